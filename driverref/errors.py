@@ -1,0 +1,117 @@
+"""What can go wrong, and whose fault it is.
+
+Three parties meet in a running emulator, and an error names the one who has to change something.
+
+* **The driver** broke a rule of `erl_driver.h`: a `DriverFault`.  In C most of these are undefined
+  behaviour; here each one stops the emulator and says where both halves of the mistake are.
+* **The Erlang side** called a BIF wrongly, or too late: an `ErlangError`, as `erlang:error/1` raises it.
+* **Whoever wrote the call** passed something that is not what the parameter takes: a plain `TypeError`
+  or `ValueError`, with the call, the parameter, what it takes and what came.
+
+`ProcessExit` is no error of anybody: it is how a process ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DriverFault(Exception):
+    """The driver broke a rule.  The emulator stops: in C, this run would now be undefined."""
+
+
+class Uninitialised(DriverFault):
+    """A field was read that nobody has written.
+
+    `driver_alloc` does not clear memory.  Write every field before you read it, as `memset` would.
+    """
+
+
+class UseAfterFree(DriverFault):
+    """A block was touched after it had been freed, or a callback's buffer after the callback returned.
+
+    Find out who owns the block at that moment.  A job must carry what it needs; it may not reach
+    into the port's state, which `stop` frees while the job runs.
+    """
+
+
+class DoubleFree(DriverFault):
+    """A block was freed twice.
+
+    Exactly one of `ready_async` and `async_free` gets the data of a job.  Whoever gets it frees it.
+    """
+
+
+class InvalidFree(DriverFault):
+    """Something was freed that the call did not allocate: another kind of memory, or no memory at all."""
+
+
+class Leak(DriverFault):
+    """The emulator has halted and blocks are still allocated.
+
+    `blocks` holds a line per block: what it is and where it was allocated.
+    """
+
+    def __init__(self, blocks: Sequence[str]) -> None:
+        self.blocks = tuple(blocks)
+        count = len(self.blocks)
+        heading = f"{count} block{'s' * (count != 1)} never freed:"
+        super().__init__("\n  ".join([heading, *self.blocks]))
+
+
+class Misuse(DriverFault):
+    """A call was made by a thread that may not make it, or in a way that C leaves undefined."""
+
+
+class Deadlock(DriverFault):
+    """Every thread waits and no deadline is left that could wake one.
+
+    `waiting` holds a line per thread: who, and for what.  On OS threads the program would hang.
+    """
+
+    def __init__(self, waiting: Sequence[str]) -> None:
+        self.waiting = tuple(waiting)
+        super().__init__("\n  ".join(["nobody can go on:", *self.waiting]))
+
+
+class ErlangError(Exception):
+    """What a BIF raises: `reason` is Erlang's word for it, such as `badarg`, `notsup` or `einval`.
+
+    The caller's fault, or bad luck in time: a port may close between two calls.
+    """
+
+    def __init__(self, reason: str, explanation: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {explanation}" if explanation else reason)
+
+
+class ProcessExit(Exception):
+    """The calling process ends with `reason`: it called `exit`, or an exit signal killed it."""
+
+    def __init__(self, reason: object) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+class EmulatorStopped(Exception):
+    """The emulator has stopped, halted or crashed, so nothing can be asked of it.  Start a new one."""
+
+
+def wrong_type(call: str, parameter: str, expected: str, got: object) -> TypeError:
+    """The `TypeError` for a bad argument: `driver_set_timer: t must be an int, not 'soon'`."""
+    return TypeError(f"{call}: {parameter} must be {expected}, not {_shown(got)}")
+
+
+def wrong_value(call: str, parameter: str, expected: str, got: object) -> ValueError:
+    """The `ValueError` for an argument of the right type that is out of range."""
+    return ValueError(f"{call}: {parameter} must be {expected}, not {_shown(got)}")
+
+
+def badarg(call: str, parameter: str, expected: str, got: object) -> ErlangError:
+    """The `badarg` that Erlang raises, with what Erlang does not say: which argument, and why."""
+    return ErlangError("badarg", f"{call}: {parameter} must be {expected}, not {_shown(got)}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,45 @@
+"""What blocks a thread in real life: sleeping, and a peer that answers late or never.
+
+These few calls of the C library are all that the book's jobs need.  On simulated threads they take
+virtual time; on OS threads they are the real thing, a real socket pair included.
+"""
+
+from __future__ import annotations
+
+from driverref.errors import Misuse, wrong_type, wrong_value
+from driverref.threads import Socket, Thread, here
+
+SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
+
+
+def usleep(useconds: int) -> int:
+    """Suspend the calling thread for `useconds` microseconds.  Returns 0.
+
+    In a job this occupies an async thread; in a callback it also blocks the scheduler and the port.
+    Any thread of an emulator.  Stands for `usleep(3)`.
+    """
+    if not isinstance(useconds, int) or isinstance(useconds, bool):
+        raise wrong_type("usleep", "useconds", "an int (microseconds)", useconds)
+    if useconds < 0:
+        raise wrong_value("usleep", "useconds", "0 or more microseconds", useconds)
+    _thread("usleep").emulator.threads.sleep(useconds * 1000)
+    return 0
+
+
+def socketpair() -> tuple[Socket, Socket]:
+    """Two connected sockets: one for the driver, one for the peer that the scenario plays.
+
+    Each has `recv(size)`, `send(data)`, `settimeout(seconds)`, `shutdown(SHUT_RDWR)` and `close()`, with
+    the values and errors of Python's `socket.socket`: `recv` gives `b""` once the peer or a `shutdown`
+    has ended the connection, and raises `TimeoutError` when the timeout passes first.  `settimeout` is what
+    `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for `socketpair(2)`.
+    """
+    pair: tuple[Socket, Socket] = _thread("socketpair").emulator.threads.socketpair()
+    return pair
+
+
+def _thread(call: str) -> Thread:
+    thread = here.thread
+    if thread is None:
+        raise Misuse(f"{call}: no emulator is running in this thread")
+    return thread

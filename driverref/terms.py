@@ -1,0 +1,168 @@
+"""Erlang terms: plain Python where Python has them, four small types where it has not.
+
+| Erlang | here |
+|---|---|
+| integer, float, list, map | `int`, `float`, `list`, `dict` |
+| binary | `bytes` |
+| atom | `Atom`, a `str`; `True` and `False` are the atoms `true` and `false` |
+| port, pid, reference | `Port`, `Pid`, `Ref` |
+| tuple | `tuple`; one that has been received is a `Tuple`, which prints in Erlang's syntax |
+
+A string pattern matches an atom and a tuple pattern matches a message, so
+`case (_, ("data", data))` reads as it would in Erlang.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_PLAIN_ATOM = re.compile(r"[a-z][a-zA-Z0-9_@]*\Z")
+_RESERVED = frozenset(
+    "after and andalso band begin bnot bor bsl bsr bxor case catch cond div end fun if let maybe not of"
+    " or orelse receive rem try when xor".split()
+)
+
+
+class Atom(str):
+    """An atom.  Equal to the `str` of its name, so `"data"` in a pattern matches it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if _PLAIN_ATOM.match(self) and self not in _RESERVED:
+            return str(self)
+        return "'" + self.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@dataclass(frozen=True, slots=True, order=True, repr=False)
+class Port:
+    """A port identifier: `#Port<0.7>` is `Port(7)`.  A closed port's number is not used again."""
+
+    number: int
+
+    def __repr__(self) -> str:
+        return f"#Port<0.{self.number}>"
+
+
+@dataclass(frozen=True, slots=True, order=True, repr=False)
+class Pid:
+    """A process identifier: `<0.1.0>` is `Pid(1)`."""
+
+    number: int
+
+    def __repr__(self) -> str:
+        return f"<0.{self.number}.0>"
+
+
+@dataclass(frozen=True, slots=True, order=True, repr=False)
+class Ref:
+    """A reference, made by a monitor: `#Ref<0.0.0.3>` is `Ref(3)`."""
+
+    number: int
+
+    def __repr__(self) -> str:
+        return f"#Ref<0.0.0.{self.number}>"
+
+
+class Tuple(tuple[object, ...]):
+    """A tuple that prints in Erlang's syntax.  In all else it is a `tuple`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return erlang(self)
+
+
+NORMAL = Atom("normal")
+KILL = Atom("kill")
+KILLED = Atom("killed")
+NOPROC = Atom("noproc")
+DATA = Atom("data")
+EXIT = Atom("EXIT")
+DOWN = Atom("DOWN")
+
+
+def erlang(term: object) -> str:
+    """`term` in Erlang's syntax.
+
+    >>> print(erlang((Port(1), (Atom("data"), b"49"))))
+    {#Port<0.1>,{data,<<"49">>}}
+    """
+    match term:
+        case bool():
+            return "true" if term else "false"
+        case Atom():
+            return repr(term)
+        case str():
+            return '"' + term.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case bytes() | bytearray() | memoryview():
+            return _binary(bytes(term))
+        case tuple():
+            return "{" + ",".join(map(erlang, term)) + "}"
+        case list():
+            return "[" + ",".join(map(erlang, term)) + "]"
+        case dict():
+            return "#{" + ",".join(f"{erlang(k)} => {erlang(v)}" for k, v in term.items()) + "}"
+        case None:
+            return "undefined"
+        case _:
+            return repr(term)
+
+
+def _binary(data: bytes) -> str:
+    if all(32 <= byte < 127 for byte in data):
+        return '<<"' + data.decode("ascii").replace("\\", "\\\\").replace('"', '\\"') + '">>'
+    return "<<" + ",".join(map(str, data)) + ">>"
+
+
+def iolist_to_binary(data: object) -> bytes:
+    """The bytes of `data`: a binary, or a list of bytes (0 to 255), binaries and such lists, nested at will.
+
+    Raises `ValueError`, saying what is not iodata.  Stands for `erlang:iolist_to_binary/1`.  Any thread.
+    """
+    if isinstance(data, bytes):
+        return data
+    if not isinstance(data, bytearray | memoryview | list):
+        raise ValueError(f"{erlang(data)} is neither a binary nor a list")
+    result = bytearray()
+    pending: list[object] = [data]
+    while pending:
+        match pending.pop():
+            case bytes() | bytearray() | memoryview() as part:
+                result += part
+            case list() as parts:
+                pending.extend(reversed(parts))
+            case int() as byte if not isinstance(byte, bool) and 0 <= byte <= 255:
+                result.append(byte)
+            case part:
+                raise ValueError(f"{erlang(part)} is not a byte, a binary or a list of these")
+    return bytes(result)
+
+
+def iolist_to_iovec(data: object) -> list[bytes]:
+    """As `iolist_to_binary`, but the binaries stay apart: what `outputv` is given.
+
+    Neighbouring bytes of a list are gathered into one element, each binary stays an element of its own.
+    """
+    if not isinstance(data, list):
+        return [iolist_to_binary(data)]
+    vector: list[bytes] = []
+    gathered = bytearray()
+
+    def walk(part: object) -> None:
+        if isinstance(part, list):
+            for item in part:
+                walk(item)
+        elif isinstance(part, int):
+            gathered.extend(iolist_to_binary([part]))
+        else:
+            if gathered:
+                vector.append(bytes(gathered))
+                gathered.clear()
+            vector.append(iolist_to_binary(part))
+
+    walk(data)
+    if gathered:
+        vector.append(bytes(gathered))
+    return vector

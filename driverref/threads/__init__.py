@@ -1,0 +1,144 @@
+"""The seam: what the runtime needs of threads, and nothing else.
+
+There are two implementations, `simulated.SimulatedThreads` and `native.NativeThreads`.  The runtime is
+written once, against the protocols below.  Nothing above this package imports `threading`, `time`,
+`queue` or `greenlet`.
+
+The seam is small on purpose.  A runtime thread blocks on a mutex, on a queue, on a condition, on
+another thread's end, on a deadline, or on a socket; there is no other way to wait.  Times are integer
+nanoseconds on the seam's own clock; a deadline is a point on that clock, not a duration.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol
+
+
+class Thread:
+    """One thread, of either kind, and what the layers above hang on it.
+
+    Each layer sets only its own attribute: `emulator` and `scheduler` the runtime, `process` the
+    Erlang side, `tsd` and `errno` the driver's side.
+    """
+
+    __slots__ = ("emulator", "errno", "lane", "name", "process", "scheduler", "tsd")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """Who it is, for messages: `"async 2"`, `"process <0.1.0>"`."""
+        self.lane = name
+        """Where its events are drawn: a process's thread draws on its scheduler's lane."""
+        self.emulator: Any = None
+        self.scheduler: Any = None
+        self.process: Any = None
+        self.tsd: dict[int, object] = {}
+        self.errno = 0
+
+
+class _Here(threading.local):
+    thread: Thread | None = None
+
+
+here = _Here()
+"""`here.thread` is the `Thread` that is running, or `None` where no emulator has adopted the thread."""
+
+
+class Mutex(Protocol):
+    """A lock that is not recursive."""
+
+    def acquire(self, blocking: bool = True) -> bool: ...
+    def release(self) -> None: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None: ...
+
+
+class Condition(Protocol):
+    """A condition variable.  The caller holds the mutex it was made with.  May wake for nothing."""
+
+    def wait(self) -> Any: ...
+    def notify(self) -> None: ...
+    def notify_all(self) -> None: ...
+
+
+class Queue(Protocol):
+    """A FIFO without a bound.  Any thread puts; whoever waits longest gets."""
+
+    def put(self, item: Any) -> None: ...
+    def get(self) -> Any: ...
+    def get_until(self, deadline: int | None) -> Any:
+        """The next item, or `EXPIRED` if none came before `deadline`.  `None` is no deadline."""
+        ...
+
+    def empty(self) -> bool: ...
+
+
+class _Expired:
+    def __repr__(self) -> str:
+        return "EXPIRED"
+
+
+EXPIRED = _Expired()
+
+
+class Socket(Protocol):
+    """One end of a connected pair.  Words, values and errors are those of Python's `socket.socket`."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes, /) -> int: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Threads(Protocol):
+    """One implementation of the seam.  An emulator makes one and never shares it."""
+
+    def now(self) -> int:
+        """Nanoseconds on this seam's clock."""
+        ...
+
+    def sleep(self, ns: int) -> None: ...
+    def mutex(self, name: str) -> Mutex: ...
+    def condition(self, mutex: Mutex, name: str) -> Condition: ...
+    def queue(self, name: str) -> Queue: ...
+    def socketpair(self) -> tuple[Socket, Socket]: ...
+
+    def touch(self, thing: object, write: bool) -> None:
+        """The running thread is about to touch `thing`, which other threads may see.
+
+        On simulated threads another may run first.  On OS threads this does nothing.
+        """
+        ...
+
+    def atomically(self, thing: object) -> AbstractContextManager[object]:
+        """`with atomically(thing):` a read and a write of `thing` that no other thread divides."""
+        ...
+
+    def adopt(self, name: str) -> Thread:
+        """Make the calling thread, which the seam did not start, the first thread of this seam."""
+        ...
+
+    def start(self, name: str, target: Callable[[], None], crashed: Callable[[BaseException], None]) -> Thread:
+        """Start a thread.  An exception that leaves `target` is handed to `crashed`, on that thread."""
+        ...
+
+    def join(self, thread: Thread) -> None:
+        """Wait until `thread` has ended."""
+        ...
+
+    def close(self, abandon: bool) -> None:
+        """Give up the seam and its adopted thread.
+
+        With `abandon`, threads that have not ended are left behind: on simulated threads they are
+        unwound without running on, on OS threads they are daemons that wait for ever.
+        """
+        ...

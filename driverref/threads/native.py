@@ -1,0 +1,95 @@
+"""The seam on OS threads: the standard library's own primitives, nearly bare.
+
+`Lock`, `Condition` and `SimpleQueue` are handed out as they are, so the runtime's hot path is C.
+Nothing here detects a deadlock: a thread that waits for ever waits for ever.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from driverref.threads import EXPIRED, Mutex, Socket, Thread, here
+
+
+class NativeThread(Thread):
+    """A `Thread` and the `threading.Thread` that carries it."""
+
+    __slots__ = ("carrier",)
+
+    def __init__(self, name: str, carrier: threading.Thread) -> None:
+        super().__init__(name)
+        self.carrier = carrier
+
+
+class NativeQueue(queue.SimpleQueue[Any]):
+    """`SimpleQueue`, with a deadline instead of a timeout."""
+
+    def get_until(self, deadline: int | None) -> Any:
+        """The next item, or `EXPIRED` if none came before `deadline`."""
+        if deadline is None:
+            return self.get()
+        try:
+            return self.get(timeout=max(0, deadline - time.monotonic_ns()) / 1e9)
+        except queue.Empty:
+            return EXPIRED
+
+
+class NativeThreads:
+    """The seam on OS threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+
+    now = staticmethod(time.monotonic_ns)
+
+    def sleep(self, ns: int) -> None:
+        time.sleep(ns / 1e9)
+
+    def mutex(self, name: str) -> Mutex:
+        return threading.Lock()
+
+    def condition(self, mutex: Mutex, name: str) -> threading.Condition:
+        return threading.Condition(mutex)  # type: ignore[arg-type]
+
+    def queue(self, name: str) -> NativeQueue:
+        return NativeQueue()
+
+    def socketpair(self) -> tuple[Socket, Socket]:
+        return socket.socketpair()
+
+    def touch(self, thing: object, write: bool) -> None:
+        pass
+
+    def atomically(self, thing: object) -> AbstractContextManager[object]:
+        return self._guard
+
+    def adopt(self, name: str) -> Thread:
+        here.thread = thread = NativeThread(name, threading.current_thread())
+        return thread
+
+    def start(
+        self, name: str, target: Callable[[], None], crashed: Callable[[BaseException], None]
+    ) -> Thread:
+        def run() -> None:
+            here.thread = thread
+            try:
+                target()
+            except BaseException as error:
+                crashed(error)
+
+        thread = NativeThread(name, threading.Thread(target=run, name=name, daemon=True))
+        thread.carrier.start()
+        return thread
+
+    def join(self, thread: Thread) -> None:
+        assert isinstance(thread, NativeThread)
+        thread.carrier.join()
+
+    def close(self, abandon: bool) -> None:
+        here.thread = None

@@ -1,0 +1,352 @@
+"""The seam as coroutines: deterministic, with virtual time.
+
+One function carries everything: `SimulatedThreads.step`.  A thread calls it just before it touches
+something that others may see, and says what it is about to touch, whether it writes, when that is
+possible at all (`enabled`), and until when it is ready to wait (`deadline`).  `step` returns when the
+thread has been chosen and may go on.  A mutex is then a flag whose `acquire` is a step enabled while
+the flag is down; a queue is a deque whose `get` is a step enabled while it is not empty; to sleep is a
+step that is never enabled and has a deadline.
+
+Who is chosen:
+
+* by default **first come**: the running thread keeps the processor until it has to wait; then the one
+  that has waited longest among those that can go on;
+* with a `seed`, anybody who can go on, at random, at every step; letting time pass is one of the
+  choices, because a thread may be arbitrarily slow and a timeout may win any race.
+
+Time is virtual.  It stands still while anybody can go on, then jumps to the earliest deadline.  If
+there is none, every thread waits for ever: the adopted thread, the one that runs the reader's program,
+gets a `Deadlock` that names who waits for what.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from driverref.errors import Deadlock
+from driverref.threads import EXPIRED, Mutex, Socket, Thread, here
+from driverref.threads.coroutine import Coroutine
+
+Enabled = Callable[[], object]
+
+
+class Unwound(BaseException):
+    """Raised in a thread that is left behind, so that its stack unwinds."""
+
+
+class SimulatedThread(Thread):
+    """A `Thread`, its coroutine, and the step it is about to make."""
+
+    __slots__ = ("arrival", "coroutine", "deadline", "enabled", "ended", "expired", "thing", "write")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.coroutine: Coroutine
+        self.thing: object = None
+        self.write = False
+        self.enabled: Enabled | None = None
+        self.deadline: int | None = None
+        self.expired = False
+        self.arrival = 0
+        self.ended = False
+
+
+class SimulatedThreads:
+    """The seam on coroutines.  `seed` chooses among those who can go on; without it, first come."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.time = 0
+        self.threads: list[SimulatedThread] = []
+        self.main: SimulatedThread
+        self.running: SimulatedThread
+        self.random = None if seed is None else random.Random(seed)
+        self._arrivals = itertools.count()
+        self._failure: BaseException | None = None
+        self._closed = False
+        self._atomic: AbstractContextManager[object] = nullcontext()
+
+    # The step, and who goes on.
+
+    def step(
+        self,
+        thing: object,
+        write: bool,
+        enabled: Enabled | None = None,
+        deadline: int | None = None,
+    ) -> bool:
+        """Wait for the turn to touch `thing`.  `False` if the deadline passed first.
+
+        `enabled` tells whether the touch is possible now; `None` means always.
+        """
+        if self.random is None and (enabled is None or enabled()) and not self._closed:
+            return True
+        if self._closed:
+            raise Unwound
+        me = self.running
+        me.thing, me.write, me.enabled, me.deadline = thing, write, enabled, deadline
+        me.expired = False
+        me.arrival = next(self._arrivals)
+        chosen = self._choose()
+        if chosen is not me:
+            chosen.coroutine.switch()
+            here.thread = self.running = me
+            if self._closed:
+                raise Unwound
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        return not me.expired
+
+    def _choose(self) -> SimulatedThread:
+        if self._failure is not None:
+            return self.main
+        able = [t for t in self.threads if t.enabled is None or t.enabled()]
+        sleepers = [t for t in self.threads if t.deadline is not None and t not in able]
+        sleeper = min(sleepers, key=lambda t: (t.deadline, t.arrival), default=None)
+        if self.random is not None and able:
+            chosen = self.random.choice(able if sleeper is None else [*able, sleeper])
+        elif able:
+            chosen = min(able, key=lambda t: t.arrival)
+        elif sleeper is not None:
+            chosen = sleeper
+        else:
+            self._failure = Deadlock([f"{t.name} waits for {t.thing}" for t in self.threads])
+            return self.main
+        if chosen is sleeper:
+            assert chosen.deadline is not None
+            self.time = max(self.time, chosen.deadline)
+            chosen.expired = True
+        return chosen
+
+    # Threads.
+
+    def adopt(self, name: str) -> Thread:
+        main = SimulatedThread(name)
+        main.coroutine = Coroutine()
+        self.threads.append(main)
+        here.thread = self.main = self.running = main
+        return main
+
+    def start(
+        self, name: str, target: Callable[[], None], crashed: Callable[[BaseException], None]
+    ) -> Thread:
+        def run() -> None:
+            here.thread = self.running = thread
+            try:
+                if not self._closed:
+                    target()
+            except Unwound:
+                return
+            except BaseException as error:
+                crashed(error)
+                self._failure = self._failure or error
+            thread.ended = True
+            self.threads.remove(thread)
+            thread.coroutine.finish_into(self._choose().coroutine)
+
+        thread = SimulatedThread(name)
+        thread.coroutine = Coroutine(run)
+        thread.thing, thread.arrival = "its turn", next(self._arrivals)
+        self.threads.append(thread)
+        return thread
+
+    def join(self, thread: Thread) -> None:
+        assert isinstance(thread, SimulatedThread)
+        self.step(_Named(f"the end of {thread.name}"), False, lambda: thread.ended)
+
+    def close(self, abandon: bool) -> None:
+        if abandon:
+            self._closed = True
+            for thread in self.threads:
+                if thread is not self.main:
+                    thread.coroutine.unwind(Unwound())
+        self.threads.clear()
+        here.thread = None
+
+    # The primitives, each a step or two.
+
+    def now(self) -> int:
+        return self.time
+
+    def sleep(self, ns: int) -> None:
+        self.step(_Named("time to pass"), False, _never, self.time + ns)
+
+    def mutex(self, name: str) -> Mutex:
+        return SimulatedMutex(self, name)
+
+    def condition(self, mutex: Mutex, name: str) -> SimulatedCondition:
+        assert isinstance(mutex, SimulatedMutex)
+        return SimulatedCondition(self, mutex, name)
+
+    def queue(self, name: str) -> SimulatedQueue:
+        return SimulatedQueue(self, name)
+
+    def socketpair(self) -> tuple[Socket, Socket]:
+        one, other = SimulatedSocket(self), SimulatedSocket(self)
+        one.peer, other.peer = other, one
+        return one, other
+
+    def touch(self, thing: object, write: bool) -> None:
+        self.step(thing, write)
+
+    def atomically(self, thing: object) -> AbstractContextManager[object]:
+        self.step(thing, True)
+        return self._atomic
+
+
+def _never() -> bool:
+    return False
+
+
+class _Named:
+    """Something a thread can touch or wait for; prints as its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SimulatedMutex(_Named):
+    """A lock.  Acquiring it is a write; releasing it lets others go on but does not stop the owner."""
+
+    def __init__(self, threads: SimulatedThreads, name: str) -> None:
+        super().__init__(name)
+        self.threads = threads
+        self.owner: SimulatedThread | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.owner is None else f"{self.name}, held by {self.owner.name}"
+
+    def free(self) -> bool:
+        """Whether nobody holds it."""
+        return self.owner is None
+
+    def acquire(self, blocking: bool = True) -> bool:
+        self.threads.step(self, True, self.free if blocking else None)
+        if self.owner is not None:
+            return False
+        self.owner = self.threads.running
+        return True
+
+    def release(self) -> None:
+        self.owner = None
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.owner = None
+
+
+class SimulatedCondition(_Named):
+    """A condition variable: waiters stand in line, `notify` lets the first one go."""
+
+    def __init__(self, threads: SimulatedThreads, mutex: SimulatedMutex, name: str) -> None:
+        super().__init__(name)
+        self.threads = threads
+        self.mutex = mutex
+        self.waiters: deque[object] = deque()
+
+    def wait(self) -> None:
+        ticket = object()
+        self.waiters.append(ticket)
+        self.mutex.release()
+        self.threads.step(self, True, lambda: ticket not in self.waiters)
+        self.mutex.acquire()
+
+    def notify(self) -> None:
+        self.threads.step(self, True)
+        if self.waiters:
+            self.waiters.popleft()
+
+    def notify_all(self) -> None:
+        self.threads.step(self, True)
+        self.waiters.clear()
+
+
+class SimulatedQueue(_Named):
+    """A FIFO.  `put` and `get` are writes."""
+
+    def __init__(self, threads: SimulatedThreads, name: str) -> None:
+        super().__init__(name)
+        self.threads = threads
+        self.items: deque[Any] = deque()
+
+    def put(self, item: Any) -> None:
+        self.threads.step(self, True)
+        self.items.append(item)
+
+    def get(self) -> Any:
+        self.threads.step(self, True, self.items.__len__)
+        return self.items.popleft()
+
+    def get_until(self, deadline: int | None) -> Any:
+        if self.threads.step(self, True, self.items.__len__, deadline):
+            return self.items.popleft()
+        return EXPIRED
+
+    def empty(self) -> bool:
+        return not self.items
+
+
+class SimulatedSocket:
+    """One end of a connected pair, with the words and errors of `socket.socket`."""
+
+    def __init__(self, threads: SimulatedThreads) -> None:
+        self.threads = threads
+        self.peer: SimulatedSocket = self
+        self.received = bytearray()
+        self.ended = False  # nothing more will come
+        self.closed = False
+        self.timeout: float | None = None
+
+    def __str__(self) -> str:
+        return "data from a socket"
+
+    def _readable(self) -> bool:
+        return bool(self.received) or self.ended
+
+    def _open(self) -> None:
+        if self.closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def recv(self, size: int, /) -> bytes:
+        self._open()
+        deadline = None
+        if self.timeout is not None:
+            deadline = self.threads.time + round(self.timeout * 1e9)
+        if not self.threads.step(self, True, self._readable, deadline):
+            raise TimeoutError("timed out")
+        data = bytes(self.received[:size])
+        del self.received[:size]
+        return data
+
+    def send(self, data: bytes, /) -> int:
+        self._open()
+        self.threads.step(self.peer, True)
+        if self.peer.ended:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        self.peer.received += data
+        return len(data)
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        self.timeout = seconds
+
+    def shutdown(self, how: int, /) -> None:
+        self._open()
+        self.threads.step(self, True)
+        self.ended = self.peer.ended = True
+
+    def close(self) -> None:
+        if not self.closed:
+            self.shutdown(2)
+            self.closed = True

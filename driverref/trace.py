@@ -1,0 +1,108 @@
+"""Events, in order: what the book's pictures and tables are made of.
+
+The runtime appends one raw tuple an event, which is all it can afford on its hot path.  A `Trace` looks
+at those tuples as `Event`s.  Events of one thread are in the order in which they happened.  Between
+threads the order is that of appending: on simulated threads it is exact, on OS threads two events that
+nothing orders may stand either way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, overload
+
+from driverref.terms import Port, erlang
+
+Record = Callable[..., None]
+"""`record(thread, name, port=None, job=None, detail=None)`: appends an event."""
+
+
+class Event(NamedTuple):
+    """One thing that happened.  `print(event)` gives one line."""
+
+    time: int
+    """Nanoseconds since the emulator started; virtual on simulated threads."""
+    thread: str
+    """`"scheduler 1"`, `"async 2"`, or the name of a driver's own thread."""
+    name: str
+    """The callback's or the call's own name: `output`, `driver_async`, `async_invoke`, `stop`, ..."""
+    port: Port | None = None
+    job: int | None = None
+    """The job's id, as `driver_async` returned it."""
+    detail: object = None
+    """What the call was about: the data, the milliseconds, the reason."""
+
+    def __str__(self) -> str:
+        parts = [self.name]
+        if self.port is not None:
+            parts.append(repr(self.port))
+        if self.job is not None:
+            parts.append(f"job {self.job}")
+        if self.detail is not None:
+            parts.append(erlang(self.detail))
+        return " ".join(parts)
+
+
+class Trace(Sequence[Event]):
+    """The events of one emulator, in order.  A sequence: `len`, index, slice, iterate.
+
+    Grows while the emulator runs.  May be read from any thread.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events: list[tuple[object, ...]] = list(events)
+
+    def recorder(self, now: Callable[[], int]) -> Record:
+        """The function that appends to this trace, with times counted from this moment on."""
+        append, start = self._events.append, now()
+
+        def record(
+            thread: str,
+            name: str,
+            port: Port | None = None,
+            job: int | None = None,
+            detail: object = None,
+        ) -> None:
+            append((now() - start, thread, name, port, job, detail))
+
+        return record
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> Trace: ...
+    def __getitem__(self, index: int | slice) -> Event | Trace:
+        if isinstance(index, slice):
+            return Trace(Event._make(raw) for raw in self._events[index])  # type: ignore[arg-type]
+        return Event._make(self._events[index])  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Event]:
+        return map(Event._make, self._events)  # type: ignore[arg-type]
+
+    def select(self, *names: str) -> Trace:
+        """The events with one of these names, as a trace of its own."""
+        return Trace(event for event in self if event.name in names)
+
+    def order(self, *names: str) -> list[str]:
+        """The order of events as short strings: `["async_invoke(1)", "stop", "async_free(1)"]`.
+
+        A job's id follows in brackets.  Without `names`, all events.
+        """
+        chosen = self.select(*names) if names else self
+        return [e.name if e.job is None else f"{e.name}({e.job})" for e in chosen]
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self)} events>"
+
+    def __str__(self) -> str:
+        from driverref.timeline import text  # the picture is drawn lower down, from this
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from driverref.timeline import svg
+
+        return svg(self)
