@@ -1,0 +1,67 @@
+# Every target makes the virtual environment it needs; nothing has to be installed first.
+# Another Python:  make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+HTML ?= build/html
+SPHINX_OPTIONS = -q -n -W --keep-going -c .
+
+RUN = $(VENV)/bin/python
+READY = $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help html serve test test-newest soak bench picture format lint check clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) -m pip install -q --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+html: $(READY) ## build the book
+	@$(RUN) -m sphinx $(SPHINX_OPTIONS) docs $(HTML)
+	@echo "open file://$(abspath $(HTML))/index.html"
+
+serve: $(READY) ## serve the book and rebuild it on change
+	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) --watch driverref --watch tests --watch conf.py --open-browser docs $(HTML)
+
+test: $(READY) ## run every test: pages, docstrings, modules, audits
+	@$(RUN) -m pytest -q
+
+test-newest: ## run the tests under the newest Python at hand, if it is another one
+	@newest=$$(.ci/newest-python $(PYTHON)); \
+	if [ -z "$$newest" ]; then echo "tests: no newer Python at hand than $$($(PYTHON) --version)"; \
+	else $(MAKE) --no-print-directory test PYTHON="$$newest" VENV=.venv-newest; fi
+
+soak: $(READY) ## the long run on OS threads: ten times the jobs of the test run
+	@SOAK=10 $(RUN) -m pytest -q -s --timeout 1800 tests/test_soak.py
+
+bench: $(READY) ## measure, print ours, theirs and the ratio
+	@$(RUN) tests/benchmarks/bench.py
+
+picture: $(READY) ## draw the README's picture anew
+	@PYTHONPATH=docs $(RUN) -m _ext.picture
+
+format: $(READY) ## put the code into its format
+	@$(RUN) -m ruff format -q .
+	@$(RUN) -m ruff check -q --fix .
+
+lint: $(READY) ## format, lint, types, spelling
+	@$(RUN) -m ruff format --check -q .
+	@$(RUN) -m ruff check -q .
+	@$(RUN) -m mypy
+	@$(RUN) -m codespell_lib
+
+check: lint ## the gate: lint, tests with coverage, tests under the newest Python, strict book
+	@mkdir -p build
+	@$(RUN) -m coverage run -m pytest -q
+	@$(RUN) -m coverage report
+	@$(MAKE) --no-print-directory test-newest
+	@$(MAKE) --no-print-directory html
+
+clean: ## remove what was built
+	@rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
