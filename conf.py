@@ -1,0 +1,104 @@
+"""How the book is built: `make html`, or `sphinx-build -n -W -c . docs build/html`.
+
+Nothing here reaches for another host: no fonts, no scripts, no inventories. The pages work from
+file:// and without JavaScript; with it, code has a copy button and the book can be searched.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+project = "driverref"
+author = "the driverref authors"
+copyright = "2026, the driverref authors; MIT, the code shown here 0BSD"
+language = "en"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "_ext.rules",
+    "_ext.timeline",
+    "_ext.states",
+    "_ext.program",
+]
+
+exclude_patterns = ["_ext", "LICENSE-snippets"]
+highlight_language = "python"
+smartquotes = True
+default_role = "code"  # the docstrings' single backticks
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist", "substitution"]
+myst_heading_anchors = 3
+rule_tests = str(ROOT / "tests")
+
+# One address of an object, one way to write a type.
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+toc_object_entries = False
+
+# The build needs no network, so names of Python's own library are shown without a link.
+nitpick_ignore_regex = [
+    ("py:.*", r"(typing|collections|types|contextlib|enum|threading|socket|abc|os|sys)\..*"),
+    ("py:.*", r"(memoryview|bytes|bytearray|int|str|float|bool|object|None|tuple|list|dict|set)"),
+    ("py:.*", r"(frozenset|type|Any|Self|Callable|Iterable|Iterator|Sequence|Mapping|NamedTuple)"),
+    ("py:.*", r"(Exception|RuntimeError|ValueError|TypeError|Ellipsis|optional)"),
+]
+
+html_theme = "furo"
+html_title = "driverref"
+html_static_path = ["docs/_static"]
+html_css_files = ["book.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_theme_options: dict[str, Any] = {
+    "navigation_with_keys": False,
+    "top_of_page_buttons": [],
+    "light_css_variables": {
+        "color-brand-primary": "#8a1538",
+        "color-brand-content": "#8a1538",
+        "color-brand-visited": "#6b3fa0",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#ff8fa8",
+        "color-brand-content": "#ff8fa8",
+        "color-brand-visited": "#c9a6ff",
+    },
+}
+pygments_style = "tango"
+pygments_dark_style = "github-dark"
+
+# Copy what one types: no prompts, no output, no traceback.
+copybutton_prompt_text = r">>> |\.\.\. ?|\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_remove_prompts = True
+copybutton_copy_empty_lines = False
+copybutton_line_continuation_character = "\\"
+
+FENCE = re.compile(r"\s*```\w*\s*$")
+
+
+def without_fences(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings are Markdown, autodoc reads reStructuredText: the fences stand between."""
+    lines[:] = ["" if FENCE.match(line) else line for line in lines]
+
+
+def setup(app: Any) -> None:
+    """Register with Sphinx."""
+    app.connect("autodoc-process-docstring", without_fences)
