@@ -1,0 +1,119 @@
+"""The book's pages and the docstrings as tests, by Sybil; beside it, what every test run needs.
+
+A page is one program: its examples share a namespace and run in the page's order, also where a
+plug-in shuffles or spreads the tests. When one fails, the rest of its page is skipped, since it
+would fail for the same reason. A page that leaves a thread behind fails.
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+import threading
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import book
+import pytest
+from _ext import pages
+from sybil import Document, Region, Sybil
+from sybil.document import PythonDocStringDocument
+from sybil.evaluators.doctest import DocTestEvaluator
+from sybil.integration.pytest import SybilItem
+from sybil.parsers.abstract.doctest import DocTestStringParser
+from sybil.parsers.myst import PythonCodeBlockParser
+
+FAILED = pytest.StashKey[int]()
+"""On a page's collector: the line at which it failed."""
+
+threads_before: dict[int, set[threading.Thread]] = {}
+
+
+def begin(namespace: dict[str, Any]) -> None:
+    """Before a page's first example."""
+    pages.prepare(namespace)
+    threads_before[id(namespace)] = set(threading.enumerate())
+
+
+def end(namespace: dict[str, Any]) -> None:
+    """After a page's last example."""
+    left = set(threading.enumerate()) - threads_before.pop(id(namespace))
+    assert not left, f"threads still alive at the end of the page: {sorted(t.name for t in left)}"
+
+
+def docstring_examples(document: Document) -> Iterable[Region]:
+    """The `>>>` examples of docstrings, in fences or not: a fence is as good as an empty line."""
+    text = re.sub(r"^[ \t]*```.*$", lambda m: " " * len(m[0]), document.text, flags=re.MULTILINE)
+    return DocTestStringParser(DocTestEvaluator(doctest.ELLIPSIS))(text, document.path)
+
+
+pytest_collect_file = (
+    Sybil(
+        [PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)],
+        patterns=["docs/*.md", "docs/**/*.md", "README.md"],
+        setup=begin,
+        teardown=end,
+    )
+    + Sybil(
+        [docstring_examples],
+        patterns=["driverref/*.py", "driverref/**/*.py"],
+        document_types={".py": PythonDocStringDocument},
+        setup=begin,
+        teardown=end,
+    )
+).pytest()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With pytest-xdist, keep the examples of a page in one process."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadfile"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put each page's examples back into the page's order, whatever shuffled them."""
+    places: dict[Path, list[int]] = {}
+    for place, item in enumerate(items):
+        if isinstance(item, SybilItem):
+            places.setdefault(item.path, []).append(place)
+    for found in places.values():
+        ordered = sorted((items[place] for place in found), key=line_of)
+        for place, item in zip(found, ordered, strict=True):
+            items[place] = item
+
+
+def line_of(item: pytest.Item) -> int:
+    """The line of an example."""
+    assert isinstance(item, SybilItem)
+    return int(item.example.line)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what stands below a failure."""
+    if isinstance(item, SybilItem) and item.parent is not None:
+        line = item.parent.stash.get(FAILED, None)
+        if line is not None:
+            pytest.skip(f"the page failed at line {line}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note where a page failed."""
+    report = yield
+    is_page = isinstance(item, SybilItem) and item.path.suffix == ".md"
+    if is_page and report.failed and report.when == "call" and item.parent is not None:
+        item.parent.stash[FAILED] = line_of(item)
+    return report
+
+
+@pytest.fixture(scope="session")
+def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the book's HTML, built once for all who look at it."""
+    html = tmp_path_factory.mktemp("book") / "html"
+    built = book.sphinx(book.DOCS, html)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return html

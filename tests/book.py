@@ -1,0 +1,62 @@
+"""What several audits of the book share: where it is, its pages, and how to run what they show."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from _ext import pages
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = pages.pages(DOCS)
+WITH_EXAMPLES = [page for page in PAGES if pages.blocks(page)]
+
+
+def page_id(page: Path) -> str:
+    """How a page is called, in Sphinx and in a test's name."""
+    return pages.docname(page, DOCS)
+
+
+def shown(page: Path) -> str:
+    """All the output that a page shows; of a traceback what follows its stack."""
+    found = [pages.parsed(e) for block in pages.blocks(page) for e in block.examples]
+    return "".join(example.exc_msg or example.want for example in found)
+
+
+def run(arguments: list[str], folder: Path, stdin: str = "") -> str:
+    """What a fresh interpreter prints, with warnings as errors."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        input=stdin,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def same(want: str, got: str) -> None:
+    """Compare as the examples are compared."""
+    checker = doctest.OutputChecker()
+    assert checker.check_output(want, got, doctest.ELLIPSIS), f"shown:\n{want}\nprinted:\n{got}"
+
+
+def sphinx(docs: Path, html: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Build a book strictly, in a process of its own."""
+    strict = ["-q", "-n", "-W", "--keep-going", "-c", str(ROOT), *options]
+    return subprocess.run(
+        [sys.executable, "-m", "sphinx", *strict, str(docs), str(html)],
+        cwd=html.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

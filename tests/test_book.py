@@ -1,0 +1,252 @@
+"""The book as it is read: nothing unrun in the sources, nothing broken or remote in the HTML.
+
+The HTML is built once (`built_book`) and looked at with a parser, not with regular expressions.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from _ext import pages
+from book import PAGES, ROOT, WITH_EXAMPLES, page_id, run, same, shown
+from bs4 import BeautifulSoup, Tag
+
+LOADED = {
+    "src": "*",
+    "srcset": "*",
+    "poster": "*",
+    "data": "object",
+    "background": "*",
+    "xlink:href": "*",
+    "action": "form",
+}
+"""Attributes that make a browser fetch something, and the elements on which they do."""
+
+PASTE = """\
+import ast, sys, traceback
+space = {"__name__": "__main__"}
+for statement in ast.parse(sys.stdin.read()).body:
+    try:
+        exec(compile(ast.Interactive([statement]), "<paste>", "single"), space)
+    except Exception as error:
+        print("".join(traceback.format_exception_only(error)), end="")
+"""
+"""What a prompt does with a pasted text: a statement at a time, and on after an error."""
+
+
+@cache
+def html_pages(book: Path) -> dict[Path, BeautifulSoup]:
+    return {
+        path: BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        for path in sorted(book.rglob("*.html"))
+    }
+
+
+def remote(address: str) -> bool:
+    parts = urlsplit(address.strip())
+    return bool(parts.netloc) and parts.scheme in {"", "http", "https", "ftp", "ws", "wss"}
+
+
+# The sources
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_block_that_looks_like_python_is_run(page: Path) -> None:
+    collected = {example.line for block in pages.blocks(page) for example in block.examples}
+    found = [
+        f"{page}:{line}: {why}" for line, why in pages.silent(page.read_text("utf-8"), collected)
+    ]
+    assert "\n".join(found) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("```pycon\n>>> 1\n1\n```", 1),
+        ("```py\nx = 1\n```", 1),
+        ("```python3\nx = 1\n```", 1),
+        ("```python\nx = 1\n```", 1),
+        ("```\n>>> 1\n1\n```", 1),
+        ("~~~python\n>>> 1\n1\n~~~", 1),
+        (":::python\n>>> 1\n1\n:::", 1),
+        ("```python {.wide}\n>>> 1\n1\n```", 1),
+        ("```{code-block} pycon\n>>> 1\n1\n```", 1),
+        ("```{code-block} python\nx = 1\n```", 1),
+        (":::{code-block} python\nx = 1\n:::", 1),
+        ("```{testcode}\nx = 1\n```", 1),
+        ("```{eval-rst}\n>>> 1\n1\n```", 1),
+        ("text\n\n    >>> 1\n    1\n", 3),
+        ("::::{tip}\n\n```pycon\n>>> 1\n1\n```\n::::", 3),
+        ("```python\n>>> 1\n1\n```", 2),
+    ],
+)
+def test_a_block_that_is_not_run_is_found(text: str, line: int) -> None:
+    assert [found for found, _ in pages.silent(text, set())] == [line]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\n>>> 1\n1\n```",
+        "```python\n>>> # a remark\n>>> 1\n1\n```",
+        "```c\nint x;\n```",
+        "```{rule} key.order\nIt says >>> in its text.\n```",
+        "::::{tip}\n\n```console\n$ make html\n```\n::::",
+    ],
+)
+def test_a_block_that_is_run_or_is_not_python_is_fine(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text, "utf-8")
+    collected = {example.line for block in pages.blocks(page) for example in block.examples}
+    assert list(pages.silent(text, collected)) == []
+
+
+# The HTML
+
+
+def test_every_page_says_what_it_is(built_book: Path) -> None:
+    for path, page in html_pages(built_book).items():
+        html = page.find("html")
+        assert isinstance(html, Tag), path
+        assert html.get("lang") == "en", path
+        assert page.title is not None, path
+        assert page.title.get_text(strip=True), path
+        assert page.find("meta", attrs={"name": "viewport"}), path
+        if path.name not in {"search.html", "genindex.html"}:
+            assert len(page.find_all("h1")) == 1, path
+
+
+def test_every_picture_says_what_it_shows(built_book: Path) -> None:
+    for path, page in html_pages(built_book).items():
+        for picture in page.select("article svg[role=img]"):
+            for name in ("title", "desc"):
+                found = picture.find(name, recursive=False)
+                assert found is not None, f"{path}: an svg without {name}"
+                assert found.get_text(strip=True), f"{path}: an svg with an empty {name}"
+        assert not page.select("article svg:not([role])"), path
+        for image in page.find_all("img"):
+            assert image.get("alt") is not None, f"{path}: {image}"
+
+
+def test_no_id_stands_twice_on_a_page(built_book: Path) -> None:
+    for path, page in html_pages(built_book).items():
+        ids = Counter(str(tag["id"]) for tag in page.find_all(id=True))
+        assert [name for name, count in ids.items() if count > 1] == [], path
+
+
+def test_links_between_pages_lead_somewhere(built_book: Path) -> None:
+    ids = {
+        path: {str(tag["id"]) for tag in page.find_all(id=True)}
+        for path, page in html_pages(built_book).items()
+    }
+    broken = []
+    for path, page in html_pages(built_book).items():
+        for link in page.find_all("a", href=True):
+            parts = urlsplit(str(link["href"]))
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchor = unquote(parts.fragment)
+            if not target.is_file():
+                broken.append(f"{path}: {link['href']}: no such file")
+            elif anchor and target in ids and anchor not in ids[target]:
+                broken.append(f"{path}: {link['href']}: no such place")
+    assert "\n".join(broken) == ""
+
+
+def loads(page: BeautifulSoup) -> Iterator[str]:
+    """Every address from which a page loads something."""
+    for attribute, name in LOADED.items():
+        for tag in page.find_all(True if name == "*" else name, attrs={attribute: True}):
+            yield str(tag[attribute])
+    for link in page.find_all("link", href=True):
+        if "canonical" not in link.get_attribute_list("rel"):
+            yield str(link["href"])
+    for tag in page.find_all(True, style=True):
+        yield from styled(str(tag["style"]))
+    for style in page.find_all("style"):
+        yield from styled(style.get_text())
+    for script in page.find_all("script"):
+        yield from scripted(script.get_text())
+
+
+def styled(css: str) -> Iterator[str]:
+    """Every address from which a style sheet loads something."""
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    yield from re.findall(r"url\(\s*['\"]?([^'\")]+)", css)
+    yield from re.findall(r"@import\s+['\"]([^'\"]+)", css)
+
+
+def scripted(script: str) -> Iterator[str]:
+    """Every address that a script hands to something that loads."""
+    call = r"(?:fetch|import|open|Worker|WebSocket|EventSource|importScripts|sendBeacon)"
+    yield from re.findall(call + r"\(\s*[`'\"]((?:https?|wss?):?//[^`'\"]+)", script)
+    yield from re.findall(r"(?:src|href)\s*=\s*[`'\"]((?:https?:)?//[^`'\"]+)", script)
+
+
+def test_nothing_is_loaded_from_another_host(built_book: Path) -> None:
+    found = [(path, a) for path, page in html_pages(built_book).items() for a in loads(page)]
+    for path in built_book.rglob("*.css"):
+        found += [(path, address) for address in styled(path.read_text("utf-8"))]
+    for path in built_book.rglob("*.js"):
+        found += [(path, address) for address in scripted(path.read_text("utf-8"))]
+    assert len(found) > 10, "the audit must see the book's own files"
+    assert [f"{path}: {address}" for path, address in found if remote(address)] == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        '<img src="//cdn.example/x.png">',
+        '<link rel="stylesheet" href="http://cdn.example/x.css">',
+        '<p style="background: url(https://cdn.example/x.png)">',
+        "<style>@import 'https://cdn.example/x.css';</style>",
+        '<script>fetch("https://cdn.example/x.json")</script>',
+        '<iframe src="https://cdn.example/"></iframe>',
+    ],
+)
+def test_what_is_loaded_from_another_host_is_found(html: str) -> None:
+    assert any(map(remote, loads(BeautifulSoup(html, "html.parser"))))
+
+
+# What is copied
+
+
+def copied(page: BeautifulSoup) -> str:
+    """What the copy buttons of a page's Python blocks copy, in order.
+
+    This is sphinx-copybutton's rule for the book's settings: the lines with a prompt, without it.
+    """
+    settings = runpy.run_path(str(ROOT / "conf.py"))
+    prompt = re.compile(f"^({settings['copybutton_prompt_text']})(.*)")
+    lines = []
+    for block in page.select("div.highlight-python pre, div.highlight-pycon pre"):
+        if block.find_parent("dl", class_="py") is None:
+            found = map(prompt.match, block.get_text().splitlines())
+            lines += [match[2] for match in found if match]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=page_id)
+def test_what_is_copied_prints_what_the_page_shows(
+    page: Path, built_book: Path, tmp_path: Path
+) -> None:
+    text = copied(html_pages(built_book)[built_book / f"{page_id(page)}.html"])
+    assert ">>>" not in text
+    same(shown(page), run(["-c", PASTE], tmp_path, stdin=text))
+
+
+def test_every_page_s_program_can_be_downloaded(built_book: Path) -> None:
+    for page in WITH_EXAMPLES:
+        html = html_pages(built_book)[built_book / f"{page_id(page)}.html"]
+        (link,) = html.select("a.program")
+        file = (built_book / page_id(page)).parent / str(link["href"])
+        compile(file.read_text("utf-8"), str(file), "exec")
