@@ -29,10 +29,10 @@ def usleep(useconds: int) -> int:
 def socketpair() -> tuple[Socket, Socket]:
     """Two connected sockets: one for the driver, one for the peer that the scenario plays.
 
-    Each has `recv(size)`, `send(data)`, `settimeout(seconds)`, `shutdown(SHUT_RDWR)` and `close()`, with
-    the values and errors of Python's `socket.socket`: `recv` gives `b""` once the peer or a `shutdown`
-    has ended the connection, and raises `TimeoutError` when the timeout passes first.  `settimeout` is what
-    `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for `socketpair(2)`.
+    Each has `recv(size)`, `send(data)`, `settimeout(seconds)`, `shutdown(SHUT_RDWR)` and `close()`,
+    with the values and errors of Python's `socket.socket`: `recv` gives `b""` once the peer or a
+    `shutdown` has ended the connection, and raises `TimeoutError` when the timeout passes first.
+    `settimeout` is what `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for `socketpair(2)`.
     """
     pair: tuple[Socket, Socket] = _thread("socketpair").emulator.threads.socketpair()
     return pair

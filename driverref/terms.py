@@ -32,7 +32,7 @@ class Atom(str):
     def __repr__(self) -> str:
         if _PLAIN_ATOM.match(self) and self not in _RESERVED:
             return str(self)
-        return "'" + self.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return _quoted(self, "'")
 
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
@@ -95,7 +95,9 @@ def erlang(term: object) -> str:
         case Atom():
             return repr(term)
         case str():
-            return '"' + term.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            return _quoted(term, '"')
+        case float():
+            return _float(term)
         case bytes() | bytearray() | memoryview():
             return _binary(bytes(term))
         case tuple():
@@ -110,15 +112,35 @@ def erlang(term: object) -> str:
             return repr(term)
 
 
+def _quoted(text: str, quote: str) -> str:
+    escapes: dict[str, str | int | None] = {
+        "\\": r"\\",
+        quote: "\\" + quote,
+        "\n": r"\n",
+        "\r": r"\r",
+        "\t": r"\t",
+    }
+    return quote + text.translate(str.maketrans(escapes)) + quote
+
+
+def _float(number: float) -> str:
+    """Python's shortest digits; Erlang wants a point before an exponent: `1.0e20`, not `1e+20`."""
+    digits, exponent, power = repr(number).partition("e")
+    if not exponent:
+        return digits
+    return f"{digits if '.' in digits else digits + '.0'}e{int(power)}"
+
+
 def _binary(data: bytes) -> str:
-    if all(32 <= byte < 127 for byte in data):
-        return '<<"' + data.decode("ascii").replace("\\", "\\\\").replace('"', '\\"') + '">>'
+    if data and all(32 <= byte < 127 for byte in data):
+        return "<<" + _quoted(data.decode("ascii"), '"') + ">>"
     return "<<" + ",".join(map(str, data)) + ">>"
 
 
 def iolist_to_binary(data: object) -> bytes:
-    """The bytes of `data`: a binary, or a list of bytes (0 to 255), binaries and such lists, nested at will.
+    """The bytes of `data`: a binary, or a list of bytes (0 to 255), binaries and such lists.
 
+    Lists may be nested at will.
     Raises `ValueError`, saying what is not iodata.  Stands for `erlang:iolist_to_binary/1`.  Any thread.
     """
     if isinstance(data, bytes):
@@ -149,20 +171,18 @@ def iolist_to_iovec(data: object) -> list[bytes]:
         return [iolist_to_binary(data)]
     vector: list[bytes] = []
     gathered = bytearray()
-
-    def walk(part: object) -> None:
+    pending: list[object] = [data]
+    while pending:
+        part = pending.pop()
         if isinstance(part, list):
-            for item in part:
-                walk(item)
+            pending.extend(reversed(part))
         elif isinstance(part, int):
-            gathered.extend(iolist_to_binary([part]))
+            gathered += iolist_to_binary([part])
         else:
             if gathered:
                 vector.append(bytes(gathered))
                 gathered.clear()
             vector.append(iolist_to_binary(part))
-
-    walk(data)
     if gathered:
         vector.append(bytes(gathered))
     return vector

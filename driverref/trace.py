@@ -1,9 +1,9 @@
 """Events, in order: what the book's pictures and tables are made of.
 
-The runtime appends one raw tuple an event, which is all it can afford on its hot path.  A `Trace` looks
-at those tuples as `Event`s.  Events of one thread are in the order in which they happened.  Between
-threads the order is that of appending: on simulated threads it is exact, on OS threads two events that
-nothing orders may stand either way round.
+The runtime appends one raw tuple an event, which is all it can afford on its hot path.  A `Trace`
+looks at those tuples as `Event`s.  Events of one thread are in the order in which they happened.
+Between threads the order is that of appending: on simulated threads it is exact, on OS threads two
+events that nothing orders may stand either way round.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Event(NamedTuple):
     thread: str
     """`"scheduler 1"`, `"async 2"`, or the name of a driver's own thread."""
     name: str
-    """The callback's or the call's own name: `output`, `driver_async`, `async_invoke`, `stop`, ..."""
+    """The callback's or the call's own name: `output`, `driver_async`, `async_invoke`, `stop`."""
     port: Port | None = None
     job: int | None = None
     """The job's id, as `driver_async` returned it."""

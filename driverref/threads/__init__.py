@@ -99,6 +99,10 @@ class Socket(Protocol):
     def close(self) -> None: ...
 
 
+Crashed = Callable[[BaseException], BaseException]
+"""Takes what left a thread, returns what the reader's program should see."""
+
+
 class Threads(Protocol):
     """One implementation of the seam.  An emulator makes one and never shares it."""
 
@@ -127,8 +131,12 @@ class Threads(Protocol):
         """Make the calling thread, which the seam did not start, the first thread of this seam."""
         ...
 
-    def start(self, name: str, target: Callable[[], None], crashed: Callable[[BaseException], None]) -> Thread:
-        """Start a thread.  An exception that leaves `target` is handed to `crashed`, on that thread."""
+    def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
+        """Start a thread.  An exception that leaves `target` is handed to `crashed`, on that thread.
+
+        What `crashed` returns is raised in the adopted thread: on simulated threads where that one
+        goes on next, on OS threads not at all, because nobody can stop it there.
+        """
         ...
 
     def join(self, thread: Thread) -> None:

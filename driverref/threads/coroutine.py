@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 import greenlet
 
+Unwound = greenlet.GreenletExit
+"""Raised in a coroutine that is left behind: by `unwind`, or when nobody refers to it any more."""
+
 
 class Coroutine:
     """A stack of its own that runs `body`, or, without a body, the stack that is running now."""
@@ -35,8 +38,8 @@ class Coroutine:
         """When this coroutine's body returns, `successor` goes on."""
         self._greenlet.parent = successor._greenlet
 
-    def unwind(self, error: BaseException) -> None:
-        """End this coroutine: raise `error` where it stands and come back when its stack is empty."""
+    def unwind(self) -> None:
+        """End this coroutine: raise `Unwound` where it stands, come back when its stack is empty."""
         if self._greenlet:  # has begun and not ended
             self._greenlet.parent = greenlet.getcurrent()
-            self._greenlet.throw(error)
+            self._greenlet.throw(Unwound())

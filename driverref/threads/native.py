@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from driverref.threads import EXPIRED, Mutex, Socket, Thread, here
+from driverref.threads import EXPIRED, Crashed, Mutex, Socket, Thread, here
 
 
 class NativeThread(Thread):
@@ -73,9 +73,7 @@ class NativeThreads:
         here.thread = thread = NativeThread(name, threading.current_thread())
         return thread
 
-    def start(
-        self, name: str, target: Callable[[], None], crashed: Callable[[BaseException], None]
-    ) -> Thread:
+    def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
         def run() -> None:
             here.thread = thread
             try:

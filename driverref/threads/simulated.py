@@ -25,26 +25,32 @@ import errno
 import itertools
 import os
 import random
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, Mutex, Socket, Thread, here
-from driverref.threads.coroutine import Coroutine
+from driverref.threads import EXPIRED, Crashed, Mutex, Socket, Thread, here
+from driverref.threads.coroutine import Coroutine, Unwound
 
 Enabled = Callable[[], object]
-
-
-class Unwound(BaseException):
-    """Raised in a thread that is left behind, so that its stack unwinds."""
 
 
 class SimulatedThread(Thread):
     """A `Thread`, its coroutine, and the step it is about to make."""
 
-    __slots__ = ("arrival", "coroutine", "deadline", "enabled", "ended", "expired", "thing", "write")
+    __slots__ = (
+        "arrival",
+        "coroutine",
+        "deadline",
+        "enabled",
+        "ended",
+        "expired",
+        "thing",
+        "write",
+    )
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -97,8 +103,6 @@ class SimulatedThreads:
         if chosen is not me:
             chosen.coroutine.switch()
             here.thread = self.running = me
-            if self._closed:
-                raise Unwound
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -134,22 +138,21 @@ class SimulatedThreads:
         here.thread = self.main = self.running = main
         return main
 
-    def start(
-        self, name: str, target: Callable[[], None], crashed: Callable[[BaseException], None]
-    ) -> Thread:
+    def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
         def run() -> None:
             here.thread = self.running = thread
             try:
-                if not self._closed:
-                    target()
+                target()
             except Unwound:
                 return
             except BaseException as error:
-                crashed(error)
-                self._failure = self._failure or error
+                if not self._closed:  # else it is what unwinding led to, and nobody's business
+                    seen = crashed(error)
+                    self._failure = self._failure or seen
             thread.ended = True
-            self.threads.remove(thread)
-            thread.coroutine.finish_into(self._choose().coroutine)
+            if not self._closed:
+                self.threads.remove(thread)
+                thread.coroutine.finish_into(self._choose().coroutine)
 
         thread = SimulatedThread(name)
         thread.coroutine = Coroutine(run)
@@ -166,7 +169,7 @@ class SimulatedThreads:
             self._closed = True
             for thread in self.threads:
                 if thread is not self.main:
-                    thread.coroutine.unwind(Unwound())
+                    thread.coroutine.unwind()
         self.threads.clear()
         here.thread = None
 
@@ -317,7 +320,7 @@ class SimulatedSocket:
 
     def _open(self) -> None:
         if self.closed:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise _os_error(errno.EBADF)
 
     def recv(self, size: int, /) -> bytes:
         self._open()
@@ -325,7 +328,7 @@ class SimulatedSocket:
         if self.timeout is not None:
             deadline = self.threads.time + round(self.timeout * 1e9)
         if not self.threads.step(self, True, self._readable, deadline):
-            raise TimeoutError("timed out")
+            raise TimeoutError("timed out") if self.timeout else _os_error(errno.EAGAIN)
         data = bytes(self.received[:size])
         del self.received[:size]
         return data
@@ -334,19 +337,30 @@ class SimulatedSocket:
         self._open()
         self.threads.step(self.peer, True)
         if self.peer.ended:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            raise _os_error(errno.EPIPE)
         self.peer.received += data
         return len(data)
 
     def settimeout(self, seconds: float | None, /) -> None:
+        self._open()
+        if seconds is not None and seconds < 0:
+            raise ValueError("Timeout value out of range")
         self.timeout = seconds
 
     def shutdown(self, how: int, /) -> None:
         self._open()
         self.threads.step(self, True)
-        self.ended = self.peer.ended = True
+        if how != socket.SHUT_WR:
+            self.ended = True
+        if how != socket.SHUT_RD:
+            self.peer.ended = True
 
     def close(self) -> None:
         if not self.closed:
-            self.shutdown(2)
+            self.shutdown(socket.SHUT_RDWR)
             self.closed = True
+
+
+def _os_error(number: int) -> OSError:
+    """The subclass of `OSError` that goes with `number`, such as `BrokenPipeError`."""
+    return OSError(number, os.strerror(number))
