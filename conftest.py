@@ -48,16 +48,15 @@ def docstring_examples(document: Document) -> Iterable[Region]:
     return DocTestStringParser(DocTestEvaluator(doctest.ELLIPSIS))(text, document.path)
 
 
+PAGES = [PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)]
+
 pytest_collect_file = (
-    Sybil(
-        [PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)],
-        patterns=["docs/*.md", "docs/**/*.md", "README.md"],
-        setup=begin,
-        teardown=end,
-    )
+    Sybil(PAGES, path="docs", pattern="*.md", setup=begin, teardown=end)
+    + Sybil(PAGES, pattern="README.md", exclude="*/README.md", setup=begin, teardown=end)
     + Sybil(
         [docstring_examples],
-        patterns=["driverref/*.py", "driverref/**/*.py"],
+        path="driverref",
+        pattern="*.py",
         document_types={".py": PythonDocStringDocument},
         setup=begin,
         teardown=end,
