@@ -19,7 +19,7 @@ $(READY): pyproject.toml
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) -m pip install -q --disable-pip-version-check -e ".[dev]"
+	@$(RUN) -m pip install -qq --disable-pip-version-check -e ".[dev]"
 	@touch $@
 
 html: $(READY) ## build the book
@@ -27,7 +27,7 @@ html: $(READY) ## build the book
 	@echo "open file://$(abspath $(HTML))/index.html"
 
 serve: $(READY) ## serve the book and rebuild it on change
-	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) --watch driverref --watch tests --watch conf.py --open-browser docs $(HTML)
+	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) --watch driverref --watch tests --watch conf.py --re-ignore __pycache__ docs $(HTML)
 
 test: $(READY) ## run every test: pages, docstrings, modules, audits
 	@$(RUN) -m pytest -q

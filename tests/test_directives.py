@@ -175,7 +175,7 @@ def test_a_rule_has_an_address_and_leads_to_its_tests(good: Path) -> None:
 
 def test_the_table_has_totals_rules_and_tests(good: Path) -> None:
     page = article(good, "reference/rules")
-    assert page.select("p.rule-totals")[0].text == "1 rules, 1 tests, 0 uncovered."
+    assert page.select("p.rule-totals")[0].text == "1 rule, 1 test, 0 uncovered."
     assert page.select('table a[href="../index.html#rule-key.order"]')
     tests = page.select('dt[id="tests-key.order"] + dd li')
     assert [test.text.strip() for test in tests] == ["test_order tests/test_key.py:4"]

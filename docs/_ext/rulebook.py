@@ -161,4 +161,9 @@ def totals(book: Rulebook) -> str:
     counted = Counter(mention.id for mention in book.mentions)
     tests = len({(mention.path, mention.test) for mention in book.mentions})
     uncovered = sum(not counted[rule.id] for rule in book.rules)
-    return f"{len(book.rules)} rules, {tests} tests, {uncovered} uncovered"
+    return f"{many(len(book.rules), 'rule')}, {many(tests, 'test')}, {uncovered} uncovered"
+
+
+def many(count: int, word: str) -> str:
+    """A number with its noun."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

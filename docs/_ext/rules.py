@@ -43,11 +43,6 @@ def reference(target: str, kind: str, text: str, css: str) -> nodes.Node:
     )
 
 
-def many(count: int, word: str) -> str:
-    """A number with its noun."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 class RuleDirective(SphinxDirective):
     """A sentence that is claimed to be true, and tested."""
 
@@ -67,7 +62,9 @@ class RuleDirective(SphinxDirective):
         tests = book_of(self.env.app).tests(rule_id)
         if tests:
             foot += nodes.Text(" ")
-            foot += reference(rule_id, "rule-tests", many(len(tests), "test"), "rule-tests")
+            foot += reference(
+                rule_id, "rule-tests", rulebook.many(len(tests), "test"), "rule-tests"
+            )
         rule += foot
         return [rule]
 
