@@ -1,0 +1,400 @@
+"""A trace as a picture and as a table.
+
+The picture is read from the top down.  It has one row an event, in the trace's order, because most
+events of a run share their (virtual) time: the time stands on the left where it changes.  A row is
+
+    time | a lane for each thread | the event's name, its job, its details
+
+so that text and lines never cross and the whole is narrow enough for a telephone.  What ran is a
+mark on its thread's lane, and the mark's shape says whose side it is on; a job is a bar from its
+`async_invoke` to its `async_return`.
+
+What led to what is a line (`WAITS`).  Its long stretch is the waiting: it runs down beside the lane
+on which the effect happens, on the side it comes from, in a track of its own.  No two events share
+a row, so no two lines lie on each other.
+
+Widths are computed, not measured: the text is monospaced, and `EM` is as wide as such fonts come.
+Colours are the page's own (`currentColor`) but for three accents that stand out from light and dark
+grounds, which a page may set: `--timeline-callback`, `--timeline-job` and `--timeline-erlang`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import accumulate, groupby, pairwise
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+from driverref.terms import Port, erlang
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from driverref.trace import Event
+
+# Whose side a name is on.  All others are the driver's calls.
+KINDS = {
+    "callback": "init start stop output outputv control call ready_input ready_output ready_async"
+    " async_free timeout flush process_exit stop_select finish emergency_close",
+    "Erlang": "open_port send receive port_command port_control port_call port_close port_connect"
+    " exit halt suspended resumed spawn link unlink load_driver unload_driver load unload monitor",
+    "job": "async_invoke async_return",
+}
+KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
+
+OUTPUTS = (
+    "driver_output driver_output2 driver_outputv driver_output_binary driver_output_term"
+    " erl_drv_output_term erl_drv_send_term"
+)
+WAITS = {
+    "job": ("job", "async_invoke", "async_return"),
+    "queued": ("waiting", "driver_async", "async_invoke"),
+    "finished": ("waiting", "async_return", "ready_async async_free"),
+    "suspended": ("waiting", "suspended", "resumed"),
+    "timer": ("timer", "driver_set_timer", "timeout"),
+    "message": ("message", OUTPUTS, "receive"),
+}
+"""What lies between a cause and its effect: how it is drawn, the causes, the effects."""
+
+CAUSES = {name: wait for wait, (_, names, _) in WAITS.items() for name in names.split()}
+EFFECTS = {name: wait for wait, (_, _, names) in WAITS.items() for name in names.split()}
+
+SHAPES = {  # as a path goes on from the middle of the mark
+    "callback": "m-4.5-4.5h9v9h-9z",
+    "call": "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
+    "Erlang": "m0-6l6 6l-6 6l-6-6z",
+    "job": "m-4.5-7h9v14h-9z",
+} | dict.fromkeys(("waiting", "timer", "message"), "m0-6v12")
+
+LEGEND = (("callback", "call", "Erlang", "job"), ("waiting", "timer", "message"))
+
+# Lengths are in units of the picture, of which 16 make a rem at full size.
+ROW, LINE, HEAD, PAD = 24.0, 17.0, 44.0, 6.0
+FONT, SMALL, EM = 13, 11, 0.62
+MARK, BAR, GAP, TRACK, BEND = 6.0, 9.0, 9.0, 6.0, 4.0
+COLUMN = 30  # characters of an event's text; longer details go to a second line
+LEAST = 330.0  # the width of the legend
+
+STYLE = """
+& { display: block; width: 100%; height: auto }
+& text { fill: currentColor; font-size: 13px;
+  font-family: var(--font-stack--monospace, ui-monospace, Menlo, Consolas, monospace) }
+& .small { font-size: 11px } & .quiet { opacity: .72 }
+& .middle { text-anchor: middle } & .end { text-anchor: end }
+& path { fill: none; stroke: currentColor } & .rule { opacity: .14 } & .lane { opacity: .3 }
+& .leader { opacity: .28; stroke-dasharray: 1 3 } & .waiting { stroke-dasharray: 4 3 }
+& .timer { stroke-width: 1.6; stroke-dasharray: .1 4; stroke-linecap: round }
+& .link, & .message, & .waiting { opacity: .75 } & .tip { fill: currentColor; stroke: none }
+& .call { fill: var(--color-background-primary, none); stroke-width: 1.6 }
+& .callback { fill: var(--timeline-callback, #3f7fd0); stroke: none }
+& .Erlang { fill: var(--timeline-erlang, #c2567a); stroke: none }
+& .job { fill: var(--timeline-job, #3d8b5a); fill-opacity: .2;
+  stroke: var(--timeline-job, #3d8b5a); stroke-width: 1.4 }
+""".replace("&", ".driverref-timeline")
+
+
+def text(trace: Iterable[Event]) -> str:
+    """The events as a table: time, thread, event; a line each, under a line of headings."""
+    events = list(trace)
+    if not events:
+        return "no events"
+    several = _several_ports(events)
+    rows = [("time", "thread", "event")]
+    for event in events:
+        told = " ".join(_label(event, with_port=several or event.job is None)).strip()
+        rows.append((duration(event.time), _line(event.thread), told))
+    time, thread = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"{row[0]:>{time}}  {row[1]:<{thread}}  {row[2]}" for row in rows)
+
+
+def svg(trace: Iterable[Event], *, title: str = "Timeline", description: str | None = None) -> str:
+    """The events as an `<svg>` element, to stand in a page or in a file of its own.
+
+    `title` and `description` are what a screen reader says.  Without a `description` one is made of
+    the events.  Equal arguments give equal text.
+    """
+    picture = _Picture(list(trace))
+    said = escape(_line(title))
+    explained = escape(_line(_describe(picture.events) if description is None else description))
+    body = "\n".join(picture.draw())
+    name = "timeline-" + hashlib.sha256(f"{said}\n{explained}\n{body}".encode()).hexdigest()[:12]
+    return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" class="driverref-timeline" role="img" \
+viewBox="0 0 {picture.width:g} {picture.height:g}" width="100%" \
+style="max-width:{picture.width / 16:g}rem" aria-labelledby="{name}-title {name}-desc">
+<title id="{name}-title">{said}</title>
+<desc id="{name}-desc">{explained}</desc>
+<style>{STYLE}</style>
+{body}
+</svg>"""
+
+
+def duration(ns: int) -> str:
+    """Nanoseconds in the largest unit of which there is at least one, exactly: `1.5 us`, `20 ms`."""
+    for unit, name in ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")):
+        if ns >= unit:
+            whole, rest = divmod(ns, unit)
+            return f"{whole}.{rest:0{len(str(unit)) - 1}d}".rstrip("0").rstrip(".") + f" {name}"
+    return f"{ns} ns" if ns else "0"
+
+
+def lanes(trace: Iterable[Event]) -> list[str]:
+    """The threads in the order of their lanes: schedulers, async threads, the driver's own."""
+
+    def place(thread: str) -> tuple[int, int]:
+        found = re.fullmatch("(scheduler|async) ([0-9]+)", thread)
+        return (found[1] == "async", int(found[2])) if found else (2, 0)
+
+    return sorted(dict.fromkeys(event.thread for event in trace), key=place)
+
+
+def _line(words: str) -> str:
+    """One line, of characters that XML and a terminal can show; others as Erlang escapes them."""
+    return "".join(c if c.isprintable() else f"\\x{{{ord(c):X}}}" for c in words)
+
+
+def _label(event: Event, *, with_port: bool = False) -> tuple[str, str]:
+    """The event's name, and the rest."""
+    parts = [repr(event.port)] if with_port and event.port is not None else []
+    if event.job is not None:
+        parts.append(f"job {event.job}")
+    if event.detail is not None:
+        unit = " ms" if event.name == "driver_set_timer" else ""
+        parts.append(erlang(event.detail) + unit)
+    return _line(event.name), _line(" ".join(parts))
+
+
+def _several_ports(events: Iterable[Event]) -> bool:
+    return len({event.port for event in events} - {None}) > 1
+
+
+def _describe(events: Sequence[Event]) -> str:
+    if not events:
+        return "No events."
+    turns = (
+        f"on {thread} " + ", ".join(" ".join(_label(event)).strip() for event in turn)
+        for thread, turn in groupby(events, key=lambda event: event.thread)
+    )
+    jobs = len({event.job for event in events} - {None})
+    sums = f"Events: {len(events)}, threads: {len(lanes(events))}, jobs: {jobs}"
+    return f"{sums}. In order: {'; '.join(turns)}."
+
+
+@dataclass(order=True)
+class _Link:
+    cause: int
+    effect: int
+    drawn: str
+    offset: float = 0.0  # of its track from the lane where it ends
+
+
+def _links(events: Sequence[Event]) -> list[_Link]:
+    """Each effect with the oldest cause that has had none, in the order of the causes.
+
+    A job that has not returned ends below the last row; one that had begun before, where it ends.
+    """
+    pending: defaultdict[tuple[str, Hashable], list[int]] = defaultdict(list)
+    found = []
+    for row, event in enumerate(events):
+        if event.name in ("driver_set_timer", "driver_cancel_timer"):
+            pending["timer", event.port].clear()  # a port has one timer
+        if wait := EFFECTS.get(event.name):
+            causes = pending[wait, _key(wait, event)]
+            if causes or wait == "job":
+                found.append(_Link(causes.pop(0) if causes else row, row, WAITS[wait][0]))
+        if wait := CAUSES.get(event.name):
+            pending[wait, _key(wait, event)].append(row)
+    running = (row for (wait, _), rows in pending.items() if wait == "job" for row in rows)
+    return sorted(found + [_Link(row, len(events), "job") for row in running])
+
+
+def _key(wait: str, event: Event) -> Hashable:
+    """What a cause and its effect have in common: the job, the message or the port."""
+    match wait, event.detail:
+        case "job" | "queued" | "finished", _:
+            return event.job
+        case "message", (Port() as port, ("data", _)):
+            return port
+        case "message", term if event.name == "receive" or event.name.endswith("_term"):
+            return erlang(term)
+    return event.port
+
+
+def _cells(words: str) -> int:
+    """How many characters wide: those outside ASCII may take two places."""
+    return sum(1 if c.isascii() else 2 for c in words)
+
+
+def _width(words: str) -> float:
+    return _cells(words) * SMALL * EM
+
+
+def _clip(words: str, cells: int) -> str:
+    if _cells(words) <= cells:
+        return words
+    widths = accumulate(map(_cells, words))
+    return "".join(c for c, width in zip(words, widths, strict=True) if width < cells - 1) + "…"
+
+
+def _path(kind: str, d: str) -> str:
+    return f'<path class="{kind}" d="{d}"/>'
+
+
+def _text(x: float, y: float, words: str, kind: str, more: str = "") -> str:
+    words = escape(words) + (f' <tspan class="quiet">{escape(more)}</tspan>' if more else "")
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}">{words}</text>'
+
+
+@dataclass
+class _Lane:
+    order: int
+    word: str
+    number: str
+    bars: list[_Link]
+    half: float  # half as wide as its widest bar, or as a mark
+    x: float = 0.0
+    tracks: dict[int, list[int]] = field(default_factory=lambda: {-1: [], 1: []})
+    """On the left (-1) and the right (1), the nearest first: the row where the last link ends."""
+
+    def reach(self, side: int) -> float:
+        return self.half + GAP + TRACK * len(self.tracks[side])
+
+    def group(self) -> tuple[str, int]:
+        return self.word, -1 if self.number else self.order
+
+
+class _Picture:
+    """The layout is computed first; `draw` then draws, what lies lowest first."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events, self.links = events, _links(events)
+        self.kinds = [KIND.get(event.name, "call") for event in events]
+        self.jobs = ["" if event.job is None else str(event.job) for event in events]
+        several = _several_ports(events)
+        self.labels = [_label(event, with_port=several) for event in events]
+        self.times = [duration(event.time) for event in events]
+        self.gutter = PAD + max(_width(time) for time in ("time", *self.times))
+        self.place_lanes()
+        told = [_cells(" ".join(label).strip()) for label in self.labels]
+        names = [_cells(name) for name, _ in self.labels]
+        self.column = max([*names, min(COLUMN, max(told, default=0))])
+        self.fits = [cells <= self.column for cells in told]
+        self.width = max(LEAST, self.margin + self.column * FONT * EM + PAD)
+        self.place_rows()
+
+    def place_lanes(self) -> None:
+        self.lanes: dict[str, _Lane] = {}
+        for order, thread in enumerate(lanes(self.events)):
+            found = re.fullmatch("(.+) ([0-9]{1,4})", thread)
+            word, number = found.groups() if found else (thread, "")
+            jobs = (link for link in self.links if link.drawn == "job")
+            bars = [link for link in jobs if self.events[link.cause].thread == thread]
+            half = max([MARK, *(_width(self.jobs[bar.cause]) / 2 + 5 for bar in bars)])
+            self.lanes[thread] = _Lane(order, _clip(_line(word), 12), number, bars, half)
+        self.lane = [self.lanes[event.thread] for event in self.events]
+        self.links = [link for link in self.links if link.drawn != "job"]
+        self.place_links()
+        x = self.gutter + PAD
+        self.groups: list[tuple[str, float]] = []  # a word over the lanes it stands for, its middle
+        for (word, _), group in groupby(self.lanes.values(), _Lane.group):
+            members = list(group)
+            span = sum(a.reach(1) + b.reach(-1) for a, b in pairwise(members))
+            least = (_width(word) + GAP - span) / 2
+            x += max(0.0, least - members[0].reach(-1))
+            for lane in members:
+                lane.x = x + lane.reach(-1)
+                x = lane.x + lane.reach(1)
+            x += max(0.0, least - members[-1].reach(1))
+            self.groups.append((word, (members[0].x + members[-1].x) / 2))
+        self.margin = x + PAD  # where the text begins
+
+    def place_links(self) -> None:
+        """Gives each link the nearest track that is free beside the lane where it ends."""
+        for link in self.links:
+            lane = self.lane[link.effect]
+            side = 1 if self.lane[link.cause].order > lane.order else -1
+            free = (at for at, until in enumerate(lane.tracks[side]) if until < link.cause)
+            track = next(free, len(lane.tracks[side]))
+            lane.tracks[side][track : track + 1] = [link.effect]
+            link.offset = side * (lane.half + GAP + TRACK * track)
+
+    def place_rows(self) -> None:
+        self.y: list[float] = []
+        bottom = HEAD
+        for fits in self.fits:
+            self.y.append(bottom + ROW / 2)
+            bottom += ROW if fits else ROW + LINE
+        self.foot = bottom + PAD
+        self.y.append(self.foot - BAR)  # where the jobs end that have not returned
+        self.height = self.foot + ROW * (len(LEGEND) + 0.5)
+
+    def edge(self, row: int, side: int) -> float:
+        """Where a line meets the mark or the bar of an event."""
+        lane = self.lane[row]
+        return lane.x + side * (lane.half if self.kinds[row] == "job" else MARK)
+
+    def draw(self) -> Iterator[str]:
+        if not self.events:
+            yield _text(self.width / 2, self.height / 2, "no events", "middle quiet")
+            return
+        yield _text(self.gutter, HEAD - 10, "time", "small quiet end")
+        yield _text(self.margin, HEAD - 10, "event", "small quiet")
+        for word, x in self.groups:
+            yield _text(x, HEAD - 25, word, "small middle")
+        for lane in self.lanes.values():
+            yield from self.draw_lane(lane)
+        for link in self.links:
+            yield from self.draw_link(link)
+        for row in range(len(self.events)):
+            yield from self.draw_event(row)
+        yield from self.draw_legend()
+
+    def draw_lane(self, lane: _Lane) -> Iterator[str]:
+        yield _text(lane.x, HEAD - 10, lane.number, "small middle")
+        line = f"M{lane.x:g} {HEAD - 3:g}"
+        left, right = lane.x - lane.half, lane.x + lane.half
+        for bar in lane.bars:
+            top, bottom = self.y[bar.cause] - BAR, self.y[bar.effect] + BAR
+            close = "Z" if bar.effect < len(self.events) else ""
+            yield _path("job", f"M{left:g} {bottom:g}V{top:g}H{right:g}V{bottom:g}{close}")
+            yield _text(lane.x, self.y[bar.cause] + 4, self.jobs[bar.cause], "small middle")
+            line += f"V{top:g}M{lane.x:g} {bottom:g}"
+        yield _path("lane", f"{line}V{self.foot:g}")
+
+    def draw_link(self, link: _Link) -> Iterator[str]:
+        top, bottom = self.y[link.cause], self.y[link.effect]
+        x = self.lane[link.effect].x + link.offset
+        away = 1 if x > self.lane[link.cause].x else -1
+        side = 1 if link.offset > 0 else -1
+        start, tip = self.edge(link.cause, away), self.edge(link.effect, side)
+        out, back = away * BEND, -side * BEND
+        leaves = f"M{start:g} {top:g}H{x - out:g}q{out:g} 0 {out:g} {BEND:g}"
+        arrives = f"M{x:g} {bottom - BEND:g}q0 {BEND:g} {back:g} {BEND:g}H{tip:g}"
+        yield _path("link", leaves + arrives)
+        yield _path(link.drawn, f"M{x:g} {top + BEND:g}V{bottom - BEND:g}")
+        yield _path("tip", f"M{tip:g} {bottom:g}l{5 * side} -3v6z")
+
+    def draw_event(self, row: int) -> Iterator[str]:
+        y, (name, details) = self.y[row], self.labels[row]
+        if row == 0 or self.times[row] != self.times[row - 1]:
+            yield _text(self.gutter, y + 4, self.times[row], "small quiet end")
+            yield _path("rule", f"M{PAD:g} {y - ROW / 2:g}H{self.width - PAD:g}")
+        yield _path("leader", f"M{self.edge(row, 1):g} {y:g}H{self.margin - 4:g}")
+        kind = self.kinds[row]
+        if kind != "job":
+            yield _path(kind, f"M{self.lane[row].x:g} {y:g}{SHAPES[kind]}")
+        yield _text(self.margin, y + 4, name, "name", details if self.fits[row] else "")
+        if not self.fits[row]:
+            yield _text(self.margin, y + 4 + LINE, _clip(details, self.column), "quiet")
+
+    def draw_legend(self) -> Iterator[str]:
+        present = {*self.kinds, *(link.drawn for link in self.links)}
+        for line, kinds in enumerate(LEGEND, 1):
+            x, y = 2 * PAD, self.foot + line * 0.9 * ROW
+            for kind in filter(present.__contains__, kinds):
+                yield _path(kind, f"M{x:g} {y:g}{SHAPES[kind]}")
+                yield _text(x + 12, y + 4, kind, "small quiet")
+                x += 30 + _width(kind)
