@@ -23,6 +23,7 @@ from sybil.evaluators.doctest import DocTestEvaluator
 from sybil.integration.pytest import SybilItem
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.myst import PythonCodeBlockParser
+from sybil.sybil import SybilCollection
 
 FAILED = pytest.StashKey[int]()
 """On a page's collector: the line at which it failed."""
@@ -50,17 +51,19 @@ def docstring_examples(document: Document) -> Iterable[Region]:
 
 PAGES = [PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)]
 
-pytest_collect_file = (
-    Sybil(PAGES, path="docs", pattern="*.md", setup=begin, teardown=end)
-    + Sybil(PAGES, pattern="README.md", exclude="*/README.md", setup=begin, teardown=end)
-    + Sybil(
-        [docstring_examples],
-        path="driverref",
-        pattern="*.py",
-        document_types={".py": PythonDocStringDocument},
-        setup=begin,
-        teardown=end,
-    )
+pytest_collect_file = SybilCollection(
+    [
+        Sybil(PAGES, path="docs", pattern="*.md", setup=begin, teardown=end),
+        Sybil(PAGES, pattern="README.md", exclude="*/README.md", setup=begin, teardown=end),
+        Sybil(
+            [docstring_examples],
+            path="driverref",
+            pattern="*.py",
+            document_types={".py": PythonDocStringDocument},
+            setup=begin,
+            teardown=end,
+        ),
+    ]
 ).pytest()
 
 
