@@ -6,7 +6,6 @@ file:// and without JavaScript; with it, code has a copy button and the book can
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ language = "en"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "_ext.docstrings",
     "_ext.rules",
     "_ext.timeline",
     "_ext.states",
@@ -34,7 +33,6 @@ extensions = [
 exclude_patterns = ["_ext", "LICENSE-snippets"]
 highlight_language = "python"
 smartquotes = True
-default_role = "code"  # the docstrings' single backticks
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist", "substitution"]
 myst_heading_anchors = 3
@@ -55,6 +53,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"(memoryview|bytes|bytearray|int|str|float|bool|object|None|tuple|list|dict|set)"),
     ("py:.*", r"(frozenset|type|Any|Self|Callable|Iterable|Iterator|Sequence|Mapping|NamedTuple)"),
     ("py:.*", r"(Exception|RuntimeError|ValueError|TypeError|Ellipsis|optional)"),
+    # Type variables, and classes of rooms that are not for the book's readers.
+    ("py:.*", r"(driverref\.\w+\.)?[A-Z]"),
+    ("py:class", "Place"),
+    ("py:class", r"driverref\.(async_pool|binary|ioq|port|process|release|runtime|scheduler)\..*"),
+    ("py:class", r"driverref\.threads\..*"),
 ]
 
 html_theme = "furo"
@@ -88,17 +91,3 @@ copybutton_only_copy_prompt_lines = True
 copybutton_remove_prompts = True
 copybutton_copy_empty_lines = False
 copybutton_line_continuation_character = "\\"
-
-FENCE = re.compile(r"\s*```\w*\s*$")
-
-
-def without_fences(
-    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
-) -> None:
-    """Docstrings are Markdown, autodoc reads reStructuredText: the fences stand between."""
-    lines[:] = ["" if FENCE.match(line) else line for line in lines]
-
-
-def setup(app: Any) -> None:
-    """Register with Sphinx."""
-    app.connect("autodoc-process-docstring", without_fences)

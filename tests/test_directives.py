@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
-from _ext import pages, states
+from _ext import docstrings, pages, states
 from book import sphinx
 from bs4 import BeautifulSoup
 
@@ -72,6 +72,10 @@ See {rule}`key.order`.
 7
 ```
 
+```{eval-rst}
+.. autofunction:: described.double
+```
+
 ```{toctree}
 reference/rules
 ```
@@ -108,6 +112,20 @@ See {rule}`no.such-rule`.
 """
 )
 
+DESCRIBED = '''\
+def double(n):
+    """Twice `n`.
+
+    | n | twice |
+    |---|-------|
+    | 1 | 2     |
+
+    >>> double(2)
+    4
+    """
+    return 2 * n
+'''
+
 TEST = 'import pytest\n\n@pytest.mark.rule("key.order")\ndef test_order(): ...\n'
 UNKNOWN = 'import pytest\n\n@pytest.mark.rule("key.gone")\ndef test_gone(): ...\n'
 
@@ -118,6 +136,7 @@ def build(folder: Path, page: str, test: str) -> subprocess.CompletedProcess[str
     (folder / "docs" / "index.md").write_text(page, "utf-8")
     table = "# Rules\n\n```{rule-table}\n```\n"
     (folder / "docs" / "reference" / "rules.md").write_text(table, "utf-8")
+    (folder / "described.py").write_text(DESCRIBED, "utf-8")
     (folder / "tests").mkdir()
     (folder / "tests" / "test_key.py").write_text(test, "utf-8")
     tests = f"rule_tests={folder / 'tests'}"
@@ -213,6 +232,22 @@ def test_a_page_that_failed_runs_no_further(tmp_path: Path) -> None:
             run.until(line)
         assert failed.value.line == 2
     assert "ran" not in run.namespace
+
+
+def test_a_docstring_is_markdown(good: Path) -> None:
+    (described,) = article(good).select("dl.py dd")
+    assert described.select("p")[0].text.startswith("Twice n")
+    assert described.select("div.highlight pre")[0].text.startswith(">>> double(2)")
+    assert described.select("table td")[1].text == "2"
+    assert not described.select("blockquote")
+
+
+def test_only_examples_without_a_fence_get_one() -> None:
+    text = ["Text.", "", ">>> 1", "1", "", "```python", ">>> 2", "2", "```", "", ">>> 3", "3"]
+    fence, end = "```python", "```"
+    first = ["Text.", "", fence, ">>> 1", "1", end, ""]
+    rest = [fence, ">>> 2", "2", end, "", fence, ">>> 3", "3", end]
+    assert list(docstrings.fenced(text)) == first + rest
 
 
 # The state diagram

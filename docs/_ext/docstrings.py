@@ -1,0 +1,62 @@
+"""Docstrings are Markdown, as the pages are; autodoc takes them for reStructuredText.
+
+So each docstring is wrapped into a directive of reStructuredText whose content MyST parses. Examples
+may stand in a docstring without a fence, as `doctest` has them; Markdown would take their prompts
+for quotations, so they get one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from docutils import nodes
+from docutils.utils import new_document
+from myst_parser.parsers.sphinx_ import MystParser
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+
+class Markdown(SphinxDirective):
+    """Markdown inside reStructuredText."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """The content as MyST reads it."""
+        document = new_document(self.get_source_info()[0], self.state.document.settings)
+        document.reporter = self.state.document.reporter
+        MystParser().parse("\n".join(self.content), document)
+        return document.children
+
+
+def fenced(lines: list[str]) -> Iterator[str]:
+    """The lines, with a fence around examples that have none."""
+    inside = example = False
+    for line in lines:
+        if line.lstrip().startswith("```"):
+            inside = not inside
+        elif not inside and not example and line.startswith(">>> "):
+            example = True
+            yield "```python"
+        elif example and not line.strip():
+            example = False
+            yield "```"
+        yield line
+    if example:
+        yield "```"
+
+
+def wrap(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Make a docstring the content of a `markdown` directive."""
+    if any(lines):
+        lines[:] = [".. markdown::", "", *(f"   {line}".rstrip() for line in fenced(lines)), ""]
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    app.add_directive("markdown", Markdown)
+    app.connect("autodoc-process-docstring", wrap)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
