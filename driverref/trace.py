@@ -67,6 +67,10 @@ class Trace(Sequence[Event]):
 
         return record
 
+    def freeze(self) -> None:
+        """Take no more events: what threads that were left behind still do is no longer of interest."""
+        self._events = list(self._events)
+
     def __len__(self) -> int:
         return len(self._events)
 

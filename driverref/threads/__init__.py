@@ -70,7 +70,7 @@ class Condition(Protocol):
 
 
 class Queue(Protocol):
-    """A FIFO without a bound.  Any thread puts; whoever waits longest gets."""
+    """A FIFO without a bound.  Any thread puts, one thread gets."""
 
     def put(self, item: Any) -> None: ...
     def get(self) -> Any: ...
@@ -146,7 +146,8 @@ class Threads(Protocol):
     def close(self, abandon: bool) -> None:
         """Give up the seam and its adopted thread.
 
-        With `abandon`, threads that have not ended are left behind: on simulated threads they are
-        unwound without running on, on OS threads they are daemons that wait for ever.
+        With `abandon`, threads that have not ended are left behind.  On simulated threads they are
+        unwound without running on.  On OS threads every queue is emptied and gives `None`, so that
+        whoever serves one can end; a thread that is elsewhere goes on as a daemon.
         """
         ...

@@ -45,6 +45,7 @@ class NativeThreads:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
+        self._queues: list[NativeQueue] = []
 
     now = staticmethod(time.monotonic_ns)
 
@@ -58,7 +59,9 @@ class NativeThreads:
         return threading.Condition(mutex)  # type: ignore[arg-type]
 
     def queue(self, name: str) -> NativeQueue:
-        return NativeQueue()
+        made = NativeQueue()
+        self._queues.append(made)
+        return made
 
     def socketpair(self) -> tuple[Socket, Socket]:
         return socket.socketpair()
@@ -91,3 +94,8 @@ class NativeThreads:
 
     def close(self, abandon: bool) -> None:
         here.thread = None
+        if abandon:
+            for each in self._queues:
+                while not each.empty():
+                    each.get()
+                each.put(None)

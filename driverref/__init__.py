@@ -1,0 +1,12 @@
+"""An executable reference for Erlang's linked-in drivers and their async threads.
+
+`Emulator` and `Driver` are where to begin; `driverref.erl_driver` is what a driver calls.
+"""
+
+from driverref.driver import Driver
+from driverref.emulator import Emulator
+from driverref.memory import Atomic, Struct
+from driverref.terms import Atom, Pid, Port, Ref
+from driverref.trace import Event, Trace
+
+__all__ = ["Atom", "Atomic", "Driver", "Emulator", "Event", "Pid", "Port", "Ref", "Struct", "Trace"]

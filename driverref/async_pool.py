@@ -1,0 +1,78 @@
+"""The async threads: one queue each, and the arithmetic that picks a queue.
+
+The rules are few and none of them is clever (`erl_async.c`):
+
+* There are N threads and N queues.  Thread i serves queue i, first in, first out, one job at a time.
+* A job's queue is `*key mod N`, and `*key` is overwritten with that number.  Without a key it is the
+  *job's id* `mod N`, and ids come from one counter for the whole emulator.
+* Nothing is balanced, nothing is stolen, nothing times out.  A job that does not return keeps its thread.
+* A finished job is put on the queue of the scheduler that submitted it.  The thread calls nothing else.
+
+A queued job is a plain tuple, the only object that the runtime makes for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from driverref.runtime import Runtime
+from driverref.threads import Queue, here
+
+AsyncInvoke: TypeAlias = Callable[[Any], object]
+AsyncFree: TypeAlias = Callable[[Any], object]
+
+Job: TypeAlias = tuple[int, Any, AsyncInvoke, Any, AsyncFree | None, Any, Any]
+"""`(id, port, async_invoke, async_data, async_free, scheduler, pdl)`."""
+
+
+class Key:
+    """An `unsigned int` that `driver_async` can write back to: `Key(7)`, afterwards `key.value == 7 % N`."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"Key: value must be an int, not {value!r}")
+        self.value = value & 0xFFFFFFFF
+
+    def __repr__(self) -> str:
+        return f"Key({self.value})"
+
+
+class AsyncPool:
+    """`size` async threads.  `ids` numbers the jobs; `queues[i]` belongs to thread i."""
+
+    def __init__(self, runtime: Runtime, size: int) -> None:
+        self.runtime = runtime
+        self.size = size
+        self.ids = itertools.count(1)
+        names = [f"async {i + 1}" for i in range(size)]
+        self.queues = [runtime.threads.queue(f"a job for {name}") for name in names]
+        self.threads = [self._start(n, q) for n, q in zip(names, self.queues, strict=True)]
+
+    def _start(self, name: str, queue: Queue) -> Any:
+        return self.runtime.threads.start(
+            name, lambda: self._serve(name, queue), self.runtime.crash
+        )
+
+    def _serve(self, name: str, queue: Queue) -> None:
+        here.thread.emulator = self.runtime  # type: ignore[union-attr]
+        get, record = queue.get, self.runtime.record
+        while (job := get()) is not None:
+            job_id, port, async_invoke, async_data, _, scheduler, _ = job
+            if record is None:
+                async_invoke(async_data)
+            else:
+                record(name, "async_invoke", port.id, job_id)
+                async_invoke(async_data)
+                record(name, "async_return", port.id, job_id)
+            scheduler.queue.put(job)
+
+    def stop(self) -> None:
+        """Let every queued job run to its end, then end the threads and wait for them."""
+        for queue in self.queues:
+            queue.put(None)
+        for thread in self.threads:
+            self.runtime.threads.join(thread)

@@ -1,0 +1,120 @@
+"""Driver binaries: memory with a count of references, which Erlang can share without a copy.
+
+A binary is born with count 1, and that one is the driver's.  Every `driver_free_binary` is one
+decrement, and the one that reaches 0 frees.  So a driver that sends a binary still frees its own
+reference, and the memory goes when the last receiver has dropped the other.
+"""
+
+from __future__ import annotations
+
+from driverref.errors import DoubleFree, Misuse, wrong_type
+from driverref.memory import Atomic, Memory, allocate, freeable
+
+
+class ErlDrvBinary:
+    """A driver binary: `orig_size`, and `orig_bytes`, a `Memory` that is not cleared.
+
+    Whoever is sent it reads the same bytes, so write them before.  Any thread.  Stands for
+    `ErlDrvBinary`.
+    """
+
+    __slots__ = ("_entry", "_memory", "_refc")
+
+    def __init__(self, memory: Memory) -> None:
+        self._entry = memory._entry
+        self._memory = memory
+        self._refc = Atomic(1)
+
+    @property
+    def orig_size(self) -> int:
+        """The number of bytes."""
+        return len(self.orig_bytes)
+
+    @property
+    def orig_bytes(self) -> Memory:
+        """The bytes."""
+        self._memory._use("contents", write=False)
+        return self._memory
+
+    def __repr__(self) -> str:
+        return f"<{self._entry}>"
+
+
+def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
+    """Allocate a binary of `size` bytes, with count 1.  Its contents are indeterminate.
+
+    `None` (NULL) if there is no such memory.  Any thread of an emulator.  Stands for
+    `driver_alloc_binary`.
+    """
+    memory = allocate("driver_alloc_binary", size, "binary", "driver_free_binary")
+    return None if memory is None else ErlDrvBinary(memory)
+
+
+def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary | None:
+    """Change a binary to `size` bytes.  The old handle is freed: use the one that is returned.
+
+    What fits of the contents is kept.  `None` for `bin` allocates.  A result of `None` (NULL) leaves
+    the old binary as it was, and yours.  A count above 1 is `Misuse`: the others would be left with
+    the old address.  Any thread of an emulator.  Stands for `driver_realloc_binary`.
+    """
+    call = "driver_realloc_binary"
+    if bin is None:
+        return driver_alloc_binary(size)
+    if (refc := _count(call, bin, 0)) != 1:
+        raise Misuse(f"{call}: {bin!r} has {refc} references")
+    memory = allocate(call, size, "binary", "driver_free_binary", bin._memory)
+    return None if memory is None else ErlDrvBinary(memory)
+
+
+def driver_free_binary(bin: ErlDrvBinary | None) -> None:
+    """Give back one reference; the last one frees the binary.  `None` (NULL) is accepted.
+
+    `DoubleFree` if all references have been given back, `InvalidFree` for anything but a binary.  Any
+    thread.  Stands for `driver_free_binary`.
+    """
+    call = "driver_free_binary"
+    if bin is None:
+        return
+    before = freeable(call, bin, ErlDrvBinary, call)._refc.fetch_sub(1)
+    if before < 1 and bin._entry.alive:
+        raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
+    if before <= 1:
+        bin._memory._release(call)
+
+
+def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
+    """The count of references, which another thread may change at once.
+
+    Any thread.  Stands for `driver_binary_get_refc`.
+    """
+    return _count("driver_binary_get_refc", bin, 0)
+
+
+def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
+    """Take one more reference, to be given back by `driver_free_binary`.  Returns the new count.
+
+    The caller has a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
+    """
+    return _count("driver_binary_inc_refc", bin, +1)
+
+
+def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
+    """Take 1 from the count and return the new count.  Never frees, not even at 0.
+
+    Only for a caller who knows that 0 is not reached: what has count 0 can no more be freed and leaks.
+    To give back a reference call `driver_free_binary`.  Any thread.  Stands for
+    `driver_binary_dec_refc`.
+    """
+    return _count("driver_binary_dec_refc", bin, -1)
+
+
+def _count(call: str, bin: ErlDrvBinary, change: int) -> int:
+    """Change the count of a binary that is there, and return it."""
+    if not isinstance(bin, ErlDrvBinary):
+        raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
+    before = bin._refc.fetch_add(change) if change else bin._refc.load()
+    if not bin._entry.alive:
+        raise bin._entry.fault(f"refc {'written' if change else 'read'}", freed=True)
+    if change and before < 1:
+        raise Misuse(f"{call}: no reference to {bin!r} is left")
+    return before + change

@@ -1,0 +1,155 @@
+"""The driver entry: callbacks, flags, and what NULL means.
+
+`Driver` stands for `ErlDrvEntry`.  A subclass names itself, defines the callbacks it has, and an instance
+is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None` here and NULL in C:
+
+| callback | NULL means |
+|---|---|
+| `start` | the port opens, its driver data is `None` |
+| `output` and `outputv` | the data is swallowed, `port_command` returns `true`; `outputv` alone is never missed, `output` is used |
+| `control`, `call` | `badarg` |
+| `timeout`, `ready_input`, `ready_output` | nothing happens |
+| `ready_async` | `async_free` gets the data of every job |
+| `flush` | a port with a driver queue that is not empty closes when somebody else empties it |
+| `process_exit` | `driver_monitor_process` returns -1 |
+| `init`, `stop`, `finish`, `stop_select`, `emergency_close` | nothing is called |
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from driverref.runtime import Runtime
+from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
+from driverref.threads import Mutex, Thread, here
+
+ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
+ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
+ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
+ERL_DRV_FLAG_USE_INIT_ACK = 1 << 3
+
+CALLBACKS = (
+    "init start stop output outputv control call ready_input ready_output ready_async timeout flush"
+    " process_exit stop_select finish emergency_close"
+).split()
+
+
+class Driver:
+    """What `ErlDrvEntry` is in C: subclass it, define callbacks, load an instance.
+
+    | callback | C signature, in Python |
+    |---|---|
+    | `init()` | once, when loaded; a result other than `None` or 0 refuses the load |
+    | `start(port, command)` | returns the driver data: any object, one per `open_port` |
+    | `output(drv_data, buf)` | `buf` is a `memoryview`, lent for the call |
+    | `outputv(drv_data, ev)` | `ev` is an `ErlIOVec`, lent for the call |
+    | `control(drv_data, command, buf)` | returns the reply's bytes, or -1 for `badarg` |
+    | `call(drv_data, command, term)` | returns the reply's term, or `None` for `badarg` |
+    | `ready_async(drv_data, async_data)` | a job has been done |
+    | `timeout(drv_data)` | the port's timer |
+    | `flush(drv_data)` | the port closes and its driver queue is not empty |
+    | `process_exit(drv_data, monitor)` | a monitored process has ended |
+    | `stop(drv_data)` | the port is gone: free the driver data |
+    | `finish()` | once, before the driver is unloaded |
+    """
+
+    driver_name: ClassVar[str] = ""
+    driver_flags: ClassVar[int] = 0
+
+    init: Any = None
+    start: Any = None
+    stop: Any = None
+    output: Any = None
+    outputv: Any = None
+    control: Any = None
+    call: Any = None
+    ready_input: Any = None
+    ready_output: Any = None
+    ready_async: Any = None
+    timeout: Any = None
+    flush: Any = None
+    process_exit: Any = None
+    stop_select: Any = None
+    finish: Any = None
+    emergency_close: Any = None
+
+
+class PortLock:
+    """The lock under which callbacks run, and who holds it.  One per driver, or one per port.
+
+    A process's thread that holds it runs the driver's code, not Erlang's: meanwhile it is no process.
+    """
+
+    __slots__ = ("_process", "holder", "mutex")
+
+    def __init__(self, mutex: Mutex) -> None:
+        self.mutex = mutex
+        self.holder: Thread | None = None
+        self._process: Any = None
+
+    def hold(self) -> None:
+        """The running thread has the mutex and begins to run the driver's code."""
+        self.holder = thread = here.thread
+        assert thread is not None
+        self._process, thread.process = thread.process, None
+
+    def unhold(self) -> None:
+        """It has run the driver's code."""
+        assert self.holder is not None
+        self.holder.process, self.holder = self._process, None
+
+
+def unloaded(ref: Ref, name: str) -> Tuple:
+    """The message that a monitored driver is gone."""
+    return Tuple((DOWN, ref, Atom("driver"), name, Atom("unloaded")))
+
+
+class LoadedDriver:
+    """A driver in the emulator's memory: its entry, its lock, and what keeps it there."""
+
+    def __init__(self, runtime: Runtime, entry: Driver) -> None:
+        self.runtime = runtime
+        self.entry = entry
+        self.name = entry.driver_name
+        self.lock: PortLock | None = None
+        if not entry.driver_flags & ERL_DRV_FLAG_USE_PORT_LOCKING:
+            self.lock = PortLock(runtime.threads.mutex(f"the lock of driver {self.name}"))
+        self.ports: set[Port] = set()
+        self.in_flight = [0] * len(runtime.schedulers)
+        """Jobs accepted and not yet given back, by the scheduler that submitted them."""
+        self.users: dict[Pid, int] = {}
+        """Processes that loaded it, and how often."""
+        self.kill_ports = False
+        self.unloading = False
+        self.monitors: dict[Ref, Any] = {}
+
+    def note(self, name: str) -> None:
+        """Record that a callback without a port, `init` or `finish`, begins."""
+        thread = here.thread
+        if self.runtime.record is not None and thread is not None:
+            self.runtime.record(thread.lane, name, None, None, self.name)
+
+    def finish_if_idle(self) -> None:
+        """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
+        if not self.unloading or not self.idle():
+            return
+        if self.runtime.drivers.pop(self.name, None) is None:
+            return  # somebody on another scheduler was faster
+        if self.entry.finish is not None:
+            self.note("finish")
+            self.entry.finish()
+        for ref, process in self.monitors.items():
+            process.deliver(unloaded(ref, self.name))
+        self.runtime.changed()
+
+    def lock_for_port(self, port: Port) -> PortLock:
+        """The lock that the callbacks of `port` run under."""
+        return self.lock or PortLock(self.runtime.threads.mutex(f"the lock of {port}"))
+
+    def flag(self, flag: int) -> bool:
+        """Whether the entry carries this `ERL_DRV_FLAG_*`."""
+        return bool(self.entry.driver_flags & flag)
+
+    def idle(self) -> bool:
+        """Whether neither a port nor a job keeps the driver in memory."""
+        return not self.ports and not any(self.in_flight)

@@ -1,0 +1,227 @@
+"""The emulator: what it consists of, how it starts and how it ends.
+
+An `Emulator` is a runtime, some schedulers, a pool of async threads and the processes.  The thread that makes it
+becomes its first process, on scheduler 1.  Erlang's side is inherited: the BIFs about processes and those
+about ports have a module each.
+
+It can end in three ways.  `stop` is orderly and checks for leaks.  `halt` is what Erlang's `halt` is: a race.  A
+crash is what happens when the driver's code raises: nothing more is called, and the reader sees the error.
+
+Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(1)`, `init(3)`.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Literal
+
+from driverref.async_pool import AsyncPool, Job
+from driverref.ddll import ErlDdll
+from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_value
+from driverref.port_bifs import PortBifs
+from driverref.process import Process
+from driverref.process_bifs import check_number
+from driverref.release import OTP_25, Release
+from driverref.runtime import Runtime
+from driverref.scheduler import Scheduler
+from driverref.terms import KILL, KILLED
+from driverref.threads import Thread, Threads, here
+from driverref.threads.native import NativeThreads
+from driverref.threads.simulated import SimulatedThreads
+from driverref.trace import Trace
+
+
+def _complete(job: Job, thread: Thread) -> None:
+    job[1].complete(job, thread)
+
+
+class Emulator(PortBifs):
+    """An emulator with its schedulers and async threads running.
+
+    `async_threads` is `+A`: 1 to 1024, 0 counts as 1, by default what the release says.  `schedulers` is `+S`.
+    `threads` is `"simulated"` (deterministic, virtual time; `seed` makes the order random) or `"native"`.
+    `trace=False` records nothing.  Raises `ValueError` for a bad number of threads and `Misuse` if the
+    calling thread already has an emulator.
+
+    Use it in a `with` block, or call `stop` at the end.  The methods may be called by the thread that made
+    it and in functions that were given to `spawn`.
+    """
+
+    def __init__(
+        self,
+        *,
+        async_threads: int | None = None,
+        schedulers: int = 1,
+        threads: Literal["simulated", "native"] = "simulated",
+        seed: int | None = None,
+        trace: bool = True,
+        release: Release = OTP_25,
+    ) -> None:
+        if async_threads is None:
+            async_threads = release.default_async_threads
+        check_number("Emulator", "async_threads", async_threads, range(release.max_async_threads + 1))
+        check_number("Emulator", "schedulers", schedulers, range(1, 1025))
+        if here.thread is not None:
+            raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
+        seam = _seam(threads, seed)
+        thread = seam.adopt("process <0.1.0>")
+        self.runtime = runtime = Runtime(seam, release, Trace() if trace else None)
+        runtime.schedulers = [Scheduler(runtime, n + 1, _complete) for n in range(schedulers)]
+        runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
+        self._main = Process(runtime, runtime.schedulers[0])
+        self._main.carried_by(thread)
+        self.trace = runtime.trace
+        """The events so far; empty with `trace=False`."""
+        self._ended = False
+        self.erl_ddll = ErlDdll(runtime, self._enter, self._guarded)
+        """The functions of Erlang's module `erl_ddll`."""
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.stop()
+        else:
+            self._abandon("its with block was left by an exception")
+
+    def __repr__(self) -> str:
+        size, count = self.runtime.pool.size, len(self.runtime.schedulers)
+        state = self.runtime.down or "running"
+        return f"<Emulator +A {size} +S {count}, {state}>"
+
+    # The system.
+
+    def system_info(self, item: str) -> Any:
+        """What the emulator is made of.  Stands for `erlang:system_info/1`.
+
+        `item` is one of `thread_pool_size`, `schedulers`, `otp_release`, `version`, `driver_version`, `port_count`.
+        """
+        self._enter("system_info")
+        runtime, release = self.runtime, self.runtime.release
+        items: dict[str, Any] = {
+            "thread_pool_size": runtime.pool.size,
+            "schedulers": len(runtime.schedulers),
+            "otp_release": release.name,
+            "version": release.erts,
+            "driver_version": ".".join(map(str, release.driver_version)),
+            "port_count": len(runtime.ports),
+        }
+        if item not in items:
+            raise badarg("system_info", "item", "one of " + ", ".join(items), item)
+        return items[item]
+
+    # The end.
+
+    def halt(self, status: int = 0, *, flush: bool = True, flush_timeout: int | None = None) -> int:
+        """Halt the emulator and return its exit status; in Erlang the call does not return.
+
+        With `flush`, every port is closed with reason `killed`, closing ports are waited for, and every queued job
+        is run to its end.  Completions race with the exit, so whether the last `async_free` is called is not
+        defined.  A port that never empties its driver queue, or a job that does not return, keeps this waiting
+        for ever; with `flush_timeout` (milliseconds, since OTP 27) the status is then 255.  Without `flush`
+        everything stops where it is: no `stop`, no `async_free`.
+
+        No leak is reported: the memory went with the emulator.  If another process than the first calls it, the
+        first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
+        """
+        process = self._enter("halt")
+        check_number("halt", "status", status, range(256))
+        if not isinstance(flush, bool):
+            raise badarg("halt", "flush", "True or False", flush)
+        deadline = None
+        if flush_timeout is not None:
+            check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
+            deadline = self.runtime.threads.now() + flush_timeout * 1_000_000
+        if self.runtime.record is not None:
+            self.runtime.record(process.scheduler.name, "halt", None, None, status)
+        if flush:
+            self._close_ports(process)
+            if process.wait_until(lambda: not self.runtime.ports, deadline):
+                with process.scheduler.mutex:  # from here on it handles no completions
+                    self.runtime.pool.stop()
+            else:
+                status = 255
+        if process is self._main:
+            self._abandon("it has halted")
+            return status
+        self.runtime.stop_running("it has halted")
+        raise EmulatorStopped("the emulator has halted, and this process with it")
+
+    def stop(self) -> None:
+        """Stop in good order, as `init:stop/0` does, and raise if something is wrong.
+
+        The other processes are killed, the ports closed, the jobs run to their end, their data given back, the
+        drivers finished, the threads joined.  Then `Leak` is raised if anything was not freed.  Does nothing if
+        the emulator has stopped or halted, or crashed and said so.  Only the process that made the emulator may
+        call it.
+        """
+        if self._ended:
+            return
+        if self.runtime.crash_was_seen():
+            self._abandon("it crashed")
+            return
+        try:
+            process = self._enter("stop")
+            if process is not self._main:
+                raise Misuse("stop: only the process that made the emulator may stop it")
+            self._stop(process)
+        except BaseException:
+            self._abandon("it could not be stopped in good order")
+            raise
+        self._abandon("it has stopped")
+        self.runtime.ledger.check()
+
+    def _stop(self, main: Process) -> None:
+        runtime = self.runtime
+        main.trap_exit = True
+        others = [e for e in list(runtime.entities.values()) if isinstance(e, Process) and e is not main]
+        for process in others:
+            process.exit_signal(main.pid, KILL)
+        for process in others:
+            runtime.threads.join(process.thread)
+        self._close_ports(main)
+        main.wait_until(lambda: not runtime.ports)
+        runtime.pool.stop()
+        for scheduler in runtime.schedulers:
+            scheduler.stop()
+        for driver in list(runtime.drivers.values()):
+            driver.unloading = True
+            self._guarded(driver.finish_if_idle)
+        if main.attention:
+            main.attend()
+
+    def _close_ports(self, process: Process) -> None:
+        """Close every port as halting does: with `killed`, so driver queues are flushed."""
+        process.trap_exit = True  # or the ports would kill whoever halts
+        with process.scheduler.mutex:
+            for port in list(self.runtime.ports.values()):
+                with port:
+                    self._guarded(lambda port=port: port.exit(KILLED))
+
+    def _abandon(self, why: str) -> None:
+        """Leave everything as it is.  On the thread that made the emulator."""
+        if not self._ended:
+            self._ended = True
+            self.trace.freeze()
+            if self.runtime.down is None:
+                self.runtime.stop_running(why)
+            self.runtime.threads.close(abandon=True)
+
+
+def _seam(threads: object, seed: object) -> Threads:
+    """The implementation of the seam that was asked for."""
+    if threads == "simulated":
+        if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+            raise wrong_type("Emulator", "seed", "an int or None", seed)
+        return SimulatedThreads(seed)
+    if threads == "native":
+        if seed is not None:
+            raise wrong_value("Emulator", "seed", "None on OS threads, which choose for themselves", seed)
+        return NativeThreads()
+    raise wrong_value("Emulator", "threads", '"simulated" or "native"', threads)

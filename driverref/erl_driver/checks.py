@@ -1,0 +1,38 @@
+"""What every call on a port checks first: that the handle is one, and that the caller may make the call.
+
+In C both mistakes go unnoticed until something breaks.  The rule is the header's: a function that is not
+documented as thread-safe may be called only by the thread that runs a callback of the port, and, where the
+driver has one lock for all its ports, of any of them.
+"""
+
+from __future__ import annotations
+
+from driverref.errors import Misuse, wrong_type, wrong_value
+from driverref.port import CLOSED, ErlDrvPort
+from driverref.threads import here
+
+
+def in_callback(call: str, port: ErlDrvPort) -> bool:
+    """Whether `port` still is one: `False` if it is closed, which C answers with -1 or NULL.
+
+    Raises `Misuse` unless the running thread is inside a callback that holds the port's lock.
+    """
+    if not isinstance(port, ErlDrvPort):
+        raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
+    thread = here.thread
+    if port.lock.holder is thread and thread is not None:
+        return port.state is not CLOSED
+    if thread is None or thread.scheduler is None:
+        who = "a thread without an emulator" if thread is None else thread.name
+        raise Misuse(f"{call}: only a callback of {port.id} may call it, not {who}")
+    if port.state is CLOSED:
+        return False
+    raise Misuse(f"{call}: {thread.lane} does not run a callback of {port.id}")
+
+
+def check_int(call: str, parameter: str, value: object, low: int, high: int, unit: str) -> None:
+    """Raise unless `value` is an `int` from `low` to `high`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(call, parameter, f"an int ({unit})", value)
+    if not low <= value <= high:
+        raise wrong_value(call, parameter, f"{unit} from {low} to {high}", value)

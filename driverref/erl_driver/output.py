@@ -1,0 +1,188 @@
+"""What a driver sends to Erlang: data and terms.
+
+Two families, by who may call.  `driver_output` and its relatives need the port's lock, so they are for
+callbacks.  `erl_drv_output_term` and `erl_drv_send_term` name the port by its identifier, taken beforehand with
+`driver_mk_port`, and may be called by any thread.
+
+A C driver writes a term as an array of tagged words.  Here a term is a term: tuples, lists, ints, bytes,
+`Atom`s; a driver binary or a block in it arrives as a binary.  Sources: `io.c:driver_output*`,
+`driver_deliver_term`.
+"""
+
+from __future__ import annotations
+
+from driverref.binary import ErlDrvBinary
+from driverref.erl_driver.checks import in_callback
+from driverref.errors import Misuse, wrong_type
+from driverref.ioq import ErlIOVec, output_bytes
+from driverref.memory import Memory
+from driverref.port import CLOSED, CLOSING, ErlDrvPort
+from driverref.process import Process
+from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
+from driverref.threads import here
+
+
+def driver_output(port: ErlDrvPort, buf: object) -> int:
+    """Send `{Port, {data, Buf}}` to the port's owner.  `buf` is bytes in any shape and is copied.
+
+    Returns 0, or -1 if the port is closed.  A closing port drops the data and returns 0.  Not thread-safe:
+    only in a callback of the port.  Stands for `driver_output`.
+    """
+    if port.__class__ is not ErlDrvPort or port.lock.holder is not here.thread:
+        if not in_callback("driver_output", port):
+            return -1
+    if buf.__class__ is not bytes:
+        buf = output_bytes("driver_output", "buf", buf)
+    return _data(port, "driver_output", buf)  # type: ignore[arg-type]
+
+
+def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
+    """As `driver_output`, with a header before the data.  Stands for `driver_output2`."""
+    header = output_bytes("driver_output2", "hbuf", hbuf)
+    data = output_bytes("driver_output2", "buf", buf)
+    if not in_callback("driver_output2", port):
+        return -1
+    return _data(port, "driver_output2", header + data)
+
+
+def driver_output_binary(
+    port: ErlDrvPort, hbuf: object, bin: ErlDrvBinary, offset: int, len: int
+) -> int:
+    """As `driver_output2`, with `len` bytes of a driver binary from `offset` on.
+
+    The caller keeps its reference to the binary.  Stands for `driver_output_binary`.
+    """
+    header = output_bytes("driver_output_binary", "hbuf", hbuf)
+    data = part(bin, "driver_output_binary", offset, len)
+    if not in_callback("driver_output_binary", port):
+        return -1
+    return _data(port, "driver_output_binary", header + bytes(data))
+
+
+def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) -> int:
+    """As `driver_output2`, with the bytes of a vector but the first `skip`.  Stands for `driver_outputv`."""
+    header = output_bytes("driver_outputv", "hbuf", hbuf)
+    if not isinstance(ev, ErlIOVec):
+        raise wrong_type("driver_outputv", "ev", "an ErlIOVec", ev)
+    if not in_callback("driver_outputv", port):
+        return -1
+    return _data(port, "driver_outputv", header + b"".join(ev.iov)[skip:])
+
+
+def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
+    """`size` bytes of a driver binary from `offset` on."""
+    if not isinstance(bin, ErlDrvBinary):
+        raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
+    if not isinstance(offset, int) or not isinstance(size, int):
+        raise wrong_type(call, "offset and len", "ints (bytes)", (offset, size))
+    if offset < 0 or size < 0 or offset + size > bin.orig_size:
+        raise ValueError(f"{call}: {offset} and {size} bytes reach outside {bin!r}")
+    return memoryview(bin.orig_bytes[offset : offset + size])
+
+
+def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
+    """Deliver data to the owner.  The lock is held."""
+    state = port.state
+    if state is CLOSED:
+        return -1
+    runtime = port.runtime
+    if runtime.record is not None:
+        port.note(name, detail=data)
+    if state is CLOSING:
+        return 0
+    port.input += len(data)
+    content: object = data if "binary" in port.options else list(data)
+    port.owner.inbox.put(Tuple((port.id, (DATA, content))))
+    return 0
+
+
+def driver_output_term(port: ErlDrvPort, term: object) -> int:
+    """Send a term to the port's owner.
+
+    Returns 1, or 0 if the port is closing or its owner gone, or -1 if the port is closed.  Not thread-safe: only in
+    a callback of the port.  Deprecated in favour of `erl_drv_output_term`.  Stands for `driver_output_term`.
+    """
+    message = sendable("driver_output_term", term)
+    if not in_callback("driver_output_term", port):
+        return -1
+    return _term(port, "driver_output_term", port.owner.pid, message)
+
+
+def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
+    """As `driver_output_term`, to any process.  Deprecated in favour of `erl_drv_send_term`.
+
+    Stands for `driver_send_term`.
+    """
+    _check_receiver("driver_send_term", receiver)
+    message = sendable("driver_send_term", term)
+    if not in_callback("driver_send_term", port):
+        return -1
+    return _term(port, "driver_send_term", receiver, message)
+
+
+def erl_drv_output_term(port: Port, term: object) -> int:
+    """Send a term to the owner of the port with this identifier, which `driver_mk_port` gave.
+
+    Returns 1, or 0 if the port is closing or its owner gone, or -1 if the port is closed.  Any thread of the
+    emulator.  Stands for `erl_drv_output_term`.
+    """
+    message = sendable("erl_drv_output_term", term)
+    handle = _by_identifier("erl_drv_output_term", port)
+    if handle is None:
+        return -1
+    return _term(handle, "erl_drv_output_term", handle.owner.pid, message)
+
+
+def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
+    """As `erl_drv_output_term`, to any process.  Stands for `erl_drv_send_term`."""
+    _check_receiver("erl_drv_send_term", receiver)
+    message = sendable("erl_drv_send_term", term)
+    handle = _by_identifier("erl_drv_send_term", port)
+    if handle is None:
+        return -1
+    return _term(handle, "erl_drv_send_term", receiver, message)
+
+
+def _by_identifier(call: str, port: Port) -> ErlDrvPort | None:
+    thread = here.thread
+    if thread is None:
+        raise Misuse(f"{call}: no emulator is running in this thread")
+    if not isinstance(port, Port):
+        raise wrong_type(call, "port", "the Port that driver_mk_port gave", port)
+    handle: ErlDrvPort | None = thread.emulator.ports.get(port.number)
+    return handle
+
+
+def _check_receiver(call: str, receiver: object) -> None:
+    if not isinstance(receiver, Pid):
+        raise wrong_type(call, "receiver", "a Pid", receiver)
+
+
+def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
+    state = port.state
+    if state is CLOSED:
+        return -1
+    port.note(name, detail=message)
+    process = port.runtime.entities.get(receiver)
+    if state is CLOSING or not isinstance(process, Process):
+        return 0
+    process.deliver(message)
+    return 1
+
+
+def sendable(call: str, term: object) -> object:
+    """A copy of `term` as the receiver gets it; `TypeError` if something in it is no Erlang term."""
+    match term:
+        case Atom() | bytes() | int() | float() | Port() | Pid() | Ref():
+            return term
+        case str():
+            return Atom(term)
+        case ErlDrvBinary() | Memory() | bytearray() | memoryview():
+            return output_bytes(call, "term", term)
+        case tuple():
+            return Tuple(sendable(call, item) for item in term)
+        case list():
+            return [sendable(call, item) for item in term]
+        case dict():
+            return {sendable(call, k): sendable(call, v) for k, v in term.items()}
+    raise wrong_type(call, "term", "an Erlang term", term)

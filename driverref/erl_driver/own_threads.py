@@ -1,0 +1,274 @@
+"""A driver's own threads, and data that each thread has for itself.
+
+Such a thread is the driver's from birth to `erl_drv_thread_join`: nothing ends it from outside, and
+the emulator does not wait for it.  It may call whatever "any thread" may call.
+
+The names, the order of arguments and the results are those of `erl_driver.h`.  An out-parameter is
+an object that the caller makes: `ErlDrvTid()`, `ErlDrvTSDKey()`, `Pointer()`.  `str` stands for
+`char *` and `None` for NULL.  A wrong type is a `TypeError`.  A thread that is not joined, a key or
+options that are not destroyed are rows of the `Leak` when the emulator has stopped.  Each function
+stands for the one of its name in `erl_drv_thread.c`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from errno import EINVAL
+from typing import Any, NoReturn
+
+from driverref.erl_driver.handles import Handle, caller, use
+from driverref.errors import Misuse, wrong_type
+from driverref.threads import Thread
+
+_OWN = -1
+"""Where a driver's thread keeps its `DriverThread` among its thread specific data: no key is -1."""
+
+
+class Pointer:
+    """A `void *` that a call writes to: afterwards `.value` is what it wrote."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any = None) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Pointer({self.value!r})"
+
+
+class ErlDrvThreadOpts(Handle):
+    """Options for a thread, from `erl_drv_thread_opts_create`."""
+
+    kind, parameter = "thread options", "opts"
+
+    suggested_stack_size = -1
+    """Kilowords; -1 leaves it to the emulator.  A Python thread takes no notice."""
+
+
+class DriverThread(Handle):
+    """A thread that a driver has started, and what it returned."""
+
+    kind, parameter = "thread", "tid"
+    given_back = "joined"
+
+    thread: Thread
+    result: Any = None
+
+    def start(self, func: Callable[[Any], Any], arg: Any) -> None:
+        """Run `func(arg)` on a new thread.  An exception that leaves it takes the emulator down."""
+
+        def run() -> None:
+            me = caller("erl_drv_thread_create")
+            me.emulator = self.emulator
+            me.tsd[_OWN] = self
+            try:
+                self.result = func(arg)
+            except _Exit as left:
+                self.result = left.value
+
+        self.thread = self.threads.start(self.name, run, self.emulator.crash)
+
+
+class _Exit(BaseException):
+    """Unwinds a thread that has called `erl_drv_thread_exit`."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class ErlDrvTid:
+    """A thread's identifier.  `ErlDrvTid()` is empty, for `erl_drv_thread_create` to fill."""
+
+    __slots__ = ("own", "thread")
+
+    def __init__(self) -> None:
+        self.thread: Thread | None = None
+        self.own: DriverThread | None = None
+
+    def __repr__(self) -> str:
+        return "ErlDrvTid()" if self.thread is None else f"<ErlDrvTid of {self.thread.name}>"
+
+
+def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
+    """The thread that `tid` identifies."""
+    if not isinstance(tid, ErlDrvTid):
+        raise wrong_type(call, parameter, "an ErlDrvTid", tid)
+    if tid.thread is None:
+        raise Misuse(f"{call}: {parameter} identifies no thread: nobody has filled it in")
+    return tid.thread
+
+
+def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts:
+    """Create thread options with default values, to change and give to `erl_drv_thread_create`.
+
+    To be destroyed with `erl_drv_thread_opts_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    """
+    return ErlDrvThreadOpts("erl_drv_thread_opts_create", name, "erl_drv_thread_opts_destroy")
+
+
+def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts) -> None:
+    """Destroy thread options; `Misuse` if that was done before.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
+    use("erl_drv_thread_opts_destroy", ErlDrvThreadOpts, opts)
+    opts.entry.end("erl_drv_thread_opts_destroy")
+
+
+def erl_drv_thread_create(
+    name: str | None,
+    tid: ErlDrvTid,
+    func: Callable[[Any], Any],
+    arg: Any,
+    opts: ErlDrvThreadOpts | None,
+) -> int:
+    """Start a thread that runs `func(arg)`, and fill in `tid`.  Returns 0.
+
+    `name` is the thread's name in messages and its lane in the trace.  The thread must be joined
+    before the driver is unloaded; there is no other way to let go of it, and none to end it from
+    outside.  Any thread.  Source: `erl_drv_thread.c`.
+    """
+    if not isinstance(tid, ErlDrvTid):
+        raise wrong_type("erl_drv_thread_create", "tid", "an ErlDrvTid", tid)
+    if not callable(func):
+        raise wrong_type("erl_drv_thread_create", "func", "a function of one argument", func)
+    if opts is not None:
+        use("erl_drv_thread_create", ErlDrvThreadOpts, opts)
+    own = DriverThread("erl_drv_thread_create", name, "erl_drv_thread_join")
+    own.start(func, arg)
+    tid.thread, tid.own = own.thread, own
+    return 0
+
+
+def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
+    """Wait until a thread has ended; `exit_value.value` becomes what its function returned.
+
+    Returns 0, or `EINVAL` for a thread that no driver has started.  `Misuse` if it has been joined,
+    or is to be joined by itself.  In a callback the wait blocks the scheduler and the port.  Any
+    thread.  Source: `erl_drv_thread.c`.
+    """
+    call = "erl_drv_thread_join"
+    thread = _filled(call, "tid", tid)
+    if tid.own is None:
+        return EINVAL
+    if use(call, DriverThread, tid.own) is thread:
+        raise Misuse(f"{call}: {thread.name} would wait for its own end")
+    tid.own.entry.end(call)
+    tid.own.threads.join(thread)
+    if exit_value is not None:
+        exit_value.value = tid.own.result
+    return 0
+
+
+def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
+    """End the calling thread, as if its function had returned `exit_value`.
+
+    Only a thread that a driver has started, else `Misuse`.  Source: `erl_drv_thread.c`.
+    """
+    me = caller("erl_drv_thread_exit")
+    if _OWN not in me.tsd:
+        raise Misuse(f"erl_drv_thread_exit: {me.name} is not a thread that a driver has started")
+    raise _Exit(exit_value)
+
+
+def erl_drv_thread_self() -> ErlDrvTid:
+    """The identifier of the calling thread, whoever has started it.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
+    tid = ErlDrvTid()
+    tid.thread = caller("erl_drv_thread_self")
+    own = tid.thread.tsd.get(_OWN)
+    tid.own = own if isinstance(own, DriverThread) else None
+    return tid
+
+
+def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
+    """1 if both identify the same thread, else 0.  `Misuse` if one of them is empty.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
+    call = "erl_drv_equal_tids"
+    return int(_filled(call, "tid1", tid1) is _filled(call, "tid2", tid2))
+
+
+def erl_drv_thread_name(tid: ErlDrvTid) -> str:
+    """The name that the thread was created with; `unknown` for one that no driver has started.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
+    _filled("erl_drv_thread_name", "tid", tid)
+    return "unknown" if tid.own is None else tid.own.name
+
+
+# Thread specific data.
+
+
+class _Key(Handle):
+    """What an `ErlDrvTSDKey` stands for while it exists."""
+
+    kind, parameter = "tsd key", "key"
+    numbers = itertools.count()
+
+    def __init__(self, call: str, name: str | None, give_back: str) -> None:
+        super().__init__(call, name, give_back)
+        self.number = next(self.numbers)
+
+
+class ErlDrvTSDKey:
+    """A key to thread specific data.  `ErlDrvTSDKey()` is for `erl_drv_tsd_key_create` to fill."""
+
+    __slots__ = ("key",)
+
+    def __init__(self) -> None:
+        self.key: _Key | None = None
+
+    def __repr__(self) -> str:
+        return "ErlDrvTSDKey()" if self.key is None else f"<ErlDrvTSDKey {self.key.name!r}>"
+
+
+def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
+    if not isinstance(key, ErlDrvTSDKey):
+        raise wrong_type(call, "key", "an ErlDrvTSDKey", key)
+    if key.key is None:
+        raise Misuse(f"{call}: the key has not been created")
+    return key.key, use(call, _Key, key.key)
+
+
+def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
+    """Fill in `key`: a new key, under which every thread has a value of its own.  Returns 0.
+
+    To be destroyed with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    """
+    if not isinstance(key, ErlDrvTSDKey):
+        raise wrong_type("erl_drv_tsd_key_create", "key", "an ErlDrvTSDKey", key)
+    key.key = _Key("erl_drv_tsd_key_create", name, "erl_drv_tsd_key_destroy")
+    return 0
+
+
+def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
+    """Destroy a key; `Misuse` if that was done before.  What it led to is not freed.
+
+    Set it to `None` in every thread first: in C the number of the key, and with it what a thread
+    has left there, goes to the next key that is created.  Any thread.  Source: `erl_drv_thread.c`.
+    """
+    _use_key("erl_drv_tsd_key_destroy", key)[0].entry.end("erl_drv_tsd_key_destroy")
+
+
+def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
+    """Set the calling thread's value.  The thread must set it to `None` before it ends.
+
+    `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
+    """
+    own, me = _use_key("erl_drv_tsd_set", key)
+    me.tsd[own.number] = data
+
+
+def erl_drv_tsd_get(key: ErlDrvTSDKey) -> Any:
+    """The calling thread's value, `None` (NULL) if it has set none.
+
+    `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
+    """
+    own, me = _use_key("erl_drv_tsd_get", key)
+    return me.tsd.get(own.number)

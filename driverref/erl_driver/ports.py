@@ -1,0 +1,320 @@
+"""What a driver asks of its port: the timer, busy, failure, who is there, the system.
+
+All of it is for callbacks of the port, unless a function says otherwise.  Sources: `io.c`.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from dataclasses import dataclass
+
+from driverref.async_pool import Key
+from driverref.erl_driver.checks import check_int, in_callback
+from driverref.errors import Misuse, wrong_type
+from driverref.port import CLOSING, CONNECTED, ErlDrvPort
+from driverref.process import Process
+from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
+from driverref.threads import here
+
+ERL_DRV_ERROR_GENERAL = -1
+ERL_DRV_ERROR_ERRNO = -2
+ERL_DRV_ERROR_BADARG = -3
+
+ERL_DRV_BUSY_MSGQ_DISABLED = 2**64 - 1
+
+
+def set_errno(value: int) -> None:
+    """Set the calling thread's `errno`, for a `start` that returns `ERL_DRV_ERROR_ERRNO`.  Any thread.
+
+    Stands for the assignment `errno = value`.
+    """
+    check_int("set_errno", "value", value, 0, 2**31 - 1, "an errno")
+    thread = here.thread
+    if thread is None:
+        raise Misuse("set_errno: no emulator is running in this thread")
+    thread.errno = value
+
+
+# The timer.
+
+
+def driver_set_timer(port: ErlDrvPort, t: int) -> int:
+    """Have `timeout` called once, `t` milliseconds from now or later; 0 means as soon as possible.
+
+    The port has one timer: a running one is replaced.  It is cancelled when the port closes.  Returns 0, or -1 if
+    the port is closed; 0 also if the driver has no `timeout`, although the manual says -1.  Stands for
+    `driver_set_timer`.
+    """
+    check_int("driver_set_timer", "t", t, 0, 2**64 - 1, "milliseconds")
+    if not in_callback("driver_set_timer", port):
+        return -1
+    port.note("driver_set_timer", detail=t)
+    port.set_timer(t)
+    return 0
+
+
+def driver_cancel_timer(port: ErlDrvPort) -> int:
+    """Stop the timer, if one runs.  Returns 0, or -1 if the port is closed.  Stands for `driver_cancel_timer`."""
+    if not in_callback("driver_cancel_timer", port):
+        return -1
+    port.note("driver_cancel_timer")
+    port.cancel_timer()
+    return 0
+
+
+def driver_read_timer(port: ErlDrvPort, time_left: Key) -> int:
+    """Write the milliseconds left to `time_left.value`, rounded up; 0 if no timer runs.
+
+    Returns 0, or -1 if the port is closed.  Stands for `driver_read_timer`.
+    """
+    if not isinstance(time_left, Key):
+        raise wrong_type("driver_read_timer", "time_left", "a Key", time_left)
+    if not in_callback("driver_read_timer", port):
+        return -1
+    time_left.value = 0
+    if port.timer is not None:
+        left = port.timer.deadline - port.runtime.threads.now()
+        time_left.value = max(0, -(-left // 1_000_000))
+    return 0
+
+
+# Busy.
+
+
+def set_busy_port(port: ErlDrvPort, on: int) -> None:
+    """With `on`, suspend whoever sends a command from now on; with 0, let them go on.
+
+    `control`, `call`, close and connect still get through.  Stands for `set_busy_port`.
+    """
+    check_int("set_busy_port", "on", int(on) if isinstance(on, bool) else on, 0, 1, "0 or 1")
+    if in_callback("set_busy_port", port):
+        port.note("set_busy_port", detail=int(on))
+        port.set_busy(bool(on))
+
+
+def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None) -> None:
+    """Set or read how many bytes of commands may wait for a locked port.
+
+    Senders are suspended above `high` and go on at `low`.  A value of 0 is not set but read, into the `Key`;
+    `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off.  Stands for `erl_drv_busy_msgq_limits`.
+    """
+    for name, value in (("low", low), ("high", high)):
+        if not isinstance(value, Key | None):
+            raise wrong_type("erl_drv_busy_msgq_limits", name, "a Key or None", value)
+    if not in_callback("erl_drv_busy_msgq_limits", port):
+        return
+    limits = list(port.msgq_limits)
+    for index, value in enumerate((low, high)):
+        if value is not None and value.value:
+            limits[index] = value.value
+    limits[0] = min(limits)
+    port.msgq_limits = (limits[0], limits[1])
+    for index, value in enumerate((low, high)):
+        if value is not None:
+            value.value = limits[index]
+
+
+def set_port_control_flags(port: ErlDrvPort, flags: int) -> None:
+    """With `PORT_CONTROL_FLAG_BINARY`, `port_control` returns a binary, else a list of bytes.
+
+    Stands for `set_port_control_flags`.
+    """
+    check_int("set_port_control_flags", "flags", flags, 0, 1, "PORT_CONTROL_FLAG_BINARY or 0")
+    if in_callback("set_port_control_flags", port):
+        port.control_flags = flags
+
+
+# Failure.  Each runs `stop` before it returns: the driver data is gone then.
+
+
+def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
+    """Close the port with the atom `string` as the reason, which the owner gets as an exit signal.
+
+    `stop` runs before this returns, and `flush` does not.  Returns 0, or -1 if the port is closed.  In `start` it is
+    `Misuse`: the emulator would crash.  Stands for `driver_failure_atom`.
+    """
+    if not isinstance(string, str):
+        raise wrong_type("driver_failure_atom", "string", "a str", string)
+    return _fail("driver_failure_atom", port, Atom(string))
+
+
+def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
+    """As `driver_failure_atom`, with the name of an errno: `enoent`.  Stands for `driver_failure_posix`."""
+    check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
+    name = _errno.errorcode.get(error, "unknown").lower()
+    return _fail("driver_failure_posix", port, Atom(name))
+
+
+def driver_failure_eof(port: ErlDrvPort) -> int:
+    """Close the port as `normal`.  If it was opened with `eof`, send `{Port, eof}` instead and stay open.
+
+    Stands for `driver_failure_eof`.
+    """
+    if in_callback("driver_failure_eof", port) and "eof" in port.options:
+        port.note("driver_failure_eof")
+        port.owner.deliver(Tuple((port.id, Atom("eof"))))
+        return 0
+    return _fail("driver_failure_eof", port, NORMAL)
+
+
+def driver_failure(port: ErlDrvPort, error: int) -> int:
+    """As `driver_failure_atom`, with an int as the reason; 0 is `driver_failure_eof`.  Stands for `driver_failure`."""
+    check_int("driver_failure", "error", error, -(2**31), 2**31 - 1, "an int")
+    return driver_failure_eof(port) if error == 0 else _fail("driver_failure", port, error)
+
+
+def driver_exit(port: ErlDrvPort, err: int) -> int:
+    """Close the port without telling its owner: the link is removed first.  Stands for `driver_exit`."""
+    check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
+    if in_callback("driver_exit", port):
+        port.runtime.unlink(port.id, port.owner.pid)
+    return _fail("driver_exit", port, err or NORMAL)
+
+
+def _fail(call: str, port: ErlDrvPort, reason: object) -> int:
+    if not in_callback(call, port):
+        return -1
+    port.note(call, detail=reason)
+    return port.fail(reason)
+
+
+# Who is there.
+
+
+def driver_mk_port(port: ErlDrvPort) -> Port:
+    """The port's identifier, for terms and for `erl_drv_send_term`.  Stands for `driver_mk_port`."""
+    if not in_callback("driver_mk_port", port):
+        raise Misuse("driver_mk_port: the port is closed")
+    return port.id
+
+
+def driver_connected(port: ErlDrvPort) -> Pid | None:
+    """The port's owner; `None` if the port is closed.  Stands for `driver_connected`."""
+    return port.owner.pid if in_callback("driver_connected", port) else None
+
+
+def driver_caller(port: ErlDrvPort) -> Pid:
+    """The process that called: whoever opened the port in `start`, whoever sent in `output`, `control`, `call`.
+
+    In the other callbacks nobody has called, and that is `Misuse`: keep the pid when you schedule a job.  Stands
+    for `driver_caller`.
+    """
+    if not in_callback("driver_caller", port) or port.caller is None:
+        raise Misuse("driver_caller: no process has called; keep the pid when you schedule the job")
+    return port.caller
+
+
+@dataclass(frozen=True, slots=True)
+class ErlDrvMonitor:
+    """A monitor of a process, given to `process_exit`.  Equal ones are the same monitor."""
+
+    ref: Ref
+    pid: Pid
+
+
+def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | int:
+    """Have `process_exit(drv_data, monitor)` called when the process ends.
+
+    Returns the monitor, which C writes to its third parameter and returns 0; a positive number if the process is
+    gone; -1 if the driver has no `process_exit` or the port is closed.  Stands for `driver_monitor_process`.
+    """
+    if not isinstance(process, Pid):
+        raise wrong_type("driver_monitor_process", "process", "a Pid", process)
+    if not in_callback("driver_monitor_process", port) or port.driver.entry.process_exit is None:
+        return -1
+    entity = port.runtime.entities.get(process)
+    if not isinstance(entity, Process):
+        return 1
+    monitor = ErlDrvMonitor(Ref(port.runtime.number(Ref)), process)
+
+    def gone(pid: Pid) -> None:
+        with port:
+            if port.state in (CONNECTED, CLOSING):
+                port.callback("process_exit", port.drv_data, monitor, detail=pid)
+
+    entity.monitors[monitor.ref] = gone
+    return monitor
+
+
+def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
+    """Undo `driver_monitor_process`.  Returns 0, or a positive number if the process is gone.
+
+    Stands for `driver_demonitor_process`.
+    """
+    if not isinstance(monitor, ErlDrvMonitor):
+        raise wrong_type("driver_demonitor_process", "monitor", "an ErlDrvMonitor", monitor)
+    if not in_callback("driver_demonitor_process", port):
+        return -1
+    entity = port.runtime.entities.get(monitor.pid)
+    if not isinstance(entity, Process) or entity.monitors.pop(monitor.ref, None) is None:
+        return 1
+    return 0
+
+
+def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pid:
+    """The process that a monitor is about.  Stands for `driver_get_monitored_process`."""
+    if not isinstance(monitor, ErlDrvMonitor):
+        raise wrong_type("driver_get_monitored_process", "monitor", "an ErlDrvMonitor", monitor)
+    in_callback("driver_get_monitored_process", port)
+    return monitor.pid
+
+
+def driver_compare_monitors(monitor1: ErlDrvMonitor, monitor2: ErlDrvMonitor) -> int:
+    """0 if they are the same, else which sorts first.  Any thread.  Stands for `driver_compare_monitors`."""
+    for name, monitor in (("monitor1", monitor1), ("monitor2", monitor2)):
+        if not isinstance(monitor, ErlDrvMonitor):
+            raise wrong_type("driver_compare_monitors", name, "an ErlDrvMonitor", monitor)
+    return (monitor1.ref > monitor2.ref) - (monitor1.ref < monitor2.ref)
+
+
+# The system.
+
+
+@dataclass(frozen=True, slots=True)
+class ErlDrvSysInfo:
+    """What `driver_system_info` reports."""
+
+    driver_major_version: int
+    driver_minor_version: int
+    erts_version: str
+    otp_release: str
+    thread_support: int
+    smp_support: int
+    async_threads: int
+    scheduler_threads: int
+
+
+def driver_system_info() -> ErlDrvSysInfo:
+    """The emulator's versions and numbers of threads.  Any thread.
+
+    C fills a struct of the caller's; here it is returned.  Stands for `driver_system_info`.
+    """
+    thread = here.thread
+    if thread is None:
+        raise Misuse("driver_system_info: no emulator is running in this thread")
+    runtime = thread.emulator
+    release = runtime.release
+    return ErlDrvSysInfo(
+        *release.driver_version,
+        release.erts,
+        release.name,
+        1,
+        1,
+        runtime.pool.size,
+        len(runtime.schedulers),
+    )
+
+
+def erl_drv_monotonic_time(time_unit: str) -> int:
+    """The clock, in `"sec"`, `"msec"`, `"usec"` or `"nsec"`.  Only on a scheduler; elsewhere `Misuse`.
+
+    C returns `ERL_DRV_TIME_ERROR` there.  Stands for `erl_drv_monotonic_time`.
+    """
+    units = {"sec": 1_000_000_000, "msec": 1_000_000, "usec": 1_000, "nsec": 1}
+    if time_unit not in units:
+        raise wrong_type("erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit)
+    thread = here.thread
+    if thread is None or thread.scheduler is None:
+        raise Misuse("erl_drv_monotonic_time: only on a scheduler")
+    now: int = thread.emulator.threads.now()
+    return now // units[time_unit]

@@ -1,0 +1,137 @@
+"""The driver queue: bytes that keep a port from closing.
+
+The calls are for callbacks, or for any thread that holds the port data lock, if the port has one.  Sources:
+`io.c:driver_enqv`, `driver_pushqv`, `driver_deq`, `driver_peekqv`.
+"""
+
+from __future__ import annotations
+
+from driverref.binary import ErlDrvBinary
+from driverref.erl_driver.checks import check_int, in_callback
+from driverref.erl_driver.output import part
+from driverref.errors import wrong_type
+from driverref.ioq import ErlIOVec, Piece, output_bytes
+from driverref.port import CLOSED, ErlDrvPort
+from driverref.threads import here
+
+
+def _may(call: str, port: ErlDrvPort) -> bool:
+    """Whether the port is there; raises unless the caller runs a callback or holds the port data lock."""
+    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is here.thread:
+        return port.state is not CLOSED
+    return in_callback(call, port)
+
+
+def _copied(call: str, buf: object) -> list[Piece]:
+    return [(memoryview(output_bytes(call, "buf", buf)), None)]
+
+
+def _vector(call: str, ev: ErlIOVec, skip: int) -> list[Piece]:
+    if not isinstance(ev, ErlIOVec):
+        raise wrong_type(call, "ev", "an ErlIOVec", ev)
+    check_int(call, "skip", skip, 0, ev.size, "bytes")
+    return ev.pieces(skip)
+
+
+def _enq(call: str, port: ErlDrvPort, pieces: list[Piece], *, front: bool = False) -> int:
+    if not _may(call, port):
+        return -1
+    port.note(call, detail=sum(len(data) for data, _ in pieces))
+    (port.queue.pushq if front else port.queue.enq)(pieces)
+    return 0
+
+
+def driver_enq(port: ErlDrvPort, buf: object) -> int:
+    """Append a copy of `buf` to the driver queue.  No bytes are no entry: they do not keep the port.
+
+    Returns 0, or -1 if the port is closed.  In a callback of the port, or with the port data lock held.
+    Stands for `driver_enq`.
+    """
+    return _enq("driver_enq", port, _copied("driver_enq", buf))
+
+
+def driver_pushq(port: ErlDrvPort, buf: object) -> int:
+    """As `driver_enq`, in front.  Stands for `driver_pushq`."""
+    return _enq("driver_pushq", port, _copied("driver_pushq", buf), front=True)
+
+
+def driver_enq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
+    """Append `len` bytes of a driver binary from `offset` on; the queue holds a reference meanwhile.
+
+    Returns and may be called as `driver_enq`.  Stands for `driver_enq_bin`.
+    """
+    return _enq("driver_enq_bin", port, [(part(bin, "driver_enq_bin", offset, len), bin)])
+
+
+def driver_pushq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
+    """As `driver_enq_bin`, in front.  Stands for `driver_pushq_bin`."""
+    pieces: list[Piece] = [(part(bin, "driver_pushq_bin", offset, len), bin)]
+    return _enq("driver_pushq_bin", port, pieces, front=True)
+
+
+def driver_enqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
+    """Append a vector, but its first `skip` bytes.  Its binaries are shared, the rest is copied.
+
+    Returns and may be called as `driver_enq`.  Stands for `driver_enqv`.
+    """
+    return _enq("driver_enqv", port, _vector("driver_enqv", ev, skip))
+
+
+def driver_pushqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
+    """As `driver_enqv`, in front.  Stands for `driver_pushqv`."""
+    return _enq("driver_pushqv", port, _vector("driver_pushqv", ev, skip), front=True)
+
+
+def driver_deq(port: ErlDrvPort, size: int) -> int:
+    """Drop `size` bytes from the front.  Returns the bytes left.
+
+    -1, and nothing is dropped, if there are fewer, or if the port is closed.  A closing port that is empty after
+    the callback is stopped.  May be called as `driver_enq`.  Stands for `driver_deq`.
+    """
+    check_int("driver_deq", "size", size, 0, 2**64 - 1, "bytes")
+    if not _may("driver_deq", port) or size > port.queue.size:
+        return -1
+    port.note("driver_deq", detail=size)
+    port.queue.deq(size)
+    return port.queue.size
+
+
+def driver_sizeq(port: ErlDrvPort) -> int:
+    """The bytes in the driver queue, or -1 if the port is closed.  May be called as `driver_enq`.
+
+    Stands for `driver_sizeq`.
+    """
+    return port.queue.size if _may("driver_sizeq", port) else -1
+
+
+def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
+    """The bytes in the driver queue, in pieces, left where they are; `None` (NULL) if the port is closed.
+
+    May be called as `driver_enq`.  Stands for `driver_peekq`, whose second parameter is the list's length.
+    """
+    if not _may("driver_peekq", port):
+        return None
+    return [data for data, _ in port.queue.pieces()]
+
+
+def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
+    """As `driver_peekq`, as a vector with its binaries.  Stands for `driver_peekqv`."""
+    if not _may("driver_peekqv", port):
+        return None
+    return ErlIOVec(port.queue.pieces())
+
+
+def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:
+    """Copy at most `len` bytes of a vector to the beginning of `buf`.  Returns the bytes copied.
+
+    The manual says that it returns the space left; the code does not.  Any thread.  Stands for
+    `driver_vec_to_buf`.
+    """
+    if not isinstance(ev, ErlIOVec):
+        raise wrong_type("driver_vec_to_buf", "ev", "an ErlIOVec", ev)
+    if not isinstance(buf, bytearray):
+        raise wrong_type("driver_vec_to_buf", "buf", "a bytearray", buf)
+    check_int("driver_vec_to_buf", "len", len, 0, buf.__len__(), "bytes")
+    copied = b"".join(ev.iov)[:len]
+    buf[: copied.__len__()] = copied
+    return copied.__len__()

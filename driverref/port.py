@@ -1,0 +1,392 @@
+"""A port's life.
+
+`TRANSITIONS` is the whole of it: five states, and what leads from one to the next.  What may be asked of a
+port depends on its state alone.
+
+* *opening*: `start` runs.  *connected*: the ordinary state.
+* *exiting*: the port has been told to go.  Those linked have been told, senders that were suspended go on,
+  and if the driver queue is empty, or the reason is `kill`, `stop` runs at once, whatever the jobs do.
+* *closing*: the driver queue was not empty.  `flush` has run; jobs, timers and `ready_async` still come, and
+  after each callback the runtime looks whether the queue has become empty.  Then `stop` runs.
+* *closed*: `stop` has returned.  The identifier leads nowhere; the handle answers -1.
+
+Every method that changes the port is called with the port's lock held, and by somebody on a scheduler.
+Sources: `io.c:erts_deliver_port_exit`, `terminate_port`, `erts_port_driver_callback_epilogue`;
+`erl_async.c:call_async_ready`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from driverref.async_pool import Job
+from driverref.binary import ErlDrvBinary, driver_free_binary
+from driverref.driver import LoadedDriver, PortLock
+from driverref.errors import Misuse
+from driverref.ioq import DriverQueue, ErlIOVec, output_bytes
+from driverref.process import Process
+from driverref.runtime import Runtime
+from driverref.scheduler import Scheduler, Timer
+from driverref.terms import (
+    DOWN,
+    KILL,
+    KILLED,
+    NORMAL,
+    Atom,
+    Pid,
+    Port,
+    Ref,
+    Tuple,
+    iolist_to_binary,
+    iolist_to_iovec,
+)
+from driverref.threads import Thread, here
+
+if TYPE_CHECKING:
+    from driverref.erl_driver.locks import ErlDrvPDL
+
+PORT_CONTROL_FLAG_BINARY = 1 << 0
+
+
+class State(Enum):
+    """Where a port is in its life."""
+
+    OPENING = "opening"
+    CONNECTED = "connected"
+    EXITING = "exiting"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+OPENING, CONNECTED, EXITING, CLOSING, CLOSED = State
+
+TRANSITIONS: dict[State, dict[str, State]] = {
+    OPENING: {"start returned": CONNECTED, "start failed": CLOSED},
+    CONNECTED: {"told to exit": EXITING},
+    EXITING: {"driver queue not empty": CLOSING, "stop returned": CLOSED},
+    CLOSING: {"stop returned": CLOSED},
+    CLOSED: {},
+}
+
+
+class ErlDrvPort:
+    """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
+
+    def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
+        self.runtime = runtime
+        self.id = Port(runtime.number(Port))
+        self.driver = driver
+        self.lock: PortLock = driver.lock_for_port(self.id)
+        self.state = OPENING
+        self.drv_data: Any = None
+        entry = driver.entry
+        self.output, self.outputv = entry.output, entry.outputv
+        self.ready_async = entry.ready_async
+        self.owner = owner
+        """The connected process: who gets the port's messages."""
+        self.caller: Pid | None = None
+        self.links: set[Pid | Port] = set()
+        self.monitors: dict[Ref, Process] = {}
+        self.queue = DriverQueue()
+        self.timer: Timer | None = None
+        self.busy = False
+        self.suspended: list[Process] = []
+        self.signals: deque[tuple[Callable[[], None], int]] = deque()
+        """Signals that found the port locked and wait for a scheduler, oldest first."""
+        self.msgq_size = 0
+        """Bytes of command data in `signals`."""
+        self.msgq_limits = (runtime.release.busy_msgq_low, runtime.release.busy_msgq_high)
+        self.pdl: ErlDrvPDL | None = None
+        self.options: frozenset[str] = frozenset()
+        self.control_flags = 0
+        self.input = self.sent = 0
+        """Bytes from the driver to Erlang, and from Erlang to the driver."""
+        self.close_reply: Process | None = None
+        """Who asked with `Port ! {Owner, close}` and is owed `{Port, closed}`."""
+        self._stopping = False
+
+    def __repr__(self) -> str:
+        return f"<ErlDrvPort {self.id} of {self.driver.name}, {self.state.value}>"
+
+    def transit(self, event: str) -> None:
+        """Go to the next state; an event that the state does not know raises and changes nothing."""
+        try:
+            self.state = TRANSITIONS[self.state][event]
+        except KeyError:
+            raise AssertionError(f"{self!r} cannot follow {event!r}") from None
+
+    # Callbacks.
+
+    def __enter__(self) -> None:
+        """Take the port's lock, for callbacks and for anything that changes the port."""
+        self.lock.mutex.acquire()
+        self.lock.hold()
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Unlock; before that, close the port if that was waiting for the driver queue."""
+        try:
+            if error is None and self.state is CLOSING and not self.queue.size:
+                self.terminate()
+        finally:
+            self.lock.unhold()
+            self.lock.mutex.release()
+
+    def callback(self, name: str, *args: Any, detail: object = None) -> Any:
+        """Run a callback of the entry with the lock held.  A callback that is NULL does nothing."""
+        function = getattr(self.driver.entry, name)
+        if function is None:
+            return None
+        self.note(name, detail=detail)
+        return function(*args)
+
+    def note(self, name: str, job: int | None = None, detail: object = None) -> None:
+        """Record an event of this port, on the running thread's lane."""
+        if self.runtime.record is not None:
+            thread = here.thread
+            assert thread is not None
+            self.runtime.record(thread.lane, name, self.id, job, detail)
+
+    def complete(self, job: Job, thread: Thread) -> None:
+        """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
+
+        On the scheduler that submitted the job, without the port's lock.  It waits for the lock rather
+        than queue behind the port's signals, so it overtakes commands that wait.
+        """
+        job_id, _, _, async_data, async_free, scheduler, pdl = job
+        ready_async, lock, record = self.ready_async, self.lock, self.runtime.record
+        delivered = False
+        if self.state is not CLOSED:
+            with lock.mutex:
+                if self.state is not CLOSED:
+                    delivered = True
+                    lock.holder = thread
+                    if ready_async is not None:
+                        if record is not None:
+                            record(thread.lane, "ready_async", self.id, job_id)
+                        ready_async(self.drv_data, async_data)
+                    elif async_free is not None:
+                        if record is not None:
+                            record(thread.lane, "async_free", self.id, job_id)
+                        async_free(async_data)
+                    if self.state is CLOSING and not self.queue.size:
+                        self.terminate()
+                    lock.holder = None
+        if not delivered and async_free is not None:
+            if record is not None:
+                record(thread.lane, "async_free", self.id, job_id)
+            async_free(async_data)
+        if pdl is not None:
+            pdl.release()
+        driver = self.driver
+        driver.in_flight[scheduler.index] -= 1
+        if driver.unloading:
+            driver.finish_if_idle()
+
+    # What Erlang asks, each with the lock held.
+
+    def start(self, command: str, caller: Pid) -> str | None:
+        """Run `start`.  `None` if the port is open, else the reason for which `open_port` fails."""
+        thread = here.thread
+        assert thread is not None
+        thread.errno = 0
+        self.caller = caller
+        result = self.callback("start", self, command, detail=command)
+        self.caller = None
+        if type(result) is int and result in (-1, -2, -3):
+            self.transit("start failed")
+            self.gone()
+            if result == -2:
+                return errno.errorcode.get(thread.errno, "unknown").lower()
+            return "einval" if result == -1 else "badarg"
+        self.drv_data = result
+        self.transit("start returned")
+        self.runtime.link(self.id, self.owner.pid)
+        return None
+
+    def command(self, data: object, caller: Pid) -> None:
+        """Give iodata to `outputv`, else to `output`, else to nobody."""
+        self.caller = caller
+        if self.outputv is not None:
+            ev = ErlIOVec.lend(iolist_to_iovec(data))
+            self.sent += ev.size
+            self.callback("outputv", self.drv_data, ev, detail=b"".join(ev.iov))
+            ev.take_back()
+        else:
+            sent = iolist_to_binary(data)
+            self.sent += len(sent)
+            with memoryview(sent) as buf:
+                self.callback("output", self.drv_data, buf, detail=sent)
+        self.caller = None
+
+    def control(self, operation: int, data: bytes, caller: Pid) -> object:
+        """Run `control`.  The reply as Erlang gets it, or `None` for `badarg`."""
+        self.caller = caller
+        reply = -1
+        if self.driver.entry.control is not None:
+            with memoryview(data) as buf:
+                reply = self.callback("control", self.drv_data, operation, buf, detail=operation)
+        self.caller = None
+        if isinstance(reply, int):
+            return None
+        answer = b"" if reply is None else output_bytes("control", "the reply", reply)
+        if isinstance(reply, ErlDrvBinary):
+            driver_free_binary(reply)
+        return answer if self.control_flags & PORT_CONTROL_FLAG_BINARY else list(answer)
+
+    def call(self, operation: int, term: object, caller: Pid) -> object:
+        """Run `call`.  The term it replies, or `None` for `badarg`."""
+        self.caller = caller
+        reply = self.callback("call", self.drv_data, operation, term, detail=operation)
+        self.caller = None
+        return Tuple(reply) if isinstance(reply, tuple) else reply
+
+    # Signals that found the port locked.
+
+    def try_lock(self) -> bool:
+        """As `with port`, but `False` if somebody else holds the lock."""
+        if not self.lock.mutex.acquire(blocking=False):
+            return False
+        self.lock.hold()
+        return True
+
+    def post(self, signal: Callable[[], None], size: int, scheduler: Scheduler) -> None:
+        """Leave a signal, with `size` bytes of command data, to be carried out on `scheduler`."""
+        self.msgq_size += size
+        self.signals.append((signal, size))
+        scheduler.queue.put(self.serve)
+
+    def msgq_full(self) -> bool:
+        """Whether so much command data waits that senders are suspended."""
+        return self.msgq_size > self.msgq_limits[1]
+
+    def run_signals(self) -> None:
+        """Carry out what waits, in order.  The lock is held."""
+        while self.signals:
+            signal, size = self.signals.popleft()
+            signal()
+            self.msgq_size -= size
+            if size and self.msgq_size <= self.msgq_limits[0] and not self.busy:
+                self.resume()
+
+    def serve(self) -> None:
+        """Work for a scheduler: lock the port and carry out what waits."""
+        with self:
+            self.run_signals()
+
+    # Busy.
+
+    def suspend(self, process: Process) -> None:
+        """Put a sender in line; it then waits, without any lock, until `resume`."""
+        self.suspended.append(process)
+        self.note("suspended", detail=process.pid)
+
+    def set_busy(self, on: bool) -> None:
+        """Suspend, from now on, those who send commands; or let them go on."""
+        self.busy = on
+        if not on:
+            self.resume()
+
+    def resume(self) -> None:
+        """Wake every suspended sender; the first in line goes last (`io.c:erts_port_resume_procs`)."""
+        waiting, self.suspended = self.suspended, []
+        for process in [*waiting[1:], *waiting[:1]]:
+            process.wake()
+
+    # The end.
+
+    def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
+        """An exit signal from a process, which is on a scheduler and holds no port's lock."""
+        if broken_link and reason == NORMAL and sender != self.owner.pid:
+            return  # a linked process that is not the owner may end normally
+        with self:
+            self.exit(reason, kill=reason == KILL and not broken_link)
+
+    def exit(self, reason: object, *, kill: bool = False) -> None:
+        """Close the port.  Ignored once it is on its way.  The jobs are not asked."""
+        if self.state is not CONNECTED:
+            return
+        self.transit("told to exit")
+        reason = KILLED if kill else reason
+        self.note("exit", detail=reason)
+        self.busy = False
+        self.resume()
+        self.runtime.break_links(self.id, self.links, reason)
+        for ref, process in list(self.monitors.items()):
+            process.deliver(Tuple((DOWN, ref, Atom("port"), self.id, reason)))
+        if self.queue.size and not kill:
+            self.transit("driver queue not empty")
+            self.callback("flush", self.drv_data)
+            if self.state is CLOSING and not self.queue.size:
+                self.terminate()
+        else:
+            self.terminate()
+
+    def fail(self, reason: object) -> int:
+        """What `driver_failure` does: drop the driver queue, run `stop` before returning.  0, or -1 if too late."""
+        match self.state:
+            case State.OPENING:
+                raise Misuse(
+                    "driver_failure was called in start: the emulator would crash;"
+                    " return ERL_DRV_ERROR_GENERAL instead"
+                )
+            case State.CLOSED:
+                return -1
+            case State.CLOSING:
+                self.queue.clear()
+                self.terminate()
+            case _:
+                self.queue.clear()
+                self.exit(reason)
+        return 0
+
+    def terminate(self) -> None:
+        """Run `stop` and give up the port.  From *exiting* or *closing*."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self.cancel_timer()
+        self.callback("stop", self.drv_data)
+        self.queue.clear()
+        if self.pdl is not None:
+            self.pdl.release()
+        self.transit("stop returned")
+        self.gone()
+        if self.close_reply is not None:
+            self.close_reply.deliver(Tuple((self.id, Atom("closed"))))
+
+    def gone(self) -> None:
+        """Take the port out of every table."""
+        self.drv_data = None
+        del self.runtime.ports[self.id.number]
+        del self.runtime.entities[self.id]
+        self.driver.ports.discard(self.id)
+        self.driver.finish_if_idle()
+        self.runtime.changed()
+
+    def wake(self) -> None:
+        """A port waits for nothing."""
+
+    # The timer.
+
+    def set_timer(self, milliseconds: int) -> None:
+        """Start the port's one timer, in place of the one that runs."""
+        self.cancel_timer()
+        thread = here.thread
+        assert thread is not None
+        self.timer = thread.scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)
+
+    def cancel_timer(self) -> None:
+        """Stop the timer, if one runs."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _timer_due(self, timer: Timer) -> None:
+        with self:
+            if self.timer is timer:  # else it was cancelled, or replaced, while we waited for the lock
+                self.timer = None
+                self.callback("timeout", self.drv_data)

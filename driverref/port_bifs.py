@@ -1,0 +1,333 @@
+"""Erlang's side, ports: the BIFs of module `erlang` that are about ports.
+
+A BIF on a port runs the driver's callback in the caller, under the port's lock; if another scheduler holds
+that lock, the caller's scheduler waits.  `Port ! Message` is different: if the port is locked, the signal is
+left with the port and the caller goes on.  Signals of one process to one port keep their order, because a BIF
+first carries out what waits.
+
+Sources: `erl_bif_port.c`, `io.c`; the manual page `erlang(3)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from driverref.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ERL_DRV_FLAG_SOFT_BUSY
+from driverref.errors import ErlangError, badarg
+from driverref.port import CLOSING, CONNECTED, ErlDrvPort
+from driverref.process import Process
+from driverref.process_bifs import ProcessBifs
+from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
+from driverref.threads import here
+
+BADSIG = Atom("badsig")
+OPEN_OPTIONS = frozenset(["binary", "eof"])
+INFO_ITEMS = ("name", "links", "id", "connected", "input", "output", "queue_size")
+
+
+class PortBifs(ProcessBifs):
+    """The BIFs about ports."""
+
+    def open_port(self, name: object, options: Sequence[str] = ("binary",)) -> Port:
+        """Open a port of a loaded driver and link the calling process, its owner, to it.
+
+        `name` is `("spawn_driver", command)` or `("spawn", command)`; the first word of `command` is the driver.
+        `options` may hold `"binary"` (data arrives as a binary, not as a list of bytes) and `"eof"`; here, and
+        only here, `binary` is the default.  Raises `badarg` if no such driver is loaded, and what `start`
+        asked for if it refuses: `einval`, `badarg`, or the name of an errno.  `("spawn", ...)` without a
+        driver would run an OS program in Erlang; here it is `enoent`.  Stands for `erlang:open_port/2`.
+        """
+        process = self._enter("open_port")
+        match name:
+            case ("spawn" | "spawn_driver" as how, str(command)) if command.split():
+                pass
+            case _:
+                raise badarg("open_port", "name", '("spawn_driver", "driver arguments")', name)
+        if isinstance(options, str) or not set(options) <= OPEN_OPTIONS:
+            raise badarg("open_port", "options", 'a list of "binary" and "eof"', options)
+        driver = self.runtime.drivers.get(command.split()[0])
+        if driver is None or (driver.unloading and driver.kill_ports):
+            what = f"no driver {command.split()[0]!r} is loaded"
+            if how == "spawn":
+                raise ErlangError("enoent", f"open_port: {what}, and OS programs are not modelled")
+            raise ErlangError("badarg", f"open_port: {what}")
+        with process.scheduler.mutex:
+            with self.runtime.lock:
+                port = ErlDrvPort(self.runtime, driver, process)
+                port.options = frozenset(options)
+                self.runtime.ports[port.id.number] = port
+                self.runtime.entities[port.id] = port
+                driver.ports.add(port.id)
+            with port:
+                refused = self._guarded(lambda: port.start(command, process.pid))
+        if refused is not None:
+            raise ErlangError(refused, f"open_port: start of driver {driver.name!r} failed")
+        return port.id
+
+    def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
+        """Have the driver's `output` (or `outputv`) called with `data`, which is iodata.  Any process may.
+
+        The caller waits for the callback, not for jobs it schedules.  If the port is busy the caller is
+        suspended until it is not; with `"nosuspend"` the result is `False` instead; with `"force"` the
+        command is carried out all the same, or is `notsup` without `ERL_DRV_FLAG_SOFT_BUSY`.  Raises
+        `badarg` if the port is not connected or the data is not iodata.  Stands for `erlang:port_command/3`.
+        """
+        thread = here.thread
+        process = thread.process if thread is not None else None
+        if process is None or process.attention or process.runtime is not self.runtime:
+            process = self._enter("port_command")
+        # This is the hot path: the ordinary case is written out, everything else is in _command.
+        handle = self.runtime.ports.get(port.number) if port.__class__ is Port else None
+        if handle is not None and data.__class__ is bytes and not options:
+            scheduler = process.scheduler
+            lock = handle.lock
+            with scheduler.mutex:
+                with lock.mutex:
+                    output = handle.output
+                    if (
+                        handle.state is CONNECTED
+                        and output is not None
+                        and handle.outputv is None
+                        and not handle.busy
+                        and not handle.signals
+                    ):
+                        lock.holder, thread.process = thread, None
+                        handle.caller = process.pid
+                        if self.runtime.record is not None:
+                            self.runtime.record(scheduler.name, "output", port, None, data)
+                        buf = memoryview(data)
+                        try:
+                            output(handle.drv_data, buf)
+                        except Exception as error:
+                            raise self.runtime.crash(error) from None
+                        finally:
+                            buf.release()
+                            lock.holder, thread.process = None, process
+                        handle.caller = None
+                        handle.sent += len(data)
+                        return True
+        force, nosuspend = _command_options(options)
+        return self._command(process, self._handle("port_command", port), data, force, nosuspend)
+
+    def _command(
+        self, process: Process, port: ErlDrvPort, data: object, force: bool, nosuspend: bool
+    ) -> bool:
+        _check_iodata("port_command", data)
+        if force and not port.driver.flag(ERL_DRV_FLAG_SOFT_BUSY):
+            raise ErlangError("notsup", f"port_command: driver {port.driver.name!r} lacks SOFT_BUSY")
+        while True:
+            with process.scheduler.mutex, port:
+                self._guarded(port.run_signals)
+                if port.state is not CONNECTED:
+                    raise _not_open("port_command", port.id)
+                if not port.busy or force:
+                    self._guarded(lambda: port.command(data, process.pid))
+                    return True
+                if nosuspend:
+                    return False
+                port.suspend(process)
+            process.wait_until(lambda: process not in port.suspended)
+            port.note("resumed")
+
+    def send(self, dest: Pid | Port, message: object) -> object:
+        """`Dest ! Message`; returns the message.  To a process that is gone it is dropped.
+
+        To a port: `(owner, ("command", data))`, `(owner, "close")` or `(owner, ("connect", pid))`, dropped if
+        the port is gone; anything else, or a sender that is not the owner, gives the owner the exit signal
+        `badsig`.  If the port is locked the caller does not wait; it is suspended if the port is busy, or if
+        more than `busy_msgq_high` bytes of commands wait already.  Stands for `erlang:send/2`.
+        """
+        process = self._enter("send")
+        if not isinstance(dest, Pid | Port):
+            raise badarg("send", "dest", "a Pid or a Port", dest)
+        if isinstance(dest, Port):
+            port = self.runtime.ports.get(dest.number)
+            if port is not None:
+                self._signal(process, port, message)
+        else:
+            entity = self.runtime.entities.get(dest)
+            if self.runtime.record is not None:
+                self.runtime.record(process.scheduler.name, "send", None, None, message)
+            if isinstance(entity, Process):
+                entity.deliver(Tuple(message) if isinstance(message, tuple) else message)
+        return message
+
+    def _signal(self, process: Process, port: ErlDrvPort, message: object) -> None:
+        size = 0
+        match message:
+            case (Pid(), ("command", data)):
+                try:
+                    size = len(iolist_to_binary(data))
+                except ValueError:
+                    pass  # the port finds out, and answers badsig
+
+        def carry_out() -> None:
+            if port.state is CONNECTED:
+                self._carry_out(process, port, message)
+
+        while True:
+            with process.scheduler.mutex:
+                if size and (port.busy or port.msgq_full()) and port.state is CONNECTED:
+                    port.suspend(process)
+                elif port.signals or not port.try_lock():
+                    port.post(carry_out, size, process.scheduler)
+                    return
+                else:
+                    try:
+                        self._guarded(carry_out)
+                    finally:
+                        port.__exit__(None)
+                    return
+            process.wait_until(lambda: process not in port.suspended)
+            port.note("resumed")
+
+    def _carry_out(self, process: Process, port: ErlDrvPort, message: object) -> None:
+        """A message to a connected port, under its lock."""
+        match message:
+            case (Pid() as sender, ("command", data)) if sender == port.owner.pid:
+                try:
+                    _check_iodata("send", data)
+                except ErlangError:
+                    port.owner.exit_signal(port.id, BADSIG)
+                else:
+                    port.command(data, sender)
+            case (Pid() as sender, "close") if sender == port.owner.pid:
+                port.close_reply = port.owner
+                port.exit(Atom("normal"))
+            case (Pid() as sender, ("connect", Pid() as new)) if (
+                sender == port.owner.pid and new in self.runtime.entities
+            ):
+                old = port.owner
+                self._connect(port, new)
+                old.deliver(Tuple((port.id, Atom("connected"))))
+            case _:
+                port.owner.exit_signal(port.id, BADSIG)
+
+    def port_control(self, port: Port, operation: int, data: object) -> object:
+        """Have `control` called; returns its reply as a binary if the driver set
+        `PORT_CONTROL_FLAG_BINARY`, else as a list of bytes.  Any process may, also while the port is busy or closing.
+
+        `operation` is 0 to 2^32-1, `data` iodata.  Raises `badarg` if the port is gone, the driver has no
+        `control`, or `control` refuses.  Stands for `erlang:port_control/3`.
+        """
+        process = self._enter("port_control")
+        handle = self._handle("port_control", port)
+        if not isinstance(operation, int) or operation not in range(1 << 32):
+            raise badarg("port_control", "operation", "an int from 0 to 2^32-1", operation)
+        sent = _check_iodata("port_control", data)
+        with process.scheduler.mutex, handle:
+            self._guarded(handle.run_signals)
+            if handle.state not in (CONNECTED, CLOSING):
+                raise _not_open("port_control", port)
+            reply = self._guarded(lambda: handle.control(operation, sent, process.pid))
+        if reply is None:
+            raise ErlangError("badarg", f"port_control: driver {handle.driver.name!r} refused it")
+        return reply
+
+    def port_call(self, port: Port, operation: int, term: object) -> object:
+        """Have `call` called with a term; returns the term it replies.  Stands for `erlang:port_call/3`."""
+        process = self._enter("port_call")
+        handle = self._handle("port_call", port)
+        if not isinstance(operation, int) or operation not in range(1 << 32):
+            raise badarg("port_call", "operation", "an int from 0 to 2^32-1", operation)
+        with process.scheduler.mutex, handle:
+            self._guarded(handle.run_signals)
+            if handle.state is not CONNECTED:
+                raise _not_open("port_call", port)
+            reply = self._guarded(lambda: handle.call(operation, term, process.pid))
+        if reply is None:
+            raise ErlangError("badarg", f"port_call: driver {handle.driver.name!r} refused it")
+        return reply
+
+    def port_close(self, port: Port) -> bool:
+        """Close a port: any process may.  `stop` has run when this returns, unless the driver queue is not empty.
+
+        Jobs are neither cancelled nor waited for.  Raises `badarg` if the port is closing or closed.  Stands for
+        `erlang:port_close/1`.
+        """
+        process = self._enter("port_close")
+        handle = self._handle("port_close", port)
+        handle.note("port_close")
+        with process.scheduler.mutex, handle:
+            self._guarded(handle.run_signals)
+            if handle.state is not CONNECTED:
+                raise _not_open("port_close", port)
+            self._guarded(lambda: handle.exit(Atom("normal")))
+        return True
+
+    def port_connect(self, port: Port, pid: Pid) -> bool:
+        """Make `pid` the owner, linked to the port; the old owner stays linked.  Stands for `erlang:port_connect/2`."""
+        process = self._enter("port_connect")
+        handle = self._handle("port_connect", port)
+        if not isinstance(pid, Pid) or pid not in self.runtime.entities:
+            raise badarg("port_connect", "pid", "a living process's Pid", pid)
+        with process.scheduler.mutex, handle:
+            if handle.state is not CONNECTED:
+                raise _not_open("port_connect", port)
+            self._connect(handle, pid)
+        return True
+
+    def _connect(self, port: ErlDrvPort, pid: Pid) -> None:
+        owner = self.runtime.entities[pid]
+        assert isinstance(owner, Process)
+        port.owner = owner
+        self.runtime.link(pid, port.id)
+
+    def port_info(self, port: Port, item: str | None = None) -> Any:
+        """What is known of a port: a list of pairs, or one pair; `None` (`undefined`) if the port is gone.
+
+        The items are `name`, `links`, `id`, `connected`, `input`, `output` (bytes so far) and, only when asked
+        for, `queue_size`.  Stands for `erlang:port_info/1,2`.
+        """
+        self._enter("port_info")
+        if not isinstance(port, Port):
+            raise badarg("port_info", "port", "a Port", port)
+        if item is not None and item not in INFO_ITEMS:
+            raise badarg("port_info", "item", "one of " + ", ".join(INFO_ITEMS), item)
+        handle = self.runtime.ports.get(port.number)
+        if handle is None:
+            return None
+        values = {
+            "name": handle.driver.name,
+            "links": sorted(handle.links, key=lambda pid: pid.number),
+            "id": port.number,
+            "connected": handle.owner.pid,
+            "input": handle.input,
+            "output": handle.sent,
+            "queue_size": handle.queue.size,
+        }
+        if item is not None:
+            return Tuple((Atom(item), values[item]))
+        return [Tuple((Atom(name), values[name])) for name in INFO_ITEMS[:-1]]
+
+    def ports(self) -> list[Port]:
+        """The ports there are, closing ones too.  Stands for `erlang:ports/0`."""
+        self._enter("ports")
+        return [Port(number) for number in sorted(self.runtime.ports)]
+
+    def _handle(self, call: str, port: Port) -> ErlDrvPort:
+        if not isinstance(port, Port):
+            raise badarg(call, "port", "a Port", port)
+        handle = self.runtime.ports.get(port.number)
+        if handle is None:
+            raise _not_open(call, port)
+        assert isinstance(handle, ErlDrvPort)
+        return handle
+
+
+def _not_open(call: str, port: Port) -> ErlangError:
+    return ErlangError("badarg", f"{call}: {port} is closing or closed, or never was")
+
+
+def _command_options(options: Sequence[str]) -> tuple[bool, bool]:
+    if isinstance(options, str) or not set(options) <= {"force", "nosuspend"}:
+        raise badarg("port_command", "options", 'a list of "force" and "nosuspend"', options)
+    return "force" in options, "nosuspend" in options
+
+
+def _check_iodata(call: str, data: object) -> bytes:
+    try:
+        return iolist_to_binary(data)
+    except ValueError as error:
+        raise ErlangError("badarg", f"{call}: data must be iodata: {error}") from None

@@ -1,0 +1,121 @@
+"""An Erlang process: a mailbox, links, exit signals.
+
+Everything that can wake a process comes through one queue, its inbox: messages, and `None`, which is no
+term and says "look again".  So a process has one way to wait, `wait_until`, whether it is suspended at a busy
+port, waits for a driver to be unloaded or for the emulator to halt; messages that come meanwhile are kept
+for the next `receive`.
+
+An exit signal to a process that does not trap exits is noticed when the process next enters the
+emulator.  A real one is stopped in the middle of its code; between two BIFs nobody can tell the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from driverref.errors import ProcessExit
+from driverref.runtime import Runtime
+from driverref.scheduler import Scheduler
+from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
+from driverref.threads import EXPIRED, Thread
+
+Matching = Callable[[object], object]
+
+
+class Process:
+    """One process.  `thread` carries it; `scheduler` is where its BIFs run."""
+
+    def __init__(self, runtime: Runtime, scheduler: Scheduler) -> None:
+        self.runtime = runtime
+        self.scheduler = scheduler
+        self.pid = Pid(runtime.number(Pid))
+        self.inbox = runtime.threads.queue(f"a message to {self.pid}")
+        self.saved: list[object] = []
+        self.links: set[Pid | Port] = set()
+        self.monitors: dict[Ref, Process | Callable[[Pid], None]] = {}
+        """Who wants to know that this process has ended: a process, or a driver's callback."""
+        self.trap_exit = False
+        self.attention = False
+        """Something must be looked at before the next BIF: a deadly signal, or the emulator is down."""
+        self.alive = True
+        self.doom: object = None
+        self.thread: Thread
+        runtime.entities[self.pid] = self
+
+    def carried_by(self, thread: Thread) -> None:
+        """Tie the process and its thread together."""
+        thread.emulator, thread.process, thread.scheduler = self.runtime, self, self.scheduler
+        thread.lane = self.scheduler.name
+        self.thread = thread
+
+    # What others do to it.  Any thread.
+
+    def deliver(self, message: object) -> None:
+        """Put a message into the mailbox."""
+        self.inbox.put(message)
+
+    def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
+        kill = reason == KILL and not broken_link
+        if self.trap_exit and not kill:
+            self.inbox.put(Tuple((EXIT, sender, reason)))
+        elif reason != NORMAL or sender == self.pid:
+            self.doom = KILLED if kill else reason
+            self.attention = True
+            self.inbox.put(None)
+
+    def wake(self) -> None:
+        if self.runtime.down is not None:
+            self.attention = True
+        self.inbox.put(None)
+
+    # What its own thread does.
+
+    def attend(self) -> None:
+        """Raise what `attention` is about."""
+        if self.runtime.down is not None:
+            raise self.runtime.refusal()
+        if self.doom is not None:
+            raise ProcessExit(self.doom)
+
+    def wait_until(self, condition: Callable[[], object], deadline: int | None = None) -> bool:
+        """Sleep until `condition()` holds; whoever makes it true calls `wake`.  `False` at the deadline."""
+        self.runtime.waiters.add(self)
+        try:
+            while not condition():
+                if self.attention:
+                    self.attend()
+                item = self.inbox.get_until(deadline)
+                if item is EXPIRED:
+                    return False
+                if item is not None:
+                    self.saved.append(item)
+            return True
+        finally:
+            self.runtime.waiters.discard(self)
+
+    def next_message(self, matching: Matching | None, deadline: int | None) -> object:
+        """The first message that matches, or `EXPIRED`."""
+        for index, message in enumerate(self.saved):
+            if matching is None or matching(message):
+                return self.saved.pop(index)
+        while True:
+            message = self.inbox.get_until(deadline)
+            if message is None:
+                if self.attention:
+                    self.attend()
+            elif message is EXPIRED or matching is None or matching(message):
+                return message
+            else:
+                self.saved.append(message)
+
+    def terminate(self, reason: object) -> None:
+        """The process ends: break its links, tell its monitors.  On its own scheduler."""
+        self.alive = False
+        del self.runtime.entities[self.pid]
+        self.runtime.break_links(self.pid, self.links, reason)
+        for ref, watcher in list(self.monitors.items()):
+            if isinstance(watcher, Process):
+                watcher.deliver(Tuple((DOWN, ref, Atom("process"), self.pid, reason)))
+            else:
+                watcher(self.pid)
+        self.runtime.changed()

@@ -1,0 +1,229 @@
+"""Erlang's side, processes: the BIFs of module `erlang` that are about processes, links and messages.
+
+Whoever calls a BIF is the calling process: each process has a thread of its own, and the thread knows it.  A
+BIF holds the mutex of its process's scheduler while it changes anything, because a scheduler does one thing at
+a time, but not while the process waits.
+
+Sources: `bif.c`; the manual page `erlang(3)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from driverref.errors import (
+    EmulatorStopped,
+    ErlangError,
+    Misuse,
+    ProcessExit,
+    badarg,
+    wrong_type,
+    wrong_value,
+)
+from driverref.process import Matching, Process
+from driverref.runtime import Runtime
+from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
+from driverref.threads import EXPIRED, here
+
+
+class ProcessBifs:
+    """The BIFs about processes.  `runtime` is the emulator they belong to."""
+
+    runtime: Runtime
+
+    def _enter(self, call: str) -> Process:
+        """The calling process; raises if there is none or if it should not go on."""
+        thread = here.thread
+        if self.runtime.down is not None:
+            raise self.runtime.refusal()
+        if thread is None or thread.emulator is not self.runtime:
+            raise Misuse(f"{call}: this thread is no process of this emulator")
+        process = thread.process
+        if process is None:
+            raise Misuse(
+                f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it"
+            )
+        assert isinstance(process, Process)
+        if process.attention:
+            process.attend()
+        return process
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        """Do work that runs the driver's code: what that raises is a crash of the emulator."""
+        try:
+            return work()
+        except (ErlangError, ProcessExit):
+            raise
+        except Exception as error:
+            raise self.runtime.crash(error) from None
+
+
+    def self(self) -> Pid:
+        """The calling process's identifier.  Stands for `erlang:self/0`."""
+        return self._enter("self").pid
+
+    def spawn(
+        self,
+        function: Callable[..., object],
+        *args: object,
+        link: bool = False,
+        scheduler: int | None = None,
+    ) -> Pid:
+        """Start a process that calls `function(*args)`, and return its identifier.
+
+        It runs on `scheduler` (1 to the number of schedulers); by default they take turns.  The process ends
+        when `function` returns, with reason `normal`; when it calls `exit`; by an exit signal; or with an
+        `ErlangError`, whose reason becomes its own.  Any other exception is a fault of the program and
+        stops the emulator.  Stands for `erlang:spawn/1`, `spawn_link/1` and `spawn_opt/2`.
+        """
+        parent = self._enter("spawn")
+        schedulers = self.runtime.schedulers
+        if not callable(function):
+            raise badarg("spawn", "function", "callable", function)
+        if scheduler is not None:
+            check_number("spawn", "scheduler", scheduler, range(1, len(schedulers) + 1))
+            child = Process(self.runtime, schedulers[scheduler - 1])
+        else:
+            child = Process(self.runtime, schedulers[0])
+            child.scheduler = schedulers[(child.pid.number - 1) % len(schedulers)]
+
+        def live() -> None:
+            thread = here.thread
+            assert thread is not None
+            child.carried_by(thread)
+            reason: object = NORMAL
+            try:
+                function(*args)
+            except ProcessExit as error:
+                reason = error.reason
+            except ErlangError as error:
+                reason = Atom(error.reason)
+            except EmulatorStopped:
+                return
+            with child.scheduler.mutex:
+                child.terminate(reason)
+
+        if link:
+            self.runtime.link(parent.pid, child.pid)
+        name = f"process {child.pid}"
+        child.thread = self.runtime.threads.start(name, live, self.runtime.crash)
+        return child.pid
+
+    def receive(self, matching: Matching | None = None, *, timeout: int | None = None) -> Any:
+        """The oldest message in the mailbox for which `matching(message)` is true; waits for one.
+
+        `timeout` is in milliseconds, as in `receive ... after`; when it passes first the result is `None`,
+        which is no Erlang term.  Without a `timeout`, waiting for a message that nobody can send is a
+        `Deadlock` on simulated threads.
+        """
+        process = self._enter("receive")
+        deadline = None
+        if timeout is not None:
+            check_number("receive", "timeout", timeout, range(1 << 32))
+            deadline = self.runtime.threads.now() + timeout * 1_000_000
+        if deadline is None and matching is None and not process.saved:
+            message = process.inbox.get()
+            if message is None:
+                message = process.next_message(None, None)
+        else:
+            message = process.next_message(matching, deadline)
+            if message is EXPIRED:
+                return None
+        if self.runtime.record is not None:
+            self.runtime.record(process.scheduler.name, "receive", None, None, message)
+        return message
+
+    def process_flag(self, flag: str, value: bool) -> bool:
+        """Set `trap_exit` of the calling process; returns the old value.  Stands for `erlang:process_flag/2`."""
+        process = self._enter("process_flag")
+        if flag != "trap_exit":
+            raise badarg("process_flag", "flag", '"trap_exit"', flag)
+        if not isinstance(value, bool):
+            raise badarg("process_flag", "value", "True or False", value)
+        old, process.trap_exit = process.trap_exit, value
+        return old
+
+    def link(self, to: Pid | Port) -> bool:
+        """Link the calling process to a process or a port.
+
+        If it is gone, the caller gets the exit signal `noproc`.  Stands for `erlang:link/1`.
+        """
+        process = self._enter("link")
+        if not isinstance(to, Pid | Port):
+            raise badarg("link", "to", "a Pid or a Port", to)
+        with process.scheduler.mutex:
+            if to in self.runtime.entities:
+                self.runtime.link(process.pid, to)
+            else:
+                process.exit_signal(to, NOPROC, broken_link=True)
+        return True
+
+    def unlink(self, other: Pid | Port) -> bool:
+        """Undo `link`.  Stands for `erlang:unlink/1`."""
+        process = self._enter("unlink")
+        if not isinstance(other, Pid | Port):
+            raise badarg("unlink", "other", "a Pid or a Port", other)
+        self.runtime.unlink(process.pid, other)
+        return True
+
+    def monitor(self, kind: str, item: Pid | Port) -> Ref:
+        """Ask for `{'DOWN', Ref, Kind, Item, Reason}` when a `"process"` or a `"port"` ends.
+
+        At once, with `noproc`, if it has ended.  Stands for `erlang:monitor/2`.
+        """
+        process = self._enter("monitor")
+        if (kind, type(item)) not in (("process", Pid), ("port", Port)):
+            raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
+        ref = Ref(self.runtime.number(Ref))
+        with process.scheduler.mutex:
+            entity: Any = self.runtime.entities.get(item)
+            if entity is None:
+                process.deliver(Tuple((DOWN, ref, Atom(kind), item, NOPROC)))
+            else:
+                entity.monitors[ref] = process
+        return ref
+
+    def demonitor(self, ref: Ref) -> bool:
+        """Undo `monitor`.  Stands for `erlang:demonitor/1`."""
+        self._enter("demonitor")
+        if not isinstance(ref, Ref):
+            raise badarg("demonitor", "ref", "a Ref", ref)
+        for entity in list(self.runtime.entities.values()):
+            entity.monitors.pop(ref, None)  # type: ignore[attr-defined]
+        return True
+
+    def exit(self, *arguments: Any) -> bool:
+        """`exit(reason)` ends the calling process; `exit(dest, reason)` sends an exit signal.
+
+        A port closes at any reason, even `normal`; `kill` closes it without `flush`.  Stands for
+        `erlang:exit/1` and `exit/2`.
+        """
+        process = self._enter("exit")
+        if len(arguments) == 1:
+            raise ProcessExit(_atom(arguments[0]))
+        if len(arguments) != 2:
+            raise TypeError("exit takes a reason, or a destination and a reason")
+        dest, reason = arguments
+        if not isinstance(dest, Pid | Port):
+            raise badarg("exit", "dest", "a Pid or a Port", dest)
+        with process.scheduler.mutex:
+            entity = self.runtime.entities.get(dest)
+            if entity is not None:
+                self._guarded(lambda: entity.exit_signal(process.pid, _atom(reason)))
+        if process.attention:
+            process.attend()
+        return True
+
+
+def check_number(call: str, parameter: str, value: object, allowed: range) -> None:
+    """Raise unless `value` is an `int` in `allowed`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(call, parameter, "an int", value)
+    if value not in allowed:
+        expected = f"from {allowed.start} to {allowed.stop - 1}"
+        raise wrong_value(call, parameter, expected, value)
+
+
+def _atom(reason: object) -> object:
+    return Atom(reason) if type(reason) is str else reason

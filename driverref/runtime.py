@@ -1,0 +1,120 @@
+"""What every room of one emulator shares: the seam, the trace, the ledger, the table of identifiers.
+
+The runtime knows that processes and ports exist but not what they are.  Both are *entities*: things with
+an identifier that can be linked, monitored and sent an exit signal.  So `process` need not know `port`
+and `port` need not know `emulator`; they meet here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from driverref.errors import EmulatorStopped, UseAfterFree
+from driverref.memory import Ledger
+from driverref.release import Release
+from driverref.terms import Pid, Port
+from driverref.threads import Threads
+from driverref.trace import Record, Trace
+
+
+class Entity(Protocol):
+    """A process or a port, as far as others must know it."""
+
+    links: set[Pid | Port]
+
+    def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
+        """`sender` ended with `reason` and was linked, or called `exit/2`."""
+        ...
+
+    def wake(self) -> None:
+        """Look again: something this entity may wait for has changed."""
+        ...
+
+
+class Runtime:
+    """One emulator's common ground.  Made by `Emulator`; reached as `here.thread.emulator`."""
+
+    def __init__(self, threads: Threads, release: Release, trace: Trace | None) -> None:
+        self.threads = threads
+        self.release = release
+        self.trace = Trace() if trace is None else trace
+        self.record: Record | None = None if trace is None else trace.recorder(threads.now)
+        """Appends an event; `None` where nobody asked for a trace."""
+        self.ledger = Ledger(threads)
+        self.lock = threads.mutex("the table of ports and processes")
+        self.entities: dict[Pid | Port, Entity] = {}
+        self.ports: dict[int, Any] = {}
+        """`port.ErlDrvPort` by number: those that are open, opening or closing."""
+        self.drivers: dict[str, Any] = {}
+        """`driver.LoadedDriver` by name."""
+        self.schedulers: list[Any] = []
+        self.pool: Any = None
+        self.numbers: dict[type, Iterator[int]] = {}
+        self.waiters: set[Entity] = set()
+        """Processes that wait for something other than a message."""
+        self.down: str | None = None
+        """Why nothing can be asked of the emulator any more, or `None` while it runs."""
+        self._crash: BaseException | None = None
+
+    def number(self, kind: type) -> int:
+        """The next unused number for a `Port`, a `Pid` or a `Ref`."""
+        return next(self.numbers.setdefault(kind, itertools.count(1)))
+
+    def link(self, one: Pid | Port, other: Pid | Port) -> None:
+        """Link two entities that are alive."""
+        self.entities[one].links.add(other)
+        self.entities[other].links.add(one)
+
+    def unlink(self, one: Pid | Port, other: Pid | Port) -> None:
+        """Undo `link`, whether or not both are still alive."""
+        for this, that in ((one, other), (other, one)):
+            if (entity := self.entities.get(this)) is not None:
+                entity.links.discard(that)
+
+    def break_links(self, of: Pid | Port, links: set[Pid | Port], reason: object) -> None:
+        """`of` has ended: tell everyone linked."""
+        for other in sorted(links, key=lambda i: (isinstance(i, Port), i.number)):
+            if (entity := self.entities.get(other)) is not None:
+                entity.links.discard(of)
+                entity.exit_signal(of, reason, broken_link=True)
+        links.clear()
+
+    def changed(self) -> None:
+        """A port, a job or a driver is gone: wake every process that may wait for that."""
+        for process in list(self.waiters):
+            process.wake()
+
+    def crash(self, error: BaseException) -> BaseException:
+        """The driver's code raised: the emulator is down.  Returns the error the reader should see."""
+        if self.down is None:
+            self._crash = _explained(error)
+            self.stop_running(f"it crashed with {type(self._crash).__name__}")
+        return self._crash or error
+
+    def stop_running(self, why: str) -> None:
+        """From now on every BIF refuses."""
+        self.down = why
+        for entity in list(self.entities.values()):
+            entity.wake()
+
+    def crash_was_seen(self) -> bool:
+        """Whether the emulator is down and its reader has been told why."""
+        return self.down is not None and self._crash is None
+
+    def refusal(self) -> BaseException:
+        """What a BIF raises once the emulator is down: the crash itself, the first time it is seen."""
+        crash, self._crash = self._crash, None
+        return crash or EmulatorStopped(f"the emulator is not running: {self.down}")
+
+
+def _explained(error: BaseException) -> BaseException:
+    """A buffer used after its callback shows as Python's complaint about a released `memoryview`."""
+    if isinstance(error, ValueError) and "released memoryview" in str(error):
+        fault = UseAfterFree(
+            "a callback's buffer was used after the callback had returned;"
+            " it is lent for the call only: copy it with bytes(buf)"
+        )
+        return fault.with_traceback(error.__traceback__)
+    return error

@@ -1,0 +1,98 @@
+"""A scheduler: a lock, a queue of work, a heap of timers, and a thread that serves them.
+
+A real scheduler runs one thing at a time: a process, a port's callback, the completion of a job.  Here
+a process has a thread of its own, so the scheduler is a *mutex*: whoever does something on scheduler 1,
+a process inside a BIF or the scheduler's own thread, holds the mutex of scheduler 1 while it does.  That
+includes waiting for a port's lock, because a real scheduler that waits for one does nothing else.
+
+The scheduler's thread takes what others put into its queue: completed jobs, to be handled at most
+`release.ready_async_batch` at a time, and callables, such as a port's postponed signals.  In between it
+fires the timers that are due.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from driverref.runtime import Runtime
+from driverref.threads import EXPIRED, Thread, here
+
+class Timer:
+    """A running timer: `action()` is due at `deadline`, on the clock of the seam, unless it is cancelled."""
+
+    __slots__ = ("action", "deadline")
+
+    def __init__(self, deadline: int, action: Callable[[Timer], None]) -> None:
+        self.deadline = deadline
+        self.action: Callable[[Timer], None] | None = action
+
+    def cancel(self) -> None:
+        """Never fire.  Nothing happens if it has fired."""
+        self.action = None
+
+
+class Scheduler:
+    """One scheduler.  `complete(job)` is what it does with a completed job."""
+
+    def __init__(self, runtime: Runtime, number: int, complete: Callable[[Any, Thread], None]) -> None:
+        self.runtime = runtime
+        self.index = number - 1
+        self.name = f"scheduler {number}"
+        self.mutex = runtime.threads.mutex(self.name)
+        self.queue = runtime.threads.queue(f"work for {self.name}")
+        self.complete = complete
+        self.timers: list[tuple[int, int, Timer]] = []
+        self._order = itertools.count()
+        self.thread = runtime.threads.start(self.name, self._run, runtime.crash)
+
+    def start_timer(self, ns: int, action: Callable[[Timer], None]) -> Timer:
+        """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
+        timer = Timer(self.runtime.threads.now() + ns, action)
+        heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
+        if self.timers[0][2] is timer:
+            self.queue.put(_look_again)  # the scheduler's thread sleeps until a later deadline
+        return timer
+
+    def stop(self) -> None:
+        """End the scheduler's thread once it has done everything that is in its queue now."""
+        self.queue.put(None)
+        self.runtime.threads.join(self.thread)
+
+    def _run(self) -> None:
+        thread = here.thread
+        assert thread is not None
+        thread.emulator, thread.scheduler = self.runtime, self
+        queue, complete = self.queue, self.complete
+        get, empty = queue.get, queue.empty
+        batch = self.runtime.release.ready_async_batch
+        while True:
+            item = queue.get_until(self.timers[0][0]) if self.timers else get()
+            with self.mutex:
+                room = batch
+                while True:
+                    if item.__class__ is tuple:
+                        complete(item, thread)
+                    elif item is None:
+                        return
+                    elif item is not EXPIRED:
+                        item()
+                    room -= 1
+                    if not room or empty():
+                        break
+                    item = get()
+                if self.timers:
+                    self._fire()
+
+    def _fire(self) -> None:
+        now = self.runtime.threads.now()
+        while self.timers and self.timers[0][0] <= now:
+            timer = heapq.heappop(self.timers)[2]
+            if timer.action is not None:
+                timer.action(timer)
+
+
+def _look_again() -> None:
+    """Work that does nothing but wake the scheduler's thread."""
