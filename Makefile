@@ -47,8 +47,8 @@ picture: $(READY) ## draw the README's picture anew
 	@PYTHONPATH=docs $(RUN) -m _ext.picture
 
 format: $(READY) ## put the code into its format
+	@$(RUN) -m ruff check -q --fix --exit-zero .
 	@$(RUN) -m ruff format -q .
-	@$(RUN) -m ruff check -q --fix .
 
 lint: $(READY) ## format, lint, types, spelling
 	@$(RUN) -m ruff format --check -q .
