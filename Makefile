@@ -52,7 +52,7 @@ format: $(READY) ## put the code into its format
 
 lint: $(READY) ## format, lint, types, spelling
 	@$(RUN) -m ruff format --check -q .
-	@$(RUN) -m ruff check -q .
+	@$(RUN) -m ruff check -q --output-format concise .
 	@$(RUN) -m mypy
 	@$(RUN) -m codespell_lib
 
