@@ -18,7 +18,7 @@ def usleep(useconds: int) -> int:
     In a job this occupies an async thread; in a callback it also blocks the scheduler and the port.
     Any thread of an emulator.  Stands for `usleep(3)`.
     """
-    if not isinstance(useconds, int) or isinstance(useconds, bool):
+    if type(useconds) is not int:
         raise wrong_type("usleep", "useconds", "an int (microseconds)", useconds)
     if useconds < 0:
         raise wrong_value("usleep", "useconds", "0 or more microseconds", useconds)

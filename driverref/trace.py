@@ -80,11 +80,11 @@ class Trace(Sequence[Event]):
     def __getitem__(self, index: slice) -> Trace: ...
     def __getitem__(self, index: int | slice) -> Event | Trace:
         if isinstance(index, slice):
-            return Trace(Event._make(raw) for raw in self._events[index])  # type: ignore[arg-type]
-        return Event._make(self._events[index])  # type: ignore[arg-type]
+            return Trace(Event._make(raw) for raw in self._events[index])
+        return Event._make(self._events[index])
 
     def __iter__(self) -> Iterator[Event]:
-        return map(Event._make, self._events)  # type: ignore[arg-type]
+        return map(Event._make, self._events)
 
     def select(self, *names: str) -> Trace:
         """The events with one of these names, as a trace of its own."""

@@ -8,6 +8,7 @@ This module only hands on names, as a header does; what they do stands where the
 """
 
 # ruff: noqa: F401 - every import is a declaration
+# mypy: implicit-reexport
 
 from driverref.async_pool import Key
 from driverref.binary import (
@@ -25,6 +26,7 @@ from driverref.driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
 )
 from driverref.erl_driver.asynchronous import driver_async, driver_async_port_key
+from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvPDL, ErlDrvRWLock
 from driverref.erl_driver.locks import (
     driver_pdl_create,
     driver_pdl_dec_refc,
@@ -63,6 +65,24 @@ from driverref.erl_driver.output import (
     driver_send_term,
     erl_drv_output_term,
     erl_drv_send_term,
+)
+from driverref.erl_driver.own_threads import (
+    ErlDrvThreadOpts,
+    ErlDrvTid,
+    ErlDrvTSDKey,
+    Pointer,
+    erl_drv_equal_tids,
+    erl_drv_thread_create,
+    erl_drv_thread_exit,
+    erl_drv_thread_join,
+    erl_drv_thread_name,
+    erl_drv_thread_opts_create,
+    erl_drv_thread_opts_destroy,
+    erl_drv_thread_self,
+    erl_drv_tsd_get,
+    erl_drv_tsd_key_create,
+    erl_drv_tsd_key_destroy,
+    erl_drv_tsd_set,
 )
 from driverref.erl_driver.ports import (
     ERL_DRV_BUSY_MSGQ_DISABLED,

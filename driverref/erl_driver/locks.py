@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from errno import EBUSY
 
+from driverref.erl_driver.checks import in_callback
 from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, use
 from driverref.erl_driver.handles import ErlDrvPDL as ErlDrvPDL
-from driverref.errors import Misuse, wrong_type
-from driverref.port import ErlDrvPort, State
+from driverref.errors import Misuse
+from driverref.port import ErlDrvPort
 
 # Mutexes.
 
@@ -51,7 +52,8 @@ def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
 
     In a callback that blocks the scheduler and the port.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    mtx.lock("erl_drv_mutex_lock", use("erl_drv_mutex_lock", ErlDrvMutex, mtx))
+    me = use("erl_drv_mutex_lock", ErlDrvMutex, mtx)
+    mtx.lock("erl_drv_mutex_lock", me)
 
 
 def erl_drv_mutex_trylock(mtx: ErlDrvMutex) -> int:
@@ -71,7 +73,8 @@ def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
 
     Source: `erl_drv_thread.c`.
     """
-    mtx.unlock("erl_drv_mutex_unlock", use("erl_drv_mutex_unlock", ErlDrvMutex, mtx))
+    me = use("erl_drv_mutex_unlock", ErlDrvMutex, mtx)
+    mtx.unlock("erl_drv_mutex_unlock", me)
 
 
 # Conditions.
@@ -224,9 +227,7 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
     if the port has one already or is gone.  The port holds one reference, every job of the port
     another.  In a callback of the port.  Source: `io.c`.
     """
-    if not isinstance(port, ErlDrvPort):
-        raise wrong_type("driver_pdl_create", "port", "an ErlDrvPort", port)
-    if port.pdl is not None or port.state is State.CLOSED:
+    if not in_callback("driver_pdl_create", port) or port.pdl is not None:
         return None
     port.pdl = ErlDrvPDL("driver_pdl_create", str(port.id), "driver_pdl_dec_refc")
     return port.pdl
@@ -249,7 +250,8 @@ def driver_pdl_unlock(pdl: ErlDrvPDL) -> None:
 
     Only the thread that holds it, else `Misuse`.  Source: `io.c`.
     """
-    pdl.unlock("driver_pdl_unlock", use("driver_pdl_unlock", ErlDrvPDL, pdl))
+    me = use("driver_pdl_unlock", ErlDrvPDL, pdl)
+    pdl.unlock("driver_pdl_unlock", me)
     pdl.release()
 
 

@@ -152,8 +152,9 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     thread = _filled(call, "tid", tid)
     if tid.own is None:
         return EINVAL
-    if use(call, DriverThread, tid.own) is thread:
+    if caller(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
+    use(call, DriverThread, tid.own)
     tid.own.entry.end(call)
     tid.own.threads.join(thread)
     if exit_value is not None:

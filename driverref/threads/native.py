@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from driverref.threads import EXPIRED, Crashed, Mutex, Socket, Thread, here
@@ -96,6 +96,7 @@ class NativeThreads:
         here.thread = None
         if abandon:
             for each in self._queues:
-                while not each.empty():
-                    each.get()
+                with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
+                    while True:
+                        each.get_nowait()
                 each.put(None)

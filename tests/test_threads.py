@@ -1,0 +1,730 @@
+"""The seam.  What does not depend on one implementation is told on each of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driverref.errors import Deadlock
+from driverref.threads import EXPIRED, Thread, Threads, here
+from driverref.threads.coroutine import Coroutine
+from driverref.threads.native import NativeThreads
+from driverref.threads.simulated import SimulatedThreads
+
+ON_EACH = [
+    pytest.param(SimulatedThreads, id="simulated"),
+    pytest.param(lambda: SimulatedThreads(seed=1), id="seed 1"),
+    pytest.param(lambda: SimulatedThreads(seed=2), id="seed 2"),
+    pytest.param(NativeThreads, id="native", marks=pytest.mark.native),
+]
+SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
+
+Start = Callable[[str, Callable[[], None]], Thread]
+
+
+@pytest.fixture(params=ON_EACH)
+def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
+    threads: Threads = request.param()
+    threads.adopt("main")
+    yield threads
+    threads.close(abandon=True)
+    assert here.thread is None
+
+
+@pytest.fixture
+def simulated() -> Iterator[SimulatedThreads]:
+    threads = SimulatedThreads()
+    threads.adopt("main")
+    yield threads
+    threads.close(abandon=True)
+
+
+@pytest.fixture
+def start(threads: Threads) -> Iterator[Start]:
+    """Start threads that may not crash."""
+    crashes: list[BaseException] = []
+
+    def crashed(error: BaseException) -> BaseException:
+        crashes.append(error)
+        return error
+
+    yield lambda name, target: threads.start(name, target, crashed)
+    assert crashes == []
+
+
+def seen(error: BaseException) -> BaseException:
+    return error
+
+
+# Threads.
+
+
+def test_each_thread_knows_itself(threads: Threads, start: Start) -> None:
+    main, found = here.thread, []
+    started = start("async 1", lambda: found.append(here.thread))
+    threads.join(started)
+    assert found == [started]
+    assert here.thread is main
+    assert (started.name, started.lane) == ("async 1", "async 1")
+
+
+def test_join_waits_for_the_end(threads: Threads, start: Start) -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        for number in range(5):
+            threads.touch(done, True)
+            done.append(number)
+
+    started = start("worker", work)
+    threads.join(started)
+    assert done == [0, 1, 2, 3, 4]
+    threads.join(started)  # the seam does not mind
+
+
+def test_a_thread_starts_threads(threads: Threads, start: Start) -> None:
+    order = threads.queue("order")
+
+    def parent() -> None:
+        threads.join(start("child", lambda: order.put("child")))
+        order.put("parent")
+
+    threads.join(start("parent", parent))
+    assert [order.get(), order.get()] == ["child", "parent"]
+
+
+def test_what_leaves_a_thread_is_handed_over_on_that_thread(threads: Threads) -> None:
+    found: list[object] = []
+
+    def crashed(error: BaseException) -> BaseException:
+        found.append((str(error), here.thread))
+        return RuntimeError("explained")
+
+    def fail() -> None:
+        raise ValueError("broken")
+
+    started = threads.start("worker", fail, crashed)
+    with suppress(RuntimeError):  # raised here on simulated threads alone
+        threads.join(started)
+    threads.join(started)
+    assert found == [("broken", started)]
+
+
+# Queues.
+
+
+def test_a_queue_is_first_in_first_out(threads: Threads, start: Start) -> None:
+    queue = threads.queue("numbers")
+    assert queue.empty()
+
+    def produce() -> None:
+        for number in range(10):
+            queue.put(number)
+
+    threads.join(start("producer", produce))
+    assert not queue.empty()
+    assert [queue.get() for _ in range(10)] == list(range(10))
+    assert queue.empty()
+
+
+def test_get_waits_for_put(threads: Threads, start: Start) -> None:
+    ask, answer = threads.queue("questions"), threads.queue("answers")
+    start("server", lambda: answer.put(ask.get() * 2))
+    ask.put(21)
+    assert answer.get() == 42
+
+
+def test_get_until_gives_up_at_the_deadline(threads: Threads) -> None:
+    queue = threads.queue("nothing")
+    for deadline in (0, threads.now(), threads.now() + 1000):
+        assert queue.get_until(deadline) is EXPIRED
+    assert threads.now() >= 0
+
+
+def test_get_until_gives_what_is_there(threads: Threads, start: Start) -> None:
+    queue = threads.queue("numbers")
+    queue.put(1)
+    assert queue.get_until(0) == 1
+    start("producer", lambda: queue.put(2))
+    assert queue.get_until(None) == 2
+
+
+def test_expired_says_so() -> None:
+    assert repr(EXPIRED) == "EXPIRED"
+
+
+# Mutexes, conditions, atomic steps.
+
+
+def test_a_mutex_lets_one_in(threads: Threads, start: Start) -> None:
+    mutex, inside, most = threads.mutex("m"), [0], [0]
+
+    def enter() -> None:
+        for _ in range(20):
+            with mutex:
+                inside[0] += 1
+                threads.touch(inside, True)
+                most[0] = max(most[0], inside[0])
+                inside[0] -= 1
+
+    for worker in [start(f"worker {n}", enter) for n in range(4)]:
+        threads.join(worker)
+    assert (inside, most) == ([0], [1])
+
+
+def test_a_mutex_can_be_tried(threads: Threads, start: Start) -> None:
+    mutex, results = threads.mutex("m"), []
+
+    def attempt() -> None:
+        results.append(mutex.acquire(blocking=False))
+
+    assert mutex.acquire()
+    attempt()
+    threads.join(start("other", attempt))
+    mutex.release()
+    attempt()
+    assert results == [False, False, True]
+
+
+def test_a_mutex_is_released_when_its_block_fails(threads: Threads) -> None:
+    mutex = threads.mutex("m")
+    with pytest.raises(ValueError, match="inside"), mutex:
+        raise ValueError("inside")
+    assert mutex.acquire(blocking=False)
+
+
+def test_notify_wakes_who_waits(threads: Threads, start: Start) -> None:
+    mutex = threads.mutex("m")
+    condition, items = threads.condition(mutex, "items"), [0]
+    eaten = threads.queue("eaten")
+
+    def eat() -> None:
+        with mutex:
+            while not items[0]:
+                condition.wait()
+            items[0] -= 1
+        eaten.put(1)
+
+    eaters = [start(f"eater {n}", eat) for n in range(3)]
+    for _ in eaters:
+        with mutex:
+            items[0] += 1
+            condition.notify()
+        assert eaten.get() == 1
+    for eater in eaters:
+        threads.join(eater)
+    assert items == [0]
+
+
+def test_notify_all_wakes_everyone(threads: Threads, start: Start) -> None:
+    mutex = threads.mutex("m")
+    condition, opened = threads.condition(mutex, "the gate"), [False]
+
+    def enter() -> None:
+        with mutex:
+            while not opened[0]:
+                condition.wait()
+
+    waiting = [start(f"visitor {n}", enter) for n in range(3)]
+    with mutex:
+        condition.notify()  # lost, if nobody waits yet: whoever wakes looks again
+        opened[0] = True
+        condition.notify_all()
+    for visitor in waiting:
+        threads.join(visitor)
+
+
+def test_atomically_nothing_comes_between(threads: Threads, start: Start) -> None:
+    counter = [0]
+
+    def count() -> None:
+        for _ in range(50):
+            with threads.atomically(counter):
+                counter[0] += 1
+
+    for worker in [start(f"worker {n}", count) for n in range(3)]:
+        threads.join(worker)
+    assert counter == [150]
+
+
+# Sockets.
+
+
+def test_a_socket_pair_talks_both_ways(threads: Threads, start: Start) -> None:
+    near, far = threads.socketpair()
+
+    def peer() -> None:
+        assert far.recv(100) == b"question"
+        far.send(b"answer")
+        far.close()
+
+    started = start("peer", peer)
+    assert near.send(b"question") == 8
+    received = b""
+    while chunk := near.recv(2):
+        received += chunk
+    assert received == b"answer"
+    threads.join(started)
+    near.close()
+
+
+def test_a_late_answer_is_a_timeout(threads: Threads) -> None:
+    near, far = threads.socketpair()
+    near.settimeout(0.000_001)
+    with pytest.raises(TimeoutError, match="timed out"):
+        near.recv(1)
+    near.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        near.recv(1)
+    near.settimeout(None)
+    far.send(b"late")
+    assert near.recv(10) == b"late"
+    with pytest.raises(ValueError, match="Timeout value out of range"):
+        near.settimeout(-1)
+    near.close()
+    far.close()
+
+
+def test_shutdown_ends_a_recv_that_waits(threads: Threads, start: Start) -> None:
+    near, far = threads.socketpair()
+    result = threads.queue("result")
+    reader = start("reader", lambda: result.put(near.recv(1)))
+    near.shutdown(SHUT_RDWR)
+    assert result.get() == b""
+    with pytest.raises(BrokenPipeError):
+        near.send(b"x")
+    with pytest.raises(BrokenPipeError):
+        far.send(b"x")
+    threads.join(reader)
+    near.close()
+    far.close()
+
+
+def test_shutdown_of_one_direction_leaves_the_other(threads: Threads) -> None:
+    near, far = threads.socketpair()
+    near.send(b"last words")
+    near.shutdown(SHUT_WR)
+    assert (far.recv(100), far.recv(100)) == (b"last words", b"")
+    with pytest.raises(BrokenPipeError):
+        near.send(b"x")
+    far.send(b"answer")
+    assert near.recv(100) == b"answer"
+    near.shutdown(SHUT_RD)
+    assert near.recv(1) == b""
+    with pytest.raises(BrokenPipeError):
+        far.send(b"x")
+    near.close()
+    far.close()
+
+
+def test_a_closed_socket_is_no_socket(threads: Threads) -> None:
+    near, far = threads.socketpair()
+    near.close()
+    near.close()
+    for call in (
+        lambda: near.recv(1),
+        lambda: near.send(b"x"),
+        lambda: near.settimeout(1),
+        lambda: near.shutdown(SHUT_RDWR),
+    ):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            call()
+    assert far.recv(1) == b""
+    with pytest.raises(BrokenPipeError):
+        far.send(b"x")
+    far.close()
+
+
+# Simulated: time.
+
+
+def test_time_stands_still_while_anybody_can_go_on(simulated: SimulatedThreads) -> None:
+    queue = simulated.queue("q")
+
+    def produce() -> None:
+        for number in range(3):
+            queue.put(number)
+
+    simulated.start("worker", produce, seen)
+    assert [queue.get_until(10) for _ in range(3)] == [0, 1, 2]
+    assert simulated.now() == 0
+    assert queue.get_until(10) is EXPIRED
+    assert simulated.now() == 10
+
+
+def test_sleepers_wake_by_deadline_then_by_who_slept_first(simulated: SimulatedThreads) -> None:
+    woken: list[tuple[int, str]] = []
+
+    def sleeper(name: str, ns: int) -> Callable[[], None]:
+        def sleep() -> None:
+            simulated.sleep(ns)
+            woken.append((simulated.now(), name))
+
+        return sleep
+
+    naps = [("a", 30), ("b", 10), ("c", 30), ("d", 20)]
+    for thread in [simulated.start(name, sleeper(name, ns), seen) for name, ns in naps]:
+        simulated.join(thread)
+    assert woken == [(10, "b"), (20, "d"), (30, "a"), (30, "c")]
+
+
+def test_sleeping_for_no_time_lets_the_others_go_first(simulated: SimulatedThreads) -> None:
+    order: list[str] = []
+    simulated.start("other", lambda: order.append("other"), seen)
+    simulated.sleep(0)
+    order.append("main")
+    assert order == ["other", "main"]
+    assert simulated.now() == 0
+
+
+# Simulated: who goes on.
+
+
+def test_first_come_first_served(simulated: SimulatedThreads) -> None:
+    order: list[str] = []
+
+    def visit(name: str) -> Callable[[], None]:
+        def body() -> None:
+            order.append(f"{name} comes")
+            simulated.sleep(1)
+            order.append(f"{name} goes")
+
+        return body
+
+    guests = [simulated.start(name, visit(name), seen) for name in "abc"]
+    assert order == []  # who starts a thread goes on
+    for guest in guests:
+        simulated.join(guest)
+    assert order == [f"{name} {verb}" for verb in ("comes", "goes") for name in "abc"]
+
+
+def test_who_waits_longest_gets_the_mutex(simulated: SimulatedThreads) -> None:
+    mutex = simulated.mutex("m")
+    order: list[str] = []
+
+    def enter(name: str) -> Callable[[], None]:
+        def body() -> None:
+            with mutex:
+                order.append(name)
+
+        return body
+
+    with mutex:
+        waiting = [simulated.start(name, enter(name), seen) for name in "abc"]
+        simulated.sleep(1)
+    for thread in waiting:
+        simulated.join(thread)
+    assert order == ["a", "b", "c"]
+
+
+def order_under(seed: int) -> str:
+    """Two threads that write down their names, ten times each."""
+    threads = SimulatedThreads(seed)
+    order: list[str] = []
+
+    def write(name: str) -> Callable[[], None]:
+        def body() -> None:
+            for _ in range(10):
+                threads.touch(order, True)
+                order.append(name)
+
+        return body
+
+    threads.adopt("main")
+    for thread in [threads.start(name, write(name), seen) for name in "ab"]:
+        threads.join(thread)
+    threads.close(abandon=False)
+    return "".join(order)
+
+
+def test_a_seed_gives_the_same_order_again() -> None:
+    assert [order_under(seed) for seed in range(20)] == [order_under(seed) for seed in range(20)]
+
+
+def test_other_seeds_give_other_orders() -> None:
+    assert len({order_under(seed) for seed in range(20)}) > 15
+
+
+def test_under_a_seed_a_timeout_may_win_any_race() -> None:
+    results = set()
+    for seed in range(20):
+        threads = SimulatedThreads(seed)
+        threads.adopt("main")
+        queue = threads.queue("q")
+        threads.start("producer", lambda queue=queue: queue.put("item"), seen)  # type: ignore[misc]
+        results.add(str(queue.get_until(1_000_000_000)))
+        threads.close(abandon=True)
+    assert results == {"item", "EXPIRED"}
+
+
+@given(
+    seed=st.none() | st.integers(0, 10_000),
+    counts=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    consumers=st.integers(1, 3),
+)
+def test_everything_arrives_once_and_each_producers_items_in_order(
+    seed: int | None, counts: list[int], consumers: int
+) -> None:
+    threads = SimulatedThreads(seed)
+    threads.adopt("main")
+    queue, mutex = threads.queue("items"), threads.mutex("the log")
+    log: list[tuple[int, int]] = []
+
+    def produce(producer: int) -> None:
+        for number in range(counts[producer]):
+            queue.put((producer, number))
+
+    def consume() -> None:
+        while True:
+            with mutex:
+                if (item := queue.get()) is None:
+                    return
+                log.append(item)
+
+    def run(function: Callable[..., None], *args: int) -> Thread:
+        return threads.start(f"{function.__name__} {args}", lambda: function(*args), seen)
+
+    eaters = [run(consume) for _ in range(consumers)]
+    for thread in [run(produce, n) for n in range(len(counts))]:
+        threads.join(thread)
+    for _ in eaters:
+        queue.put(None)
+    for eater in eaters:
+        threads.join(eater)
+    threads.close(abandon=False)
+    for producer in range(len(counts)):
+        assert [n for p, n in log if p == producer] == list(range(counts[producer]))
+    assert len(log) == sum(counts)
+
+
+# Simulated: deadlock.
+
+
+def test_a_deadlock_names_everyone_and_what_they_wait_for(simulated: SimulatedThreads) -> None:
+    mutex = simulated.mutex("mutex 'm'")
+    condition = simulated.condition(mutex, "condition 'c'")
+
+    def wait() -> None:
+        with mutex:
+            condition.wait()
+
+    near, _ = simulated.socketpair()
+    sleeper = simulated.start("waiter", wait, seen)
+
+    def read() -> None:
+        near.recv(1)
+
+    def lock() -> None:
+        mutex.acquire()
+
+    simulated.start("reader", read, seen)
+    simulated.start("idler", lambda: simulated.queue("a job").get(), seen)
+    simulated.sleep(1)
+    mutex.acquire()
+    simulated.start("locker", lock, seen)
+    with pytest.raises(Deadlock) as caught:
+        simulated.join(sleeper)
+    assert caught.value.waiting == (
+        "main waits for the end of waiter",
+        "waiter waits for condition 'c'",
+        "reader waits for data from a socket",
+        "idler waits for a job",
+        "locker waits for mutex 'm', held by main",
+    )
+
+
+def test_a_deadlock_is_raised_in_the_adopted_thread(simulated: SimulatedThreads) -> None:
+    queue = simulated.queue("nothing")
+    simulated.start("last to wait", queue.get, seen)
+    with pytest.raises(Deadlock, match="main waits for nothing\n  last to wait waits for nothing"):
+        queue.get()
+    queue.put("wake up")  # the others are still there
+    simulated.sleep(1)
+    assert queue.empty()
+
+
+def test_a_thread_can_wait_for_itself_for_ever(simulated: SimulatedThreads) -> None:
+    mutex = simulated.mutex("m")
+    mutex.acquire()
+    with pytest.raises(Deadlock, match="main waits for m, held by main"):
+        mutex.acquire()
+    mutex.release()
+    assert str(mutex) == "m"
+
+
+# Simulated: crashes.
+
+
+def test_a_crash_is_raised_where_the_adopted_thread_goes_on(simulated: SimulatedThreads) -> None:
+    def fail() -> None:
+        raise ValueError("broken")
+
+    simulated.start("worker", fail, lambda error: RuntimeError(f"explained: {error}"))
+    queue = simulated.queue("nothing")
+    with pytest.raises(RuntimeError, match="explained: broken"):
+        queue.get()
+    simulated.sleep(1)  # once
+
+
+def test_the_first_crash_counts(simulated: SimulatedThreads) -> None:
+    crashes: list[str] = []
+    queue = simulated.queue("permission")
+
+    def fail() -> None:
+        raise ValueError(queue.get())
+
+    def crashed(error: BaseException) -> BaseException:
+        crashes.append(str(error))
+        if len(crashes) == 1:
+            queue.put("second")  # nobody runs yet: a crash is handed to the adopted thread first
+        return error
+
+    for name in "ab":
+        simulated.start(name, fail, crashed)
+    simulated.sleep(1)
+    queue.put("first")
+    with pytest.raises(ValueError, match="first"):
+        simulated.sleep(1)
+    with pytest.raises(ValueError, match="second"):
+        simulated.sleep(1)
+    assert crashes == ["first", "second"]
+
+
+# Simulated: leaving threads behind.
+
+
+def test_those_left_behind_unwind_without_going_on() -> None:
+    threads, order = SimulatedThreads(), []
+    queue = threads.queue("nothing")
+
+    def work() -> None:
+        try:
+            queue.get()
+            order.append("went on")
+        finally:
+            order.append(f"{threads.now()} unwound")
+
+    threads.adopt("main")
+    threads.start("worker", work, seen)
+    threads.sleep(1)
+    threads.start("never begun", lambda: order.append("began"), seen)
+    threads.close(abandon=True)
+    assert order == ["1 unwound"]
+    assert here.thread is None
+
+
+def test_what_happens_while_unwinding_is_nobodys_business() -> None:
+    threads, order, crashes = SimulatedThreads(), [], []
+    queue = threads.queue("nothing")
+
+    def crashed(error: BaseException) -> BaseException:
+        crashes.append(error)
+        return error
+
+    def swallow() -> None:
+        with suppress(BaseException):
+            queue.get()
+        order.append("swallowed")
+
+    def fail() -> None:
+        try:
+            queue.get()
+        finally:
+            order.append("failed")
+            raise ValueError("while unwinding")
+
+    def touch() -> None:
+        try:
+            queue.get()
+        finally:
+            queue.put("another step")
+            order.append("went on")
+
+    def end() -> None:
+        try:
+            queue.get()
+        finally:
+            order.append("ended")
+
+    threads.adopt("main")
+    for work in (swallow, fail, touch, end):
+        threads.start(work.__name__, work, crashed)
+    threads.sleep(1)
+    threads.close(abandon=True)
+    assert order == ["swallowed", "failed", "ended"]
+    assert crashes == []
+
+
+def test_a_coroutine_that_nobody_refers_to_unwinds() -> None:
+    outside, order = Coroutine(), []
+
+    def body() -> None:
+        try:
+            outside.switch()
+        finally:
+            order.append("unwound")
+
+    inside = Coroutine(body)
+    inside.switch()
+    del inside
+    assert order == ["unwound"]
+
+
+def test_a_coroutine_can_be_entered_with_an_error() -> None:
+    outside, order = Coroutine(), []
+
+    def body() -> None:
+        with suppress(ValueError):
+            outside.switch()
+        order.append("caught")
+
+    inside = Coroutine(body)
+    inside.switch()
+    inside.throw(ValueError("thrown in"))
+    assert order == ["caught"]
+
+
+def test_unwinding_a_coroutine_that_has_ended_does_nothing() -> None:
+    order: list[str] = []
+    coroutine = Coroutine(lambda: order.append("ran"))
+    coroutine.switch()
+    coroutine.unwind()
+    assert order == ["ran"]
+
+
+# Native.
+
+
+@pytest.mark.native
+def test_native_threads_are_threads_of_the_operating_system() -> None:
+    threads = NativeThreads()
+    threads.adopt("main")
+    names: list[str] = []
+    threads.join(
+        threads.start("async 1", lambda: names.append(threading.current_thread().name), seen)
+    )
+    assert names == ["async 1"]
+    threads.close(abandon=False)
+
+
+@pytest.mark.native
+def test_native_threads_that_are_left_behind_can_end() -> None:
+    threads = NativeThreads()
+    threads.adopt("main")
+    queue, unserved = threads.queue("jobs"), threads.queue("nobody's")
+    unserved.put("job")
+
+    def serve() -> None:
+        while queue.get() is not None:
+            pytest.fail("nothing was put")
+
+    worker = threads.start("worker", serve, seen)
+    threads.close(abandon=True)
+    threads.join(worker)
+    assert unserved.get() is None
+    assert unserved.empty()

@@ -1,0 +1,87 @@
+"""Events and the sequence of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from driverref import timeline
+from driverref.terms import Atom, Port
+from driverref.trace import Event, Trace
+
+
+@pytest.fixture
+def trace() -> Trace:
+    port = Port(1)
+    return Trace(
+        [
+            Event(0, "scheduler 1", "output", port, None, b"7"),
+            Event(0, "scheduler 1", "driver_async", port, 1),
+            Event(5, "async 2", "async_invoke", port, 1),
+            Event(9, "async 2", "async_return", port, 1),
+            Event(9, "scheduler 1", "stop", port),
+        ]
+    )
+
+
+def test_a_recorder_counts_time_from_the_moment_it_was_made() -> None:
+    clock = iter([1000, 1000, 1070])
+    trace = Trace()
+    record = trace.recorder(lambda: next(clock))
+    record("scheduler 1", "start", Port(1))
+    record("async 1", "async_invoke", Port(1), 4, Atom("x"))
+    assert list(trace) == [
+        Event(0, "scheduler 1", "start", Port(1)),
+        Event(70, "async 1", "async_invoke", Port(1), 4, Atom("x")),
+    ]
+    assert all(isinstance(event, Event) for event in trace)
+
+
+def test_a_trace_grows_under_its_reader() -> None:
+    trace = Trace()
+    record = trace.recorder(lambda: 0)
+    assert not trace
+    record("main", "halt")
+    assert len(trace) == 1
+    assert trace[0].name == "halt"
+
+
+def test_a_trace_is_a_sequence(trace: Trace) -> None:
+    assert len(trace) == 5
+    assert trace[-1] == Event(9, "scheduler 1", "stop", Port(1))
+    assert isinstance(trace[1:3], Trace)
+    assert [event.name for event in trace[1:3]] == ["driver_async", "async_invoke"]
+    assert trace[0] in trace
+    assert trace.index(trace[3]) == 3
+    with pytest.raises(IndexError):
+        trace[5]
+
+
+def test_events_are_selected_by_name(trace: Trace) -> None:
+    chosen = trace.select("stop", "output")
+    assert isinstance(chosen, Trace)
+    assert [event.name for event in chosen] == ["output", "stop"]
+    assert len(trace.select()) == 0
+
+
+def test_the_order_is_told_in_short_strings(trace: Trace) -> None:
+    assert trace.order("driver_async", "async_return", "stop") == [
+        "driver_async(1)",
+        "async_return(1)",
+        "stop",
+    ]
+    assert trace.order()[0] == "output"
+    assert len(trace.order()) == len(trace)
+
+
+def test_an_event_prints_on_one_line(trace: Trace) -> None:
+    assert [str(event) for event in trace[:2]] == [
+        'output #Port<0.1> <<"7">>',
+        "driver_async #Port<0.1> job 1",
+    ]
+    assert str(Event(0, "main", "halt", detail=Atom("abort"))) == "halt abort"
+
+
+def test_a_trace_prints_as_its_table_and_shows_as_its_picture(trace: Trace) -> None:
+    assert repr(trace) == "<Trace of 5 events>"
+    assert str(trace) == timeline.text(trace)
+    assert trace._repr_html_() == timeline.svg(trace)
