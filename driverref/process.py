@@ -99,14 +99,16 @@ class Process:
             if matching is None or matching(message):
                 return self.saved.pop(index)
         while True:
+            if self.attention:
+                self.attend()
             message = self.inbox.get_until(deadline)
-            if message is None:
-                if self.attention:
-                    self.attend()
-            elif message is EXPIRED or matching is None or matching(message):
+            if message is EXPIRED:
                 return message
-            else:
-                self.saved.append(message)
+            if message is None:
+                continue
+            if matching is None or matching(message):
+                return message
+            self.saved.append(message)
 
     def terminate(self, reason: object) -> None:
         """The process ends: break its links, tell its monitors.  On its own scheduler."""
