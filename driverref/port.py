@@ -350,17 +350,18 @@ class ErlDrvPort:
         self._stopping = True
         self.cancel_timer()
         self.callback("stop", self.drv_data)
-        self.queue.clear()
-        if self.pdl is not None:
-            self.pdl.release()
         self.transit("stop returned")
         self.gone()
         if self.close_reply is not None:
             self.close_reply.deliver(Tuple((self.id, Atom("closed"))))
 
     def gone(self) -> None:
-        """Take the port out of every table."""
+        """Take from the port what `start` or `stop` left behind, and the port out of every table."""
         self.drv_data = None
+        self.cancel_timer()
+        self.queue.clear()
+        if self.pdl is not None:
+            self.pdl.release()
         del self.runtime.ports[self.id.number]
         del self.runtime.entities[self.id]
         self.driver.ports.discard(self.id)
