@@ -15,7 +15,7 @@ from driverref.errors import EmulatorStopped, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
 from driverref.terms import Pid, Port
-from driverref.threads import Threads
+from driverref.threads import Threads, here
 from driverref.trace import Record, Trace
 
 
@@ -38,6 +38,8 @@ class Runtime:
 
     def __init__(self, threads: Threads, release: Release, trace: Trace | None) -> None:
         self.threads = threads
+        self.reader = here.thread
+        """The thread that runs the reader's program: the one to be told of a crash."""
         self.release = release
         self.trace = Trace() if trace is None else trace
         self.record: Record | None = None if trace is None else trace.recorder(threads.now)
@@ -104,9 +106,11 @@ class Runtime:
         return self.down is not None and self._crash is None
 
     def refusal(self) -> BaseException:
-        """What a BIF raises once the emulator is down: the crash itself, the first time it is seen."""
-        crash, self._crash = self._crash, None
-        return crash or EmulatorStopped(f"the emulator is not running: {self.down}")
+        """What a BIF raises once the emulator is down: to the reader, the first time, the crash itself."""
+        if here.thread is self.reader and self._crash is not None:
+            crash, self._crash = self._crash, None
+            return crash
+        return EmulatorStopped(f"the emulator is not running: {self.down}")
 
 
 def _explained(error: BaseException) -> BaseException:

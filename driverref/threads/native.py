@@ -34,8 +34,9 @@ class NativeQueue(queue.SimpleQueue[Any]):
         """The next item, or `EXPIRED` if none came before `deadline`."""
         if deadline is None:
             return self.get()
+        seconds = max(0, deadline - time.monotonic_ns()) / 1e9
         try:
-            return self.get(timeout=max(0, deadline - time.monotonic_ns()) / 1e9)
+            return self.get(timeout=min(seconds, threading.TIMEOUT_MAX))
         except queue.Empty:
             return EXPIRED
 
