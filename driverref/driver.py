@@ -131,10 +131,12 @@ class LoadedDriver:
 
     def finish_if_idle(self) -> None:
         """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
-        if not self.unloading or not self.idle():
+        if not self.unloading:
             return
-        if self.runtime.drivers.pop(self.name, None) is None:
-            return  # somebody on another scheduler was faster
+        with self.runtime.lock:  # nobody opens a port meanwhile, nobody else gets as far
+            if not self.idle() or self.runtime.drivers.get(self.name) is not self:
+                return
+            del self.runtime.drivers[self.name]
         if self.entry.finish is not None:
             self.note("finish")
             self.entry.finish()

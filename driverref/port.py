@@ -20,6 +20,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +256,8 @@ class ErlDrvPort:
 
     def post(self, signal: Callable[[], None], size: int, scheduler: Scheduler) -> None:
         """Leave a signal, with `size` bytes of command data, to be carried out on `scheduler`."""
-        self.msgq_size += size
+        with self._undivided():
+            self.msgq_size += size
         self.signals.append((signal, size))
         scheduler.queue.put(self.serve)
 
@@ -268,9 +270,14 @@ class ErlDrvPort:
         while self.signals:
             signal, size = self.signals.popleft()
             signal()
-            self.msgq_size -= size
+            with self._undivided():
+                self.msgq_size -= size
             if size and self.msgq_size <= self.msgq_limits[0] and not self.busy:
                 self.resume()
+
+    def _undivided(self) -> AbstractContextManager[object]:
+        """For what a sender changes without the port's lock."""
+        return self.runtime.threads.atomically(self.signals)
 
     def serve(self) -> None:
         """Work for a scheduler: lock the port and carry out what waits."""
@@ -281,7 +288,8 @@ class ErlDrvPort:
 
     def suspend(self, process: Process) -> None:
         """Put a sender in line; it then waits, without any lock, until `resume`."""
-        self.suspended.append(process)
+        with self._undivided():
+            self.suspended.append(process)
         self.note("suspended", detail=process.pid)
 
     def set_busy(self, on: bool) -> None:
@@ -292,7 +300,8 @@ class ErlDrvPort:
 
     def resume(self) -> None:
         """Wake every suspended sender; the first in line goes last (`io.c:erts_port_resume_procs`)."""
-        waiting, self.suspended = self.suspended, []
+        with self._undivided():
+            waiting, self.suspended = self.suspended, []
         for process in [*waiting[1:], *waiting[:1]]:
             process.wake()
 

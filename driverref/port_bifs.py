@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from driverref.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ERL_DRV_FLAG_SOFT_BUSY
+from driverref.driver import ERL_DRV_FLAG_SOFT_BUSY, LoadedDriver
 from driverref.errors import ErlangError, badarg
 from driverref.port import CLOSING, CONNECTED, ErlDrvPort
 from driverref.process import Process
@@ -46,24 +46,31 @@ class PortBifs(ProcessBifs):
                 raise badarg("open_port", "name", '("spawn_driver", "driver arguments")', name)
         if isinstance(options, str) or not set(options) <= OPEN_OPTIONS:
             raise badarg("open_port", "options", 'a list of "binary" and "eof"', options)
-        driver = self.runtime.drivers.get(command.split()[0])
-        if driver is None or (driver.unloading and driver.kill_ports):
+        driver = self._driver(command)
+        if driver is None:
             what = f"no driver {command.split()[0]!r} is loaded"
             if how == "spawn":
                 raise ErlangError("enoent", f"open_port: {what}, and OS programs are not modelled")
             raise ErlangError("badarg", f"open_port: {what}")
         with process.scheduler.mutex:
-            with self.runtime.lock:
-                port = ErlDrvPort(self.runtime, driver, process)
+            port = ErlDrvPort(self.runtime, driver, process)
+            with port:  # before others can find it: they wait until start has returned
                 port.options = frozenset(options)
-                self.runtime.ports[port.id.number] = port
-                self.runtime.entities[port.id] = port
-                driver.ports.add(port.id)
-            with port:
+                with self.runtime.lock:
+                    if self._driver(command) is not driver:
+                        raise ErlangError("badarg", f"open_port: {driver.name!r} was unloaded")
+                    self.runtime.ports[port.id.number] = port
+                    self.runtime.entities[port.id] = port
+                    driver.ports.add(port.id)
                 refused = self._guarded(lambda: port.start(command, process.pid))
         if refused is not None:
             raise ErlangError(refused, f"open_port: start of driver {driver.name!r} failed")
         return port.id
+
+    def _driver(self, command: str) -> LoadedDriver | None:
+        """The driver that `command` names, if a port of it may be opened."""
+        driver: LoadedDriver | None = self.runtime.drivers.get(command.split()[0])
+        return None if driver is None or (driver.unloading and driver.kill_ports) else driver
 
     def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
         """Have the driver's `output` (or `outputv`) called with `data`, which is iodata.  Any process may.
@@ -166,10 +173,15 @@ class PortBifs(ProcessBifs):
             if port.state is CONNECTED:
                 self._carry_out(process, port, message)
 
+        def held_up() -> bool:
+            return port.state is CONNECTED and (port.busy or port.msgq_full())
+
         while True:
             with process.scheduler.mutex:
-                if size and (port.busy or port.msgq_full()) and port.state is CONNECTED:
+                if size and held_up():
                     port.suspend(process)
+                    if not held_up():
+                        port.resume()  # it ended before we were in line: nobody else will
                 elif port.signals or not port.try_lock():
                     port.post(carry_out, size, process.scheduler)
                     return

@@ -45,7 +45,8 @@ class Runtime:
         self.record: Record | None = None if trace is None else trace.recorder(threads.now)
         """Appends an event; `None` where nobody asked for a trace."""
         self.ledger = Ledger(threads)
-        self.lock = threads.mutex("the table of ports and processes")
+        self.lock = threads.mutex("the table of drivers and ports")
+        """Held while a port is entered and while a driver is taken out."""
         self.entities: dict[Pid | Port, Entity] = {}
         self.ports: dict[int, Any] = {}
         """`port.ErlDrvPort` by number: those that are open, opening or closing."""
