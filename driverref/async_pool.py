@@ -59,15 +59,15 @@ class AsyncPool:
 
     def _serve(self, name: str, queue: Queue) -> None:
         here.thread.emulator = self.runtime  # type: ignore[union-attr]
-        get, record = queue.get, self.runtime.record
+        get, record, now = queue.get, self.runtime.record, self.runtime.now
         while (job := get()) is not None:
             job_id, port, async_invoke, async_data, _, scheduler, _ = job
             if record is None:
                 async_invoke(async_data)
             else:
-                record(name, "async_invoke", port.id, job_id)
+                record((now(), name, "async_invoke", port.number, job_id, None))
                 async_invoke(async_data)
-                record(name, "async_return", port.id, job_id)
+                record((now(), name, "async_return", port.number, job_id, None))
             scheduler.queue.put(job)
 
     def stop(self) -> None:

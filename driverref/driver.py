@@ -80,10 +80,11 @@ class PortLock:
     A process's thread that holds it runs the driver's code, not Erlang's: meanwhile it is no process.
     """
 
-    __slots__ = ("_process", "holder", "mutex")
+    __slots__ = ("_process", "acquire", "holder", "release")
 
     def __init__(self, mutex: Mutex) -> None:
-        self.mutex = mutex
+        self.acquire = mutex.acquire
+        self.release = mutex.release
         self.holder: Thread | None = None
         self._process: Any = None
 
@@ -127,7 +128,7 @@ class LoadedDriver:
         """Record that a callback without a port, `init` or `finish`, begins."""
         thread = here.thread
         if self.runtime.record is not None and thread is not None:
-            self.runtime.record(thread.lane, name, None, None, self.name)
+            self.runtime.record((self.runtime.now(), thread.lane, name, None, None, self.name))
 
     def finish_if_idle(self) -> None:
         """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Literal
 
-from driverref.async_pool import AsyncPool, Job
+from driverref.async_pool import AsyncPool
 from driverref.ddll import ErlDdll
 from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_value
 from driverref.port_bifs import PortBifs
@@ -25,14 +25,10 @@ from driverref.release import OTP_25, Release
 from driverref.runtime import Runtime
 from driverref.scheduler import Scheduler
 from driverref.terms import KILL, KILLED
-from driverref.threads import Thread, Threads, here
+from driverref.threads import Threads, here
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
-
-
-def _complete(job: Job, thread: Thread) -> None:
-    job[1].complete(job, thread)
 
 
 class Emulator(PortBifs):
@@ -59,14 +55,16 @@ class Emulator(PortBifs):
     ) -> None:
         if async_threads is None:
             async_threads = release.default_async_threads
-        check_number("Emulator", "async_threads", async_threads, range(release.max_async_threads + 1))
+        check_number(
+            "Emulator", "async_threads", async_threads, range(release.max_async_threads + 1)
+        )
         check_number("Emulator", "schedulers", schedulers, range(1, 1025))
         if here.thread is not None:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
         thread = seam.adopt("process <0.1.0>")
         self.runtime = runtime = Runtime(seam, release, Trace() if trace else None)
-        runtime.schedulers = [Scheduler(runtime, n + 1, _complete) for n in range(schedulers)]
+        runtime.schedulers = [Scheduler(runtime, n + 1) for n in range(schedulers)]
         runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
         self._main = Process(runtime, runtime.schedulers[0])
         self._main.carried_by(thread)
@@ -139,7 +137,9 @@ class Emulator(PortBifs):
             check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
             deadline = self.runtime.threads.now() + flush_timeout * 1_000_000
         if self.runtime.record is not None:
-            self.runtime.record(process.scheduler.name, "halt", None, None, status)
+            self.runtime.record(
+                (self.runtime.now(), process.scheduler.name, "halt", None, None, status)
+            )
         if flush:
             self._close_ports(process)
             if process.wait_until(lambda: not self.runtime.ports, deadline):
@@ -180,7 +180,9 @@ class Emulator(PortBifs):
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
         main.trap_exit = True
-        others = [e for e in list(runtime.entities.values()) if isinstance(e, Process) and e is not main]
+        others = [
+            e for e in list(runtime.entities.values()) if isinstance(e, Process) and e is not main
+        ]
         for process in others:
             process.exit_signal(main.pid, KILL)
         for process in others:
@@ -222,6 +224,8 @@ def _seam(threads: object, seed: object) -> Threads:
         return SimulatedThreads(seed)
     if threads == "native":
         if seed is not None:
-            raise wrong_value("Emulator", "seed", "None on OS threads, which choose for themselves", seed)
+            raise wrong_value(
+                "Emulator", "seed", "None on OS threads, which choose for themselves", seed
+            )
         return NativeThreads()
     raise wrong_value("Emulator", "threads", '"simulated" or "native"', threads)

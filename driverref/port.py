@@ -77,9 +77,16 @@ TRANSITIONS: dict[State, dict[str, State]] = {
 class ErlDrvPort:
     """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
 
+    __slots__ = (
+        "_stopping", "binary", "busy", "caller", "close_reply", "control_flags", "driver", "drv_data", "eof", "id", "input",
+        "links", "lock", "monitors", "msgq_limits", "msgq_size", "number", "options", "output", "outputv",
+        "owner", "pdl", "queue", "ready_async", "runtime", "sent", "signals", "state", "suspended", "timer",
+    )  # fmt: skip
+
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
         self.runtime = runtime
-        self.id = Port(runtime.number(Port))
+        self.number = runtime.number(Port)
+        self.id = Port(self.number)
         self.driver = driver
         self.lock: PortLock = driver.lock_for_port(self.id)
         self.state = OPENING
@@ -102,7 +109,8 @@ class ErlDrvPort:
         """Bytes of command data in `signals`."""
         self.msgq_limits = (runtime.release.busy_msgq_low, runtime.release.busy_msgq_high)
         self.pdl: ErlDrvPDL | None = None
-        self.options: frozenset[str] = frozenset()
+        self.binary = self.eof = False
+        """The options of `open_port`."""
         self.control_flags = 0
         self.input = self.sent = 0
         """Bytes from the driver to Erlang, and from Erlang to the driver."""
@@ -124,7 +132,7 @@ class ErlDrvPort:
 
     def __enter__(self) -> None:
         """Take the port's lock, for callbacks and for anything that changes the port."""
-        self.lock.mutex.acquire()
+        self.lock.acquire()
         self.lock.hold()
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
@@ -134,7 +142,7 @@ class ErlDrvPort:
                 self.terminate()
         finally:
             self.lock.unhold()
-            self.lock.mutex.release()
+            self.lock.release()
 
     def callback(self, name: str, *args: Any, detail: object = None) -> Any:
         """Run a callback of the entry with the lock held.  A callback that is NULL does nothing."""
@@ -149,7 +157,8 @@ class ErlDrvPort:
         if self.runtime.record is not None:
             thread = here.thread
             assert thread is not None
-            self.runtime.record(thread.lane, name, self.id, job, detail)
+            now = self.runtime.now()
+            self.runtime.record((now, thread.lane, name, self.number, job, detail))
 
     def complete(self, job: Job, thread: Thread) -> None:
         """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
@@ -158,27 +167,29 @@ class ErlDrvPort:
         than queue behind the port's signals, so it overtakes commands that wait.
         """
         job_id, _, _, async_data, async_free, scheduler, pdl = job
-        ready_async, lock, record = self.ready_async, self.lock, self.runtime.record
-        delivered = False
-        if self.state is not CLOSED:
-            with lock.mutex:
-                if self.state is not CLOSED:
-                    delivered = True
+        lock, record = self.lock, self.runtime.record
+        closed = self.state is CLOSED
+        if not closed:
+            lock.acquire()
+            try:
+                closed = self.state is CLOSED
+                if not closed:
                     lock.holder = thread
-                    if ready_async is not None:
+                    if self.ready_async is not None:
                         if record is not None:
-                            record(thread.lane, "ready_async", self.id, job_id)
-                        ready_async(self.drv_data, async_data)
+                            now = self.runtime.now()
+                            record((now, thread.lane, "ready_async", self.number, job_id, None))
+                        self.ready_async(self.drv_data, async_data)
                     elif async_free is not None:
-                        if record is not None:
-                            record(thread.lane, "async_free", self.id, job_id)
+                        self.note("async_free", job_id)
                         async_free(async_data)
                     if self.state is CLOSING and not self.queue.size:
                         self.terminate()
-                    lock.holder = None
-        if not delivered and async_free is not None:
-            if record is not None:
-                record(thread.lane, "async_free", self.id, job_id)
+            finally:
+                lock.holder = None
+                lock.release()
+        if closed and async_free is not None:
+            self.note("async_free", job_id)
             async_free(async_data)
         if pdl is not None:
             pdl.release()
@@ -249,7 +260,7 @@ class ErlDrvPort:
 
     def try_lock(self) -> bool:
         """As `with port`, but `False` if somebody else holds the lock."""
-        if not self.lock.mutex.acquire(blocking=False):
+        if not self.lock.acquire(blocking=False):
             return False
         self.lock.hold()
         return True
@@ -397,6 +408,8 @@ class ErlDrvPort:
 
     def _timer_due(self, timer: Timer) -> None:
         with self:
-            if self.timer is timer:  # else it was cancelled, or replaced, while we waited for the lock
+            if (
+                self.timer is timer
+            ):  # else it was cancelled, or replaced, while we waited for the lock
                 self.timer = None
                 self.callback("timeout", self.drv_data)

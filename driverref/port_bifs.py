@@ -55,7 +55,7 @@ class PortBifs(ProcessBifs):
         with process.scheduler.mutex:
             port = ErlDrvPort(self.runtime, driver, process)
             with port:  # before others can find it: they wait until start has returned
-                port.options = frozenset(options)
+                port.binary, port.eof = "binary" in options, "eof" in options
                 with self.runtime.lock:
                     if self._driver(command) is not driver:
                         raise ErlangError("badarg", f"open_port: {driver.name!r} was unloaded")
@@ -84,36 +84,37 @@ class PortBifs(ProcessBifs):
         process = thread.process if thread is not None else None
         if process is None or process.attention or process.runtime is not self.runtime:
             process = self._enter("port_command")
-        # This is the hot path: the ordinary case is written out, everything else is in _command.
+        # The ordinary case is written out, because it is the hot path; all others are in _command.
         handle = self.runtime.ports.get(port.number) if port.__class__ is Port else None
         if handle is not None and data.__class__ is bytes and not options:
-            scheduler = process.scheduler
-            lock = handle.lock
-            with scheduler.mutex:
-                with lock.mutex:
-                    output = handle.output
-                    if (
-                        handle.state is CONNECTED
-                        and output is not None
-                        and handle.outputv is None
-                        and not handle.busy
-                        and not handle.signals
-                    ):
-                        lock.holder, thread.process = thread, None
-                        handle.caller = process.pid
-                        if self.runtime.record is not None:
-                            self.runtime.record(scheduler.name, "output", port, None, data)
-                        buf = memoryview(data)
-                        try:
-                            output(handle.drv_data, buf)
-                        except Exception as error:
-                            raise self.runtime.crash(error) from None
-                        finally:
-                            buf.release()
-                            lock.holder, thread.process = None, process
-                        handle.caller = None
-                        handle.sent += len(data)
-                        return True
+            scheduler, lock, record = process.scheduler, handle.lock, self.runtime.record
+            scheduler.acquire()
+            lock.acquire()
+            try:
+                if (
+                    handle.state is CONNECTED
+                    and handle.output is not None
+                    and handle.outputv is None
+                    and not handle.busy
+                    and not handle.signals
+                ):
+                    lock.holder, thread.process = thread, None
+                    handle.caller = process.pid
+                    if record is not None:
+                        now = self.runtime.now()
+                        record((now, scheduler.name, "output", handle.number, None, data))
+                    buf = memoryview(data)
+                    handle.output(handle.drv_data, buf)
+                    buf.release()
+                    handle.caller = None
+                    handle.sent += len(data)
+                    return True
+            except Exception as error:
+                raise self.runtime.crash(error) from None
+            finally:
+                lock.holder, thread.process = None, process
+                lock.release()
+                scheduler.release()
         force, nosuspend = _command_options(options)
         return self._command(process, self._handle("port_command", port), data, force, nosuspend)
 
@@ -122,7 +123,9 @@ class PortBifs(ProcessBifs):
     ) -> bool:
         _check_iodata("port_command", data)
         if force and not port.driver.flag(ERL_DRV_FLAG_SOFT_BUSY):
-            raise ErlangError("notsup", f"port_command: driver {port.driver.name!r} lacks SOFT_BUSY")
+            raise ErlangError(
+                "notsup", f"port_command: driver {port.driver.name!r} lacks SOFT_BUSY"
+            )
         while True:
             with process.scheduler.mutex, port:
                 self._guarded(port.run_signals)
@@ -155,7 +158,8 @@ class PortBifs(ProcessBifs):
         else:
             entity = self.runtime.entities.get(dest)
             if self.runtime.record is not None:
-                self.runtime.record(process.scheduler.name, "send", None, None, message)
+                now, lane = self.runtime.now(), process.scheduler.name
+                self.runtime.record((now, lane, "send", None, None, message))
             if isinstance(entity, Process):
                 entity.deliver(Tuple(message) if isinstance(message, tuple) else message)
         return message

@@ -58,7 +58,6 @@ class ProcessBifs:
         except Exception as error:
             raise self.runtime.crash(error) from None
 
-
     def self(self) -> Pid:
         """The calling process's identifier.  Stands for `erlang:self/0`."""
         return self._enter("self").pid
@@ -117,21 +116,23 @@ class ProcessBifs:
         which is no Erlang term.  Without a `timeout`, waiting for a message that nobody can send is a
         `Deadlock` on simulated threads.
         """
-        process = self._enter("receive")
-        deadline = None
+        thread, runtime = here.thread, self.runtime
+        process = thread.process if thread is not None else None
+        if process is None or process.attention or process.runtime is not runtime:
+            process = self._enter("receive")
+        deadline, message = None, None
         if timeout is not None:
             check_number("receive", "timeout", timeout, range(1 << 32))
-            deadline = self.runtime.threads.now() + timeout * 1_000_000
-        if deadline is None and matching is None and not process.saved:
-            message = process.inbox.get()
-            if message is None:
-                message = process.next_message(None, None)
-        else:
+            deadline = runtime.now() + timeout * 1_000_000
+        elif matching is None and not process.saved:
+            message = process.inbox.get()  # the ordinary case; None says "look again"
+        if message is None:
             message = process.next_message(matching, deadline)
             if message is EXPIRED:
                 return None
-        if self.runtime.record is not None:
-            self.runtime.record(process.scheduler.name, "receive", None, None, message)
+        if runtime.record is not None:
+            lane = process.scheduler.name
+            runtime.record((runtime.now(), lane, "receive", None, None, message))
         return message
 
     def process_flag(self, flag: str, value: bool) -> bool:

@@ -42,8 +42,9 @@ class Runtime:
         """The thread that runs the reader's program: the one to be told of a crash."""
         self.release = release
         self.trace = Trace() if trace is None else trace
-        self.record: Record | None = None if trace is None else trace.recorder(threads.now)
+        self.record: Record | None = None if trace is None else trace.begin(threads.now())
         """Appends an event; `None` where nobody asked for a trace."""
+        self.now = threads.now
         self.ledger = Ledger(threads)
         self.lock = threads.mutex("the table of drivers and ports")
         """Held while a port is entered and while a driver is taken out."""

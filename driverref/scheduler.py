@@ -15,10 +15,10 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 from driverref.runtime import Runtime
-from driverref.threads import EXPIRED, Thread, here
+from driverref.threads import EXPIRED, here
+
 
 class Timer:
     """A running timer: `action()` is due at `deadline`, on the clock of the seam, unless it is cancelled."""
@@ -35,15 +35,15 @@ class Timer:
 
 
 class Scheduler:
-    """One scheduler.  `complete(job)` is what it does with a completed job."""
+    """One scheduler, number 1 or more."""
 
-    def __init__(self, runtime: Runtime, number: int, complete: Callable[[Any, Thread], None]) -> None:
+    def __init__(self, runtime: Runtime, number: int) -> None:
         self.runtime = runtime
         self.index = number - 1
         self.name = f"scheduler {number}"
         self.mutex = runtime.threads.mutex(self.name)
+        self.acquire, self.release = self.mutex.acquire, self.mutex.release
         self.queue = runtime.threads.queue(f"work for {self.name}")
-        self.complete = complete
         self.timers: list[tuple[int, int, Timer]] = []
         self._order = itertools.count()
         self.thread = runtime.threads.start(self.name, self._run, runtime.crash)
@@ -65,7 +65,7 @@ class Scheduler:
         thread = here.thread
         assert thread is not None
         thread.emulator, thread.scheduler = self.runtime, self
-        queue, complete = self.queue, self.complete
+        queue = self.queue
         get, empty = queue.get, queue.empty
         batch = self.runtime.release.ready_async_batch
         while True:
@@ -74,7 +74,7 @@ class Scheduler:
                 room = batch
                 while True:
                     if item.__class__ is tuple:
-                        complete(item, thread)
+                        item[1].complete(item, thread)
                     elif item is None:
                         return
                     elif item is not EXPIRED:

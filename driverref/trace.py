@@ -1,9 +1,12 @@
 """Events, in order: what the book's pictures and tables are made of.
 
-The runtime appends one raw tuple an event, which is all it can afford on its hot path.  A `Trace`
-looks at those tuples as `Event`s.  Events of one thread are in the order in which they happened.
-Between threads the order is that of appending: on simulated threads it is exact, on OS threads two
-events that nothing orders may stand either way round.
+The runtime appends one raw tuple an event, which is all it can afford on its hot path: a time on the seam's
+own clock, names, and a port's number instead of its identifier, so that nothing in most of the tuples needs the
+garbage collector.  A `Trace` shows them as `Event`s.
+
+Events of one thread are in the order in which they happened.  Between threads the order is that of
+appending: on simulated threads it is exact, on OS threads two events that nothing orders may stand either
+way round.
 """
 
 from __future__ import annotations
@@ -13,8 +16,11 @@ from typing import NamedTuple, overload
 
 from driverref.terms import Port, erlang
 
-Record = Callable[..., None]
-"""`record(thread, name, port=None, job=None, detail=None)`: appends an event."""
+Raw = tuple[int, str, str, int | None, int | None, object]
+"""`(now, thread, name, the port's number, job, detail)`."""
+
+Record = Callable[[Raw], None]
+"""Appends an event to the trace."""
 
 
 class Event(NamedTuple):
@@ -50,22 +56,16 @@ class Trace(Sequence[Event]):
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
-        self._events: list[tuple[object, ...]] = list(events)
+        self._start = 0
+        self._events: list[Raw] = [
+            (e.time, e.thread, e.name, None if e.port is None else e.port.number, e.job, e.detail)
+            for e in events
+        ]
 
-    def recorder(self, now: Callable[[], int]) -> Record:
-        """The function that appends to this trace, with times counted from this moment on."""
-        append, start = self._events.append, now()
-
-        def record(
-            thread: str,
-            name: str,
-            port: Port | None = None,
-            job: int | None = None,
-            detail: object = None,
-        ) -> None:
-            append((now() - start, thread, name, port, job, detail))
-
-        return record
+    def begin(self, now: int) -> Record:
+        """Count times from `now` on.  Returns the function that appends an event."""
+        self._start = now
+        return self._events.append
 
     def freeze(self) -> None:
         """Take no more events: what threads that were left behind still do is no longer of interest."""
@@ -80,11 +80,16 @@ class Trace(Sequence[Event]):
     def __getitem__(self, index: slice) -> Trace: ...
     def __getitem__(self, index: int | slice) -> Event | Trace:
         if isinstance(index, slice):
-            return Trace(Event._make(raw) for raw in self._events[index])
-        return Event._make(self._events[index])
+            return Trace(map(self._event, self._events[index]))
+        return self._event(self._events[index])
 
     def __iter__(self) -> Iterator[Event]:
-        return map(Event._make, self._events)
+        return map(self._event, self._events)
+
+    def _event(self, raw: Raw) -> Event:
+        now, thread, name, number, job, detail = raw
+        port = None if number is None else Port(number)
+        return Event(now - self._start, thread, name, port, job, detail)
 
     def select(self, *names: str) -> Trace:
         """The events with one of these names, as a trace of its own."""

@@ -67,7 +67,7 @@ def driver_async(
     if pdl is not None:
         pdl.retain()
     if runtime.record is not None:
-        runtime.record(scheduler.name, "driver_async", port.id, job_id)
+        runtime.record((runtime.now(), scheduler.name, "driver_async", port.number, job_id, None))
     pool.queues[queue].put((job_id, port, async_invoke, async_data, async_free, scheduler, pdl))
     return job_id
 

@@ -31,9 +31,8 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
     if port.__class__ is not ErlDrvPort or port.lock.holder is not here.thread:
         if not in_callback("driver_output", port):
             return -1
-    if buf.__class__ is not bytes:
-        buf = output_bytes("driver_output", "buf", buf)
-    return _data(port, "driver_output", buf)  # type: ignore[arg-type]
+    data = buf if buf.__class__ is bytes else output_bytes("driver_output", "buf", buf)
+    return _data(port, "driver_output", data)  # type: ignore[arg-type]
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
@@ -85,14 +84,11 @@ def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
     state = port.state
     if state is CLOSED:
         return -1
-    runtime = port.runtime
-    if runtime.record is not None:
+    if port.runtime.record is not None:
         port.note(name, detail=data)
-    if state is CLOSING:
-        return 0
-    port.input += len(data)
-    content: object = data if "binary" in port.options else list(data)
-    port.owner.inbox.put(Tuple((port.id, (DATA, content))))
+    if state is not CLOSING:
+        port.input += len(data)
+        port.owner.put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
     return 0
 
 

@@ -150,7 +150,7 @@ def driver_failure_eof(port: ErlDrvPort) -> int:
 
     Stands for `driver_failure_eof`.
     """
-    if in_callback("driver_failure_eof", port) and "eof" in port.options:
+    if in_callback("driver_failure_eof", port) and port.eof:
         port.note("driver_failure_eof")
         port.owner.deliver(Tuple((port.id, Atom("eof"))))
         return 0
@@ -312,7 +312,9 @@ def erl_drv_monotonic_time(time_unit: str) -> int:
     """
     units = {"sec": 1_000_000_000, "msec": 1_000_000, "usec": 1_000, "nsec": 1}
     if time_unit not in units:
-        raise wrong_type("erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit)
+        raise wrong_type(
+            "erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit
+        )
     thread = here.thread
     if thread is None or thread.scheduler is None:
         raise Misuse("erl_drv_monotonic_time: only on a scheduler")
