@@ -46,7 +46,7 @@ def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
     `None` (NULL) if there is no such memory.  Any thread of an emulator.  Stands for
     `driver_alloc_binary`.
     """
-    memory = allocate("driver_alloc_binary", size, "binary", "driver_free_binary")
+    memory = allocate("driver_alloc_binary", size, "binary", "driver_free_binary", None)
     return None if memory is None else ErlDrvBinary(memory)
 
 
@@ -75,7 +75,7 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     call = "driver_free_binary"
     if bin is None:
         return
-    before = freeable(call, bin, ErlDrvBinary, call)._refc.fetch_sub(1)
+    before = freeable(call, bin, ErlDrvBinary, call)._refc._change(lambda now: max(now - 1, 0), 1)
     if before < 1 and bin._entry.alive:
         raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
     if before <= 1:
@@ -112,7 +112,8 @@ def _count(call: str, bin: ErlDrvBinary, change: int) -> int:
     """Change the count of a binary that is there, and return it."""
     if not isinstance(bin, ErlDrvBinary):
         raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
-    before = bin._refc.fetch_add(change) if change else bin._refc.load()
+    refc = bin._refc
+    before = refc._change(lambda now: now and now + change, change) if change else refc.load()
     if not bin._entry.alive:
         raise bin._entry.fault(f"refc {'written' if change else 'read'}", freed=True)
     if change and before < 1:
