@@ -40,9 +40,11 @@ class ErlDdll:
     def load_driver(self, driver: Driver) -> object:
         """Load a driver for the calling process; unloading it will kill its ports.
 
-        Returns `ok`, or `{error, Reason}`: `driver_init_failed` if its `init` refuses, `inconsistent` if another
-        driver of that name is loaded.  A process may load a driver several times, and has to unload it as often.
-        Stands for `erl_ddll:load_driver/2`, with the driver itself in place of its file.
+        Returns `ok`, or `{error, Reason}`: `driver_init_failed` if its `init` refuses, `bad_driver_name` if another
+        driver of that name is loaded, or this one by `load`.  A process may load a driver several times, and has to
+        unload it as often.  To load a driver that waits to be unloaded cancels that, and those who monitor it
+        are told `{'UP', Ref, driver, Name, unload_cancelled}`.  Stands for `erl_ddll:load_driver/2`, with the
+        driver itself in place of its file.
         """
         return self._load("load_driver", driver, kill_ports=True)
 
@@ -53,19 +55,16 @@ class ErlDdll:
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
         process = self._enter(call)
         _check_entry(call, driver)
-        with process.scheduler.mutex:
+        with process.scheduler.mutex, self._runtime.lock:
             loaded = self._runtime.drivers.get(driver.driver_name)
             if loaded is None:
-                loaded = LoadedDriver(self._runtime, driver)
-                if driver.init is not None:
-                    loaded.note("init")
-                    if self._guarded(driver.init) not in (None, 0):
-                        return Tuple((Atom("error"), Atom("driver_init_failed")))
+                loaded = LoadedDriver(self._runtime, driver, kill_ports)
+                if self._guarded(loaded.init) not in (None, 0):
+                    return Tuple((Atom("error"), Atom("driver_init_failed")))
                 self._runtime.drivers[driver.driver_name] = loaded
-            elif loaded.entry is not driver:
-                return Tuple((Atom("error"), Atom("inconsistent")))
-            loaded.unloading = False
-            loaded.kill_ports |= kill_ports
+            elif loaded.entry is not driver or loaded.kill_ports is not kill_ports:
+                return Tuple((Atom("error"), Atom("bad_driver_name")))
+            loaded.stay()
             loaded.users[process.pid] = loaded.users.get(process.pid, 0) + 1
             process.monitors[_USER] = self._user_gone
             return OK
@@ -73,74 +72,80 @@ class ErlDdll:
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.
 
-        Returns `ok` once it is gone, or if others still use it; else `{error, not_loaded}`.  A job that does not
-        return keeps this waiting for ever.  Stands for `erl_ddll:unload_driver/1`.
+        Returns `ok` once it is gone, if others still use it, or if somebody loads it meanwhile; else
+        `{error, Reason}` as `try_unload`.  A job that does not return keeps this waiting for ever.  Stands for
+        `erl_ddll:unload_driver/1`.
         """
-        result = self.try_unload(name, ["kill_ports"], call="unload_driver")
-        if isinstance(result, Tuple) and result[1] == "pending_driver":
-            process = self._enter("unload_driver")
-            process.wait_until(lambda: name not in self._runtime.drivers)
-        return OK if isinstance(result, Tuple) and result[0] == "ok" else result
+        loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
+        result = self._try_unload("unload_driver", name, ["kill_ports"])
+        if loaded is not None and result == (OK, "pending_driver"):
+            self._enter("unload_driver").wait_until(lambda: loaded.gone or not loaded.unloading)
+        return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
         """Give the driver up: it is unloaded when its last port is closed and its last job is done.
 
-        Returns `ok` without waiting, or `{error, not_loaded}`.  Stands for `erl_ddll:unload/1`.
+        Returns `ok` without waiting, or `{error, Reason}` as `try_unload`.  Stands for `erl_ddll:unload/1`.
         """
-        result = self.try_unload(name, [], call="unload")
-        return OK if isinstance(result, Tuple) and result[0] == "ok" else result
+        result = self._try_unload("unload", name, ())
+        return OK if result[0] == OK else result
 
-    def try_unload(
-        self, name: str, options: Sequence[str] = (), *, call: str = "try_unload"
-    ) -> object:
-        """Ask for the driver to be unloaded, now or as soon as nothing needs it.
+    def try_unload(self, name: str, options: Sequence[str] = ()) -> object:
+        """Ask for the driver to be unloaded as soon as nothing needs it.
 
-        With `"kill_ports"` among the options its ports are killed.  Returns `{ok, unloaded}`,
-        `{ok, pending_driver}`, `{ok, pending_process}` if other processes use it, or `{error, not_loaded}` or
-        `{error, not_loaded_by_this_process}`.  Stands for `erl_ddll:try_unload/2`.
+        With `"kill_ports"` among the options, and always if `load_driver` has loaded it, its ports are killed, without
+        `flush`.  Returns `{ok, pending_driver}`, although it may be gone by then, `{ok, pending_process}` if processes
+        use it still, or `{error, not_loaded}` or `{error, not_loaded_by_this_process}`.  Stands for
+        `erl_ddll:try_unload/2`.
         """
+        return self._try_unload("try_unload", name, options)
+
+    def _try_unload(self, call: str, name: str, options: Sequence[str]) -> Tuple:
         process = self._enter(call)
         _check_name(call, name)
-        if isinstance(options, str) or not set(options) <= {"kill_ports"}:
+        if not isinstance(options, list | tuple) or any(o != "kill_ports" for o in options):
             raise badarg(call, "options", 'a list of "kill_ports"', options)
         loaded = self._runtime.drivers.get(name)
         if loaded is None:
             return Tuple((Atom("error"), Atom("not_loaded")))
-        if process.pid not in loaded.users:
-            return Tuple((Atom("error"), Atom("not_loaded_by_this_process")))
-        loaded.users[process.pid] -= 1
-        if not loaded.users[process.pid]:
-            del loaded.users[process.pid]
-        if loaded.users:
-            return Tuple((OK, Atom("pending_process")))
         with process.scheduler.mutex:
+            with self._runtime.lock:
+                if loaded.users and process.pid not in loaded.users:
+                    return Tuple((Atom("error"), Atom("not_loaded_by_this_process")))
+                if loaded.users:
+                    loaded.users[process.pid] -= 1
+                    if not loaded.users[process.pid]:
+                        del loaded.users[process.pid]
+                if loaded.users:
+                    return Tuple((OK, Atom("pending_process")))
             kill = loaded.kill_ports or "kill_ports" in options
             self._guarded(lambda: self._give_up(loaded, kill))
-        gone = self._runtime.drivers.get(name) is not loaded
-        return Tuple((OK, Atom("unloaded" if gone else "pending_driver")))
+        return Tuple((OK, Atom("pending_driver")))
 
     def _give_up(self, loaded: LoadedDriver, kill: bool) -> None:
         loaded.unloading = True
-        loaded.kill_ports = kill
+        loaded.killing = kill
         if kill:
             for port in sorted(loaded.ports):
                 handle = self._runtime.ports.get(port.number)
                 if handle is not None:
                     with handle:
-                        handle.exit(Atom("driver_unloaded"))
+                        handle.fail(Atom("driver_unloaded"))
         loaded.finish_if_idle()
 
     def _user_gone(self, pid: Pid) -> None:
         """A process has ended: the drivers that only it had loaded are given up."""
         for loaded in list(self._runtime.drivers.values()):
-            if loaded.users.pop(pid, None) is not None and not loaded.users:
+            with self._runtime.lock:
+                last = loaded.users.pop(pid, None) is not None and not loaded.users
+            if last:
                 self._give_up(loaded, loaded.kill_ports)
 
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
         """Ask for `{'DOWN', Ref, driver, Name, unloaded}` when a driver has been unloaded.
 
-        `kind` is `"driver"`, `item` is `(name, "unloaded")`.  At once if it is not loaded.  Stands for
-        `erl_ddll:monitor/2`.
+        `kind` is `"driver"`, `item` is `(name, "unloaded")`.  At once if it is not loaded; if its unloading is
+        cancelled, `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Stands for `erl_ddll:monitor/2`.
         """
         process = self._enter("monitor")
         match kind, item:

@@ -102,13 +102,13 @@ class PortLock:
 
 def unloaded(ref: Ref, name: str) -> Tuple:
     """The message that a monitored driver is gone."""
-    return Tuple((DOWN, ref, Atom("driver"), name, Atom("unloaded")))
+    return Tuple((DOWN, ref, Atom("driver"), Atom(name), Atom("unloaded")))
 
 
 class LoadedDriver:
     """A driver in the emulator's memory: its entry, its lock, and what keeps it there."""
 
-    def __init__(self, runtime: Runtime, entry: Driver) -> None:
+    def __init__(self, runtime: Runtime, entry: Driver, kill_ports: bool) -> None:
         self.runtime = runtime
         self.entry = entry
         self.name = entry.driver_name
@@ -120,8 +120,11 @@ class LoadedDriver:
         """Jobs accepted and not yet given back, by the scheduler that submitted them."""
         self.users: dict[Pid, int] = {}
         """Processes that loaded it, and how often."""
-        self.kill_ports = False
-        self.unloading = False
+        self.kill_ports = kill_ports
+        """Whether it was loaded so that unloading it kills its ports."""
+        self.unloading = self.killing = False
+        """Whether it was given up, and whether with its ports."""
+        self.gone = False
         self.monitors: dict[Ref, Any] = {}
 
     def note(self, name: str) -> None:
@@ -135,15 +138,41 @@ class LoadedDriver:
         if not self.unloading:
             return
         with self.runtime.lock:  # nobody opens a port meanwhile, nobody else gets as far
-            if not self.idle() or self.runtime.drivers.get(self.name) is not self:
+            if not self.unloading or not self.idle() or self.runtime.drivers.get(self.name) is not self:
                 return
             del self.runtime.drivers[self.name]
-        if self.entry.finish is not None:
-            self.note("finish")
-            self.entry.finish()
+        self._run("finish")
+        self.gone = True
         for ref, process in self.monitors.items():
             process.deliver(unloaded(ref, self.name))
         self.runtime.changed()
+
+    def init(self) -> Any:
+        """Run `init`, if there is one."""
+        return self._run("init")
+
+    def stay(self) -> None:
+        """Somebody has loaded the driver: it is not to be unloaded any more, if it was."""
+        if self.unloading:
+            self.unloading = self.killing = False
+            for ref, process in self.monitors.items():
+                up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom("unload_cancelled"))
+                process.deliver(Tuple(up))
+            self.monitors.clear()
+            self.runtime.changed()
+
+    def _run(self, name: str) -> Any:
+        """Run a callback without a port.  The thread that carries a process is none meanwhile."""
+        function, thread = getattr(self.entry, name), here.thread
+        if function is None:
+            return None
+        assert thread is not None
+        self.note(name)
+        process, thread.process = thread.process, None
+        try:
+            return function()
+        finally:
+            thread.process = process
 
     def lock_for_port(self, port: Port) -> PortLock:
         """The lock that the callbacks of `port` run under."""

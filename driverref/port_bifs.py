@@ -70,7 +70,7 @@ class PortBifs(ProcessBifs):
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
         driver: LoadedDriver | None = self.runtime.drivers.get(command.split()[0])
-        return None if driver is None or (driver.unloading and driver.kill_ports) else driver
+        return None if driver is None or (driver.killing) else driver
 
     def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
         """Have the driver's `output` (or `outputv`) called with `data`, which is iodata.  Any process may.
