@@ -92,10 +92,13 @@ class Runtime:
 
     def crash(self, error: BaseException) -> BaseException:
         """The driver's code raised: the emulator is down.  Returns the error the reader should see."""
-        if self.down is None:
-            self._crash = _explained(error)
-            self.stop_running(f"it crashed with {type(self._crash).__name__}")
-        return self._crash or error
+        if self.down is not None:
+            return self._crash or error
+        crash = _explained(error)
+        if here.thread is not self.reader:  # who else calls raises it in the reader's program
+            self._crash = crash
+        self.stop_running(f"it crashed with {type(crash).__name__}")
+        return crash
 
     def stop_running(self, why: str) -> None:
         """From now on every BIF refuses."""
