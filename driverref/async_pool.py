@@ -49,6 +49,8 @@ class AsyncPool:
         self.size = size
         self.ids = itertools.count(1)
         names = [f"async {i + 1}" for i in range(size)]
+        self.serving = set(names)
+        """The threads that have not ended."""
         self.queues = [runtime.threads.queue(f"a job for {name}") for name in names]
         self.threads = [self._start(n, q) for n, q in zip(names, self.queues, strict=True)]
 
@@ -69,10 +71,16 @@ class AsyncPool:
                 async_invoke(async_data)
                 record((now(), name, "async_return", port.number, job_id, None))
             scheduler.queue.put(job)
+        self.serving.discard(name)
+        self.runtime.changed()
+
+    def finish(self) -> None:
+        """Have every thread end when it has run what is in its queue now."""
+        for queue in self.queues:
+            queue.put(None)
 
     def stop(self) -> None:
         """Let every queued job run to its end, then end the threads and wait for them."""
-        for queue in self.queues:
-            queue.put(None)
+        self.finish()
         for thread in self.threads:
             self.runtime.threads.join(thread)

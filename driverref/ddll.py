@@ -79,7 +79,9 @@ class ErlDdll:
         loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
         result = self._try_unload("unload_driver", name, ["kill_ports"])
         if loaded is not None and result == (OK, "pending_driver"):
-            self._enter("unload_driver").wait_until(lambda: loaded.gone or not loaded.unloading)
+            process = self._enter("unload_driver")
+            what = f"driver {name!r} to be unloaded"
+            process.wait_until(what, lambda: loaded.gone or not loaded.unloading)
         return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:

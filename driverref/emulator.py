@@ -53,6 +53,10 @@ class Emulator(PortBifs):
         trace: bool = True,
         release: Release = OTP_25,
     ) -> None:
+        if not isinstance(release, Release):
+            raise wrong_type("Emulator", "release", "a Release", release)
+        if not isinstance(trace, bool):
+            raise wrong_type("Emulator", "trace", "True or False", trace)
         if async_threads is None:
             async_threads = release.default_async_threads
         check_number(
@@ -110,7 +114,7 @@ class Emulator(PortBifs):
             "driver_version": ".".join(map(str, release.driver_version)),
             "port_count": len(runtime.ports),
         }
-        if item not in items:
+        if not isinstance(item, str) or item not in items:
             raise badarg("system_info", "item", "one of " + ", ".join(items), item)
         return items[item]
 
@@ -140,13 +144,8 @@ class Emulator(PortBifs):
             self.runtime.record(
                 (self.runtime.now(), process.scheduler.name, "halt", None, None, status)
             )
-        if flush:
-            self._close_ports(process)
-            if process.wait_until(lambda: not self.runtime.ports, deadline):
-                with process.scheduler.mutex:  # from here on it handles no completions
-                    self.runtime.pool.stop()
-            else:
-                status = 255
+        if flush and not self._flush(process, deadline):
+            status = 255
         if process is self._main:
             self._abandon("it has halted")
             return status
@@ -163,14 +162,13 @@ class Emulator(PortBifs):
         """
         if self._ended:
             return
+        if here.thread is None or here.thread.process is not self._main:
+            raise Misuse("stop: only the process that made the emulator may stop it")
         if self.runtime.crash_was_seen():
             self._abandon("it crashed")
             return
         try:
-            process = self._enter("stop")
-            if process is not self._main:
-                raise Misuse("stop: only the process that made the emulator may stop it")
-            self._stop(process)
+            self._stop(self._enter("stop"))
         except BaseException:
             self._abandon("it could not be stopped in good order")
             raise
@@ -180,15 +178,15 @@ class Emulator(PortBifs):
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
         main.trap_exit = True
-        others = [
-            e for e in list(runtime.entities.values()) if isinstance(e, Process) and e is not main
-        ]
-        for process in others:
-            process.exit_signal(main.pid, KILL)
-        for process in others:
-            runtime.threads.join(process.thread)
+        while others := [p for p in list(runtime.entities.values()) if isinstance(p, Process)][1:]:
+            for process in others:
+                process.exit_signal(main.pid, KILL)
+            for process in others:
+                runtime.threads.join(process.thread)
+            if main.attention:
+                main.attend()
         self._close_ports(main)
-        main.wait_until(lambda: not runtime.ports)
+        main.wait_until("its ports to close", lambda: not runtime.ports)
         runtime.pool.stop()
         for scheduler in runtime.schedulers:
             scheduler.stop()
@@ -197,6 +195,16 @@ class Emulator(PortBifs):
             self._guarded(driver.finish_if_idle)
         if main.attention:
             main.attend()
+
+    def _flush(self, process: Process, deadline: int | None) -> bool:
+        """Close the ports, have the jobs done; `False` if the deadline passes first."""
+        self._close_ports(process)
+        ports, pool = self.runtime.ports, self.runtime.pool
+        if not process.wait_until("its ports to close", lambda: not ports, deadline):
+            return False
+        with process.scheduler.mutex:  # from here on it handles no completions
+            pool.finish()
+            return process.wait_until("the async threads", lambda: not pool.serving, deadline)
 
     def _close_ports(self, process: Process) -> None:
         """Close every port as halting does: with `killed`, so driver queues are flushed."""

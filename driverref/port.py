@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 from driverref.async_pool import Job
 from driverref.binary import ErlDrvBinary, driver_free_binary
-from driverref.driver import LoadedDriver, PortLock
+from driverref.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, LoadedDriver, PortLock
 from driverref.errors import Misuse
 from driverref.ioq import DriverQueue, ErlIOVec, output_bytes
+from driverref.memory import Memory, driver_free
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.scheduler import Scheduler, Timer
@@ -107,7 +108,10 @@ class ErlDrvPort:
         """Signals that found the port locked and wait for a scheduler, oldest first."""
         self.msgq_size = 0
         """Bytes of command data in `signals`."""
-        self.msgq_limits = (runtime.release.busy_msgq_low, runtime.release.busy_msgq_high)
+        self.msgq_limits: tuple[int, int] | None = None
+        """Bytes at which senders go on and above which they wait; `None`: they never wait."""
+        if not driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
+            self.msgq_limits = (runtime.release.busy_msgq_low, runtime.release.busy_msgq_high)
         self.pdl: ErlDrvPDL | None = None
         self.binary = self.eof = False
         """The options of `open_port`."""
@@ -242,11 +246,13 @@ class ErlDrvPort:
             with memoryview(data) as buf:
                 reply = self.callback("control", self.drv_data, operation, buf, detail=operation)
         self.caller = None
-        if isinstance(reply, int):
+        if type(reply) is int and reply < 0:
             return None
         answer = b"" if reply is None else output_bytes("control", "the reply", reply)
         if isinstance(reply, ErlDrvBinary):
             driver_free_binary(reply)
+        elif isinstance(reply, Memory):
+            driver_free(reply)
         return answer if self.control_flags & PORT_CONTROL_FLAG_BINARY else list(answer)
 
     def call(self, operation: int, term: object, caller: Pid) -> object:
@@ -274,7 +280,7 @@ class ErlDrvPort:
 
     def msgq_full(self) -> bool:
         """Whether so much command data waits that senders are suspended."""
-        return self.msgq_size > self.msgq_limits[1]
+        return self.msgq_limits is not None and self.msgq_size > self.msgq_limits[1]
 
     def run_signals(self) -> None:
         """Carry out what waits, in order.  The lock is held."""
@@ -283,7 +289,8 @@ class ErlDrvPort:
             signal()
             with self._undivided():
                 self.msgq_size -= size
-            if size and self.msgq_size <= self.msgq_limits[0] and not self.busy:
+            room = self.msgq_limits is None or self.msgq_size <= self.msgq_limits[0]
+            if size and room and not self.busy:
                 self.resume()
 
     def _undivided(self) -> AbstractContextManager[object]:
@@ -303,6 +310,11 @@ class ErlDrvPort:
             self.suspended.append(process)
         self.note("suspended", detail=process.pid)
 
+    def wait_in_line(self, process: Process) -> None:
+        """What a suspended sender does."""
+        process.wait_until(f"{self.id}, which is busy", lambda: process not in self.suspended)
+        self.note("resumed", detail=process.pid)
+
     def set_busy(self, on: bool) -> None:
         """Suspend, from now on, those who send commands; or let them go on."""
         self.busy = on
@@ -317,6 +329,9 @@ class ErlDrvPort:
             process.wake()
 
     # The end.
+
+    def lives(self) -> bool:
+        return self.state in (OPENING, CONNECTED)
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         """An exit signal from a process, which is on a scheduler and holds no port's lock."""
@@ -334,8 +349,10 @@ class ErlDrvPort:
         self.note("exit", detail=reason)
         self.busy = False
         self.resume()
-        self.runtime.break_links(self.id, self.links, reason)
-        for ref, process in list(self.monitors.items()):
+        linked, watching = self.runtime.let_go(self.id)
+        for entity in linked:
+            entity.exit_signal(self.id, reason, broken_link=True)
+        for ref, process in watching:
             process.deliver(Tuple((DOWN, ref, Atom("port"), self.id, reason)))
         if self.queue.size and not kill:
             self.transit("driver queue not empty")

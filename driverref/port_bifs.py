@@ -11,6 +11,7 @@ Sources: `erl_bif_port.c`, `io.c`; the manual page `erlang(3)`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from driverref.driver import ERL_DRV_FLAG_SOFT_BUSY, LoadedDriver
@@ -22,8 +23,7 @@ from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
 from driverref.threads import here
 
 BADSIG = Atom("badsig")
-OPEN_OPTIONS = frozenset(["binary", "eof"])
-INFO_ITEMS = ("name", "links", "id", "connected", "input", "output", "queue_size")
+INFO_ITEMS = ("name", "links", "id", "connected", "input", "output", "os_pid", "queue_size")
 
 
 class PortBifs(ProcessBifs):
@@ -44,8 +44,7 @@ class PortBifs(ProcessBifs):
                 pass
             case _:
                 raise badarg("open_port", "name", '("spawn_driver", "driver arguments")', name)
-        if isinstance(options, str) or not set(options) <= OPEN_OPTIONS:
-            raise badarg("open_port", "options", 'a list of "binary" and "eof"', options)
+        _check_options("open_port", options, ("binary", "eof"))
         driver = self._driver(command)
         if driver is None:
             what = f"no driver {command.split()[0]!r} is loaded"
@@ -69,8 +68,8 @@ class PortBifs(ProcessBifs):
 
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
-        driver: LoadedDriver | None = self.runtime.drivers.get(command.split()[0])
-        return None if driver is None or (driver.killing) else driver
+        driver: LoadedDriver | None = self.runtime.drivers.get(command.split(maxsplit=1)[0])
+        return None if driver is None or driver.killing else driver
 
     def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
         """Have the driver's `output` (or `outputv`) called with `data`, which is iodata.  Any process may.
@@ -121,7 +120,6 @@ class PortBifs(ProcessBifs):
     def _command(
         self, process: Process, port: ErlDrvPort, data: object, force: bool, nosuspend: bool
     ) -> bool:
-        _check_iodata("port_command", data)
         if force and not port.driver.flag(ERL_DRV_FLAG_SOFT_BUSY):
             raise ErlangError(
                 "notsup", f"port_command: driver {port.driver.name!r} lacks SOFT_BUSY"
@@ -132,20 +130,22 @@ class PortBifs(ProcessBifs):
                 if port.state is not CONNECTED:
                     raise _not_open("port_command", port.id)
                 if not port.busy or force:
+                    _check_iodata("port_command", data)
                     self._guarded(lambda: port.command(data, process.pid))
                     return True
                 if nosuspend:
                     return False
                 port.suspend(process)
-            process.wait_until(lambda: process not in port.suspended)
-            port.note("resumed")
+            port.wait_in_line(process)
 
     def send(self, dest: Pid | Port, message: object) -> object:
         """`Dest ! Message`; returns the message.  To a process that is gone it is dropped.
 
         To a port: `(owner, ("command", data))`, `(owner, "close")` or `(owner, ("connect", pid))`, dropped if
-        the port is gone; anything else, or a sender that is not the owner, gives the owner the exit signal
-        `badsig`.  If the port is locked the caller does not wait; it is suspended if the port is busy, or if
+        the port is gone; anything else, or somebody else than the owner, gives the owner the exit signal
+        `badsig`.  Unlike `port_connect`, a connect does not link the new owner.
+
+        If the port is locked the caller does not wait.  With a command it is suspended if the port is busy, or if
         more than `busy_msgq_high` bytes of commands wait already.  Stands for `erlang:send/2`.
         """
         process = self._enter("send")
@@ -165,13 +165,12 @@ class PortBifs(ProcessBifs):
         return message
 
     def _signal(self, process: Process, port: ErlDrvPort, message: object) -> None:
-        size = 0
+        size, is_command = 0, False
         match message:
             case (Pid(), ("command", data)):
-                try:
+                is_command = True
+                with suppress(ValueError):  # the port finds out, and answers badsig
                     size = len(iolist_to_binary(data))
-                except ValueError:
-                    pass  # the port finds out, and answers badsig
 
         def carry_out() -> None:
             if port.state is CONNECTED:
@@ -182,7 +181,7 @@ class PortBifs(ProcessBifs):
 
         while True:
             with process.scheduler.mutex:
-                if size and held_up():
+                if is_command and held_up():
                     port.suspend(process)
                     if not held_up():
                         port.resume()  # it ended before we were in line: nobody else will
@@ -195,8 +194,7 @@ class PortBifs(ProcessBifs):
                     finally:
                         port.__exit__(None)
                     return
-            process.wait_until(lambda: process not in port.suspended)
-            port.note("resumed")
+            port.wait_in_line(process)
 
     def _carry_out(self, process: Process, port: ErlDrvPort, message: object) -> None:
         """A message to a connected port, under its lock."""
@@ -229,8 +227,7 @@ class PortBifs(ProcessBifs):
         """
         process = self._enter("port_control")
         handle = self._handle("port_control", port)
-        if not isinstance(operation, int) or operation not in range(1 << 32):
-            raise badarg("port_control", "operation", "an int from 0 to 2^32-1", operation)
+        _check_operation("port_control", operation)
         sent = _check_iodata("port_control", data)
         with process.scheduler.mutex, handle:
             self._guarded(handle.run_signals)
@@ -242,14 +239,16 @@ class PortBifs(ProcessBifs):
         return reply
 
     def port_call(self, port: Port, operation: int, term: object) -> object:
-        """Have `call` called with a term; returns the term it replies.  Stands for `erlang:port_call/3`."""
+        """Have `call` called with a term; returns the term it replies.
+
+        May be called as `port_control`, and raises `badarg` as that does.  Stands for `erlang:port_call/3`.
+        """
         process = self._enter("port_call")
         handle = self._handle("port_call", port)
-        if not isinstance(operation, int) or operation not in range(1 << 32):
-            raise badarg("port_call", "operation", "an int from 0 to 2^32-1", operation)
+        _check_operation("port_call", operation)
         with process.scheduler.mutex, handle:
             self._guarded(handle.run_signals)
-            if handle.state is not CONNECTED:
+            if handle.state not in (CONNECTED, CLOSING):
                 raise _not_open("port_call", port)
             reply = self._guarded(lambda: handle.call(operation, term, process.pid))
         if reply is None:
@@ -282,19 +281,19 @@ class PortBifs(ProcessBifs):
             if handle.state is not CONNECTED:
                 raise _not_open("port_connect", port)
             self._connect(handle, pid)
+            self.runtime.link(pid, port)
         return True
 
     def _connect(self, port: ErlDrvPort, pid: Pid) -> None:
         owner = self.runtime.entities[pid]
         assert isinstance(owner, Process)
         port.owner = owner
-        self.runtime.link(pid, port.id)
 
     def port_info(self, port: Port, item: str | None = None) -> Any:
         """What is known of a port: a list of pairs, or one pair; `None` (`undefined`) if the port is gone.
 
-        The items are `name`, `links`, `id`, `connected`, `input`, `output` (bytes so far) and, only when asked
-        for, `queue_size`.  Stands for `erlang:port_info/1,2`.
+        The items are `name`, `links`, `id`, `connected`, `input`, `output` (bytes so far), `os_pid`
+        (undefined) and, only when asked for, `queue_size`.  Stands for `erlang:port_info/1,2`.
         """
         self._enter("port_info")
         if not isinstance(port, Port):
@@ -311,6 +310,7 @@ class PortBifs(ProcessBifs):
             "connected": handle.owner.pid,
             "input": handle.input,
             "output": handle.sent,
+            "os_pid": None,
             "queue_size": handle.queue.size,
         }
         if item is not None:
@@ -337,9 +337,19 @@ def _not_open(call: str, port: Port) -> ErlangError:
 
 
 def _command_options(options: Sequence[str]) -> tuple[bool, bool]:
-    if isinstance(options, str) or not set(options) <= {"force", "nosuspend"}:
-        raise badarg("port_command", "options", 'a list of "force" and "nosuspend"', options)
+    _check_options("port_command", options, ("force", "nosuspend"))
     return "force" in options, "nosuspend" in options
+
+
+def _check_operation(call: str, operation: object) -> None:
+    if type(operation) is not int or operation not in range(1 << 32):
+        raise badarg(call, "operation", "an int from 0 to 2^32-1", operation)
+
+
+def _check_options(call: str, options: object, allowed: Sequence[str]) -> None:
+    if not isinstance(options, list | tuple) or any(option not in allowed for option in options):
+        expected = "a list of " + " and ".join(f'"{option}"' for option in allowed)
+        raise badarg(call, "options", expected, options)
 
 
 def _check_iodata(call: str, data: object) -> bytes:

@@ -39,7 +39,8 @@ class Process:
         self.attention = False
         """Something must be looked at before the next BIF: a deadly signal, or the emulator is down."""
         self.alive = True
-        self.doom: object = None
+        self.doom: ProcessExit | None = None
+        """What the first deadly signal has it end with."""
         self.thread: Thread
         runtime.entities[self.pid] = self
 
@@ -60,9 +61,12 @@ class Process:
         if self.trap_exit and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         elif reason != NORMAL or sender == self.pid:
-            self.doom = KILLED if kill else reason
+            self.doom = self.doom or ProcessExit(KILLED if kill else reason)
             self.attention = True
             self.inbox.put(None)
+
+    def lives(self) -> bool:
+        return self.alive
 
     def wake(self) -> None:
         if self.runtime.down is not None:
@@ -76,11 +80,17 @@ class Process:
         if self.runtime.down is not None:
             raise self.runtime.refusal()
         if self.doom is not None:
-            raise ProcessExit(self.doom)
+            raise self.doom
 
-    def wait_until(self, condition: Callable[[], object], deadline: int | None = None) -> bool:
-        """Sleep until `condition()` holds; whoever makes it true calls `wake`.  `False` at the deadline."""
+    def wait_until(
+        self, what: str, condition: Callable[[], object], deadline: int | None = None
+    ) -> bool:
+        """Sleep until `condition()` holds; whoever makes it true calls `wake`.  `False` at the deadline.
+
+        `what` says what it waits for, should that never come.
+        """
         self.runtime.waiters.add(self)
+        self.thread.waits_for = what
         try:
             while not condition():
                 if self.attention:
@@ -92,6 +102,7 @@ class Process:
                     self.saved.append(item)
             return True
         finally:
+            self.thread.waits_for = ""
             self.runtime.waiters.discard(self)
 
     def next_message(self, matching: Matching | None, deadline: int | None) -> object:
@@ -114,9 +125,11 @@ class Process:
     def terminate(self, reason: object) -> None:
         """The process ends: break its links, tell its monitors.  On its own scheduler."""
         self.alive = False
+        linked, watching = self.runtime.let_go(self.pid)
         del self.runtime.entities[self.pid]
-        self.runtime.break_links(self.pid, self.links, reason)
-        for ref, watcher in list(self.monitors.items()):
+        for entity in linked:
+            entity.exit_signal(self.pid, reason, broken_link=True)
+        for ref, watcher in watching:
             if isinstance(watcher, Process):
                 watcher.deliver(Tuple((DOWN, ref, Atom("process"), self.pid, reason)))
             else:

@@ -121,6 +121,8 @@ class ProcessBifs:
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
         deadline, message = None, None
+        if matching is not None and not callable(matching):
+            raise wrong_type("receive", "matching", "a function of a message, or None", matching)
         if timeout is not None:
             check_number("receive", "timeout", timeout, range(1 << 32))
             deadline = runtime.now() + timeout * 1_000_000
@@ -154,9 +156,7 @@ class ProcessBifs:
         if not isinstance(to, Pid | Port):
             raise badarg("link", "to", "a Pid or a Port", to)
         with process.scheduler.mutex:
-            if to in self.runtime.entities:
-                self.runtime.link(process.pid, to)
-            else:
+            if not self.runtime.link(process.pid, to):
                 process.exit_signal(to, NOPROC, broken_link=True)
         return True
 
@@ -178,11 +178,8 @@ class ProcessBifs:
             raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
         ref = Ref(self.runtime.number(Ref))
         with process.scheduler.mutex:
-            entity: Any = self.runtime.entities.get(item)
-            if entity is None:
+            if not self.runtime.monitor(ref, item, process):
                 process.deliver(Tuple((DOWN, ref, Atom(kind), item, NOPROC)))
-            else:
-                entity.monitors[ref] = process
         return ref
 
     def demonitor(self, ref: Ref) -> bool:
@@ -191,7 +188,7 @@ class ProcessBifs:
         if not isinstance(ref, Ref):
             raise badarg("demonitor", "ref", "a Ref", ref)
         for entity in list(self.runtime.entities.values()):
-            entity.monitors.pop(ref, None)  # type: ignore[attr-defined]
+            entity.monitors.pop(ref, None)
         return True
 
     def exit(self, *arguments: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from driverref.errors import EmulatorStopped, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
-from driverref.terms import Pid, Port
+from driverref.terms import Pid, Port, Ref
 from driverref.threads import Threads, here
 from driverref.trace import Record, Trace
 
@@ -23,6 +23,11 @@ class Entity(Protocol):
     """A process or a port, as far as others must know it."""
 
     links: set[Pid | Port]
+    monitors: dict[Ref, Any]
+
+    def lives(self) -> bool:
+        """Whether it can be linked and monitored: it has not ended, and has not been told to."""
+        ...
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         """`sender` ended with `reason` and was linked, or called `exit/2`."""
@@ -46,8 +51,8 @@ class Runtime:
         """Appends an event; `None` where nobody asked for a trace."""
         self.now = threads.now
         self.ledger = Ledger(threads)
-        self.lock = threads.mutex("the table of drivers and ports")
-        """Held while a port is entered and while a driver is taken out."""
+        self.lock = threads.mutex("the table of drivers, ports and processes")
+        """Held while a port is entered, a driver is taken out, a link or a monitor is made or given up."""
         self.entities: dict[Pid | Port, Entity] = {}
         self.ports: dict[int, Any] = {}
         """`port.ErlDrvPort` by number: those that are open, opening or closing."""
@@ -66,24 +71,44 @@ class Runtime:
         """The next unused number for a `Port`, a `Pid` or a `Ref`."""
         return next(self.numbers.setdefault(kind, itertools.count(1)))
 
-    def link(self, one: Pid | Port, other: Pid | Port) -> None:
-        """Link two entities that are alive."""
-        self.entities[one].links.add(other)
-        self.entities[other].links.add(one)
+    def link(self, one: Pid | Port, other: Pid | Port) -> bool:
+        """Link two entities.  `False` if one of them has ended."""
+        with self.lock:
+            this, that = self.entities.get(one), self.entities.get(other)
+            if this is None or that is None or not (this.lives() and that.lives()):
+                return False
+            this.links.add(other)
+            that.links.add(one)
+        return True
 
     def unlink(self, one: Pid | Port, other: Pid | Port) -> None:
         """Undo `link`, whether or not both are still alive."""
-        for this, that in ((one, other), (other, one)):
-            if (entity := self.entities.get(this)) is not None:
-                entity.links.discard(that)
+        with self.lock:
+            for this, that in ((one, other), (other, one)):
+                if (entity := self.entities.get(this)) is not None:
+                    entity.links.discard(that)
 
-    def break_links(self, of: Pid | Port, links: set[Pid | Port], reason: object) -> None:
-        """`of` has ended: tell everyone linked."""
-        for other in sorted(links, key=lambda i: (isinstance(i, Port), i.number)):
-            if (entity := self.entities.get(other)) is not None:
-                entity.links.discard(of)
-                entity.exit_signal(of, reason, broken_link=True)
-        links.clear()
+    def monitor(self, ref: Ref, of: Pid | Port, watcher: object) -> bool:
+        """Have `watcher` told when `of` ends.  `False` if it has ended."""
+        with self.lock:
+            entity = self.entities.get(of)
+            if entity is None or not entity.lives():
+                return False
+            entity.monitors[ref] = watcher
+        return True
+
+    def let_go(self, of: Pid | Port) -> tuple[list[Entity], list[tuple[Ref, Any]]]:
+        """`of` ends: take away its links and monitors.  Who is to be told of it, in order."""
+        with self.lock:
+            entity = self.entities[of]
+            order = sorted(entity.links, key=lambda i: (isinstance(i, Port), i.number))
+            linked = [self.entities[other] for other in order]
+            watching = list(entity.monitors.items())
+            entity.links.clear()
+            entity.monitors.clear()
+            for other in linked:
+                other.links.discard(of)
+        return linked, watching
 
     def changed(self) -> None:
         """A port, a job or a driver is gone: wake every process that may wait for that."""

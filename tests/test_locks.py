@@ -831,7 +831,7 @@ def test_the_data_lock_protects_the_queue_and_not_the_driver_data(erl: Emulator)
     refcs = []
     for close in (False, True):
         port = erl.open_port(("spawn_driver", "buffered"))
-        refcs.append(erl.port_control(port, close, b""))
+        refcs.append(erl.port_control(port, int(close), b""))
         if not close:
             assert erl.receive() == (port, ("data", b"done"))
     erl.stop()

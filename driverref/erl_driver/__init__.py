@@ -86,6 +86,7 @@ from driverref.erl_driver.own_threads import (
 )
 from driverref.erl_driver.ports import (
     ERL_DRV_BUSY_MSGQ_DISABLED,
+    ERL_DRV_BUSY_MSGQ_READ_ONLY,
     ERL_DRV_ERROR_BADARG,
     ERL_DRV_ERROR_ERRNO,
     ERL_DRV_ERROR_GENERAL,

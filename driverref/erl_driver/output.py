@@ -12,7 +12,7 @@ A C driver writes a term as an array of tagged words.  Here a term is a term: tu
 from __future__ import annotations
 
 from driverref.binary import ErlDrvBinary
-from driverref.erl_driver.checks import in_callback
+from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
 from driverref.ioq import ErlIOVec, output_bytes
 from driverref.memory import Memory
@@ -63,6 +63,7 @@ def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) 
     header = output_bytes("driver_outputv", "hbuf", hbuf)
     if not isinstance(ev, ErlIOVec):
         raise wrong_type("driver_outputv", "ev", "an ErlIOVec", ev)
+    check_int("driver_outputv", "skip", skip, 0, ev.size, "bytes")
     if not in_callback("driver_outputv", port):
         return -1
     return _data(port, "driver_outputv", header + b"".join(ev.iov)[skip:])

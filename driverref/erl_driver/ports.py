@@ -12,7 +12,6 @@ from driverref.async_pool import Key
 from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
 from driverref.port import CLOSING, CONNECTED, ErlDrvPort
-from driverref.process import Process
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import here
 
@@ -20,7 +19,10 @@ ERL_DRV_ERROR_GENERAL = -1
 ERL_DRV_ERROR_ERRNO = -2
 ERL_DRV_ERROR_BADARG = -3
 
-ERL_DRV_BUSY_MSGQ_DISABLED = 2**64 - 1
+ERL_DRV_BUSY_MSGQ_READ_ONLY = 0
+ERL_DRV_BUSY_MSGQ_DISABLED = 2**32 - 1
+"""All bits of a size, which in a `Key` are 32."""
+_DISABLED = (ERL_DRV_BUSY_MSGQ_DISABLED, ERL_DRV_BUSY_MSGQ_DISABLED)
 
 
 def set_errno(value: int) -> None:
@@ -95,23 +97,25 @@ def set_busy_port(port: ErlDrvPort, on: int) -> None:
 def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None) -> None:
     """Set or read how many bytes of commands may wait for a locked port.
 
-    Senders are suspended above `high` and go on at `low`.  A value of 0 is not set but read, into the `Key`;
-    `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off.  Stands for `erl_drv_busy_msgq_limits`.
+    Senders are suspended above `high` and go on at `low`.  A value of 0, `ERL_DRV_BUSY_MSGQ_READ_ONLY`, is not set;
+    what holds now is written back to each `Key` (a `low` above `high` is lowered).  `ERL_DRV_BUSY_MSGQ_DISABLED` in
+    either turns the limits off, for good.  Stands for `erl_drv_busy_msgq_limits`.
     """
     for name, value in (("low", low), ("high", high)):
         if not isinstance(value, Key | None):
             raise wrong_type("erl_drv_busy_msgq_limits", name, "a Key or None", value)
     if not in_callback("erl_drv_busy_msgq_limits", port):
         return
-    limits = list(port.msgq_limits)
-    for index, value in enumerate((low, high)):
-        if value is not None and value.value:
-            limits[index] = value.value
-    limits[0] = min(limits)
-    port.msgq_limits = (limits[0], limits[1])
-    for index, value in enumerate((low, high)):
-        if value is not None:
-            value.value = limits[index]
+    new_low, new_high = (0 if key is None else key.value for key in (low, high))
+    if ERL_DRV_BUSY_MSGQ_DISABLED in (new_low, new_high):
+        port.msgq_limits = None
+    if port.msgq_limits is not None:
+        old_low, old_high = port.msgq_limits
+        new_high = new_high or old_high
+        port.msgq_limits = min(new_low or old_low, new_high), new_high
+    for key, limit in zip((low, high), port.msgq_limits or _DISABLED, strict=True):
+        if key is not None:
+            key.value = limit
 
 
 def set_port_control_flags(port: ErlDrvPort, flags: int) -> None:
@@ -150,7 +154,7 @@ def driver_failure_eof(port: ErlDrvPort) -> int:
 
     Stands for `driver_failure_eof`.
     """
-    if in_callback("driver_failure_eof", port) and port.eof:
+    if in_callback("driver_failure_eof", port) and port.eof and port.state is not CLOSING:
         port.note("driver_failure_eof")
         port.owner.deliver(Tuple((port.id, Atom("eof"))))
         return 0
@@ -222,9 +226,6 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
         raise wrong_type("driver_monitor_process", "process", "a Pid", process)
     if not in_callback("driver_monitor_process", port) or port.driver.entry.process_exit is None:
         return -1
-    entity = port.runtime.entities.get(process)
-    if not isinstance(entity, Process):
-        return 1
     monitor = ErlDrvMonitor(Ref(port.runtime.number(Ref)), process)
 
     def gone(pid: Pid) -> None:
@@ -232,8 +233,7 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
             if port.state in (CONNECTED, CLOSING):
                 port.callback("process_exit", port.drv_data, monitor, detail=pid)
 
-    entity.monitors[monitor.ref] = gone
-    return monitor
+    return monitor if port.runtime.monitor(monitor.ref, process, gone) else 1
 
 
 def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
@@ -246,9 +246,8 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     if not in_callback("driver_demonitor_process", port):
         return -1
     entity = port.runtime.entities.get(monitor.pid)
-    if not isinstance(entity, Process) or entity.monitors.pop(monitor.ref, None) is None:
-        return 1
-    return 0
+    known = entity is not None and entity.monitors.pop(monitor.ref, None) is not None
+    return 0 if known else 1
 
 
 def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pid:
@@ -311,7 +310,7 @@ def erl_drv_monotonic_time(time_unit: str) -> int:
     C returns `ERL_DRV_TIME_ERROR` there.  Stands for `erl_drv_monotonic_time`.
     """
     units = {"sec": 1_000_000_000, "msec": 1_000_000, "usec": 1_000, "nsec": 1}
-    if time_unit not in units:
+    if not isinstance(time_unit, str) or time_unit not in units:
         raise wrong_type(
             "erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit
         )

@@ -25,7 +25,7 @@ class Thread:
     Erlang side, `tsd` and `errno` the driver's side.
     """
 
-    __slots__ = ("emulator", "errno", "lane", "name", "process", "scheduler", "tsd")
+    __slots__ = ("emulator", "errno", "lane", "name", "process", "scheduler", "tsd", "waits_for")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,6 +37,8 @@ class Thread:
         self.process: Any = None
         self.tsd: dict[int, object] = {}
         self.errno = 0
+        self.waits_for = ""
+        """What it waits for, in the words of a layer above that knows better than the seam."""
 
 
 class _Here(threading.local):

@@ -121,7 +121,7 @@ class SimulatedThreads:
         elif sleeper is not None:
             chosen = sleeper
         else:
-            self._failure = Deadlock([f"{t.name} waits for {t.thing}" for t in self.threads])
+            self._failure = Deadlock([f"{t.name} waits for {t.waits_for or t.thing}" for t in self.threads])
             return self.main
         if chosen is sleeper:
             assert chosen.deadline is not None
