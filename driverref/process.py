@@ -12,6 +12,7 @@ emulator.  A real one is stopped in the middle of its code; between two BIFs nob
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from driverref.errors import ProcessExit
 from driverref.runtime import Runtime
@@ -19,7 +20,7 @@ from driverref.scheduler import Scheduler
 from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import EXPIRED, Thread
 
-Matching = Callable[[object], object]
+Matching = Callable[[Any], object]
 
 
 class Process:
