@@ -87,9 +87,10 @@ class Scheduler:
                     self._fire()
 
     def _fire(self) -> None:
-        now = self.runtime.threads.now()
+        now, due = self.runtime.threads.now(), []
         while self.timers and self.timers[0][0] <= now:
-            timer = heapq.heappop(self.timers)[2]
+            due.append(heapq.heappop(self.timers)[2])
+        for timer in due:  # one that is set meanwhile, to 0 ms say, has its turn after other work
             if timer.action is not None:
                 timer.action(timer)
 
