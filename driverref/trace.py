@@ -33,6 +33,7 @@ class Event(NamedTuple):
     name: str
     """The callback's or the call's own name: `output`, `driver_async`, `async_invoke`, `stop`."""
     port: Port | None = None
+    """The port that it is about, where there is one."""
     job: int | None = None
     """The job's id, as `driver_async` returned it."""
     detail: object = None
