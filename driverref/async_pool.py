@@ -41,8 +41,16 @@ class Key:
         return f"Key({self.value})"
 
 
+def write_back(key: Key | int, size: int) -> int:
+    """The queue of a key among `size`, which a `Key` then holds: `*key %= size`, unsigned."""
+    if isinstance(key, Key):
+        key.value %= size
+        return key.value
+    return (key & 0xFFFFFFFF) % size
+
+
 class AsyncPool:
-    """`size` async threads.  `ids` numbers the jobs; `queues[i]` belongs to thread i."""
+    """`size` async threads.  `ids` numbers the jobs; `puts[i]` queues one for thread i."""
 
     def __init__(self, runtime: Runtime, size: int) -> None:
         self.runtime = runtime
@@ -52,6 +60,7 @@ class AsyncPool:
         self.serving = set(names)
         """The threads that have not ended."""
         self.queues = [runtime.threads.queue(f"a job for {name}") for name in names]
+        self.puts = [queue.put for queue in self.queues]
         self.threads = [self._start(n, q) for n, q in zip(names, self.queues, strict=True)]
 
     def _start(self, name: str, queue: Queue) -> Any:
@@ -60,9 +69,9 @@ class AsyncPool:
         )
 
     def _serve(self, name: str, queue: Queue) -> None:
-        here.thread.emulator = self.runtime  # type: ignore[union-attr]
-        get, record, now = queue.get, self.runtime.record, self.runtime.now
-        while (job := get()) is not None:
+        here.thread.emulator = self.runtime
+        record, now = self.runtime.record, self.runtime.now
+        for job in iter(queue.get, None):
             job_id, port, async_invoke, async_data, _, scheduler, _ = job
             if record is None:
                 async_invoke(async_data)
@@ -70,7 +79,7 @@ class AsyncPool:
                 record((now(), name, "async_invoke", port.number, job_id, None))
                 async_invoke(async_data)
                 record((now(), name, "async_return", port.number, job_id, None))
-            scheduler.queue.put(job)
+            scheduler.put(job)
         self.serving.discard(name)
         self.runtime.changed()
 

@@ -154,7 +154,9 @@ class ErlDdll:
             case "driver", (str(name), "unloaded"):
                 pass
             case _:
-                raise badarg("erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item))
+                raise badarg(
+                    "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
+                )
         ref = Ref(self._runtime.number(Ref))
         loaded = self._runtime.drivers.get(name)
         if loaded is None:

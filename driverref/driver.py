@@ -91,7 +91,6 @@ class PortLock:
     def hold(self) -> None:
         """The running thread has the mutex and begins to run the driver's code."""
         self.holder = thread = here.thread
-        assert thread is not None
         self._process, thread.process = thread.process, None
 
     def unhold(self) -> None:
@@ -116,8 +115,8 @@ class LoadedDriver:
         if not entry.driver_flags & ERL_DRV_FLAG_USE_PORT_LOCKING:
             self.lock = PortLock(runtime.threads.mutex(f"the lock of driver {self.name}"))
         self.ports: set[Port] = set()
-        self.in_flight = [0] * len(runtime.schedulers)
-        """Jobs accepted and not yet given back, by the scheduler that submitted them."""
+        self.lingering: set[Port] = set()
+        """Closed ports whose jobs have not all been given back."""
         self.users: dict[Pid, int] = {}
         """Processes that loaded it, and how often."""
         self.kill_ports = kill_ports
@@ -130,7 +129,7 @@ class LoadedDriver:
     def note(self, name: str) -> None:
         """Record that a callback without a port, `init` or `finish`, begins."""
         thread = here.thread
-        if self.runtime.record is not None and thread is not None:
+        if self.runtime.record is not None:
             self.runtime.record((self.runtime.now(), thread.lane, name, None, None, self.name))
 
     def finish_if_idle(self) -> None:
@@ -138,7 +137,11 @@ class LoadedDriver:
         if not self.unloading:
             return
         with self.runtime.lock:  # nobody opens a port meanwhile, nobody else gets as far
-            if not self.unloading or not self.idle() or self.runtime.drivers.get(self.name) is not self:
+            if (
+                not self.unloading
+                or not self.idle()
+                or self.runtime.drivers.get(self.name) is not self
+            ):
                 return
             del self.runtime.drivers[self.name]
         self._run("finish")
@@ -166,7 +169,6 @@ class LoadedDriver:
         function, thread = getattr(self.entry, name), here.thread
         if function is None:
             return None
-        assert thread is not None
         self.note(name)
         process, thread.process = thread.process, None
         try:
@@ -184,4 +186,4 @@ class LoadedDriver:
 
     def idle(self) -> bool:
         """Whether neither a port nor a job keeps the driver in memory."""
-        return not self.ports and not any(self.in_flight)
+        return not self.ports and not self.lingering

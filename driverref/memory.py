@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from driverref import errors
 from driverref.errors import wrong_type, wrong_value
-from driverref.threads import Threads, here
+from driverref.threads import NOBODY, Threads, current, here
 from driverref.threads.native import NativeThreads
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Ledger:
         self.touch = None if isinstance(threads, NativeThreads) else self._touch
 
     def _touch(self, thing: object, write: bool) -> None:
-        if here.thread is not None:  # before and after the emulator there is nobody to switch to
+        if here.thread is not NOBODY:  # before and after the emulator there is nobody to switch to
             self.threads.touch(thing, write)
 
     def add(self, what: str, born: str = "allocated", freed_by: str = "driver_free") -> Entry:
@@ -211,7 +211,7 @@ class Atomic:
 
     def load(self) -> int:
         """The value."""
-        if (thread := here.thread) is not None:
+        if (thread := here.thread) is not NOBODY:
             thread.emulator.threads.touch(self, write=False)
         return self._value
 
@@ -238,7 +238,7 @@ class Atomic:
     def _change(self, new: Callable[[int], int], operand: int) -> int:
         _number(operand)
         thread = here.thread
-        with nullcontext() if thread is None else thread.emulator.threads.atomically(self):
+        with nullcontext() if thread is NOBODY else thread.emulator.threads.atomically(self):
             before = self._value
             self._value = new(before)
         return before
@@ -297,9 +297,7 @@ T = TypeVar("T")
 
 def enter(call: str, what: str, freed_by: str) -> Entry:
     """A new row in the ledger of the emulator that is running in this thread."""
-    if here.thread is None:
-        raise errors.Misuse(f"{call}: no emulator is running in this thread")
-    entry: Entry = here.thread.emulator.ledger.add(what, freed_by=freed_by)
+    entry: Entry = current(call).emulator.ledger.add(what, freed_by=freed_by)
     return entry
 
 

@@ -79,9 +79,9 @@ class ErlDrvPort:
     """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
 
     __slots__ = (
-        "_stopping", "binary", "busy", "caller", "close_reply", "control_flags", "driver", "drv_data", "eof", "id", "input",
-        "links", "lock", "monitors", "msgq_limits", "msgq_size", "number", "options", "output", "outputv",
-        "owner", "pdl", "queue", "ready_async", "runtime", "sent", "signals", "state", "suspended", "timer",
+        "_stopping", "binary", "busy", "caller", "close_reply", "control_flags", "driver", "drv_data",
+        "eof", "id", "jobs", "links", "lock", "monitors", "msgq_limits", "msgq_size", "number", "output",
+        "owner", "pdl", "plain", "queue", "ready_async", "runtime", "signals", "state", "suspended", "timer",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
@@ -93,7 +93,8 @@ class ErlDrvPort:
         self.state = OPENING
         self.drv_data: Any = None
         entry = driver.entry
-        self.output, self.outputv = entry.output, entry.outputv
+        self.output = entry.output
+        self.plain = entry.output is not None and entry.outputv is None
         self.ready_async = entry.ready_async
         self.owner = owner
         """The connected process: who gets the port's messages."""
@@ -116,8 +117,8 @@ class ErlDrvPort:
         self.binary = self.eof = False
         """The options of `open_port`."""
         self.control_flags = 0
-        self.input = self.sent = 0
-        """Bytes from the driver to Erlang, and from Erlang to the driver."""
+        self.jobs = 0
+        """Jobs accepted and not yet given back.  Changed with the lock held."""
         self.close_reply: Process | None = None
         """Who asked with `Port ! {Owner, close}` and is owed `{Port, closed}`."""
         self._stopping = False
@@ -142,8 +143,8 @@ class ErlDrvPort:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Unlock; before that, close the port if that was waiting for the driver queue."""
         try:
-            if error is None and self.state is CLOSING and not self.queue.size:
-                self.terminate()
+            if error is None and self.state is not CONNECTED:
+                self.epilogue()
         finally:
             self.lock.unhold()
             self.lock.release()
@@ -158,11 +159,9 @@ class ErlDrvPort:
 
     def note(self, name: str, job: int | None = None, detail: object = None) -> None:
         """Record an event of this port, on the running thread's lane."""
-        if self.runtime.record is not None:
-            thread = here.thread
-            assert thread is not None
-            now = self.runtime.now()
-            self.runtime.record((now, thread.lane, name, self.number, job, detail))
+        runtime = self.runtime
+        if runtime.record is not None:
+            runtime.record((runtime.now(), here.thread.lane, name, self.number, job, detail))
 
     def complete(self, job: Job, thread: Thread) -> None:
         """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
@@ -170,44 +169,55 @@ class ErlDrvPort:
         On the scheduler that submitted the job, without the port's lock.  It waits for the lock rather
         than queue behind the port's signals, so it overtakes commands that wait.
         """
-        job_id, _, _, async_data, async_free, scheduler, pdl = job
-        lock, record = self.lock, self.runtime.record
-        closed = self.state is CLOSED
-        if not closed:
+        job_id, _, _, async_data, async_free, _, pdl = job
+        lock = self.lock
+        if self.state is not CLOSED:
             lock.acquire()
             try:
-                closed = self.state is CLOSED
-                if not closed:
+                if self.state is not CLOSED:
                     lock.holder = thread
                     if self.ready_async is not None:
-                        if record is not None:
-                            now = self.runtime.now()
-                            record((now, thread.lane, "ready_async", self.number, job_id, None))
+                        if self.runtime.record is not None:
+                            self.note("ready_async", job_id)
                         self.ready_async(self.drv_data, async_data)
                     elif async_free is not None:
                         self.note("async_free", job_id)
                         async_free(async_data)
-                    if self.state is CLOSING and not self.queue.size:
-                        self.terminate()
+                    if pdl is not None:
+                        pdl.release()
+                    self.jobs -= 1
+                    if self.state is not CONNECTED:
+                        self.epilogue()
+                    return
             finally:
                 lock.holder = None
                 lock.release()
-        if closed and async_free is not None:
+        if async_free is not None:
             self.note("async_free", job_id)
             async_free(async_data)
         if pdl is not None:
             pdl.release()
-        driver = self.driver
-        driver.in_flight[scheduler.index] -= 1
-        if driver.unloading:
-            driver.finish_if_idle()
+        lock.acquire()
+        self.jobs -= 1
+        lock.release()
+        self.epilogue()
+
+    def epilogue(self) -> None:
+        """After a callback or a job: close the port if its driver queue is empty, let the driver go if it can.
+
+        Source: `io.c:erts_port_driver_callback_epilogue`.
+        """
+        if self.state is CLOSING and not self.queue.size:
+            self.terminate()
+        if self.state is CLOSED and not self.jobs:
+            self.driver.lingering.discard(self.id)
+            self.driver.finish_if_idle()
 
     # What Erlang asks, each with the lock held.
 
     def start(self, command: str, caller: Pid) -> str | None:
         """Run `start`.  `None` if the port is open, else the reason for which `open_port` fails."""
         thread = here.thread
-        assert thread is not None
         thread.errno = 0
         self.caller = caller
         result = self.callback("start", self, command, detail=command)
@@ -226,14 +236,12 @@ class ErlDrvPort:
     def command(self, data: object, caller: Pid) -> None:
         """Give iodata to `outputv`, else to `output`, else to nobody."""
         self.caller = caller
-        if self.outputv is not None:
+        if self.driver.entry.outputv is not None:
             ev = ErlIOVec.lend(iolist_to_iovec(data))
-            self.sent += ev.size
             self.callback("outputv", self.drv_data, ev, detail=b"".join(ev.iov))
             ev.take_back()
         else:
             sent = iolist_to_binary(data)
-            self.sent += len(sent)
             with memoryview(sent) as buf:
                 self.callback("output", self.drv_data, buf, detail=sent)
         self.caller = None
@@ -399,9 +407,11 @@ class ErlDrvPort:
         self.queue.clear()
         if self.pdl is not None:
             self.pdl.release()
-        del self.runtime.ports[self.id.number]
+        del self.runtime.ports[self.number]
         del self.runtime.entities[self.id]
         self.driver.ports.discard(self.id)
+        if self.jobs:
+            self.driver.lingering.add(self.id)
         self.driver.finish_if_idle()
         self.runtime.changed()
 
@@ -414,7 +424,6 @@ class ErlDrvPort:
         """Start the port's one timer, in place of the one that runs."""
         self.cancel_timer()
         thread = here.thread
-        assert thread is not None
         self.timer = thread.scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)
 
     def cancel_timer(self) -> None:

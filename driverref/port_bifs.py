@@ -80,39 +80,38 @@ class PortBifs(ProcessBifs):
         `badarg` if the port is not connected or the data is not iodata.  Stands for `erlang:port_command/3`.
         """
         thread = here.thread
-        process = thread.process if thread is not None else None
+        process = thread.process
         if process is None or process.attention or process.runtime is not self.runtime:
             process = self._enter("port_command")
         # The ordinary case is written out, because it is the hot path; all others are in _command.
         handle = self.runtime.ports.get(port.number) if port.__class__ is Port else None
         if handle is not None and data.__class__ is bytes and not options:
-            scheduler, lock, record = process.scheduler, handle.lock, self.runtime.record
+            scheduler = process.scheduler
+            lock = handle.lock
             scheduler.acquire()
-            lock.acquire()
             try:
-                if (
-                    handle.state is CONNECTED
-                    and handle.output is not None
-                    and handle.outputv is None
-                    and not handle.busy
-                    and not handle.signals
-                ):
-                    lock.holder, thread.process = thread, None
-                    handle.caller = process.pid
-                    if record is not None:
-                        now = self.runtime.now()
-                        record((now, scheduler.name, "output", handle.number, None, data))
-                    buf = memoryview(data)
-                    handle.output(handle.drv_data, buf)
-                    buf.release()
-                    handle.caller = None
-                    handle.sent += len(data)
-                    return True
+                lock.acquire()
+                try:
+                    if (
+                        handle.plain
+                        and handle.state is CONNECTED
+                        and not handle.busy
+                        and not handle.signals
+                    ):
+                        lock.holder, thread.process, handle.caller = thread, None, process.pid
+                        if handle.runtime.record is not None:
+                            handle.note("output", None, data)
+                        buf = memoryview(data)
+                        handle.output(handle.drv_data, buf)
+                        buf.release()
+                        handle.caller = None
+                        return True
+                finally:
+                    lock.holder, thread.process = None, process
+                    lock.release()
             except Exception as error:
                 raise self.runtime.crash(error) from None
             finally:
-                lock.holder, thread.process = None, process
-                lock.release()
                 scheduler.release()
         force, nosuspend = _command_options(options)
         return self._command(process, self._handle("port_command", port), data, force, nosuspend)
@@ -308,8 +307,6 @@ class PortBifs(ProcessBifs):
             "links": sorted(handle.links, key=lambda pid: pid.number),
             "id": port.number,
             "connected": handle.owner.pid,
-            "input": handle.input,
-            "output": handle.sent,
             "os_pid": None,
             "queue_size": handle.queue.size,
         }

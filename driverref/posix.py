@@ -6,8 +6,8 @@ virtual time; on OS threads they are the real thing, a real socket pair included
 
 from __future__ import annotations
 
-from driverref.errors import Misuse, wrong_type, wrong_value
-from driverref.threads import Socket, Thread, here
+from driverref.errors import wrong_type, wrong_value
+from driverref.threads import Socket, current
 
 SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
 
@@ -22,7 +22,7 @@ def usleep(useconds: int) -> int:
         raise wrong_type("usleep", "useconds", "an int (microseconds)", useconds)
     if useconds < 0:
         raise wrong_value("usleep", "useconds", "0 or more microseconds", useconds)
-    _thread("usleep").emulator.threads.sleep(useconds * 1000)
+    current("usleep").emulator.threads.sleep(useconds * 1000)
     return 0
 
 
@@ -34,12 +34,5 @@ def socketpair() -> tuple[Socket, Socket]:
     `shutdown` has ended the connection, and raises `TimeoutError` when the timeout passes first.
     `settimeout` is what `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for `socketpair(2)`.
     """
-    pair: tuple[Socket, Socket] = _thread("socketpair").emulator.threads.socketpair()
+    pair: tuple[Socket, Socket] = current("socketpair").emulator.threads.socketpair()
     return pair
-
-
-def _thread(call: str) -> Thread:
-    thread = here.thread
-    if thread is None:
-        raise Misuse(f"{call}: no emulator is running in this thread")
-    return thread

@@ -37,7 +37,7 @@ class ProcessBifs:
         thread = here.thread
         if self.runtime.down is not None:
             raise self.runtime.refusal()
-        if thread is None or thread.emulator is not self.runtime:
+        if thread.emulator is not self.runtime:
             raise Misuse(f"{call}: this thread is no process of this emulator")
         process = thread.process
         if process is None:
@@ -89,7 +89,6 @@ class ProcessBifs:
 
         def live() -> None:
             thread = here.thread
-            assert thread is not None
             child.carried_by(thread)
             reason: object = NORMAL
             try:
@@ -116,19 +115,21 @@ class ProcessBifs:
         which is no Erlang term.  Without a `timeout`, waiting for a message that nobody can send is a
         `Deadlock` on simulated threads.
         """
-        thread, runtime = here.thread, self.runtime
-        process = thread.process if thread is not None else None
+        process, runtime = here.thread.process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
-        deadline, message = None, None
-        if matching is not None and not callable(matching):
-            raise wrong_type("receive", "matching", "a function of a message, or None", matching)
-        if timeout is not None:
-            check_number("receive", "timeout", timeout, range(1 << 32))
-            deadline = runtime.now() + timeout * 1_000_000
-        elif matching is None and not process.saved:
+        if matching is None and timeout is None and not process.saved:
             message = process.inbox.get()  # the ordinary case; None says "look again"
-        if message is None:
+            if message is None:
+                message = process.next_message(None, None)
+        else:
+            if matching is not None and not callable(matching):
+                expected = "a function of a message, or None"
+                raise wrong_type("receive", "matching", expected, matching)
+            deadline = None
+            if timeout is not None:
+                check_number("receive", "timeout", timeout, range(1 << 32))
+                deadline = runtime.now() + timeout * 1_000_000
             message = process.next_message(matching, deadline)
             if message is EXPIRED:
                 return None

@@ -44,6 +44,7 @@ class Scheduler:
         self.mutex = runtime.threads.mutex(self.name)
         self.acquire, self.release = self.mutex.acquire, self.mutex.release
         self.queue = runtime.threads.queue(f"work for {self.name}")
+        self.put = self.queue.put
         self.timers: list[tuple[int, int, Timer]] = []
         self._order = itertools.count()
         self.thread = runtime.threads.start(self.name, self._run, runtime.crash)
@@ -63,7 +64,6 @@ class Scheduler:
 
     def _run(self) -> None:
         thread = here.thread
-        assert thread is not None
         thread.emulator, thread.scheduler = self.runtime, self
         queue = self.queue
         get, empty = queue.get, queue.empty

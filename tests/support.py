@@ -35,7 +35,6 @@ class Signal:
     """What one thread gives and another waits for, as often.  Made inside an emulator."""
 
     def __init__(self, what: str = "a signal") -> None:
-        assert here.thread is not None
         self._queue = here.thread.emulator.threads.queue(what)
 
     def give(self) -> None:

@@ -31,7 +31,6 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    assert here.thread is not None
     here.thread.emulator = SimpleNamespace(threads=threads, ledger=ledger)
     return ledger
 
@@ -46,7 +45,6 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    assert here.thread is not None
     ledger: Ledger = here.thread.emulator.ledger
     return ledger
 
@@ -196,12 +194,10 @@ def test_arguments(ledger: Ledger) -> None:
 
 @pytest.mark.rule("memory.binary-count", "memory.thread-safe")
 def test_counts_from_many_threads(threads: Threads, ledger: Ledger) -> None:
-    assert here.thread is not None
     emulator = here.thread.emulator
     binary = new(b"abc")
 
     def work() -> None:
-        assert here.thread is not None
         here.thread.emulator = emulator
         for _ in range(300):
             driver_binary_inc_refc(binary)
@@ -220,13 +216,11 @@ def test_counts_from_many_threads(threads: Threads, ledger: Ledger) -> None:
 def test_one_of_two_threads_frees(seed: int) -> None:
     threads = SimulatedThreads(seed)
     ledger = enter(threads)
-    assert here.thread is not None
     emulator = here.thread.emulator
     binary = new(b"abc")
     driver_binary_inc_refc(binary)
 
     def work() -> None:
-        assert here.thread is not None
         here.thread.emulator = emulator
         assert bytes(binary.orig_bytes) == b"abc"
         driver_free_binary(binary)

@@ -159,7 +159,6 @@ def test_a_value_that_nobody_wants_is_dropped(desk: Desk) -> None:
 
 def test_a_thread_has_the_name_it_was_given(desk: Desk) -> None:
     def names() -> tuple[str, str, str]:
-        assert here.thread is not None
         return erl_drv_thread_name(erl_drv_thread_self()), here.thread.name, here.thread.lane
 
     assert elsewhere(names) == ("worker", "worker", "worker")

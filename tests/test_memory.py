@@ -58,7 +58,6 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    assert here.thread is not None
     here.thread.emulator = SimpleNamespace(threads=threads, ledger=ledger)
     return ledger
 
@@ -73,7 +72,6 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    assert here.thread is not None
     ledger: Ledger = here.thread.emulator.ledger
     return ledger
 
@@ -84,7 +82,6 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
     def guarded(body: Callable[[], object], emulator: object) -> Callable[[], None]:
         def run() -> None:
-            assert here.thread is not None
             here.thread.emulator = emulator
             try:
                 body()
@@ -93,7 +90,6 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
         return run
 
-    assert here.thread is not None
     emulator = here.thread.emulator
     started = [
         threads.start(f"thread {i}", guarded(body, emulator), lambda error: error)

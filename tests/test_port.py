@@ -694,7 +694,7 @@ def test_after_stop_no_callback_with_driver_data_comes(threads: Kind) -> None:
 
     class Late(Stopping):
         def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-            driver_set_timer(port, 1)
+            driver_set_timer(port, 60_000)
             super().output(port, buf)
 
         def stop(self, port: ErlDrvPort) -> None:
@@ -713,6 +713,24 @@ def test_after_stop_no_callback_with_driver_data_comes(threads: Kind) -> None:
         erl.receive(timeout=10)
     after = erl.trace.order()[erl.trace.order().index("stop") + 1 :]
     assert sorted(after) == ["async_free(1)", "async_return(1)", "driver_set_timer"]
+
+
+@pytest.mark.rule("port.nothing-after-stop")
+def test_a_timer_that_is_overdue_when_the_port_closes_does_not_fire() -> None:
+    class Overdue(Stopping):
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            driver_set_timer(port, 5)
+            usleep(30_000)
+            return b""
+
+        def timeout(self, port: ErlDrvPort) -> None:
+            raise AssertionError("timeout after stop")
+
+    with Emulator() as erl:
+        port = opened(erl, Overdue())
+        erl.port_control(port, 0, b"")
+        erl.port_close(port)
+        erl.receive(timeout=10)
 
 
 @both

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, Thread, Threads, here
+from driverref.threads import EXPIRED, NOBODY, Thread, Threads, here
 from driverref.threads.coroutine import Coroutine
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
@@ -33,7 +33,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads.adopt("main")
     yield threads
     threads.close(abandon=True)
-    assert here.thread is None
+    assert here.thread is NOBODY
 
 
 @pytest.fixture
@@ -615,7 +615,7 @@ def test_those_left_behind_unwind_without_going_on() -> None:
     threads.start("never begun", lambda: order.append("began"), seen)
     threads.close(abandon=True)
     assert order == ["1 unwound"]
-    assert here.thread is None
+    assert here.thread is NOBODY
 
 
 def test_what_happens_while_unwinding_is_nobodys_business() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from driverref.async_pool import AsyncFree, AsyncInvoke, Key
+from driverref.async_pool import AsyncFree, AsyncInvoke, Key, write_back
 from driverref.erl_driver.checks import in_callback
 from driverref.errors import wrong_type
 from driverref.port import CLOSED, ErlDrvPort
@@ -35,40 +35,32 @@ def driver_async(
     """
     thread = here.thread
     if (
-        port.__class__ is not ErlDrvPort
-        or port.lock.holder is not thread
-        or thread is None
-        or port.state is CLOSED
-    ):
-        if not in_callback("driver_async", port):
-            return -1
+        port.__class__ is not ErlDrvPort or port.lock.holder is not thread or port.state is CLOSED
+    ) and not in_callback("driver_async", port):
+        return -1
     if not callable(async_invoke):
         raise wrong_type("driver_async", "async_invoke", "a function of one argument", async_invoke)
     if async_free is not None and not callable(async_free):
-        raise wrong_type(
-            "driver_async", "async_free", "a function of one argument, or None", async_free
-        )
+        expected = "a function of one argument, or None"
+        raise wrong_type("driver_async", "async_free", expected, async_free)
     runtime = port.runtime
     pool = runtime.pool
     if key is None:
+        queue = job_id = next(pool.ids)
+    elif key.__class__ is Key or key.__class__ is int:
         job_id = next(pool.ids)
-        queue = job_id % pool.size
-    elif key.__class__ is Key:
-        job_id = next(pool.ids)
-        queue = key.value = key.value % pool.size  # type: ignore[union-attr]
-    elif key.__class__ is int:
-        job_id = next(pool.ids)
-        queue = (key & 0xFFFFFFFF) % pool.size  # type: ignore[operator]
+        queue = write_back(key, pool.size)
     else:
         raise wrong_type("driver_async", "key", "a Key, an int or None", key)
-    scheduler = thread.scheduler  # type: ignore[union-attr]
-    port.driver.in_flight[scheduler.index] += 1
+    port.jobs += 1
     pdl = port.pdl
     if pdl is not None:
         pdl.retain()
+    scheduler = thread.scheduler
     if runtime.record is not None:
         runtime.record((runtime.now(), scheduler.name, "driver_async", port.number, job_id, None))
-    pool.queues[queue].put((job_id, port, async_invoke, async_data, async_free, scheduler, pdl))
+    job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
+    pool.puts[queue % pool.size](job)
     return job_id
 
 
@@ -77,4 +69,4 @@ def driver_async_port_key(port: ErlDrvPort) -> int:
 
     Not thread-safe: only in a callback of the port.  Stands for `driver_async_port_key`.
     """
-    return port.id.number if in_callback("driver_async_port_key", port) else 0
+    return port.number if in_callback("driver_async_port_key", port) else 0

@@ -20,11 +20,10 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     if not isinstance(port, ErlDrvPort):
         raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
     thread = here.thread
-    if port.lock.holder is thread and thread is not None:
+    if port.lock.holder is thread:
         return port.state is not CLOSED
-    if thread is None or thread.scheduler is None:
-        who = "a thread without an emulator" if thread is None else thread.name
-        raise Misuse(f"{call}: only a callback of {port.id} may call it, not {who}")
+    if thread.scheduler is None:
+        raise Misuse(f"{call}: only a callback of {port.id} may call it, not {thread.name}")
     if port.state is CLOSED:
         return False
     raise Misuse(f"{call}: {thread.lane} does not run a callback of {port.id}")

@@ -16,14 +16,7 @@ from errno import EBUSY
 from typing import ClassVar, TypeVar
 
 from driverref.errors import Misuse, UseAfterFree, wrong_type
-from driverref.threads import Thread, here
-
-
-def caller(call: str) -> Thread:
-    """The calling thread, if it belongs to an emulator."""
-    if here.thread is None:
-        raise Misuse(f"{call}: no emulator is running in this thread")
-    return here.thread
+from driverref.threads import Thread, current
 
 
 class Handle:
@@ -38,7 +31,7 @@ class Handle:
         if not isinstance(name, str | None):
             raise wrong_type(call, "name", "a str or None", name)
         self.name = "unknown" if name is None else name
-        self.emulator = caller(call).emulator
+        self.emulator = current(call).emulator
         self.threads = self.emulator.threads
         self.entry = self.emulator.ledger.add(str(self), "created", give_back)
 
@@ -56,7 +49,7 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
     """The calling thread, which may use `handle`: of that `kind`, of this emulator, and alive."""
     if not isinstance(handle, kind):
         raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
-    me = caller(call)
+    me = current(call)
     if me.emulator is not handle.emulator:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
     if not handle.entry.alive:

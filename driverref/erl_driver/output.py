@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from driverref.binary import ErlDrvBinary
 from driverref.erl_driver.checks import check_int, in_callback
-from driverref.errors import Misuse, wrong_type
+from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, output_bytes
 from driverref.memory import Memory
 from driverref.port import CLOSED, CLOSING, ErlDrvPort
 from driverref.process import Process
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import here
+from driverref.threads import current, here
 
 
 def driver_output(port: ErlDrvPort, buf: object) -> int:
@@ -28,11 +28,11 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
     Returns 0, or -1 if the port is closed.  A closing port drops the data and returns 0.  Not thread-safe:
     only in a callback of the port.  Stands for `driver_output`.
     """
-    if port.__class__ is not ErlDrvPort or port.lock.holder is not here.thread:
-        if not in_callback("driver_output", port):
-            return -1
-    data = buf if buf.__class__ is bytes else output_bytes("driver_output", "buf", buf)
-    return _data(port, "driver_output", data)  # type: ignore[arg-type]
+    if (
+        port.__class__ is not ErlDrvPort or port.lock.holder is not here.thread
+    ) and not in_callback("driver_output", port):
+        return -1
+    return _data(port, "driver_output", buf)
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
@@ -80,16 +80,15 @@ def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
     return memoryview(bin.orig_bytes[offset : offset + size])
 
 
-def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
+def _data(port: ErlDrvPort, name: str, buf: object) -> int:
     """Deliver data to the owner.  The lock is held."""
-    state = port.state
-    if state is CLOSED:
+    data = buf if buf.__class__ is bytes else output_bytes(name, "buf", buf)
+    if port.state is CLOSED:
         return -1
     if port.runtime.record is not None:
-        port.note(name, detail=data)
-    if state is not CLOSING:
-        port.input += len(data)
-        port.owner.put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
+        port.note(name, None, data)
+    if port.state is not CLOSING:
+        port.owner.put(Tuple((port.id, (DATA, data if port.binary else list(data)))))  # type: ignore[call-overload]
     return 0
 
 
@@ -141,9 +140,7 @@ def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
 
 
 def _by_identifier(call: str, port: Port) -> ErlDrvPort | None:
-    thread = here.thread
-    if thread is None:
-        raise Misuse(f"{call}: no emulator is running in this thread")
+    thread = current(call)
     if not isinstance(port, Port):
         raise wrong_type(call, "port", "the Port that driver_mk_port gave", port)
     handle: ErlDrvPort | None = thread.emulator.ports.get(port.number)

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from errno import EINVAL
 from typing import Any, NoReturn
 
-from driverref.erl_driver.handles import Handle, caller, use
+from driverref.erl_driver.handles import Handle, use
 from driverref.errors import Misuse, wrong_type
-from driverref.threads import Thread
+from driverref.threads import Thread, current
 
 _OWN = -1
 """Where a driver's thread keeps its `DriverThread` among its thread specific data: no key is -1."""
@@ -59,7 +59,7 @@ class DriverThread(Handle):
         """Run `func(arg)` on a new thread.  An exception that leaves it takes the emulator down."""
 
         def run() -> None:
-            me = caller("erl_drv_thread_create")
+            me = current("erl_drv_thread_create")
             me.emulator = self.emulator
             me.tsd[_OWN] = self
             try:
@@ -152,7 +152,7 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     thread = _filled(call, "tid", tid)
     if tid.own is None:
         return EINVAL
-    if caller(call) is thread:
+    if current(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
     use(call, DriverThread, tid.own)
     tid.own.entry.end(call)
@@ -167,7 +167,7 @@ def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
 
     Only a thread that a driver has started, else `Misuse`.  Source: `erl_drv_thread.c`.
     """
-    me = caller("erl_drv_thread_exit")
+    me = current("erl_drv_thread_exit")
     if _OWN not in me.tsd:
         raise Misuse(f"erl_drv_thread_exit: {me.name} is not a thread that a driver has started")
     raise _Exit(exit_value)
@@ -179,7 +179,7 @@ def erl_drv_thread_self() -> ErlDrvTid:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     tid = ErlDrvTid()
-    tid.thread = caller("erl_drv_thread_self")
+    tid.thread = current("erl_drv_thread_self")
     own = tid.thread.tsd.get(_OWN)
     tid.own = own if isinstance(own, DriverThread) else None
     return tid

@@ -13,7 +13,7 @@ from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
 from driverref.port import CLOSING, CONNECTED, ErlDrvPort
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import here
+from driverref.threads import current
 
 ERL_DRV_ERROR_GENERAL = -1
 ERL_DRV_ERROR_ERRNO = -2
@@ -31,10 +31,7 @@ def set_errno(value: int) -> None:
     Stands for the assignment `errno = value`.
     """
     check_int("set_errno", "value", value, 0, 2**31 - 1, "an errno")
-    thread = here.thread
-    if thread is None:
-        raise Misuse("set_errno: no emulator is running in this thread")
-    thread.errno = value
+    current("set_errno").errno = value
 
 
 # The timer.
@@ -288,10 +285,7 @@ def driver_system_info() -> ErlDrvSysInfo:
 
     C fills a struct of the caller's; here it is returned.  Stands for `driver_system_info`.
     """
-    thread = here.thread
-    if thread is None:
-        raise Misuse("driver_system_info: no emulator is running in this thread")
-    runtime = thread.emulator
+    runtime = current("driver_system_info").emulator
     release = runtime.release
     return ErlDrvSysInfo(
         *release.driver_version,
@@ -314,8 +308,8 @@ def erl_drv_monotonic_time(time_unit: str) -> int:
         raise wrong_type(
             "erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit
         )
-    thread = here.thread
-    if thread is None or thread.scheduler is None:
+    thread = current("erl_drv_monotonic_time")
+    if thread.scheduler is None:
         raise Misuse("erl_drv_monotonic_time: only on a scheduler")
     now: int = thread.emulator.threads.now()
     return now // units[time_unit]

@@ -17,6 +17,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol
 
+from driverref.errors import Misuse
+
 
 class Thread:
     """One thread, of either kind, and what the layers above hang on it.
@@ -41,12 +43,22 @@ class Thread:
         """What it waits for, in the words of a layer above that knows better than the seam."""
 
 
+NOBODY = Thread("a thread without an emulator")
+
+
 class _Here(threading.local):
-    thread: Thread | None = None
+    thread: Thread = NOBODY
 
 
 here = _Here()
-"""`here.thread` is the `Thread` that is running, or `None` where no emulator has adopted the thread."""
+"""`here.thread` is the `Thread` that is running, or `NOBODY` where no emulator has adopted the thread."""
+
+
+def current(call: str) -> Thread:
+    """The running thread, for a call that needs an emulator: else `Misuse`."""
+    if here.thread is NOBODY:
+        raise Misuse(f"{call}: no emulator is running in this thread")
+    return here.thread
 
 
 class Mutex(Protocol):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from driverref.threads import EXPIRED, Crashed, Mutex, Socket, Thread, here
+from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here
 
 
 class NativeThread(Thread):
@@ -94,7 +94,7 @@ class NativeThreads:
         thread.carrier.join()
 
     def close(self, abandon: bool) -> None:
-        here.thread = None
+        here.thread = NOBODY
         if abandon:
             for each in self._queues:
                 with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too

@@ -32,7 +32,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, Crashed, Mutex, Socket, Thread, here
+from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here
 from driverref.threads.coroutine import Coroutine, Unwound
 
 Enabled = Callable[[], object]
@@ -121,7 +121,9 @@ class SimulatedThreads:
         elif sleeper is not None:
             chosen = sleeper
         else:
-            self._failure = Deadlock([f"{t.name} waits for {t.waits_for or t.thing}" for t in self.threads])
+            self._failure = Deadlock(
+                [f"{t.name} waits for {t.waits_for or t.thing}" for t in self.threads]
+            )
             return self.main
         if chosen is sleeper:
             assert chosen.deadline is not None
@@ -171,7 +173,7 @@ class SimulatedThreads:
                 if thread is not self.main:
                     thread.coroutine.unwind()
         self.threads.clear()
-        here.thread = None
+        here.thread = NOBODY
 
     # The primitives, each a step or two.
 
