@@ -53,7 +53,7 @@ class Scheduler:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
         timer = Timer(self.runtime.threads.now() + ns, action)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
-        if self.timers[0][2] is timer:
+        if self.timers[0][2] is timer and here.thread is not self.thread:
             self.queue.put(_look_again)  # the scheduler's thread sleeps until a later deadline
         return timer
 
