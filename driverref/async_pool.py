@@ -79,7 +79,8 @@ class AsyncPool:
                 record((now(), name, "async_invoke", port.number, job_id, None))
                 async_invoke(async_data)
                 record((now(), name, "async_return", port.number, job_id, None))
-            scheduler.put(job)
+            put = scheduler.put
+            put(job)
         self.serving.discard(name)
         self.runtime.changed()
 

@@ -159,9 +159,9 @@ class ErlDrvPort:
 
     def note(self, name: str, job: int | None = None, detail: object = None) -> None:
         """Record an event of this port, on the running thread's lane."""
-        runtime = self.runtime
-        if runtime.record is not None:
-            runtime.record((runtime.now(), here.thread.lane, name, self.number, job, detail))
+        record, now = self.runtime.record, self.runtime.now
+        if record is not None:
+            record((now(), here.thread.lane, name, self.number, job, detail))
 
     def complete(self, job: Job, thread: Thread) -> None:
         """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
@@ -170,16 +170,17 @@ class ErlDrvPort:
         than queue behind the port's signals, so it overtakes commands that wait.
         """
         job_id, _, _, async_data, async_free, _, pdl = job
-        lock = self.lock
+        lock, ready_async = self.lock, self.ready_async
+        acquire, release = lock.acquire, lock.release
         if self.state is not CLOSED:
-            lock.acquire()
+            acquire()
             try:
                 if self.state is not CLOSED:
                     lock.holder = thread
-                    if self.ready_async is not None:
+                    if ready_async is not None:
                         if self.runtime.record is not None:
                             self.note("ready_async", job_id)
-                        self.ready_async(self.drv_data, async_data)
+                        ready_async(self.drv_data, async_data)
                     elif async_free is not None:
                         self.note("async_free", job_id)
                         async_free(async_data)
@@ -191,15 +192,15 @@ class ErlDrvPort:
                     return
             finally:
                 lock.holder = None
-                lock.release()
+                release()
         if async_free is not None:
             self.note("async_free", job_id)
             async_free(async_data)
         if pdl is not None:
             pdl.release()
-        lock.acquire()
+        acquire()
         self.jobs -= 1
-        lock.release()
+        release()
         self.epilogue()
 
     def epilogue(self) -> None:

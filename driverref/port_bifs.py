@@ -83,14 +83,17 @@ class PortBifs(ProcessBifs):
         process = thread.process
         if process is None or process.attention or process.runtime is not self.runtime:
             process = self._enter("port_command")
-        # The ordinary case is written out, because it is the hot path; all others are in _command.
+        # The ordinary case is written out, because it is the hot path; all others are in _command.  Calls
+        # go through local names: Python 3.11 finds a function in an attribute faster than it calls it there.
         handle = self.runtime.ports.get(port.number) if port.__class__ is Port else None
         if handle is not None and data.__class__ is bytes and not options:
             scheduler = process.scheduler
-            lock = handle.lock
-            scheduler.acquire()
+            lock, output = handle.lock, handle.output
+            acquire, release = scheduler.acquire, scheduler.release
+            acquire_port, release_port = lock.acquire, lock.release
+            acquire()
             try:
-                lock.acquire()
+                acquire_port()
                 try:
                     if (
                         handle.plain
@@ -102,17 +105,17 @@ class PortBifs(ProcessBifs):
                         if handle.runtime.record is not None:
                             handle.note("output", None, data)
                         buf = memoryview(data)
-                        handle.output(handle.drv_data, buf)
+                        output(handle.drv_data, buf)
                         buf.release()
                         handle.caller = None
                         return True
                 finally:
                     lock.holder, thread.process = None, process
-                    lock.release()
+                    release_port()
             except Exception as error:
                 raise self.runtime.crash(error) from None
             finally:
-                scheduler.release()
+                release()
         force, nosuspend = _command_options(options)
         return self._command(process, self._handle("port_command", port), data, force, nosuspend)
 

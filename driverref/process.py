@@ -31,7 +31,7 @@ class Process:
         self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
-        self.put = self.inbox.put
+        self.get, self.put = self.inbox.get, self.inbox.put
         self.saved: list[object] = []
         self.links: set[Pid | Port] = set()
         self.monitors: dict[Ref, Process | Callable[[Pid], None]] = {}

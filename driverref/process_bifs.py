@@ -119,7 +119,8 @@ class ProcessBifs:
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
         if matching is None and timeout is None and not process.saved:
-            message = process.inbox.get()  # the ordinary case; None says "look again"
+            get = process.get  # the ordinary case; None says "look again"
+            message = get()
             if message is None:
                 message = process.next_message(None, None)
         else:

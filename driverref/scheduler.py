@@ -70,7 +70,8 @@ class Scheduler:
         batch = self.runtime.release.ready_async_batch
         while True:
             item = queue.get_until(self.timers[0][0]) if self.timers else get()
-            with self.mutex:
+            self.runtime.threads.acquire_patiently(self.mutex)
+            try:
                 room = batch
                 while True:
                     if item.__class__ is tuple:
@@ -85,6 +86,8 @@ class Scheduler:
                     item = get()
                 if self.timers:
                     self._fire()
+            finally:
+                self.release()
 
     def _fire(self) -> None:
         now, due = self.runtime.threads.now(), []

@@ -58,7 +58,7 @@ def driver_async(
         pdl.retain()
     scheduler = thread.scheduler
     if runtime.record is not None:
-        runtime.record((runtime.now(), scheduler.name, "driver_async", port.number, job_id, None))
+        port.note("driver_async", job_id)
     job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
     pool.puts[queue % pool.size](job)
     return job_id

@@ -32,7 +32,8 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
         port.__class__ is not ErlDrvPort or port.lock.holder is not here.thread
     ) and not in_callback("driver_output", port):
         return -1
-    return _data(port, "driver_output", buf)
+    data = buf if buf.__class__ is bytes else output_bytes("driver_output", "buf", buf)
+    return _data(port, "driver_output", data)
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
@@ -80,15 +81,16 @@ def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
     return memoryview(bin.orig_bytes[offset : offset + size])
 
 
-def _data(port: ErlDrvPort, name: str, buf: object) -> int:
+def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
     """Deliver data to the owner.  The lock is held."""
-    data = buf if buf.__class__ is bytes else output_bytes(name, "buf", buf)
-    if port.state is CLOSED:
+    state = port.state
+    if state is CLOSED:
         return -1
     if port.runtime.record is not None:
         port.note(name, None, data)
-    if port.state is not CLOSING:
-        port.owner.put(Tuple((port.id, (DATA, data if port.binary else list(data)))))  # type: ignore[call-overload]
+    if state is not CLOSING:
+        put = port.owner.put
+        put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
     return 0
 
 

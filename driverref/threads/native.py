@@ -17,6 +17,11 @@ from typing import Any
 from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here
 
 
+_PATIENCE = 20
+_NAP = 50e-6
+"""How often, and for how many seconds, `acquire_patiently` looks away before it stands in line."""
+
+
 class NativeThread(Thread):
     """A `Thread` and the `threading.Thread` that carries it."""
 
@@ -29,6 +34,8 @@ class NativeThread(Thread):
 
 class NativeQueue(queue.SimpleQueue[Any]):
     """`SimpleQueue`, with a deadline instead of a timeout."""
+
+    __slots__ = ()
 
     def get_until(self, deadline: int | None) -> Any:
         """The next item, or `EXPIRED` if none came before `deadline`."""
@@ -55,6 +62,13 @@ class NativeThreads:
 
     def mutex(self, name: str) -> Mutex:
         return threading.Lock()
+
+    def acquire_patiently(self, mutex: Mutex) -> None:
+        for _ in range(_PATIENCE):
+            if mutex.acquire(False):
+                return
+            time.sleep(_NAP)
+        mutex.acquire()
 
     def condition(self, mutex: Mutex, name: str) -> threading.Condition:
         return threading.Condition(mutex)  # type: ignore[arg-type]

@@ -186,6 +186,9 @@ class SimulatedThreads:
     def mutex(self, name: str) -> Mutex:
         return SimulatedMutex(self, name)
 
+    def acquire_patiently(self, mutex: Mutex) -> None:
+        mutex.acquire()
+
     def condition(self, mutex: Mutex, name: str) -> SimulatedCondition:
         assert isinstance(mutex, SimulatedMutex)
         return SimulatedCondition(self, mutex, name)
