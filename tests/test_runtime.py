@@ -1,0 +1,216 @@
+"""What the rooms of one emulator share: identifiers, links, and how a crash is told."""
+
+from __future__ import annotations
+
+import pytest
+from support import Gate, Job, Kind, PortLockingWorker, Worker, both, opened, received
+
+from driverref import Driver, Emulator, Pid, Port, Ref
+from driverref.erl_driver import ErlDrvPort, ErlIOVec
+from driverref.errors import EmulatorStopped, UseAfterFree
+
+
+class Keeps(Driver):
+    """Keeps every buffer that it is lent, and reads the last one when it is told to."""
+
+    driver_name = "keeps"
+
+    def init(self) -> None:
+        self.kept: list[memoryview] = []
+
+    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+        return port
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        self.kept.append(buf)
+
+    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        if command:
+            self.kept.append(buf)
+            return b""
+        return bytes(self.kept[-1])
+
+
+class KeepsVectors(Keeps):
+    def outputv(self, port: ErlDrvPort, ev: ErlIOVec) -> None:
+        self.kept.extend(ev.iov)
+
+
+@both
+@pytest.mark.rule("memory.buffer-is-lent")
+@pytest.mark.parametrize("lent_to", ["output", "control", "outputv", "output by a message"])
+def test_a_buffer_is_gone_when_the_callback_returns(threads: Kind, lent_to: str) -> None:
+    def scenario() -> None:
+        with Emulator(threads=threads) as erl:
+            port = opened(erl, KeepsVectors() if lent_to == "outputv" else Keeps())
+            if lent_to == "control":
+                erl.port_control(port, 1, b"lent")
+            elif lent_to == "output by a message":
+                erl.send(port, (erl.self(), ("command", b"lent")))
+            else:
+                erl.port_command(port, b"lent")
+            erl.port_control(port, 0, b"")
+
+    with pytest.raises(UseAfterFree, match=r"lent for the call only: copy it with bytes\(buf\)"):
+        scenario()
+
+
+@both
+def test_identifiers_of_each_kind_count_from_one(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        driver = Worker()
+        assert erl.self() == Pid(1)
+        assert [opened(erl, driver), opened(erl, driver)] == [Port(1), Port(2)]
+        assert erl.spawn(lambda: None) == Pid(2)
+        assert erl.monitor("port", Port(1)) == Ref(1)
+
+
+@both
+def test_links_are_broken_in_the_order_of_their_numbers(threads: Kind) -> None:
+    """A process that is linked to three ports ends: they close one after the other."""
+    with Emulator(threads=threads) as erl:
+        driver = Worker()
+        ports = [opened(erl, driver) for _ in range(3)]
+        linked = Gate()
+
+        def live() -> None:
+            for port in reversed(ports):
+                erl.link(port)
+            linked.pass_through()
+            erl.exit("over")
+
+        erl.process_flag("trap_exit", True)
+        erl.spawn(live)
+        linked.await_arrival()
+        linked.open()
+        assert [erl.receive() for _ in ports] == [("EXIT", port, "over") for port in ports]
+
+
+@both
+def test_unlinking_is_possible_from_either_side_and_when_one_is_gone(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        port = opened(erl, Worker())
+        assert erl.port_info(port, "links") == ("links", [Pid(1)])
+        erl.unlink(port)
+        assert erl.port_info(port, "links") == ("links", [])
+        erl.port_close(port)
+        erl.unlink(port)
+        assert received(erl) == []
+
+
+class Faulty(PortLockingWorker):
+    """Its job raises, when it is let."""
+
+    def work(self, job: Job) -> None:
+        self.work_gate.pass_through()
+        raise ZeroDivisionError("in the job")
+
+
+@both
+def test_a_crash_is_told_to_the_reader_by_the_next_bif_and_by_no_other(threads: Kind) -> None:
+    """A process that was waiting hears only that the emulator has stopped, even if it hears first."""
+    heard: list[BaseException] = []
+
+    def scenario() -> None:
+        with Emulator(threads=threads) as erl:
+            driver = Faulty()
+            port = opened(erl, driver)
+            waiting, has_heard = Gate(), Gate()
+
+            def other() -> None:
+                waiting.pass_through()
+                try:
+                    erl.receive()
+                except BaseException as error:
+                    heard.append(error)
+                    has_heard.pass_through()
+                    raise
+
+            erl.spawn(other)
+            waiting.await_arrival()
+            waiting.open()
+            erl.port_command(port, b"x")
+            driver.work_gate.await_arrival()
+            driver.work_gate.open()
+            has_heard.await_arrival()
+            has_heard.open()
+            erl.receive()
+
+    with pytest.raises(ZeroDivisionError, match="in the job"):
+        scenario()
+    if threads == "native":  # on simulated threads the reader is interrupted where it stands
+        assert [type(error) for error in heard] == [EmulatorStopped]
+        assert "it crashed with ZeroDivisionError" in str(heard[0])
+
+
+@both
+def test_what_the_readers_own_bif_raised_is_not_raised_by_stop_again(threads: Kind) -> None:
+    class Raises(Worker):
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            raise KeyError("no such thing")
+
+    erl = Emulator(threads=threads)
+    port = opened(erl, Raises())
+    with pytest.raises(KeyError):
+        erl.port_command(port, b"x")
+    with pytest.raises(EmulatorStopped, match="not running: it crashed with KeyError"):
+        erl.receive()
+    erl.stop()
+    erl.stop()
+
+
+@both
+def test_only_the_first_crash_counts(threads: Kind) -> None:
+    """Two jobs raise, one after the other, before anybody asks."""
+
+    class Twice(Faulty):
+        def work(self, job: Job) -> None:
+            super().work(job)
+
+    def scenario() -> None:
+        with Emulator(threads=threads, async_threads=2) as erl:
+            driver = Twice()
+            port = opened(erl, driver)
+            for _ in range(2):
+                erl.port_command(port, b"x")
+            for _ in range(2):
+                driver.work_gate.await_arrival()
+            for _ in range(2):
+                driver.work_gate.open()
+            while True:
+                erl.receive()
+
+    with pytest.raises(ZeroDivisionError, match="in the job"):
+        scenario()
+
+
+def test_a_value_error_that_is_no_buffers_is_shown_as_it_is() -> None:
+    class Raises(Worker):
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            int("not a number")
+
+    erl = Emulator()
+    port = opened(erl, Raises())
+    with pytest.raises(ValueError, match="not a number"):
+        erl.port_command(port, b"x")
+    erl.stop()
+
+
+def test_without_a_trace_nothing_is_recorded() -> None:
+    class Finishes(Worker):
+        def finish(self) -> None:
+            pass
+
+        def stop(self, port: ErlDrvPort) -> None:
+            pass
+
+    with Emulator(trace=False) as erl:
+        driver = Finishes()
+        closed, port = opened(erl, driver), opened(erl, driver)
+        erl.port_command(closed, b"wait")
+        erl.port_close(closed)
+        driver.work_gate.open()
+        erl.port_command(port, b"x")
+        assert erl.receive() == (port, ("data", b"x"))
+    assert list(erl.trace) == []
