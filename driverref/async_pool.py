@@ -69,7 +69,7 @@ class AsyncPool:
         )
 
     def _serve(self, name: str, queue: Queue) -> None:
-        here.thread.emulator = self.runtime
+        here.get().emulator = self.runtime
         record, now = self.runtime.record, self.runtime.now
         for job in iter(queue.get, None):
             job_id, port, async_invoke, async_data, _, scheduler, _ = job

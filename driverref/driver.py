@@ -80,23 +80,28 @@ class PortLock:
     A process's thread that holds it runs the driver's code, not Erlang's: meanwhile it is no process.
     """
 
-    __slots__ = ("_process", "acquire", "holder", "release")
+    __slots__ = ("_process", "holder", "mutex")
 
-    def __init__(self, mutex: Mutex) -> None:
-        self.acquire = mutex.acquire
-        self.release = mutex.release
+    def __init__(self, mutex: Mutex | None) -> None:
+        self.mutex = mutex
+        """`None` where there is one scheduler: whoever is on it has the lock, as nobody else can ask for it."""
         self.holder: Thread | None = None
         self._process: Any = None
 
-    def hold(self) -> None:
-        """The running thread has the mutex and begins to run the driver's code."""
-        self.holder = thread = here.thread
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take the lock and begin to run the driver's code."""
+        if self.mutex is not None and not self.mutex.acquire(blocking=blocking):
+            return False
+        self.holder = thread = here.get()
         self._process, thread.process = thread.process, None
+        return True
 
-    def unhold(self) -> None:
-        """It has run the driver's code."""
+    def release(self) -> None:
+        """The driver's code has run: give the lock back."""
         assert self.holder is not None
         self.holder.process, self.holder = self._process, None
+        if self.mutex is not None:
+            self.mutex.release()
 
 
 def unloaded(ref: Ref, name: str) -> Tuple:
@@ -113,7 +118,7 @@ class LoadedDriver:
         self.name = entry.driver_name
         self.lock: PortLock | None = None
         if not entry.driver_flags & ERL_DRV_FLAG_USE_PORT_LOCKING:
-            self.lock = PortLock(runtime.threads.mutex(f"the lock of driver {self.name}"))
+            self.lock = self._new_lock(f"driver {self.name}")
         self.ports: set[Port] = set()
         self.lingering: set[Port] = set()
         """Closed ports whose jobs have not all been given back."""
@@ -128,7 +133,7 @@ class LoadedDriver:
 
     def note(self, name: str) -> None:
         """Record that a callback without a port, `init` or `finish`, begins."""
-        thread = here.thread
+        thread = here.get()
         if self.runtime.record is not None:
             self.runtime.record((self.runtime.now(), thread.lane, name, None, None, self.name))
 
@@ -166,7 +171,7 @@ class LoadedDriver:
 
     def _run(self, name: str) -> Any:
         """Run a callback without a port.  The thread that carries a process is none meanwhile."""
-        function, thread = getattr(self.entry, name), here.thread
+        function, thread = getattr(self.entry, name), here.get()
         if function is None:
             return None
         self.note(name)
@@ -178,7 +183,11 @@ class LoadedDriver:
 
     def lock_for_port(self, port: Port) -> PortLock:
         """The lock that the callbacks of `port` run under."""
-        return self.lock or PortLock(self.runtime.threads.mutex(f"the lock of {port}"))
+        return self.lock or self._new_lock(str(port))
+
+    def _new_lock(self, whose: str) -> PortLock:
+        contended = len(self.runtime.schedulers) > 1
+        return PortLock(self.runtime.threads.mutex(f"the lock of {whose}") if contended else None)
 
     def flag(self, flag: int) -> bool:
         """Whether the entry carries this `ERL_DRV_FLAG_*`."""

@@ -63,7 +63,7 @@ class Emulator(PortBifs):
             "Emulator", "async_threads", async_threads, range(release.max_async_threads + 1)
         )
         check_number("Emulator", "schedulers", schedulers, range(1, 1025))
-        if here.thread is not NOBODY:
+        if here.get() is not NOBODY:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
         thread = seam.adopt("process <0.1.0>")
@@ -162,7 +162,7 @@ class Emulator(PortBifs):
         """
         if self._ended:
             return
-        if here.thread is NOBODY or here.thread.process is not self._main:
+        if here.get() is NOBODY or here.get().process is not self._main:
             raise Misuse("stop: only the process that made the emulator may stop it")
         if self.runtime.crash_was_seen():
             self._abandon("it crashed")

@@ -98,7 +98,7 @@ class Ledger:
         self.touch = None if isinstance(threads, NativeThreads) else self._touch
 
     def _touch(self, thing: object, write: bool) -> None:
-        if here.thread is not NOBODY:  # before and after the emulator there is nobody to switch to
+        if here.get() is not NOBODY:  # before and after the emulator there is nobody to switch to
             self.threads.touch(thing, write)
 
     def add(self, what: str, born: str = "allocated", freed_by: str = "driver_free") -> Entry:
@@ -211,7 +211,7 @@ class Atomic:
 
     def load(self) -> int:
         """The value."""
-        if (thread := here.thread) is not NOBODY:
+        if (thread := here.get()) is not NOBODY:
             thread.emulator.threads.touch(self, write=False)
         return self._value
 
@@ -237,7 +237,7 @@ class Atomic:
 
     def _change(self, new: Callable[[int], int], operand: int) -> int:
         _number(operand)
-        thread = here.thread
+        thread = here.get()
         with nullcontext() if thread is NOBODY else thread.emulator.threads.atomically(self):
             before = self._value
             self._value = new(before)

@@ -138,7 +138,6 @@ class ErlDrvPort:
     def __enter__(self) -> None:
         """Take the port's lock, for callbacks and for anything that changes the port."""
         self.lock.acquire()
-        self.lock.hold()
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Unlock; before that, close the port if that was waiting for the driver queue."""
@@ -146,7 +145,6 @@ class ErlDrvPort:
             if error is None and self.state is not CONNECTED:
                 self.epilogue()
         finally:
-            self.lock.unhold()
             self.lock.release()
 
     def callback(self, name: str, *args: Any, detail: object = None) -> Any:
@@ -161,7 +159,7 @@ class ErlDrvPort:
         """Record an event of this port, on the running thread's lane."""
         record, now = self.runtime.record, self.runtime.now
         if record is not None:
-            record((now(), here.thread.lane, name, self.number, job, detail))
+            record((now(), here.get().lane, name, self.number, job, detail))
 
     def complete(self, job: Job, thread: Thread) -> None:
         """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
@@ -171,15 +169,17 @@ class ErlDrvPort:
         """
         job_id, _, _, async_data, async_free, _, pdl = job
         lock, ready_async = self.lock, self.ready_async
-        acquire, release = lock.acquire, lock.release
+        mutex, record = lock.mutex, self.runtime.record
         if self.state is not CLOSED:
-            acquire()
+            if mutex is not None:
+                mutex.acquire()
             try:
                 if self.state is not CLOSED:
                     lock.holder = thread
                     if ready_async is not None:
-                        if self.runtime.record is not None:
-                            self.note("ready_async", job_id)
+                        if record is not None:
+                            now = self.runtime.now
+                            record((now(), thread.lane, "ready_async", self.number, job_id, None))
                         ready_async(self.drv_data, async_data)
                     elif async_free is not None:
                         self.note("async_free", job_id)
@@ -192,15 +192,16 @@ class ErlDrvPort:
                     return
             finally:
                 lock.holder = None
-                release()
+                if mutex is not None:
+                    mutex.release()
         if async_free is not None:
             self.note("async_free", job_id)
             async_free(async_data)
         if pdl is not None:
             pdl.release()
-        acquire()
+        lock.acquire()
         self.jobs -= 1
-        release()
+        lock.release()
         self.epilogue()
 
     def epilogue(self) -> None:
@@ -218,7 +219,7 @@ class ErlDrvPort:
 
     def start(self, command: str, caller: Pid) -> str | None:
         """Run `start`.  `None` if the port is open, else the reason for which `open_port` fails."""
-        thread = here.thread
+        thread = here.get()
         thread.errno = 0
         self.caller = caller
         result = self.callback("start", self, command, detail=command)
@@ -275,10 +276,7 @@ class ErlDrvPort:
 
     def try_lock(self) -> bool:
         """As `with port`, but `False` if somebody else holds the lock."""
-        if not self.lock.acquire(blocking=False):
-            return False
-        self.lock.hold()
-        return True
+        return self.lock.acquire(blocking=False)
 
     def post(self, signal: Callable[[], None], size: int, scheduler: Scheduler) -> None:
         """Leave a signal, with `size` bytes of command data, to be carried out on `scheduler`."""
@@ -424,7 +422,7 @@ class ErlDrvPort:
     def set_timer(self, milliseconds: int) -> None:
         """Start the port's one timer, in place of the one that runs."""
         self.cancel_timer()
-        thread = here.thread
+        thread = here.get()
         self.timer = thread.scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)
 
     def cancel_timer(self) -> None:

@@ -79,21 +79,26 @@ class PortBifs(ProcessBifs):
         command is carried out all the same, or is `notsup` without `ERL_DRV_FLAG_SOFT_BUSY`.  Raises
         `badarg` if the port is not connected or the data is not iodata.  Stands for `erlang:port_command/3`.
         """
-        thread = here.thread
+        thread = here.get()
         process = thread.process
         if process is None or process.attention or process.runtime is not self.runtime:
             process = self._enter("port_command")
-        # The ordinary case is written out, because it is the hot path; all others are in _command.  Calls
-        # go through local names: Python 3.11 finds a function in an attribute faster than it calls it there.
-        handle = self.runtime.ports.get(port.number) if port.__class__ is Port else None
+        # The ordinary case is written out, because it is the hot path; all others are in _command.  Functions
+        # held in attributes are called through local names, which CPython 3.11 does much faster.
+        runtime = self.runtime
+        handle = runtime.ports.get(port.number) if port.__class__ is Port else None
         if handle is not None and data.__class__ is bytes and not options:
-            scheduler = process.scheduler
-            lock, output = handle.lock, handle.output
-            acquire, release = scheduler.acquire, scheduler.release
-            acquire_port, release_port = lock.acquire, lock.release
-            acquire()
+            scheduler, lock, output, record = (
+                process.scheduler,
+                handle.lock,
+                handle.output,
+                runtime.record,
+            )
+            turn, mutex = scheduler.mutex, lock.mutex
+            turn.acquire()
             try:
-                acquire_port()
+                if mutex is not None:
+                    mutex.acquire()
                 try:
                     if (
                         handle.plain
@@ -102,8 +107,9 @@ class PortBifs(ProcessBifs):
                         and not handle.signals
                     ):
                         lock.holder, thread.process, handle.caller = thread, None, process.pid
-                        if handle.runtime.record is not None:
-                            handle.note("output", None, data)
+                        if record is not None:
+                            now = runtime.now
+                            record((now(), scheduler.name, "output", port.number, None, data))
                         buf = memoryview(data)
                         output(handle.drv_data, buf)
                         buf.release()
@@ -111,11 +117,12 @@ class PortBifs(ProcessBifs):
                         return True
                 finally:
                     lock.holder, thread.process = None, process
-                    release_port()
+                    if mutex is not None:
+                        mutex.release()
             except Exception as error:
-                raise self.runtime.crash(error) from None
+                raise runtime.crash(error) from None
             finally:
-                release()
+                turn.release()
         force, nosuspend = _command_options(options)
         return self._command(process, self._handle("port_command", port), data, force, nosuspend)
 

@@ -24,7 +24,7 @@ from driverref.errors import (
 from driverref.process import Matching, Process
 from driverref.runtime import Runtime
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, here
+from driverref.threads import EXPIRED, NOBODY, here
 
 
 class ProcessBifs:
@@ -34,9 +34,11 @@ class ProcessBifs:
 
     def _enter(self, call: str) -> Process:
         """The calling process; raises if there is none or if it should not go on."""
-        thread = here.thread
         if self.runtime.down is not None:
             raise self.runtime.refusal()
+        thread = here.get()
+        if thread is NOBODY:
+            thread = self.runtime.threads.adopted()
         if thread.emulator is not self.runtime:
             raise Misuse(f"{call}: this thread is no process of this emulator")
         process = thread.process
@@ -88,7 +90,7 @@ class ProcessBifs:
             child.scheduler = schedulers[(child.pid.number - 1) % len(schedulers)]
 
         def live() -> None:
-            thread = here.thread
+            thread = here.get()
             child.carried_by(thread)
             reason: object = NORMAL
             try:
@@ -115,7 +117,7 @@ class ProcessBifs:
         which is no Erlang term.  Without a `timeout`, waiting for a message that nobody can send is a
         `Deadlock` on simulated threads.
         """
-        process, runtime = here.thread.process, self.runtime
+        process, runtime = here.get().process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
         if matching is None and timeout is None and not process.saved:
@@ -135,8 +137,8 @@ class ProcessBifs:
             if message is EXPIRED:
                 return None
         if runtime.record is not None:
-            lane = process.scheduler.name
-            runtime.record((runtime.now(), lane, "receive", None, None, message))
+            now, record = runtime.now, runtime.record
+            record((now(), process.scheduler.name, "receive", None, None, message))
         return message
 
     def process_flag(self, flag: str, value: bool) -> bool:

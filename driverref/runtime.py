@@ -39,11 +39,11 @@ class Entity(Protocol):
 
 
 class Runtime:
-    """One emulator's common ground.  Made by `Emulator`; reached as `here.thread.emulator`."""
+    """One emulator's common ground.  Made by `Emulator`; reached as `here.get().emulator`."""
 
     def __init__(self, threads: Threads, release: Release, trace: Trace | None) -> None:
         self.threads = threads
-        self.reader = here.thread
+        self.reader = here.get()
         """The thread that runs the reader's program: the one to be told of a crash."""
         self.release = release
         self.trace = Trace() if trace is None else trace
@@ -120,7 +120,7 @@ class Runtime:
         if self.down is not None:
             return self._crash or error
         crash = _explained(error)
-        if here.thread is not self.reader:  # who else calls raises it in the reader's program
+        if here.get() is not self.reader:  # who else calls raises it in the reader's program
             self._crash = crash
         self.stop_running(f"it crashed with {type(crash).__name__}")
         return crash
@@ -137,7 +137,7 @@ class Runtime:
 
     def refusal(self) -> BaseException:
         """What a BIF raises once the emulator is down: to the reader, the first time, the crash itself."""
-        if here.thread is self.reader and self._crash is not None:
+        if here.get() is self.reader and self._crash is not None:
             crash, self._crash = self._crash, None
             return crash
         return EmulatorStopped(f"the emulator is not running: {self.down}")

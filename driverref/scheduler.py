@@ -42,7 +42,6 @@ class Scheduler:
         self.index = number - 1
         self.name = f"scheduler {number}"
         self.mutex = runtime.threads.mutex(self.name)
-        self.acquire, self.release = self.mutex.acquire, self.mutex.release
         self.queue = runtime.threads.queue(f"work for {self.name}")
         self.put = self.queue.put
         self.timers: list[tuple[int, int, Timer]] = []
@@ -53,7 +52,7 @@ class Scheduler:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
         timer = Timer(self.runtime.threads.now() + ns, action)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
-        if self.timers[0][2] is timer and here.thread is not self.thread:
+        if self.timers[0][2] is timer and here.get() is not self.thread:
             self.queue.put(_look_again)  # the scheduler's thread sleeps until a later deadline
         return timer
 
@@ -63,7 +62,7 @@ class Scheduler:
         self.runtime.threads.join(self.thread)
 
     def _run(self) -> None:
-        thread = here.thread
+        thread = here.get()
         thread.emulator, thread.scheduler = self.runtime, self
         queue = self.queue
         get, empty = queue.get, queue.empty
@@ -87,7 +86,7 @@ class Scheduler:
                 if self.timers:
                     self._fire()
             finally:
-                self.release()
+                self.mutex.release()
 
     def _fire(self) -> None:
         now, due = self.runtime.threads.now(), []

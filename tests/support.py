@@ -35,7 +35,7 @@ class Signal:
     """What one thread gives and another waits for, as often.  Made inside an emulator."""
 
     def __init__(self, what: str = "a signal") -> None:
-        self._queue = here.thread.emulator.threads.queue(what)
+        self._queue = here.get().emulator.threads.queue(what)
 
     def give(self) -> None:
         self._queue.put(self)

@@ -31,7 +31,7 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    here.thread.emulator = SimpleNamespace(threads=threads, ledger=ledger)
+    here.get().emulator = SimpleNamespace(threads=threads, ledger=ledger)
     return ledger
 
 
@@ -45,7 +45,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = here.thread.emulator.ledger
+    ledger: Ledger = here.get().emulator.ledger
     return ledger
 
 
@@ -194,11 +194,11 @@ def test_arguments(ledger: Ledger) -> None:
 
 @pytest.mark.rule("memory.binary-count", "memory.thread-safe")
 def test_counts_from_many_threads(threads: Threads, ledger: Ledger) -> None:
-    emulator = here.thread.emulator
+    emulator = here.get().emulator
     binary = new(b"abc")
 
     def work() -> None:
-        here.thread.emulator = emulator
+        here.get().emulator = emulator
         for _ in range(300):
             driver_binary_inc_refc(binary)
         for _ in range(300):
@@ -216,12 +216,12 @@ def test_counts_from_many_threads(threads: Threads, ledger: Ledger) -> None:
 def test_one_of_two_threads_frees(seed: int) -> None:
     threads = SimulatedThreads(seed)
     ledger = enter(threads)
-    emulator = here.thread.emulator
+    emulator = here.get().emulator
     binary = new(b"abc")
     driver_binary_inc_refc(binary)
 
     def work() -> None:
-        here.thread.emulator = emulator
+        here.get().emulator = emulator
         assert bytes(binary.orig_bytes) == b"abc"
         driver_free_binary(binary)
 

@@ -58,7 +58,7 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    here.thread.emulator = SimpleNamespace(threads=threads, ledger=ledger)
+    here.get().emulator = SimpleNamespace(threads=threads, ledger=ledger)
     return ledger
 
 
@@ -72,7 +72,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = here.thread.emulator.ledger
+    ledger: Ledger = here.get().emulator.ledger
     return ledger
 
 
@@ -82,7 +82,7 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
     def guarded(body: Callable[[], object], emulator: object) -> Callable[[], None]:
         def run() -> None:
-            here.thread.emulator = emulator
+            here.get().emulator = emulator
             try:
                 body()
             except DriverFault as fault:
@@ -90,7 +90,7 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
         return run
 
-    emulator = here.thread.emulator
+    emulator = here.get().emulator
     started = [
         threads.start(f"thread {i}", guarded(body, emulator), lambda error: error)
         for i, body in enumerate(bodies)

@@ -53,7 +53,7 @@ def test_usleep_does_not_go_back_in_time() -> None:
 
 @pytest.mark.parametrize("call", [lambda: posix.usleep(1), posix.socketpair])
 def test_outside_an_emulator_there_is_nobody_to_block(call: object) -> None:
-    assert here.thread is NOBODY
+    assert here.get() is NOBODY
     assert callable(call)
     with pytest.raises(Misuse, match="no emulator is running in this thread"):
         call()

@@ -33,7 +33,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads.adopt("main")
     yield threads
     threads.close(abandon=True)
-    assert here.thread is NOBODY
+    assert here.get() is NOBODY
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def seen(error: BaseException) -> BaseException:
 
 
 def test_each_thread_knows_itself(threads: Threads, start: Start) -> None:
-    main, found = here.thread, []
-    started = start("async 1", lambda: found.append(here.thread))
+    main, found = here.get(), []
+    started = start("async 1", lambda: found.append(here.get()))
     threads.join(started)
     assert found == [started]
-    assert here.thread is main
+    assert here.get() is main
     assert (started.name, started.lane) == ("async 1", "async 1")
 
 
@@ -102,7 +102,7 @@ def test_what_leaves_a_thread_is_handed_over_on_that_thread(threads: Threads) ->
     found: list[object] = []
 
     def crashed(error: BaseException) -> BaseException:
-        found.append((str(error), here.thread))
+        found.append((str(error), here.get()))
         return RuntimeError("explained")
 
     def fail() -> None:
@@ -615,7 +615,7 @@ def test_those_left_behind_unwind_without_going_on() -> None:
     threads.start("never begun", lambda: order.append("began"), seen)
     threads.close(abandon=True)
     assert order == ["1 unwound"]
-    assert here.thread is NOBODY
+    assert here.get() is NOBODY
 
 
 def test_what_happens_while_unwinding_is_nobodys_business() -> None:

@@ -33,7 +33,7 @@ def driver_async(
     Returns the job's id, 1 or more, or -1 if the port is closed; then nothing is called and the data is still
     the caller's.  Not thread-safe: only in a callback of the port.  Stands for `driver_async`.
     """
-    thread = here.thread
+    thread = here.get()
     if (
         port.__class__ is not ErlDrvPort or port.lock.holder is not thread or port.state is CLOSED
     ) and not in_callback("driver_async", port):
@@ -58,7 +58,8 @@ def driver_async(
         pdl.retain()
     scheduler = thread.scheduler
     if runtime.record is not None:
-        port.note("driver_async", job_id)
+        now, record = runtime.now, runtime.record
+        record((now(), scheduler.name, "driver_async", port.number, job_id, None))
     job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
     pool.puts[queue % pool.size](job)
     return job_id

@@ -19,7 +19,7 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     """
     if not isinstance(port, ErlDrvPort):
         raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
-    thread = here.thread
+    thread = here.get()
     if port.lock.holder is thread:
         return port.state is not CLOSED
     if thread.scheduler is None:

@@ -16,7 +16,7 @@ from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, output_bytes
 from driverref.memory import Memory
-from driverref.port import CLOSED, CLOSING, ErlDrvPort
+from driverref.port import CLOSED, CLOSING, CONNECTED, ErlDrvPort
 from driverref.process import Process
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current, here
@@ -28,12 +28,21 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
     Returns 0, or -1 if the port is closed.  A closing port drops the data and returns 0.  Not thread-safe:
     only in a callback of the port.  Stands for `driver_output`.
     """
-    if (
-        port.__class__ is not ErlDrvPort or port.lock.holder is not here.thread
-    ) and not in_callback("driver_output", port):
+    thread = here.get()
+    if (port.__class__ is not ErlDrvPort or port.lock.holder is not thread) and not in_callback(
+        "driver_output", port
+    ):
         return -1
     data = buf if buf.__class__ is bytes else output_bytes("driver_output", "buf", buf)
-    return _data(port, "driver_output", data)
+    if port.state is not CONNECTED:
+        return _data(port, "driver_output", data)
+    record = port.runtime.record
+    if record is not None:
+        now = port.runtime.now
+        record((now(), thread.lane, "driver_output", port.number, None, data))
+    put = port.owner.put
+    put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
+    return 0
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:

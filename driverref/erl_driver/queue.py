@@ -17,7 +17,7 @@ from driverref.threads import here
 
 def _may(call: str, port: ErlDrvPort) -> bool:
     """Whether the port is there; raises unless the caller runs a callback or holds the port data lock."""
-    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is here.thread:
+    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is here.get():
         return port.state is not CLOSED
     return in_callback(call, port)
 

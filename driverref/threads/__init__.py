@@ -11,9 +11,9 @@ nanoseconds on the seam's own clock; a deadline is a point on that clock, not a 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -46,19 +46,18 @@ class Thread:
 NOBODY = Thread("a thread without an emulator")
 
 
-class _Here(threading.local):
-    thread: Thread = NOBODY
+here: ContextVar[Thread] = ContextVar("the running thread", default=NOBODY)
+"""`here.get()` is the `Thread` that is running, or `NOBODY` where no emulator has adopted the thread.
 
-
-here = _Here()
-"""`here.thread` is the `Thread` that is running, or `NOBODY` where no emulator has adopted the thread."""
+A context variable, because an OS thread and a coroutine each have a context of their own, and because none of
+the alternatives is as fast."""
 
 
 def current(call: str) -> Thread:
     """The running thread, for a call that needs an emulator: else `Misuse`."""
-    if here.thread is NOBODY:
+    if here.get() is NOBODY:
         raise Misuse(f"{call}: no emulator is running in this thread")
-    return here.thread
+    return here.get()
 
 
 class Mutex(Protocol):
@@ -150,6 +149,13 @@ class Threads(Protocol):
 
     def adopt(self, name: str) -> Thread:
         """Make the calling thread, which the seam did not start, the first thread of this seam."""
+        ...
+
+    def adopted(self) -> Thread:
+        """The adopted thread, if that is the one that asks, in whatever context; else `NOBODY`.
+
+        A notebook may run each cell in a context of its own; from here on this context is known too.
+        """
         ...
 
     def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:

@@ -26,6 +26,10 @@ class Coroutine:
             greenlet.getcurrent() if body is None else greenlet.greenlet(lambda *_: body())
         )
 
+    def is_running(self) -> bool:
+        """Whether the caller is this coroutine."""
+        return greenlet.getcurrent() is self._greenlet
+
     def switch(self) -> None:
         """Leave the running coroutine here and go on with this one."""
         self._greenlet.switch()

@@ -16,7 +16,6 @@ from typing import Any
 
 from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here
 
-
 _PATIENCE = 20
 _NAP = 50e-6
 """How often, and for how many seconds, `acquire_patiently` looks away before it stands in line."""
@@ -54,6 +53,7 @@ class NativeThreads:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._queues: list[NativeQueue] = []
+        self._main: NativeThread
 
     now = staticmethod(time.monotonic_ns)
 
@@ -88,12 +88,18 @@ class NativeThreads:
         return self._guard
 
     def adopt(self, name: str) -> Thread:
-        here.thread = thread = NativeThread(name, threading.current_thread())
-        return thread
+        self._main = NativeThread(name, threading.current_thread())
+        here.set(self._main)
+        return self._main
+
+    def adopted(self) -> Thread:
+        if self._main.carrier is threading.current_thread():
+            here.set(self._main)
+        return here.get()
 
     def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
         def run() -> None:
-            here.thread = thread
+            here.set(thread)
             try:
                 target()
             except BaseException as error:
@@ -108,7 +114,7 @@ class NativeThreads:
         thread.carrier.join()
 
     def close(self, abandon: bool) -> None:
-        here.thread = NOBODY
+        here.set(NOBODY)
         if abandon:
             for each in self._queues:
                 with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too

@@ -102,7 +102,7 @@ class SimulatedThreads:
         chosen = self._choose()
         if chosen is not me:
             chosen.coroutine.switch()
-            here.thread = self.running = me
+            self.running = me
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -137,12 +137,19 @@ class SimulatedThreads:
         main = SimulatedThread(name)
         main.coroutine = Coroutine()
         self.threads.append(main)
-        here.thread = self.main = self.running = main
+        self.main = self.running = main
+        here.set(main)
         return main
+
+    def adopted(self) -> Thread:
+        if self.running is self.main and self.main.coroutine.is_running():
+            here.set(self.main)
+        return here.get()
 
     def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
         def run() -> None:
-            here.thread = self.running = thread
+            self.running = thread
+            here.set(thread)
             try:
                 target()
             except Unwound:
@@ -173,7 +180,7 @@ class SimulatedThreads:
                 if thread is not self.main:
                     thread.coroutine.unwind()
         self.threads.clear()
-        here.thread = NOBODY
+        here.set(NOBODY)
 
     # The primitives, each a step or two.
 
