@@ -38,7 +38,7 @@ test-newest: ## run the tests under the newest Python at hand, if it is another 
 	else $(MAKE) --no-print-directory test PYTHON="$$newest" VENV=.venv-newest; fi
 
 soak: $(READY) ## the long run on OS threads: ten times the jobs of the test run
-	@SOAK=10 $(RUN) -m pytest -q -s --timeout 1800 tests/test_soak.py
+	@DRIVERREF_SOAK=10 $(RUN) -m pytest -q -s --timeout 1800 tests/test_soak.py
 
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py
