@@ -302,3 +302,18 @@ def test_no_port_is_opened_of_a_driver_that_is_gone(seed: int) -> None:
         erl.spawn(lambda: erl.open_port(("spawn_driver", "logs")), scheduler=2)
         erl.erl_ddll.unload_driver("logs")
     assert log in (["finish"], ["start", "stop", "finish"])
+
+
+@both
+def test_a_driver_that_is_loaded_again_while_it_waits_to_be_unloaded_stays(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        driver = Finishing()
+        assert erl.erl_ddll.load(driver) == "ok"
+        port = erl.open_port(("spawn_driver", "finishing"))
+        erl.erl_ddll.unload("finishing")
+        ref = erl.erl_ddll.monitor("driver", ("finishing", "unloaded"))
+        assert erl.erl_ddll.load(driver) == "ok"
+        assert erl.receive() == ("UP", ref, "driver", "finishing", "unload_cancelled")
+        erl.port_close(port)
+        assert erl.erl_ddll.loaded_drivers() == ("ok", ["finishing"])
+        assert erl.trace.order("finish") == []

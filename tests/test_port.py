@@ -27,10 +27,12 @@ from driverref.erl_driver import (
     ERL_DRV_ERROR_BADARG,
     ERL_DRV_ERROR_ERRNO,
     ERL_DRV_ERROR_GENERAL,
+    ERL_DRV_FLAG_NO_BUSY_MSGQ,
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     PORT_CONTROL_FLAG_BINARY,
     ErlDrvPort,
     ErlIOVec,
+    driver_alloc,
     driver_alloc_binary,
     driver_async,
     driver_cancel_timer,
@@ -49,6 +51,7 @@ from driverref.erl_driver import (
     driver_set_timer,
     driver_sizeq,
     memset,
+    set_busy_port,
     set_errno,
     set_port_control_flags,
 )
@@ -1240,3 +1243,114 @@ def test_a_timer_that_is_cancelled_while_it_waits_for_the_lock_does_not_fire() -
         port = opened(erl, Slow())
         on_another_thread(erl, lambda: erl.port_control(port, 0, b""), scheduler=2)
         assert erl.receive(timeout=10) is None
+
+
+class Busy(Driver):
+    """`control` n sets busy to n; commands are sent back."""
+
+    driver_name = "busy"
+
+    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+        return port
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        driver_output(port, bytes(buf))
+
+    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        set_busy_port(port, command)
+        return b""
+
+
+@both
+def test_suspended_senders_go_on_when_the_port_is_busy_no_more(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, Busy())
+        erl.port_control(port, 1, b"")
+        for text in (b"1", b"2", b"3"):
+            erl.spawn(partial(erl.port_command, port, text))
+        assert erl.receive(timeout=1) is None
+        erl.port_control(port, 0, b"")
+        assert sorted(erl.receive()[1][1] for _ in range(3)) == [b"1", b"2", b"3"]
+    assert len(erl.trace.select("suspended")) == len(erl.trace.select("resumed"))
+
+
+@both
+def test_closing_the_port_lets_a_suspended_sender_go_on_to_its_badarg(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        port = opened(erl, Busy())
+        erl.port_control(port, 1, b"")
+        pid = erl.spawn(lambda: erl.port_command(port, b"x"))
+        ref = erl.monitor("process", pid)
+        erl.exit(port, "foo")
+        assert erl.receive(lambda message: message[0] == "DOWN")[1:] == (
+            ref,
+            "process",
+            pid,
+            "badarg",
+        )
+
+
+@pytest.mark.parametrize("flag", [0, ERL_DRV_FLAG_NO_BUSY_MSGQ])
+def test_waiting_commands_are_limited_in_bytes_unless_the_driver_says_no(flag: int) -> None:
+    """A port of another scheduler is locked for 300 ms, and 20 commands of 1000 bytes are sent to it."""
+
+    class Slow(Busy):
+        driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING | flag
+
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            usleep(300_000)
+            return b""
+
+    with Emulator(schedulers=2) as erl:
+        port = opened(erl, Slow())
+        erl.spawn(lambda: erl.port_control(port, 0, b""), scheduler=2)
+        usleep(1)  # let it go first
+        for _ in range(20):
+            erl.send(port, (erl.self(), ("command", bytes(1000))))
+        for _ in range(20):
+            erl.receive()
+    assert erl.trace.order("suspended")[:1] == ([] if flag else ["suspended"])
+
+
+@both
+def test_a_closing_port_that_fails_in_stop_is_stopped_once(threads: Kind) -> None:
+    class FailsInStop(Keeper):
+        def stop(self, port: ErlDrvPort) -> None:
+            assert driver_failure_atom(port, "again") == 0
+
+    with Emulator(threads=threads) as erl:
+        driver = FailsInStop()
+        port = opened(erl, driver)
+        erl.port_command(port, b"wait")
+        erl.port_close(port)
+        erl.port_control(port, 0, b"")
+        driver.work_gate.open()
+    assert erl.trace.order("stop") == ["stop"]
+
+
+@both
+def test_a_port_that_is_closing_can_no_more_be_linked_to(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        driver = Keeper()
+        port = opened(erl, driver)
+        erl.port_command(port, b"wait")
+        erl.port_close(port)
+        assert received(erl) == [("EXIT", port, "normal")]
+        erl.link(port)
+        assert received(erl) == [("EXIT", port, "noproc")]
+        driver.work_gate.open()
+
+
+@both
+def test_a_block_that_control_replies_is_freed(threads: Kind) -> None:
+    class RepliesBlock(Busy):
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> object:  # type: ignore[override]
+            block = driver_alloc(2)
+            assert block is not None
+            block[:] = b"ab"
+            return block
+
+    with Emulator(threads=threads) as erl:
+        assert erl.port_control(opened(erl, RepliesBlock()), 0, b"") == [97, 98]
