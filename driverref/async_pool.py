@@ -79,8 +79,7 @@ class AsyncPool:
                 record((now(), name, "async_invoke", port.number, job_id, None))
                 async_invoke(async_data)
                 record((now(), name, "async_return", port.number, job_id, None))
-            put = scheduler.put
-            put(job)
+            scheduler.work.add(job)
         self.serving.discard(name)
         self.runtime.changed()
 

@@ -283,7 +283,7 @@ class ErlDrvPort:
         with self._undivided():
             self.msgq_size += size
         self.signals.append((signal, size))
-        scheduler.queue.put(self.serve)
+        scheduler.work.add(self.serve)
 
     def msgq_full(self) -> bool:
         """Whether so much command data waits that senders are suspended."""

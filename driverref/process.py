@@ -31,7 +31,7 @@ class Process:
         self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
-        self.get, self.put = self.inbox.get, self.inbox.put
+        self.get, self.put, self.empty = self.inbox.get, self.inbox.put, self.inbox.empty
         self.saved: list[object] = []
         self.links: set[Pid | Port] = set()
         self.monitors: dict[Ref, Process | Callable[[Pid], None]] = {}
@@ -83,6 +83,17 @@ class Process:
         if self.doom is not None:
             raise self.doom
 
+    def _next(self, deadline: int | None) -> object:
+        """The inbox's next item, or `EXPIRED`.  Who waits for it does the scheduler's work meanwhile."""
+        work = self.scheduler.work
+        if not self.empty() or not work.attend(self.put):
+            return self.inbox.get_until(deadline)
+        item = self.inbox.get_until(deadline)
+        if item is None:
+            self.scheduler.lend(self.thread)
+        work.leave()
+        return item
+
     def wait_until(
         self, what: str, condition: Callable[[], object], deadline: int | None = None
     ) -> bool:
@@ -96,7 +107,7 @@ class Process:
             while not condition():
                 if self.attention:
                     self.attend()
-                item = self.inbox.get_until(deadline)
+                item = self._next(deadline)
                 if item is EXPIRED:
                     return False
                 if item is not None:
@@ -114,7 +125,7 @@ class Process:
         while True:
             if self.attention:
                 self.attend()
-            message = self.inbox.get_until(deadline)
+            message = self._next(deadline)
             if message is EXPIRED:
                 return message
             if message is None:

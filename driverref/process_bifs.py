@@ -120,7 +120,8 @@ class ProcessBifs:
         process, runtime = here.get().process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
-        if matching is None and timeout is None and not process.saved:
+        empty = process.empty
+        if matching is None and timeout is None and not process.saved and not empty():
             get = process.get  # the ordinary case; None says "look again"
             message = get()
             if message is None:

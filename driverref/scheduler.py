@@ -1,13 +1,14 @@
-"""A scheduler: a lock, a queue of work, a heap of timers, and a thread that serves them.
+"""A scheduler: a lock, a FIFO of work, a heap of timers, and a thread that serves them.
 
 A real scheduler runs one thing at a time: a process, a port's callback, the completion of a job.  Here
 a process has a thread of its own, so the scheduler is a *mutex*: whoever does something on scheduler 1,
 a process inside a BIF or the scheduler's own thread, holds the mutex of scheduler 1 while it does.  That
 includes waiting for a port's lock, because a real scheduler that waits for one does nothing else.
 
-The scheduler's thread takes what others put into its queue: completed jobs, to be handled at most
-`release.ready_async_batch` at a time, and callables, such as a port's postponed signals.  In between it
-fires the timers that are due.
+The scheduler's thread does the *work* that others add: completed jobs, at most `release.ready_async_batch` of
+them at a time, and callables, such as a port's postponed signals.  In between it fires the timers that are
+due.  On OS threads a process that waits for a message lends its thread, so that a job's way there and back
+wakes two threads and not three.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import itertools
 from collections.abc import Callable
 
 from driverref.runtime import Runtime
-from driverref.threads import EXPIRED, here
+from driverref.threads import EXPIRED, Thread, here
 
 
 class Timer:
@@ -42,8 +43,9 @@ class Scheduler:
         self.index = number - 1
         self.name = f"scheduler {number}"
         self.mutex = runtime.threads.mutex(self.name)
-        self.queue = runtime.threads.queue(f"work for {self.name}")
-        self.put = self.queue.put
+        self.work = runtime.threads.work(f"work for {self.name}")
+        self.batch = runtime.release.ready_async_batch
+        self.stopped = False
         self.timers: list[tuple[int, int, Timer]] = []
         self._order = itertools.count()
         self.thread = runtime.threads.start(self.name, self._run, runtime.crash)
@@ -53,40 +55,49 @@ class Scheduler:
         timer = Timer(self.runtime.threads.now() + ns, action)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
         if self.timers[0][2] is timer and here.get() is not self.thread:
-            self.queue.put(_look_again)  # the scheduler's thread sleeps until a later deadline
+            self.work.add(_look_again)  # the scheduler's thread sleeps until a later deadline
         return timer
 
     def stop(self) -> None:
         """End the scheduler's thread once it has done everything that is in its queue now."""
-        self.queue.put(None)
+        self.work.add(self._stop)
         self.runtime.threads.join(self.thread)
 
     def _run(self) -> None:
         thread = here.get()
         thread.emulator, thread.scheduler = self.runtime, self
-        queue = self.queue
-        get, empty = queue.get, queue.empty
-        batch = self.runtime.release.ready_async_batch
-        while True:
-            item = queue.get_until(self.timers[0][0]) if self.timers else get()
+        while not self.stopped:
+            self.work.wait(self.timers[0][0] if self.timers else None)
             self.runtime.threads.acquire_patiently(self.mutex)
             try:
-                room = batch
-                while True:
-                    if item.__class__ is tuple:
-                        item[1].complete(item, thread)
-                    elif item is None:
-                        return
-                    elif item is not EXPIRED:
-                        item()
-                    room -= 1
-                    if not room or empty():
-                        break
-                    item = get()
+                self._go(thread)
                 if self.timers:
                     self._fire()
             finally:
                 self.mutex.release()
+
+    def lend(self, thread: Thread) -> None:
+        """Do the scheduler's work on the thread of a process that waits."""
+        process, thread.process = thread.process, None
+        try:
+            with self.mutex:
+                self._go(thread)
+        except Exception as error:
+            raise self.runtime.crash(error) from None
+        finally:
+            thread.process = process
+
+    def _go(self, thread: Thread) -> None:
+        """Do what there is to do, but not more than one batch.  With the mutex held."""
+        take = self.work.take
+        for _ in range(self.batch):
+            item = take()
+            if item.__class__ is tuple:
+                item[1].complete(item, thread)
+            elif item is EXPIRED:
+                return
+            else:
+                item()
 
     def _fire(self) -> None:
         now, due = self.runtime.threads.now(), []
@@ -95,6 +106,9 @@ class Scheduler:
         for timer in due:  # one that is set meanwhile, to 0 ms say, has its turn after other work
             if timer.action is not None:
                 timer.action(timer)
+
+    def _stop(self) -> None:
+        self.stopped = True
 
 
 def _look_again() -> None:

@@ -94,6 +94,31 @@ class Queue(Protocol):
     def empty(self) -> bool: ...
 
 
+class Work(Protocol):
+    """A FIFO of work with a server: any thread adds, the server waits for work and takes it.
+
+    On OS threads it costs more to wake the server than to do the work.  So a thread that is about to wait
+    for something else may *attend*: until it *leaves*, it is told of new work in the server's place.
+    """
+
+    def add(self, item: Any) -> None: ...
+    def wait(self, deadline: int | None) -> None:
+        """Called by the server: return when there is work, when the deadline has passed, or for nothing."""
+        ...
+
+    def take(self) -> Any:
+        """The oldest item, or `EXPIRED` if there is none.  One thread at a time."""
+        ...
+
+    def attend(self, tell: Callable[[None], object]) -> bool:
+        """From now on `tell(None)` is called when there is work.  `False` if nobody is needed for that."""
+        ...
+
+    def leave(self) -> None:
+        """The thread that attended has other things to do; work that is left is the server's."""
+        ...
+
+
 class _Expired:
     def __repr__(self) -> str:
         return "EXPIRED"
@@ -134,6 +159,7 @@ class Threads(Protocol):
 
     def condition(self, mutex: Mutex, name: str) -> Condition: ...
     def queue(self, name: str) -> Queue: ...
+    def work(self, name: str) -> Work: ...
     def socketpair(self) -> tuple[Socket, Socket]: ...
 
     def touch(self, thing: object, write: bool) -> None:

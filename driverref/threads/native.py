@@ -47,6 +47,54 @@ class NativeQueue(queue.SimpleQueue[Any]):
             return EXPIRED
 
 
+class NativeWork:
+    """A FIFO with a server that sleeps until its bell is rung, or until somebody else is told instead.
+
+    `_tell` is how to tell whoever attends that there is work; it is `None` while they know already.  No lock is
+    needed for this: who adds an item does it before looking at `_tell`, and who goes to sleep, or leaves, sets
+    `_tell` before looking for items.  So one of the two sees the other.  To be told once too often does no harm.
+    """
+
+    def __init__(self, items: NativeQueue, bell: NativeQueue) -> None:
+        self._items = items
+        self._bell = bell
+        self._ring: Callable[[None], object] = bell.put
+        self._tell: Callable[[None], object] | None = None
+
+    def add(self, item: Any) -> None:
+        self._items.put(item)
+        tell = self._tell
+        if tell is not None:
+            self._tell = None
+            tell(None)
+
+    def wait(self, deadline: int | None) -> None:
+        self._tell = self._ring
+        if self._items.empty():
+            self._bell.get_until(deadline)
+        self._tell = None
+
+    def take(self) -> Any:
+        try:
+            return self._items.get_nowait()
+        except queue.Empty:
+            return EXPIRED
+
+    def attend(self, tell: Callable[[None], object]) -> bool:
+        if self._tell is not self._ring:
+            return False  # the server is awake, or another thread attends
+        self._tell = tell
+        if not self._items.empty():
+            tell(None)
+        return True
+
+    def leave(self) -> None:
+        self._tell = self._ring
+        if not self._items.empty():
+            self._tell = None
+            self._ring(None)
+
+
 class NativeThreads:
     """The seam on OS threads."""
 
@@ -77,6 +125,9 @@ class NativeThreads:
         made = NativeQueue()
         self._queues.append(made)
         return made
+
+    def work(self, name: str) -> NativeWork:
+        return NativeWork(self.queue(name), self.queue(name))
 
     def socketpair(self) -> tuple[Socket, Socket]:
         return socket.socketpair()

@@ -203,6 +203,9 @@ class SimulatedThreads:
     def queue(self, name: str) -> SimulatedQueue:
         return SimulatedQueue(self, name)
 
+    def work(self, name: str) -> SimulatedWork:
+        return SimulatedWork(self, name)
+
     def socketpair(self) -> tuple[Socket, Socket]:
         one, other = SimulatedSocket(self), SimulatedSocket(self)
         one.peer, other.peer = other, one
@@ -311,6 +314,32 @@ class SimulatedQueue(_Named):
 
     def empty(self) -> bool:
         return not self.items
+
+
+class SimulatedWork(_Named):
+    """A FIFO with a server.  To wake the server costs nothing, so nobody is needed in its place."""
+
+    def __init__(self, threads: SimulatedThreads, name: str) -> None:
+        super().__init__(name)
+        self.threads = threads
+        self.items: deque[Any] = deque()
+
+    def add(self, item: Any) -> None:
+        self.threads.step(self, True)
+        self.items.append(item)
+
+    def wait(self, deadline: int | None) -> None:
+        self.threads.step(self, False, self.items.__len__, deadline)
+
+    def take(self) -> Any:
+        self.threads.step(self, True)
+        return self.items.popleft() if self.items else EXPIRED
+
+    def attend(self, tell: Callable[[None], object]) -> bool:
+        return False
+
+    def leave(self) -> None:
+        raise AssertionError("nobody attends")
 
 
 class SimulatedSocket:
