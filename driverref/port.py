@@ -81,7 +81,7 @@ class ErlDrvPort:
     __slots__ = (
         "_stopping", "binary", "busy", "caller", "close_reply", "control_flags", "driver", "drv_data",
         "eof", "id", "jobs", "links", "lock", "monitors", "msgq_limits", "msgq_size", "number", "output",
-        "owner", "pdl", "plain", "queue", "ready_async", "runtime", "signals", "state", "suspended", "timer",
+        "owner", "pdl", "queue", "ready_async", "runtime", "signals", "state", "suspended", "timer",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
@@ -93,8 +93,8 @@ class ErlDrvPort:
         self.state = OPENING
         self.drv_data: Any = None
         entry = driver.entry
-        self.output = entry.output
-        self.plain = entry.output is not None and entry.outputv is None
+        self.output = entry.output if entry.outputv is None else None
+        """What a command comes to, in the ordinary case: `output`, if the driver has no `outputv`."""
         self.ready_async = entry.ready_async
         self.owner = owner
         """The connected process: who gets the port's messages."""

@@ -88,20 +88,15 @@ class PortBifs(ProcessBifs):
         runtime = self.runtime
         handle = runtime.ports.get(port.number) if port.__class__ is Port else None
         if handle is not None and data.__class__ is bytes and not options:
-            scheduler, lock, output, record = (
-                process.scheduler,
-                handle.lock,
-                handle.output,
-                runtime.record,
-            )
-            turn, mutex = scheduler.mutex, lock.mutex
+            lock, output, record = handle.lock, handle.output, runtime.record
+            turn, mutex = process.scheduler.mutex, lock.mutex
             turn.acquire()
             try:
                 if mutex is not None:
                     mutex.acquire()
                 try:
                     if (
-                        handle.plain
+                        output is not None
                         and handle.state is CONNECTED
                         and not handle.busy
                         and not handle.signals
@@ -109,7 +104,7 @@ class PortBifs(ProcessBifs):
                         lock.holder, thread.process, handle.caller = thread, None, process.pid
                         if record is not None:
                             now = runtime.now
-                            record((now(), scheduler.name, "output", port.number, None, data))
+                            record((now(), thread.lane, "output", port.number, None, data))
                         buf = memoryview(data)
                         output(handle.drv_data, buf)
                         buf.release()

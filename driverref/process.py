@@ -31,7 +31,7 @@ class Process:
         self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
-        self.get, self.put, self.empty = self.inbox.get, self.inbox.put, self.inbox.empty
+        self.get_nowait, self.put = self.inbox.get_nowait, self.inbox.put
         self.saved: list[object] = []
         self.links: set[Pid | Port] = set()
         self.monitors: dict[Ref, Process | Callable[[Pid], None]] = {}
@@ -86,7 +86,7 @@ class Process:
     def _next(self, deadline: int | None) -> object:
         """The inbox's next item, or `EXPIRED`.  Who waits for it does the scheduler's work meanwhile."""
         work = self.scheduler.work
-        if not self.empty() or not work.attend(self.put):
+        if not self.inbox.empty() or not work.attend(self.put):
             return self.inbox.get_until(deadline)
         item = self.inbox.get_until(deadline)
         if item is None:

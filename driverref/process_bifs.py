@@ -24,7 +24,7 @@ from driverref.errors import (
 from driverref.process import Matching, Process
 from driverref.runtime import Runtime
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, NOBODY, here
+from driverref.threads import EXPIRED, NOBODY, Empty, here
 
 
 class ProcessBifs:
@@ -120,10 +120,13 @@ class ProcessBifs:
         process, runtime = here.get().process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
-        empty = process.empty
-        if matching is None and timeout is None and not process.saved and not empty():
-            get = process.get  # the ordinary case; None says "look again"
-            message = get()
+        message = None
+        if matching is None and timeout is None and not process.saved:
+            get = process.get_nowait
+            try:
+                message = get()  # the ordinary case; None says "look again"
+            except Empty:
+                pass
             if message is None:
                 message = process.next_message(None, None)
         else:

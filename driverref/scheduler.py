@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable
 
 from driverref.runtime import Runtime
-from driverref.threads import EXPIRED, Thread, here
+from driverref.threads import Empty, Thread, here
 
 
 class Timer:
@@ -91,11 +91,12 @@ class Scheduler:
         """Do what there is to do, but not more than one batch.  With the mutex held."""
         take = self.work.take
         for _ in range(self.batch):
-            item = take()
+            try:
+                item = take()
+            except Empty:
+                return
             if item.__class__ is tuple:
                 item[1].complete(item, thread)
-            elif item is EXPIRED:
-                return
             else:
                 item()
 

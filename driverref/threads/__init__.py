@@ -11,6 +11,7 @@ nanoseconds on the seam's own clock; a deadline is a point on that clock, not a 
 
 from __future__ import annotations
 
+import queue as _queue
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -60,6 +61,10 @@ def current(call: str) -> Thread:
     return here.get()
 
 
+Empty = _queue.Empty
+"""Raised where there is no item.  The standard library's own, so that its queues need no wrapping."""
+
+
 class Mutex(Protocol):
     """A lock that is not recursive."""
 
@@ -87,6 +92,10 @@ class Queue(Protocol):
 
     def put(self, item: Any) -> None: ...
     def get(self) -> Any: ...
+    def get_nowait(self) -> Any:
+        """The next item; raises `Empty` if there is none."""
+        ...
+
     def get_until(self, deadline: int | None) -> Any:
         """The next item, or `EXPIRED` if none came before `deadline`.  `None` is no deadline."""
         ...
@@ -107,7 +116,7 @@ class Work(Protocol):
         ...
 
     def take(self) -> Any:
-        """The oldest item, or `EXPIRED` if there is none.  One thread at a time."""
+        """The oldest item; raises `Empty` if there is none.  One thread at a time."""
         ...
 
     def attend(self, tell: Callable[[None], object]) -> bool:

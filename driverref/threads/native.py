@@ -58,6 +58,7 @@ class NativeWork:
     def __init__(self, items: NativeQueue, bell: NativeQueue) -> None:
         self._items = items
         self._bell = bell
+        self.take = items.get_nowait
         self._ring: Callable[[None], object] = bell.put
         self._tell: Callable[[None], object] | None = None
 
@@ -73,12 +74,6 @@ class NativeWork:
         if self._items.empty():
             self._bell.get_until(deadline)
         self._tell = None
-
-    def take(self) -> Any:
-        try:
-            return self._items.get_nowait()
-        except queue.Empty:
-            return EXPIRED
 
     def attend(self, tell: Callable[[None], object]) -> bool:
         if self._tell is not self._ring:

@@ -32,7 +32,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here
+from driverref.threads import EXPIRED, NOBODY, Crashed, Empty, Mutex, Socket, Thread, here
 from driverref.threads.coroutine import Coroutine, Unwound
 
 Enabled = Callable[[], object]
@@ -307,6 +307,12 @@ class SimulatedQueue(_Named):
         self.threads.step(self, True, self.items.__len__)
         return self.items.popleft()
 
+    def get_nowait(self) -> Any:
+        self.threads.step(self, True)
+        if not self.items:
+            raise Empty
+        return self.items.popleft()
+
     def get_until(self, deadline: int | None) -> Any:
         if self.threads.step(self, True, self.items.__len__, deadline):
             return self.items.popleft()
@@ -333,7 +339,9 @@ class SimulatedWork(_Named):
 
     def take(self) -> Any:
         self.threads.step(self, True)
-        return self.items.popleft() if self.items else EXPIRED
+        if not self.items:
+            raise Empty
+        return self.items.popleft()
 
     def attend(self, tell: Callable[[None], object]) -> bool:
         return False
