@@ -6,7 +6,8 @@ is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None`
 | callback | NULL means |
 |---|---|
 | `start` | the port opens, its driver data is `None` |
-| `output` and `outputv` | the data is swallowed, `port_command` returns `true`; `outputv` alone is never missed, `output` is used |
+| `outputv` | `output` is called |
+| `output` as well | the data is swallowed, `port_command` returns `true` |
 | `control`, `call` | `badarg` |
 | `timeout`, `ready_input`, `ready_output` | nothing happens |
 | `ready_async` | `async_free` gets the data of every job |

@@ -12,6 +12,7 @@ Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(
 
 from __future__ import annotations
 
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
@@ -212,7 +213,7 @@ class Emulator(PortBifs):
         with process.scheduler.mutex:
             for port in list(self.runtime.ports.values()):
                 with port:
-                    self._guarded(lambda port=port: port.exit(KILLED))
+                    self._guarded(partial(port.exit, KILLED))
 
     def _abandon(self, why: str) -> None:
         """Leave everything as it is.  On the thread that made the emulator."""
@@ -221,7 +222,7 @@ class Emulator(PortBifs):
             self.trace.freeze()
             if self.runtime.down is None:
                 self.runtime.stop_running(why)
-            self.runtime.threads.close(abandon=True)
+            self.runtime.threads.close()
 
 
 def _seam(threads: object, seed: object) -> Threads:

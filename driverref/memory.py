@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from driverref import errors
 from driverref.errors import wrong_type, wrong_value
 from driverref.threads import NOBODY, Threads, current, here
-from driverref.threads.native import NativeThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +94,7 @@ class Ledger:
         self.threads = threads
         self.rows: dict[Entry, Entry] = {}
         # Makes an access known; `None` where that has no effect, because no call is cheapest.
-        self.touch = None if isinstance(threads, NativeThreads) else self._touch
+        self.touch = self._touch if threads.simulated else None
 
     def _touch(self, thing: object, write: bool) -> None:
         if here.get() is not NOBODY:  # before and after the emulator there is nobody to switch to

@@ -251,7 +251,7 @@ class ErlDrvPort:
     def control(self, operation: int, data: bytes, caller: Pid) -> object:
         """Run `control`.  The reply as Erlang gets it, or `None` for `badarg`."""
         self.caller = caller
-        reply = -1
+        reply: object = -1
         if self.driver.entry.control is not None:
             with memoryview(data) as buf:
                 reply = self.callback("control", self.drv_data, operation, buf, detail=operation)

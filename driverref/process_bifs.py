@@ -120,7 +120,7 @@ class ProcessBifs:
         process, runtime = here.get().process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
-        message = None
+        message: Any = None
         if matching is None and timeout is None and not process.saved:
             get = process.get_nowait
             try:

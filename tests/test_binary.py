@@ -40,7 +40,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads: Threads = request.param()
     enter(threads)
     yield threads
-    threads.close(False)
+    threads.close()
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_one_of_two_threads_frees(seed: int) -> None:
     for thread in [threads.start(name, work, lambda error: error) for name in ("one", "other")]:
         threads.join(thread)
     ledger.check()
-    threads.close(False)
+    threads.close()
 
 
 @settings(deadline=None)
@@ -255,4 +255,4 @@ def test_any_sequence_of_counts_agrees_with_a_number(calls: list[str]) -> None:
                 with pytest.raises(UseAfterFree if freed else Misuse):
                     change(binary)
         assert len(ledger.leaks()) == (not freed)
-    threads.close(False)
+    threads.close()

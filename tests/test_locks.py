@@ -97,7 +97,7 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     """Whatever a test creates, it has to give back."""
     desk = opened(request.param())
     yield desk
-    desk.threads.close(abandon=True)
+    desk.threads.close()
     assert desk.crashes == []
     desk.ledger.check()
 
@@ -107,7 +107,7 @@ def simulated() -> Iterator[Desk]:
     """On simulated threads in the order of coming; leaks are the test's own business."""
     desk = opened(SimulatedThreads())
     yield desk
-    desk.threads.close(abandon=True)
+    desk.threads.close()
 
 
 def begin(func: Callable[[Any], Any], arg: object = None, name: str = "worker") -> ErlDrvTid:
@@ -229,7 +229,7 @@ def test_what_leaves_a_thread_goes_to_the_emulator() -> None:
         desk.threads.sleep(1)
     assert [str(error) for error in desk.crashes] == ["broken"]
     assert end(tid) == [None]
-    desk.threads.close(abandon=False)
+    desk.threads.close()
 
 
 def test_options_are_created_changed_and_destroyed(desk: Desk) -> None:
@@ -659,11 +659,11 @@ def test_there_must_be_an_emulator() -> None:
 def test_a_handle_belongs_to_its_emulator() -> None:
     first = opened(SimulatedThreads())
     mtx = erl_drv_mutex_create("m")
-    first.threads.close(abandon=True)
+    first.threads.close()
     second = opened(SimulatedThreads())
     with pytest.raises(Misuse, match="erl_drv_mutex_lock: mutex 'm' belongs to another emulator"):
         erl_drv_mutex_lock(mtx)
-    second.threads.close(abandon=True)
+    second.threads.close()
 
 
 # Port data locks, on a whole emulator.

@@ -67,7 +67,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads: Threads = request.param()
     enter(threads)
     yield threads
-    threads.close(False)
+    threads.close()
 
 
 @pytest.fixture
@@ -508,7 +508,7 @@ def test_every_access_is_made_known_before_it_happens() -> None:
     threads.touched.clear()
     driver_free(job)
     assert threads.touched == [(job, True), ((job, "number"), True), ((job, "result"), True)]
-    threads.close(False)
+    threads.close()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -516,7 +516,7 @@ def test_a_struct_outlives_the_emulator_for_who_wants_to_look(seed: int) -> None
     threads = SimulatedThreads(seed)
     ledger = enter(threads)
     job, flag = given(driver_alloc(Job)), Atomic(1)
-    threads.close(False)
+    threads.close()
     job.number = 1
     assert (job.number, flag.load(), flag.fetch_add(1), flag.load()) == (1, 1, 1, 2)
     driver_free(job)
@@ -530,7 +530,7 @@ def use_and_free(seed: int) -> str:
     job = given(driver_alloc(Job))
     job.number = 1
     faults = together(threads, lambda: job.number, lambda: driver_free(job))
-    threads.close(False)
+    threads.close()
     return type(faults[0]).__name__ if faults else "fine"
 
 
@@ -546,7 +546,7 @@ def test_of_two_threads_that_free_one_gets_the_double_free(seed: int) -> None:
     job = given(driver_alloc(Job))
     (fault,) = together(threads, lambda: driver_free(job), lambda: driver_free(job))
     assert isinstance(fault, DoubleFree)
-    threads.close(False)
+    threads.close()
 
 
 @pytest.mark.rule("memory.thread-safe")
@@ -635,7 +635,7 @@ def lost_update(seed: int, atomic: bool) -> int:
 
     together(threads, work, work)
     total = count.load() if atomic else job.result
-    threads.close(False)
+    threads.close()
     return total
 
 
@@ -710,7 +710,7 @@ class Allocator(RuleBasedStateMachine):
         assert len(self.ledger.leaks()) == self.alive
 
     def teardown(self) -> None:
-        self.threads.close(False)
+        self.threads.close()
 
 
 Allocator.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

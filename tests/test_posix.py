@@ -25,7 +25,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads: Threads = request.param()
     threads.adopt("main").emulator = Desk(threads)
     yield threads
-    threads.close(abandon=True)
+    threads.close()
 
 
 def test_usleep_returns_0(threads: Threads) -> None:
@@ -37,7 +37,7 @@ def test_usleep_takes_virtual_time_on_simulated_threads() -> None:
     threads.adopt("main").emulator = Desk(threads)
     posix.usleep(3_600_000_000)
     assert threads.now() == 3_600_000_000_000
-    threads.close(abandon=False)
+    threads.close()
 
 
 @pytest.mark.parametrize("useconds", [1.5, "1", None, True])

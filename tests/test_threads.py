@@ -32,7 +32,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads: Threads = request.param()
     threads.adopt("main")
     yield threads
-    threads.close(abandon=True)
+    threads.close()
     assert here.get() is NOBODY
 
 
@@ -41,7 +41,7 @@ def simulated() -> Iterator[SimulatedThreads]:
     threads = SimulatedThreads()
     threads.adopt("main")
     yield threads
-    threads.close(abandon=True)
+    threads.close()
 
 
 @pytest.fixture
@@ -438,7 +438,7 @@ def order_under(seed: int) -> str:
     threads.adopt("main")
     for thread in [threads.start(name, write(name), seen) for name in "ab"]:
         threads.join(thread)
-    threads.close(abandon=False)
+    threads.close()
     return "".join(order)
 
 
@@ -458,7 +458,7 @@ def test_under_a_seed_a_timeout_may_win_any_race() -> None:
         queue = threads.queue("q")
         threads.start("producer", lambda queue=queue: queue.put("item"), seen)  # type: ignore[misc]
         results.add(str(queue.get_until(1_000_000_000)))
-        threads.close(abandon=True)
+        threads.close()
     assert results == {"item", "EXPIRED"}
 
 
@@ -496,7 +496,7 @@ def test_everything_arrives_once_and_each_producers_items_in_order(
         queue.put(None)
     for eater in eaters:
         threads.join(eater)
-    threads.close(abandon=False)
+    threads.close()
     for producer in range(len(counts)):
         assert [n for p, n in log if p == producer] == list(range(counts[producer]))
     assert len(log) == sum(counts)
@@ -613,7 +613,7 @@ def test_those_left_behind_unwind_without_going_on() -> None:
     threads.start("worker", work, seen)
     threads.sleep(1)
     threads.start("never begun", lambda: order.append("began"), seen)
-    threads.close(abandon=True)
+    threads.close()
     assert order == ["1 unwound"]
     assert here.get() is NOBODY
 
@@ -655,7 +655,7 @@ def test_what_happens_while_unwinding_is_nobodys_business() -> None:
     for work in (swallow, fail, touch, end):
         threads.start(work.__name__, work, crashed)
     threads.sleep(1)
-    threads.close(abandon=True)
+    threads.close()
     assert order == ["swallowed", "failed", "ended"]
     assert crashes == []
 
@@ -709,7 +709,7 @@ def test_native_threads_are_threads_of_the_operating_system() -> None:
         threads.start("async 1", lambda: names.append(threading.current_thread().name), seen)
     )
     assert names == ["async 1"]
-    threads.close(abandon=False)
+    threads.close()
 
 
 @pytest.mark.native
@@ -724,7 +724,7 @@ def test_native_threads_that_are_left_behind_can_end() -> None:
             pytest.fail("nothing was put")
 
     worker = threads.start("worker", serve, seen)
-    threads.close(abandon=True)
+    threads.close()
     threads.join(worker)
     assert unserved.get() is None
     assert unserved.empty()

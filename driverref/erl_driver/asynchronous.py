@@ -62,7 +62,7 @@ def driver_async(
         record((now(), scheduler.name, "driver_async", port.number, job_id, None))
     job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
     pool.puts[queue % pool.size](job)
-    return job_id
+    return job_id  # type: ignore[no-any-return]
 
 
 def driver_async_port_key(port: ErlDrvPort) -> int:

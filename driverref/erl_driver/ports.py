@@ -288,7 +288,8 @@ def driver_system_info() -> ErlDrvSysInfo:
     runtime = current("driver_system_info").emulator
     release = runtime.release
     return ErlDrvSysInfo(
-        *release.driver_version,
+        release.driver_version[0],
+        release.driver_version[1],
         release.erts,
         release.name,
         1,

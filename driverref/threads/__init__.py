@@ -153,6 +153,9 @@ Crashed = Callable[[BaseException], BaseException]
 class Threads(Protocol):
     """One implementation of the seam.  An emulator makes one and never shares it."""
 
+    simulated: bool
+    """Whether `touch` means anything: whether another thread may run there."""
+
     def now(self) -> int:
         """Nanoseconds on this seam's clock."""
         ...
@@ -205,10 +208,10 @@ class Threads(Protocol):
         """Wait until `thread` has ended."""
         ...
 
-    def close(self, abandon: bool) -> None:
+    def close(self) -> None:
         """Give up the seam and its adopted thread.
 
-        With `abandon`, threads that have not ended are left behind.  On simulated threads they are
+        Threads that have not ended are left behind.  On simulated threads they are
         unwound without running on.  On OS threads every queue is emptied and gives `None`, so that
         whoever serves one can end; a thread that is elsewhere goes on as a daemon.
         """

@@ -93,6 +93,8 @@ class NativeWork:
 class NativeThreads:
     """The seam on OS threads."""
 
+    simulated = False
+
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._queues: list[NativeQueue] = []
@@ -159,11 +161,10 @@ class NativeThreads:
         assert isinstance(thread, NativeThread)
         thread.carrier.join()
 
-    def close(self, abandon: bool) -> None:
+    def close(self) -> None:
         here.set(NOBODY)
-        if abandon:
-            for each in self._queues:
-                with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
-                    while True:
-                        each.get_nowait()
-                each.put(None)
+        for each in self._queues:
+            with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
+                while True:
+                    each.get_nowait()
+            each.put(None)

@@ -67,6 +67,8 @@ class SimulatedThread(Thread):
 class SimulatedThreads:
     """The seam on coroutines.  `seed` chooses among those who can go on; without it, first come."""
 
+    simulated = True
+
     def __init__(self, seed: int | None = None) -> None:
         self.time = 0
         self.threads: list[SimulatedThread] = []
@@ -173,12 +175,11 @@ class SimulatedThreads:
         assert isinstance(thread, SimulatedThread)
         self.step(_Named(f"the end of {thread.name}"), False, lambda: thread.ended)
 
-    def close(self, abandon: bool) -> None:
-        if abandon:
-            self._closed = True
-            for thread in self.threads:
-                if thread is not self.main:
-                    thread.coroutine.unwind()
+    def close(self) -> None:
+        self._closed = True
+        for thread in self.threads:
+            if thread is not self.main:
+                thread.coroutine.unwind()
         self.threads.clear()
         here.set(NOBODY)
 

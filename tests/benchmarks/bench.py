@@ -202,7 +202,7 @@ def compare(
 
 def figures(quick: bool) -> list[Figure]:
     """Every figure, in the order of the table."""
-    rounds, jobs, trips = (3, 5_000, 300) if quick else (7, 40_000, 3_000)
+    rounds, jobs, trips = (3, 5_000, 300) if quick else (15, 10_000, 1_000)
     table = []
     for trace, bar in ((False, 4.0), (True, 2.5)):
         for threads in (1, 4):
