@@ -32,6 +32,7 @@ from driverref.erl_driver import (
     PORT_CONTROL_FLAG_BINARY,
     ErlDrvPort,
     ErlIOVec,
+    Key,
     driver_alloc,
     driver_alloc_binary,
     driver_async,
@@ -48,6 +49,7 @@ from driverref.erl_driver import (
     driver_output,
     driver_pdl_create,
     driver_pdl_get_refc,
+    driver_read_timer,
     driver_set_timer,
     driver_sizeq,
     memset,
@@ -520,6 +522,29 @@ def test_a_job_that_waits_for_the_scheduler_when_the_port_closes_is_freed() -> N
     assert order == ["async_return(1)", "port_close", "stop", "async_free(1)"]
 
 
+@pytest.mark.rule("free.port-closed-before-ready")
+def test_a_job_whose_ready_async_waits_for_the_lock_when_the_port_closes_is_freed() -> None:
+    """Scheduler 1 waits for the port, in which scheduler 2 sits; there the port is closed."""
+
+    class ClosedByAnother(Stopping):
+        driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING
+
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            usleep(30_000)
+            driver_exit(port, 0)
+            return b""
+
+        def work(self, job: Job) -> None:
+            usleep(10_000)
+
+    with Emulator(schedulers=2) as erl:
+        port = opened(erl, ClosedByAnother())
+        erl.port_command(port, b"x")
+        on_another_thread(erl, lambda: erl.port_control(port, 0, b""), scheduler=2)
+    order = erl.trace.order("async_return", "stop", "ready_async", "async_free")
+    assert order == ["async_return(1)", "stop", "async_free(1)"]
+
+
 @both
 @pytest.mark.rule("free.closing-gets-ready", "port.flush-delays-stop")
 def test_while_the_driver_queue_keeps_the_port_ready_async_comes(threads: Kind) -> None:
@@ -575,10 +600,10 @@ def test_with_null_for_async_free_nothing_is_called_and_the_data_leaks(
     class Forgetful(Worker):
         async_free = None  # type: ignore[assignment]
 
-    class MoreSo(Forgetful):
+    class Neither(Forgetful):
         ready_async = None  # type: ignore[assignment]
 
-    driver = Forgetful() if why == "the port is closed" else MoreSo()
+    driver = Forgetful() if why == "the port is closed" else Neither()
     erl = Emulator(threads=threads)
     port = opened(erl, driver)
     for text in (b"wait", b"2"):
@@ -701,6 +726,9 @@ def test_after_stop_no_callback_with_driver_data_comes(threads: Kind) -> None:
             super().output(port, buf)
 
         def stop(self, port: ErlDrvPort) -> None:
+            left = Key(1)
+            assert driver_read_timer(port, left) == 0
+            assert left.value == 0  # it is cancelled before `stop`
             assert driver_set_timer(port, 0) == 0
 
         def timeout(self, port: ErlDrvPort) -> None:
