@@ -20,7 +20,7 @@ from driverref.binary import (
     driver_free_binary,
 )
 from driverref.errors import wrong_type
-from driverref.memory import Memory
+from driverref.memory import Memory, driver_free
 
 Piece = tuple[memoryview, ErlDrvBinary | None]
 
@@ -83,6 +83,16 @@ def output_bytes(call: str, parameter: str, data: object) -> bytes:
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     raise wrong_type(call, parameter, "bytes, a memoryview, a block or a driver binary", data)
+
+
+def taken_over(call: str, parameter: str, data: object) -> bytes:
+    """As `output_bytes`, for memory that the driver gives away with it: the block or the reference is freed."""
+    copy = output_bytes(call, parameter, data)
+    if isinstance(data, ErlDrvBinary):
+        driver_free_binary(data)
+    elif isinstance(data, Memory):
+        driver_free(data)
+    return copy
 
 
 class DriverQueue:

@@ -1,14 +1,7 @@
-"""A port's life.
+"""A port: its callbacks, the lock they run under, and what becomes of it.
 
-`TRANSITIONS` is the whole of it: five states, and what leads from one to the next.  What may be asked of a
-port depends on its state alone.
-
-* *opening*: `start` runs.  *connected*: the ordinary state.
-* *exiting*: the port has been told to go.  Those linked have been told, senders that were suspended go on,
-  and if the driver queue is empty, or the reason is `kill`, `stop` runs at once, whatever the jobs do.
-* *closing*: the driver queue was not empty.  `flush` has run; jobs, timers and `ready_async` still come, and
-  after each callback the runtime looks whether the queue has become empty.  Then `stop` runs.
-* *closed*: `stop` has returned.  The identifier leads nowhere; the handle answers -1.
+Which state follows which is the table in `port_state`.  Here is what is done on the way, in three parts: what
+Erlang asks of a port, who waits for it, and how it ends.
 
 Every method that changes the port is called with the port's lock held, and by somebody on a scheduler.
 Sources: `io.c:erts_deliver_port_exit`, `terminate_port`, `erts_port_driver_callback_epilogue`;
@@ -21,15 +14,14 @@ import errno
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from driverref.async_pool import Job
-from driverref.binary import ErlDrvBinary, driver_free_binary
 from driverref.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, LoadedDriver, PortLock
 from driverref.errors import Misuse
-from driverref.ioq import DriverQueue, ErlIOVec, output_bytes
-from driverref.memory import Memory, driver_free
+from driverref.handles import ErlDrvPDL
+from driverref.ioq import DriverQueue, ErlIOVec, taken_over
+from driverref.port_state import CLOSED, CLOSING, CONNECTED, OPENING, TRANSITIONS, State
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.scheduler import Scheduler, Timer
@@ -48,31 +40,7 @@ from driverref.terms import (
 )
 from driverref.threads import Thread, here
 
-if TYPE_CHECKING:
-    from driverref.erl_driver.locks import ErlDrvPDL
-
 PORT_CONTROL_FLAG_BINARY = 1 << 0
-
-
-class State(Enum):
-    """Where a port is in its life."""
-
-    OPENING = "opening"
-    CONNECTED = "connected"
-    EXITING = "exiting"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-OPENING, CONNECTED, EXITING, CLOSING, CLOSED = State
-
-TRANSITIONS: dict[State, dict[str, State]] = {
-    OPENING: {"start returned": CONNECTED, "start failed": CLOSED},
-    CONNECTED: {"told to exit": EXITING},
-    EXITING: {"driver queue not empty": CLOSING, "stop returned": CLOSED},
-    CLOSING: {"stop returned": CLOSED},
-    CLOSED: {},
-}
 
 
 class ErlDrvPort:
@@ -258,11 +226,7 @@ class ErlDrvPort:
         self.caller = None
         if type(reply) is int and reply < 0:
             return None
-        answer = b"" if reply is None else output_bytes("control", "the reply", reply)
-        if isinstance(reply, ErlDrvBinary):
-            driver_free_binary(reply)
-        elif isinstance(reply, Memory):
-            driver_free(reply)
+        answer = b"" if reply is None else taken_over("control", "the reply", reply)
         return answer if self.control_flags & PORT_CONTROL_FLAG_BINARY else list(answer)
 
     def call(self, operation: int, term: object, caller: Pid) -> object:
@@ -273,10 +237,6 @@ class ErlDrvPort:
         return Tuple(reply) if isinstance(reply, tuple) else reply
 
     # Signals that found the port locked.
-
-    def try_lock(self) -> bool:
-        """As `with port`, but `False` if somebody else holds the lock."""
-        return self.lock.acquire(blocking=False)
 
     def post(self, signal: Callable[[], None], size: int, scheduler: Scheduler) -> None:
         """Leave a signal, with `size` bytes of command data, to be carried out on `scheduler`."""
@@ -422,8 +382,8 @@ class ErlDrvPort:
     def set_timer(self, milliseconds: int) -> None:
         """Start the port's one timer, in place of the one that runs."""
         self.cancel_timer()
-        thread = here.get()
-        self.timer = thread.scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)
+        scheduler: Scheduler = here.get().scheduler
+        self.timer = scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)
 
     def cancel_timer(self) -> None:
         """Stop the timer, if one runs."""
@@ -433,8 +393,6 @@ class ErlDrvPort:
 
     def _timer_due(self, timer: Timer) -> None:
         with self:
-            if (
-                self.timer is timer
-            ):  # else it was cancelled, or replaced, while we waited for the lock
+            if self.timer is timer:  # else it was cancelled or replaced meanwhile
                 self.timer = None
                 self.callback("timeout", self.drv_data)

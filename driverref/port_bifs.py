@@ -16,7 +16,8 @@ from typing import Any
 
 from driverref.driver import ERL_DRV_FLAG_SOFT_BUSY, LoadedDriver
 from driverref.errors import ErlangError, badarg
-from driverref.port import CLOSING, CONNECTED, ErlDrvPort
+from driverref.port import ErlDrvPort
+from driverref.port_state import CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.process_bifs import ProcessBifs
 from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
@@ -189,7 +190,7 @@ class PortBifs(ProcessBifs):
                     port.suspend(process)
                     if not held_up():
                         port.resume()  # it ended before we were in line: nobody else will
-                elif port.signals or not port.try_lock():
+                elif port.signals or not port.lock.acquire(blocking=False):
                     port.post(carry_out, size, process.scheduler)
                     return
                 else:

@@ -33,7 +33,7 @@ from driverref.terms import Port, erlang
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from driverref.trace import Event
+    from driverref.event import Event
 
 # Whose side a name is on.  All others are the driver's calls.
 KINDS = {

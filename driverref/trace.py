@@ -12,44 +12,21 @@ way round.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
-from driverref.terms import Port, erlang
+from driverref.event import Event
+from driverref.terms import Port
+from driverref.timeline import svg, text
 
 Raw = tuple[int, str, str, int | None, int | None, object]
 """`(now, thread, name, the port's number, job, detail)`."""
+
+__all__ = ["Event", "Record", "Trace"]
 
 Record = Callable[[Raw], None]
 """Appends an event, given as one tuple, to the trace."""
 
 _WIDTH = 6
-
-
-class Event(NamedTuple):
-    """One thing that happened.  `print(event)` gives one line."""
-
-    time: int
-    """Nanoseconds since the emulator started; virtual on simulated threads."""
-    thread: str
-    """`"scheduler 1"`, `"async 2"`, or the name of a driver's own thread."""
-    name: str
-    """The callback's or the call's own name: `output`, `driver_async`, `async_invoke`, `stop`."""
-    port: Port | None = None
-    """The port that it is about, where there is one."""
-    job: int | None = None
-    """The job's id, as `driver_async` returned it."""
-    detail: object = None
-    """What the call was about: the data, the milliseconds, the reason."""
-
-    def __str__(self) -> str:
-        parts = [self.name]
-        if self.port is not None:
-            parts.append(repr(self.port))
-        if self.job is not None:
-            parts.append(f"job {self.job}")
-        if self.detail is not None:
-            parts.append(erlang(self.detail))
-        return " ".join(parts)
 
 
 class Trace(Sequence[Event]):
@@ -111,11 +88,7 @@ class Trace(Sequence[Event]):
         return f"<Trace of {len(self)} events>"
 
     def __str__(self) -> str:
-        from driverref.timeline import text  # the picture is drawn lower down, from this
-
         return text(self)
 
     def _repr_html_(self) -> str:
-        from driverref.timeline import svg
-
         return svg(self)

@@ -58,7 +58,7 @@ from driverref.erl_driver import (
     set_port_control_flags,
 )
 from driverref.errors import ErlangError, Leak, Misuse
-from driverref.port import CLOSED, CLOSING, CONNECTED, EXITING, OPENING, TRANSITIONS
+from driverref.port_state import CLOSED, CLOSING, CONNECTED, EXITING, OPENING, TRANSITIONS
 from driverref.posix import usleep
 
 

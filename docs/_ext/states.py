@@ -188,11 +188,11 @@ class StateDiagram(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Read the table when the page is read: it may have changed."""
-        from driverref import port  # the package is the book's subject, not its builder
+        from driverref import port_state  # the package is the book's subject, not its builder
 
-        assert port.__file__ is not None
-        self.env.note_dependency(port.__file__)
-        table: Table = port.TRANSITIONS
+        assert port_state.__file__ is not None
+        self.env.note_dependency(port_state.__file__)
+        table: Table = port_state.TRANSITIONS
         title = self.options.get("title", "The states of a port")
         description = self.options.get(
             "description", "The states below each other, with an arrow for each step between them."

@@ -26,7 +26,6 @@ from driverref.driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
 )
 from driverref.erl_driver.asynchronous import driver_async, driver_async_port_key
-from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvPDL, ErlDrvRWLock
 from driverref.erl_driver.locks import (
     driver_pdl_create,
     driver_pdl_dec_refc,
@@ -127,6 +126,7 @@ from driverref.erl_driver.queue import (
     driver_sizeq,
     driver_vec_to_buf,
 )
+from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvPDL, ErlDrvRWLock
 from driverref.ioq import ErlIOVec
 from driverref.memory import driver_alloc, driver_free, driver_realloc, memset, sizeof
 from driverref.port import PORT_CONTROL_FLAG_BINARY, ErlDrvPort

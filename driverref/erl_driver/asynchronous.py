@@ -11,7 +11,8 @@ from typing import Any
 from driverref.async_pool import AsyncFree, AsyncInvoke, Key, write_back
 from driverref.erl_driver.checks import in_callback
 from driverref.errors import wrong_type
-from driverref.port import CLOSED, ErlDrvPort
+from driverref.port import ErlDrvPort
+from driverref.port_state import CLOSED
 from driverref.threads import here
 
 

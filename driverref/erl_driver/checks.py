@@ -8,7 +8,8 @@ driver has one lock for all its ports, of any of them.
 from __future__ import annotations
 
 from driverref.errors import Misuse, wrong_type, wrong_value
-from driverref.port import CLOSED, ErlDrvPort
+from driverref.port import ErlDrvPort
+from driverref.port_state import CLOSED
 from driverref.threads import here
 
 

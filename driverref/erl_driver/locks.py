@@ -15,9 +15,9 @@ from __future__ import annotations
 from errno import EBUSY
 
 from driverref.erl_driver.checks import in_callback
-from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, use
-from driverref.erl_driver.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.errors import Misuse
+from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, use
+from driverref.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.port import ErlDrvPort
 
 # Mutexes.

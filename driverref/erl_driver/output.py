@@ -16,7 +16,8 @@ from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, output_bytes
 from driverref.memory import Memory
-from driverref.port import CLOSED, CLOSING, CONNECTED, ErlDrvPort
+from driverref.port import ErlDrvPort
+from driverref.port_state import CLOSED, CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current, here

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from driverref.async_pool import Key
 from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
-from driverref.port import CLOSING, CONNECTED, ErlDrvPort
+from driverref.port import ErlDrvPort
+from driverref.port_state import CLOSING, CONNECTED
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current
 

@@ -11,7 +11,8 @@ from driverref.erl_driver.checks import check_int, in_callback
 from driverref.erl_driver.output import part
 from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, Piece, output_bytes
-from driverref.port import CLOSED, ErlDrvPort
+from driverref.port import ErlDrvPort
+from driverref.port_state import CLOSED
 from driverref.threads import here
 
 

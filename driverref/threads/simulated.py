@@ -21,21 +21,24 @@ gets a `Deadlock` that names who waits for what.
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 import random
-import socket
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, NOBODY, Crashed, Empty, Mutex, Socket, Thread, here
+from driverref.threads import NOBODY, Crashed, Mutex, Socket, Thread, here
 from driverref.threads.coroutine import Coroutine, Unwound
-
-Enabled = Callable[[], object]
+from driverref.threads.primitives import (
+    Enabled,
+    Named,
+    SimulatedCondition,
+    SimulatedMutex,
+    SimulatedQueue,
+    SimulatedSocket,
+    SimulatedWork,
+    never,
+)
 
 
 class SimulatedThread(Thread):
@@ -173,7 +176,7 @@ class SimulatedThreads:
 
     def join(self, thread: Thread) -> None:
         assert isinstance(thread, SimulatedThread)
-        self.step(_Named(f"the end of {thread.name}"), False, lambda: thread.ended)
+        self.step(Named(f"the end of {thread.name}"), False, lambda: thread.ended)
 
     def close(self) -> None:
         self._closed = True
@@ -189,7 +192,7 @@ class SimulatedThreads:
         return self.time
 
     def sleep(self, ns: int) -> None:
-        self.step(_Named("time to pass"), False, _never, self.time + ns)
+        self.step(Named("time to pass"), False, never, self.time + ns)
 
     def mutex(self, name: str) -> Mutex:
         return SimulatedMutex(self, name)
@@ -218,199 +221,3 @@ class SimulatedThreads:
     def atomically(self, thing: object) -> AbstractContextManager[object]:
         self.step(thing, True)
         return self._atomic
-
-
-def _never() -> bool:
-    return False
-
-
-class _Named:
-    """Something a thread can touch or wait for; prints as its name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class SimulatedMutex(_Named):
-    """A lock.  Acquiring it is a write; releasing it lets others go on but does not stop the owner."""
-
-    def __init__(self, threads: SimulatedThreads, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.owner: SimulatedThread | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.owner is None else f"{self.name}, held by {self.owner.name}"
-
-    def free(self) -> bool:
-        """Whether nobody holds it."""
-        return self.owner is None
-
-    def acquire(self, blocking: bool = True) -> bool:
-        self.threads.step(self, True, self.free if blocking else None)
-        if self.owner is not None:
-            return False
-        self.owner = self.threads.running
-        return True
-
-    def release(self) -> None:
-        self.owner = None
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self.owner = None
-
-
-class SimulatedCondition(_Named):
-    """A condition variable: waiters stand in line, `notify` lets the first one go."""
-
-    def __init__(self, threads: SimulatedThreads, mutex: SimulatedMutex, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.mutex = mutex
-        self.waiters: deque[object] = deque()
-
-    def wait(self) -> None:
-        ticket = object()
-        self.waiters.append(ticket)
-        self.mutex.release()
-        self.threads.step(self, True, lambda: ticket not in self.waiters)
-        self.mutex.acquire()
-
-    def notify(self) -> None:
-        self.threads.step(self, True)
-        if self.waiters:
-            self.waiters.popleft()
-
-    def notify_all(self) -> None:
-        self.threads.step(self, True)
-        self.waiters.clear()
-
-
-class SimulatedQueue(_Named):
-    """A FIFO.  `put` and `get` are writes."""
-
-    def __init__(self, threads: SimulatedThreads, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.items: deque[Any] = deque()
-
-    def put(self, item: Any) -> None:
-        self.threads.step(self, True)
-        self.items.append(item)
-
-    def get(self) -> Any:
-        self.threads.step(self, True, self.items.__len__)
-        return self.items.popleft()
-
-    def get_nowait(self) -> Any:
-        self.threads.step(self, True)
-        if not self.items:
-            raise Empty
-        return self.items.popleft()
-
-    def get_until(self, deadline: int | None) -> Any:
-        if self.threads.step(self, True, self.items.__len__, deadline):
-            return self.items.popleft()
-        return EXPIRED
-
-    def empty(self) -> bool:
-        return not self.items
-
-
-class SimulatedWork(_Named):
-    """A FIFO with a server.  To wake the server costs nothing, so nobody is needed in its place."""
-
-    def __init__(self, threads: SimulatedThreads, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.items: deque[Any] = deque()
-
-    def add(self, item: Any) -> None:
-        self.threads.step(self, True)
-        self.items.append(item)
-
-    def wait(self, deadline: int | None) -> None:
-        self.threads.step(self, False, self.items.__len__, deadline)
-
-    def take(self) -> Any:
-        self.threads.step(self, True)
-        if not self.items:
-            raise Empty
-        return self.items.popleft()
-
-    def attend(self, tell: Callable[[None], object]) -> bool:
-        return False
-
-    def leave(self) -> None:
-        raise AssertionError("nobody attends")
-
-
-class SimulatedSocket:
-    """One end of a connected pair, with the words and errors of `socket.socket`."""
-
-    def __init__(self, threads: SimulatedThreads) -> None:
-        self.threads = threads
-        self.peer: SimulatedSocket = self
-        self.received = bytearray()
-        self.ended = False  # nothing more will come
-        self.closed = False
-        self.timeout: float | None = None
-
-    def __str__(self) -> str:
-        return "data from a socket"
-
-    def _readable(self) -> bool:
-        return bool(self.received) or self.ended
-
-    def _open(self) -> None:
-        if self.closed:
-            raise _os_error(errno.EBADF)
-
-    def recv(self, size: int, /) -> bytes:
-        self._open()
-        deadline = None
-        if self.timeout is not None:
-            deadline = self.threads.time + round(self.timeout * 1e9)
-        if not self.threads.step(self, True, self._readable, deadline):
-            raise TimeoutError("timed out") if self.timeout else _os_error(errno.EAGAIN)
-        data = bytes(self.received[:size])
-        del self.received[:size]
-        return data
-
-    def send(self, data: bytes, /) -> int:
-        self._open()
-        self.threads.step(self.peer, True)
-        if self.peer.ended:
-            raise _os_error(errno.EPIPE)
-        self.peer.received += data
-        return len(data)
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        self._open()
-        if seconds is not None and seconds < 0:
-            raise ValueError("Timeout value out of range")
-        self.timeout = seconds
-
-    def shutdown(self, how: int, /) -> None:
-        self._open()
-        self.threads.step(self, True)
-        if how != socket.SHUT_WR:
-            self.ended = True
-        if how != socket.SHUT_RD:
-            self.peer.ended = True
-
-    def close(self) -> None:
-        if not self.closed:
-            self.shutdown(socket.SHUT_RDWR)
-            self.closed = True
-
-
-def _os_error(number: int) -> OSError:
-    """The subclass of `OSError` that goes with `number`, such as `BrokenPipeError`."""
-    return OSError(number, os.strerror(number))
