@@ -60,7 +60,8 @@ class Data:
 
     def __init__(self, port: ErlDrvPort) -> None:
         self.port = port
-        self.busy = self.stopped = False
+        self.busy = ""
+        self.stopped = False
 
 
 class Book:
@@ -91,14 +92,21 @@ class Soaked(Driver):
 
     def __init__(self, book: Book) -> None:
         self.book = book
+        self.busy = ""
 
     def start(self, port: ErlDrvPort, command: str) -> Data:
         return Data(port)
 
     def enter(self, data: Data, name: str) -> None:
-        if data.stopped or data.busy:
-            self.book.faults.append(f"{name}: stopped is {data.stopped}, busy is {data.busy}")
-        data.busy = True
+        """A callback begins: no other runs under its lock, and `stop` has not run."""
+        locked = data if self.driver_flags else self
+        if data.stopped or locked.busy:
+            self.book.faults.append(f"{name} beside {locked.busy!r}, after stop: {data.stopped}")
+        locked.busy = name
+
+    def leave(self, data: Data) -> None:
+        """The callback ends."""
+        (data if self.driver_flags else self).busy = ""
 
     def output(self, data: Data, buf: memoryview) -> None:
         self.enter(data, "output")
@@ -115,7 +123,7 @@ class Soaked(Driver):
             if driver_async(data.port, Key(key), self.work, job, self.async_free) == -1:
                 book.faults.append("refused")
             key += 1
-        data.busy = False
+        self.leave(data)
 
     def work(self, job: Any) -> None:
         book, queue = self.book, job.queue
@@ -137,16 +145,17 @@ class Soaked(Driver):
     def control(self, data: Data, command: int, buf: memoryview) -> bytes:
         self.enter(data, "control")
         driver_set_timer(data.port, command)
-        data.busy = False
+        self.leave(data)
         return b""
 
     def timeout(self, data: Data) -> None:
         self.enter(data, "timeout")
-        data.busy = False
+        self.leave(data)
 
     def stop(self, data: Data) -> None:
         self.enter(data, "stop")
         data.stopped = True
+        self.leave(data)
 
 
 class Ready(Soaked):
@@ -159,7 +168,7 @@ class Ready(Soaked):
         driver_free(job)
         if self.keeps:
             driver_deq(data.port, 1)
-        data.busy = False
+        self.leave(data)
 
 
 class ReadyByDriver(Ready):
@@ -176,7 +185,7 @@ class Keeping(Ready):
 
     def flush(self, data: Data) -> None:
         self.enter(data, "flush")
-        data.busy = False
+        self.leave(data)
 
 
 DRIVERS = (Ready, ReadyByDriver, Freeing, Keeping)
@@ -215,7 +224,7 @@ class Scenario:
                 ports.append(erl.open_port(("spawn_driver", name)))
                 self.open[ports[-1]] = None
                 self.opened.append(ports[-1])
-            port = chance.choice(ports)
+            port = chance.choice([chance.choice(ports), *list(self.open)[-3:]])
             try:
                 for _ in range(chance.randrange(20)):
                     erl.port_command(port, bytes([chance.randrange(200)]))
@@ -227,8 +236,9 @@ class Scenario:
                     case 3:
                         erl.send(self.first, ("busy", erl.self()))
             except ErlangError:  # closed, by us or by the first process
-                ports.remove(port)
                 self.open.pop(port, None)
+                if port in ports:
+                    ports.remove(port)
             while erl.receive(timeout=0) is not None:
                 pass
         erl.send(self.first, ("done", erl.self()))
