@@ -18,6 +18,9 @@ is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None`
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from driverref.runtime import Runtime
@@ -79,15 +82,20 @@ class PortLock:
     """The lock under which callbacks run, and who holds it.  One per driver, or one per port.
 
     A process's thread that holds it runs the driver's code, not Erlang's: meanwhile it is no process.
+
+    Whoever gives it back looks at `waiting`.  So who only wants something to be done under it, some time, does
+    not have to stand and wait.
     """
 
-    __slots__ = ("_process", "holder", "mutex")
+    __slots__ = ("_process", "holder", "mutex", "waiting")
 
     def __init__(self, mutex: Mutex | None) -> None:
         self.mutex = mutex
         """`None` where there is one scheduler: whoever is on it has the lock, as nobody else can ask for it."""
         self.holder: Thread | None = None
         self._process: Any = None
+        self.waiting: deque[Callable[[], None]] = deque()
+        """What found the lock taken: work for a scheduler when it is given back."""
 
     def acquire(self, blocking: bool = True) -> bool:
         """Take the lock and begin to run the driver's code."""
@@ -100,9 +108,17 @@ class PortLock:
     def release(self) -> None:
         """The driver's code has run: give the lock back."""
         assert self.holder is not None
-        self.holder.process, self.holder = self._process, None
+        thread, self.holder = self.holder, None
+        thread.process = self._process
         if self.mutex is not None:
             self.mutex.release()
+            self.pass_on(thread)
+
+    def pass_on(self, thread: Thread) -> None:
+        """Have the scheduler of `thread` do the first thing that waits; at its end it looks at the next."""
+        if self.waiting:
+            with suppress(IndexError):  # somebody else was faster
+                thread.scheduler.work.add(self.waiting.popleft())
 
 
 def unloaded(ref: Ref, name: str) -> Tuple:

@@ -162,6 +162,7 @@ class ErlDrvPort:
                 lock.holder = None
                 if mutex is not None:
                     mutex.release()
+                    lock.pass_on(thread)
         if async_free is not None:
             self.note("async_free", job_id)
             async_free(async_data)
@@ -238,12 +239,14 @@ class ErlDrvPort:
 
     # Signals that found the port locked.
 
-    def post(self, signal: Callable[[], None], size: int, scheduler: Scheduler) -> None:
-        """Leave a signal, with `size` bytes of command data, to be carried out on `scheduler`."""
+    def post(self, signal: Callable[[], None], size: int) -> None:
+        """Leave a signal, with `size` bytes of command data, for when the lock is given back."""
         with self._undivided():
             self.msgq_size += size
         self.signals.append((signal, size))
-        scheduler.work.add(self.serve)
+        self.lock.waiting.append(self.serve)
+        if self.lock.acquire(blocking=False):  # its holder may have given it back, and looked, a moment ago
+            self.__exit__(None)
 
     def msgq_full(self) -> bool:
         """Whether so much command data waits that senders are suspended."""
@@ -265,7 +268,8 @@ class ErlDrvPort:
         return self.runtime.threads.atomically(self.signals)
 
     def serve(self) -> None:
-        """Work for a scheduler: lock the port and carry out what waits."""
+        """Work for a scheduler: carry out what waits."""
+        self.runtime.threads.sleep(0)  # whoever waits for the lock, with a completed job, goes first
         with self:
             self.run_signals()
 
@@ -289,10 +293,10 @@ class ErlDrvPort:
             self.resume()
 
     def resume(self) -> None:
-        """Wake every suspended sender; the first in line goes last (`io.c:erts_port_resume_procs`)."""
+        """Wake every suspended sender; who of them goes on first is up to the schedulers."""
         with self._undivided():
             waiting, self.suspended = self.suspended, []
-        for process in [*waiting[1:], *waiting[:1]]:
+        for process in waiting:
             process.wake()
 
     # The end.

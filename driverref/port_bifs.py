@@ -24,7 +24,7 @@ from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
 from driverref.threads import here
 
 BADSIG = Atom("badsig")
-INFO_ITEMS = ("name", "links", "id", "connected", "input", "output", "os_pid", "queue_size")
+INFO_ITEMS = ("name", "links", "id", "connected", "os_pid", "queue_size")
 
 
 class PortBifs(ProcessBifs):
@@ -115,8 +115,9 @@ class PortBifs(ProcessBifs):
                     lock.holder, thread.process = None, process
                     if mutex is not None:
                         mutex.release()
+                        lock.pass_on(thread)
             except Exception as error:
-                raise runtime.crash(error) from None
+                raise runtime.fault(error) from None
             finally:
                 turn.release()
         force, nosuspend = _command_options(options)
@@ -191,7 +192,7 @@ class PortBifs(ProcessBifs):
                     if not held_up():
                         port.resume()  # it ended before we were in line: nobody else will
                 elif port.signals or not port.lock.acquire(blocking=False):
-                    port.post(carry_out, size, process.scheduler)
+                    port.post(carry_out, size)
                     return
                 else:
                     try:
@@ -297,8 +298,8 @@ class PortBifs(ProcessBifs):
     def port_info(self, port: Port, item: str | None = None) -> Any:
         """What is known of a port: a list of pairs, or one pair; `None` (`undefined`) if the port is gone.
 
-        The items are `name`, `links`, `id`, `connected`, `input`, `output` (bytes so far), `os_pid`
-        (undefined) and, only when asked for, `queue_size`.  Stands for `erlang:port_info/1,2`.
+        The items are `name`, `links`, `id`, `connected`, `os_pid` (undefined) and, only when asked for,
+        `queue_size`.  Bytes are not counted.  Stands for `erlang:port_info/1,2`.
         """
         self._enter("port_info")
         if not isinstance(port, Port):

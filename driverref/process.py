@@ -107,7 +107,7 @@ class Process:
             while not condition():
                 if self.attention:
                     self.attend()
-                item = self._next(deadline)
+                item = self.inbox.get_until(deadline)
                 if item is EXPIRED:
                     return False
                 if item is not None:

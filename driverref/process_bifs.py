@@ -58,7 +58,7 @@ class ProcessBifs:
         except (ErlangError, ProcessExit):
             raise
         except Exception as error:
-            raise self.runtime.crash(error) from None
+            raise self.runtime.fault(error) from None
 
     def self(self) -> Pid:
         """The calling process's identifier.  Stands for `erlang:self/0`."""

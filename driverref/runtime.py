@@ -115,8 +115,17 @@ class Runtime:
         for process in list(self.waiters):
             process.wake()
 
-    def crash(self, error: BaseException) -> BaseException:
-        """The driver's code raised: the emulator is down.  Returns the error the reader should see."""
+    def crash(self, error: BaseException) -> BaseException | None:
+        """An error has left a thread.  Returns what the reader should see; `None` if that was seen already."""
+        if self.crash_was_seen():
+            return None
+        crash = self.fault(error)
+        if self.threads.simulated:
+            self._crash = None  # there it is raised in the reader's program now
+        return crash
+
+    def fault(self, error: BaseException) -> BaseException:
+        """The driver's code raised: the emulator is down.  Returns the error that the caller should raise."""
         if self.down is not None:
             return self._crash or error
         crash = _explained(error)

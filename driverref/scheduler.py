@@ -83,7 +83,7 @@ class Scheduler:
             with self.mutex:
                 self._go(thread)
         except Exception as error:
-            raise self.runtime.crash(error) from None
+            raise self.runtime.fault(error) from None
         finally:
             thread.process = process
 

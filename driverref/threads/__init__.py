@@ -146,8 +146,8 @@ class Socket(Protocol):
     def close(self) -> None: ...
 
 
-Crashed = Callable[[BaseException], BaseException]
-"""Takes what left a thread, returns what the reader's program should see."""
+Crashed = Callable[[BaseException], BaseException | None]
+"""Takes what left a thread, returns what the reader's program should see, if anything."""
 
 
 class Threads(Protocol):

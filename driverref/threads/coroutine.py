@@ -21,10 +21,12 @@ class Coroutine:
     __slots__ = ("_greenlet",)
 
     def __init__(self, body: Callable[[], object] | None = None) -> None:
-        # The lambda swallows what a finishing coroutine hands to one that has not begun.
-        self._greenlet = (
-            greenlet.getcurrent() if body is None else greenlet.greenlet(lambda *_: body())
-        )
+        self._greenlet = here = greenlet.getcurrent()
+        if body is not None:
+            while here.parent is not None:  # one that ends may go on in one that it has made
+                here = here.parent
+            # The lambda swallows what a finishing coroutine hands to one that has not begun.
+            self._greenlet = greenlet.greenlet(lambda *_: body(), parent=here)
 
     def is_running(self) -> bool:
         """Whether the caller is this coroutine."""
