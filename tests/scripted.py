@@ -1,0 +1,32 @@
+"""A driver made of functions, for stories in which the callbacks are a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from driverref import Driver
+from driverref.erl_driver import ErlDrvPort
+
+
+def made_of(name: str = "d", flags: int = 0, **callbacks: Callable[..., Any]) -> Driver:
+    """A driver with these callbacks and no others; its driver data is the port, unless it has a `start`."""
+
+    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
+        return port
+
+    members = {"start": start, **callbacks}
+    body = {key: staticmethod(function) for key, function in members.items()}
+    entry = type(name, (Driver,), {"driver_name": name, "driver_flags": flags, **body})()
+    assert isinstance(entry, Driver)
+    return entry
+
+
+class Box:
+    """Where a callback puts what it has seen, for the story to look at."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def put(self, value: Any) -> None:
+        self.value = value

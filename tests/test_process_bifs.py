@@ -1,0 +1,241 @@
+"""Erlang's side, processes: what the BIFs of module `erlang` answer and refuse."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from scripted import made_of
+from support import Gate, Kind, both, on_another_thread
+
+from driverref import Emulator, Pid, Port, Ref
+from driverref.erl_driver import ErlDrvPort, driver_deq, driver_enq
+from driverref.errors import ErlangError, Misuse, ProcessExit
+
+
+@both
+def test_the_program_is_the_first_process(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        assert erl.self() == Pid(1)
+        assert repr(erl.self()) == "<0.1.0>"
+
+
+@both
+def test_spawned_processes_take_turns_on_the_schedulers(threads: Kind) -> None:
+    with Emulator(threads=threads, schedulers=2) as erl:
+        me = erl.self()
+        first, second = (erl.spawn(lambda: erl.send(me, erl.self())) for _ in range(2))
+        assert {erl.receive(), erl.receive()} == {first, second}
+        lanes = {event.detail: event.thread for event in erl.trace.select("send")}
+        assert lanes == {first: "scheduler 2", second: "scheduler 1"}
+
+
+@both
+def test_a_process_can_be_bound_to_a_scheduler(threads: Kind) -> None:
+    with Emulator(threads=threads, schedulers=3) as erl:
+        me = erl.self()
+        for number in (3, 1, 3):
+            on_another_thread(erl, lambda: erl.send(me, ("from", "there")), scheduler=number)
+        assert [e.thread for e in erl.trace.select("send")] == [
+            "scheduler 3",
+            "scheduler 1",
+            "scheduler 3",
+        ]
+
+
+@both
+def test_spawn_hands_over_the_arguments(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        pid = erl.spawn(erl.send, erl.self(), ("hello", 1))
+        assert erl.receive() == ("hello", 1)
+        assert isinstance(pid, Pid)
+
+
+@both
+def test_exit_ends_the_caller(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        reached = []
+
+        def leave() -> None:
+            erl.exit("done")
+            reached.append("after exit")
+
+        on_another_thread(erl, leave)
+        assert reached == []
+        with pytest.raises(ProcessExit, match="over"):
+            erl.exit("over")
+
+
+@both
+def test_exit_takes_one_argument_or_two(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        for arguments in ((), (1, 2, 3)):
+            with pytest.raises(TypeError, match="exit takes a reason, or a destination and a"):
+                erl.exit(*arguments)
+
+
+@both
+def test_exit_of_oneself_does_not_return(threads: Kind) -> None:
+    with pytest.raises(ProcessExit) as caught, Emulator(threads=threads) as erl:
+        erl.exit(erl.self(), "kill")
+    assert caught.value.reason == "killed"
+
+
+@both
+def test_link_to_what_is_gone_is_noproc(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        for gone in (Pid(77), Port(77)):
+            assert erl.link(gone)
+            assert erl.receive() == ("EXIT", gone, "noproc")
+
+
+@both
+def test_link_and_unlink_a_port(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(made_of())
+        port = erl.open_port(("spawn_driver", "d"))
+        assert erl.port_info(port, "links") == ("links", [Pid(1)])
+        assert erl.unlink(port)
+        assert erl.port_info(port, "links") == ("links", [])
+        assert erl.link(port)
+        erl.port_close(port)
+        assert erl.receive() == ("EXIT", port, "normal")
+        assert erl.unlink(port)
+
+
+@both
+def test_unlink_keeps_the_other_s_end_away(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        gate = Gate()
+        pid = erl.spawn(lambda: (gate.pass_through(), erl.exit("oops")), link=True)
+        erl.unlink(pid)
+        ref = erl.monitor("process", pid)
+        gate.open()
+        assert erl.receive() == ("DOWN", ref, "process", pid, "oops")
+
+
+@both
+def test_a_process_may_link_itself(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        pid = erl.spawn(lambda: (erl.link(erl.self()), erl.exit("oops")))
+        ref = erl.monitor("process", pid)
+        down: Any = erl.receive()
+        assert (down[1], down[4]) in ((ref, "oops"), (ref, "noproc"))
+
+
+def closing_port(erl: Emulator) -> Port:
+    """A port that is closing and stays so until it gets a control."""
+
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> None:
+        driver_deq(port, 1)
+
+    erl.erl_ddll.load_driver(
+        made_of(output=lambda port, buf: driver_enq(port, b"x"), control=control)
+    )
+    port = erl.open_port(("spawn_driver", "d"))
+    erl.port_command(port, b"")
+    erl.port_close(port)
+    return port
+
+
+@both
+def test_a_closing_port_cannot_be_linked_or_monitored(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = closing_port(erl)
+        erl.process_flag("trap_exit", True)
+        ref = erl.monitor("port", port)
+        assert erl.receive() == ("DOWN", ref, "port", port, "noproc")
+        erl.link(port)
+        assert erl.receive() == ("EXIT", port, "noproc")
+        erl.port_control(port, 0, b"")
+        assert port not in erl.ports()
+        assert erl.receive(timeout=0) is None
+
+
+@both
+def test_monitors_tell_the_reason_once_each(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.erl_ddll.load_driver(made_of())
+        port = erl.open_port(("spawn_driver", "d"))
+        one, other = erl.monitor("port", port), erl.monitor("port", port)
+        assert one != other
+        assert isinstance(one, Ref)
+        erl.port_close(port)
+        assert erl.receive() == ("DOWN", one, "port", port, "normal")
+        assert erl.receive() == ("DOWN", other, "port", port, "normal")
+        late = erl.monitor("port", port)
+        assert erl.receive() == ("DOWN", late, "port", port, "noproc")
+        assert erl.receive(timeout=0) is None
+
+
+@both
+def test_demonitor_takes_the_monitor_away(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.erl_ddll.load_driver(made_of())
+        port = erl.open_port(("spawn_driver", "d"))
+        ref, kept = erl.monitor("port", port), erl.monitor("port", port)
+        assert erl.demonitor(ref)
+        assert erl.demonitor(ref)
+        erl.port_close(port)
+        assert erl.receive() == ("DOWN", kept, "port", port, "normal")
+        assert erl.receive(timeout=0) is None
+
+
+@both
+def test_the_end_of_a_monitored_process_is_told(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        gate = Gate()
+        pid = erl.spawn(gate.pass_through)
+        ref = erl.monitor("process", pid)
+        gate.open()
+        assert erl.receive() == ("DOWN", ref, "process", pid, "normal")
+        again = erl.monitor("process", pid)
+        assert erl.receive() == ("DOWN", again, "process", pid, "noproc")
+
+
+@both
+def test_a_thread_of_nobody_cannot_call(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        caught: list[BaseException] = []
+
+        def stranger() -> None:
+            try:
+                erl.self()
+            except Misuse as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=stranger)
+        thread.start()
+        thread.join()
+        assert str(caught[0]) == "self: this thread is no process of this emulator"
+
+
+@both
+def test_a_callback_cannot_call_a_bif(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+
+        def output(port: Any, buf: memoryview) -> None:
+            for call in (erl.self, erl.receive, lambda: erl.port_command(Port(1), b"")):
+                with pytest.raises(Misuse, match="is Erlang's side; a driver's code"):
+                    call()
+
+        erl.erl_ddll.load_driver(made_of(output=output))
+        port = erl.open_port(("spawn_driver", "d"))
+        assert erl.port_command(port, b"")
+        assert erl.self() == Pid(1)
+
+
+@both
+def test_a_failing_bif_changes_nothing(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.send(erl.self(), "kept")
+        before = len(erl.trace)
+        with pytest.raises(ErlangError):
+            erl.monitor("process", Port(1))  # a port is no process
+        with pytest.raises(ErlangError):
+            erl.monitor("time_offset", Pid(1))
+        assert len(erl.trace) == before
+        assert erl.receive() == "kept"
