@@ -137,7 +137,7 @@ def test_by_default_one_callback_runs_at_a_time_whatever_the_port(threads: Kind)
         one, two = opened(erl, driver), opened(erl, driver)
         erl.spawn(lambda: erl.port_control(one, 0, b""), scheduler=2)
         driver.seat.await_arrival()
-        assert not erl.runtime.ports[two.number].try_lock()
+        assert not erl.runtime.ports[two.number].lock.acquire(blocking=False)
         on_the_way = Signal()
 
         def call() -> None:
@@ -162,7 +162,7 @@ def test_with_port_locking_callbacks_of_two_ports_overlap_and_of_one_port_do_not
         one, two = opened(erl, driver), opened(erl, driver)
         erl.spawn(lambda: erl.port_control(one, 0, b""), scheduler=2)
         driver.seat.await_arrival()
-        assert not erl.runtime.ports[one.number].try_lock()
+        assert not erl.runtime.ports[one.number].lock.acquire(blocking=False)
         on_another_thread(erl, lambda: erl.port_control(two, 1, b""), scheduler=3)
         assert driver.order == ["passed"]
         driver.seat.open()
