@@ -245,7 +245,9 @@ class ErlDrvPort:
             self.msgq_size += size
         self.signals.append((signal, size))
         self.lock.waiting.append(self.serve)
-        if self.lock.acquire(blocking=False):  # its holder may have given it back, and looked, a moment ago
+        if self.lock.acquire(
+            blocking=False
+        ):  # its holder may have given it back, and looked, a moment ago
             self.__exit__(None)
 
     def msgq_full(self) -> bool:
@@ -269,7 +271,9 @@ class ErlDrvPort:
 
     def serve(self) -> None:
         """Work for a scheduler: carry out what waits."""
-        self.runtime.threads.sleep(0)  # whoever waits for the lock, with a completed job, goes first
+        self.runtime.threads.sleep(
+            0
+        )  # whoever waits for the lock, with a completed job, goes first
         with self:
             self.run_signals()
 
@@ -337,9 +341,9 @@ class ErlDrvPort:
         """What `driver_failure` does: drop the driver queue, run `stop` before returning.  0, or -1 if too late."""
         match self.state:
             case State.OPENING:
+                hint = "return ERL_DRV_ERROR_GENERAL instead"
                 raise Misuse(
-                    "driver_failure was called in start: the emulator would crash;"
-                    " return ERL_DRV_ERROR_GENERAL instead"
+                    f"driver_failure was called in start, which crashes the emulator: {hint}"
                 )
             case State.CLOSED:
                 return -1
