@@ -1,10 +1,13 @@
-"""What the runtime costs on OS threads, side by side with the standard library in one run.
+"""What the runtime costs on OS threads, side by side with the standard library and the real emulator in one run.
 
 `python tests/benchmarks/bench.py [--quick]` prints a line per figure: ours, theirs, the ratio and the bar; writes
 `build/bench.json`; and ends with status 1 if a figure falls short of its bar.
 
 A machine's speed drifts, so ours and theirs are measured in turn, round by round, and the figure is the median of
 the rounds' ratios.  Numbers in seconds are for orientation only.
+
+The last rows are against the real emulator and have no bar.  Where its tools are not installed, a line says what is
+missing instead (see `beam.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ import json
 import statistics
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
+
+import beam
 
 from driverref import Driver, Emulator
 from driverref.erl_driver import driver_async, driver_output
@@ -118,6 +123,22 @@ def ours_round_trip(jobs: int) -> float:
         begin = perf_counter()
         for _ in range(jobs):
             erl.port_command(port, b"x")
+            erl.receive()
+        return (perf_counter() - begin) / jobs
+
+
+def ours_in_flight(jobs: int, window: int) -> float:
+    """Seconds a job with `window` commands outstanding: a new command for each reply.  As in `bench.erl`."""
+    with Emulator(async_threads=1, threads="native", trace=False) as erl:
+        erl.erl_ddll.load_driver(Empty())
+        port = erl.open_port(("spawn_driver", "empty"))
+        begin = perf_counter()
+        for _ in range(window):
+            erl.port_command(port, b"x")
+        for _ in range(jobs - window):
+            erl.receive()
+            erl.port_command(port, b"x")
+        for _ in range(window):
             erl.receive()
         return (perf_counter() - begin) / jobs
 
@@ -231,16 +252,44 @@ def figures(quick: bool) -> list[Figure]:
     return table
 
 
-def main() -> int:
+def emulator_figures(quick: bool) -> list[Figure]:
+    """The figures against the real emulator: no bar.  `beam.Missing` where it cannot be asked."""
+    rounds, trips, jobs, window = (3, 500, 4_000, 1_000) if quick else (7, 5_000, 50_000, 10_000)
+    with beam.built() as run:
+        a, b, ratio = compare(rounds, lambda: ours_round_trip(trips), lambda: run(trips, 1))
+        name = "one job at a time, against the emulator"
+        table = [Figure(name, a * 1e6, b * 1e6, "us", 1 / ratio)]
+        a, b, ratio = compare(
+            rounds, lambda: ours_in_flight(jobs, window), lambda: run(jobs, window)
+        )
+        name = f"{window:,} in flight, against the emulator"
+        table.append(Figure(name, 1 / a, 1 / b, "jobs/s", ratio))
+    return table
+
+
+def show(table: list[Figure]) -> None:
+    """Print a line per figure."""
+    for f in table:
+        sign = ">=" if f.at_least else "<="
+        bar = "" if f.bar is None else f"  {sign} {f.bar}" + ("" if f.good else "  MISSED")
+        print(f"{f.name:44} {f.ours:12,.1f} {f.theirs:12,.1f} {f.unit:7} {f.ratio:6.2f}{bar}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, write the file, say whether every bar was met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small numbers, for a look")
-    table = figures(parser.parse_args().quick)
+    quick = parser.parse_args(arguments).quick
     print(f"{'figure':44} {'ours':>12} {'theirs':>12} {'':7} {'ratio':>6}  bar")
-    for f in table:
-        sign = ">=" if f.at_least else "<="
-        bar = "" if f.bar is None else f"{sign} {f.bar}" + ("" if f.good else "  MISSED")
-        print(f"{f.name:44} {f.ours:12,.1f} {f.theirs:12,.1f} {f.unit:7} {f.ratio:6.2f}  {bar}")
+    table = figures(quick)
+    show(table)
+    try:
+        against = emulator_figures(quick)
+    except beam.Missing as missing:
+        print(missing)
+    else:
+        show(against)
+        table += against
     OUTPUT.parent.mkdir(exist_ok=True)
     rows = [{k: asdict(f)[k] for k in ("name", "ours", "theirs", "unit", "ratio")} for f in table]
     OUTPUT.write_text(json.dumps(rows, indent=2) + "\n")
