@@ -1,7 +1,7 @@
 """A port: its callbacks, the lock they run under, and what becomes of it.
 
-Which state follows which is the table in `port_state`.  Here is what is done on the way, in three parts: what
-Erlang asks of a port, who waits for it, and how it ends.
+Which state follows which is the table in `port_state`.  Here is what is done on the way: what Erlang asks of a
+port, and how it ends.  Who waits for it is in `senders`.
 
 Every method that changes the port is called with the port's lock held, and by somebody on a scheduler.
 Sources: `io.c:erts_deliver_port_exit`, `terminate_port`, `erts_port_driver_callback_epilogue`;
@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from driverref.async_pool import Job
@@ -25,6 +24,7 @@ from driverref.port_state import CLOSED, CLOSING, CONNECTED, OPENING, TRANSITION
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.scheduler import Scheduler, Timer
+from driverref.senders import Senders
 from driverref.terms import (
     DOWN,
     KILL,
@@ -43,7 +43,7 @@ from driverref.threads import Thread, here
 PORT_CONTROL_FLAG_BINARY = 1 << 0
 
 
-class ErlDrvPort:
+class ErlDrvPort(Senders):
     """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
 
     __slots__ = (
@@ -74,11 +74,8 @@ class ErlDrvPort:
         self.busy = False
         self.suspended: list[Process] = []
         self.signals: deque[tuple[Callable[[], None], int]] = deque()
-        """Signals that found the port locked and wait for a scheduler, oldest first."""
         self.msgq_size = 0
-        """Bytes of command data in `signals`."""
         self.msgq_limits: tuple[int, int] | None = None
-        """Bytes at which senders go on and above which they wait; `None`: they never wait."""
         if not driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
             self.msgq_limits = (runtime.release.busy_msgq_low, runtime.release.busy_msgq_high)
         self.pdl: ErlDrvPDL | None = None
@@ -236,72 +233,6 @@ class ErlDrvPort:
         reply = self.callback("call", self.drv_data, operation, term, detail=operation)
         self.caller = None
         return Tuple(reply) if isinstance(reply, tuple) else reply
-
-    # Signals that found the port locked.
-
-    def post(self, signal: Callable[[], None], size: int) -> None:
-        """Leave a signal, with `size` bytes of command data, for when the lock is given back."""
-        with self._undivided():
-            self.msgq_size += size
-        self.signals.append((signal, size))
-        self.lock.waiting.append(self.serve)
-        if self.lock.acquire(
-            blocking=False
-        ):  # its holder may have given it back, and looked, a moment ago
-            self.__exit__(None)
-
-    def msgq_full(self) -> bool:
-        """Whether so much command data waits that senders are suspended."""
-        return self.msgq_limits is not None and self.msgq_size > self.msgq_limits[1]
-
-    def run_signals(self) -> None:
-        """Carry out what waits, in order.  The lock is held."""
-        while self.signals:
-            signal, size = self.signals.popleft()
-            signal()
-            with self._undivided():
-                self.msgq_size -= size
-            room = self.msgq_limits is None or self.msgq_size <= self.msgq_limits[0]
-            if size and room and not self.busy:
-                self.resume()
-
-    def _undivided(self) -> AbstractContextManager[object]:
-        """For what a sender changes without the port's lock."""
-        return self.runtime.threads.atomically(self.signals)
-
-    def serve(self) -> None:
-        """Work for a scheduler: carry out what waits."""
-        self.runtime.threads.sleep(
-            0
-        )  # whoever waits for the lock, with a completed job, goes first
-        with self:
-            self.run_signals()
-
-    # Busy.
-
-    def suspend(self, process: Process) -> None:
-        """Put a sender in line; it then waits, without any lock, until `resume`."""
-        with self._undivided():
-            self.suspended.append(process)
-        self.note("suspended", detail=process.pid)
-
-    def wait_in_line(self, process: Process) -> None:
-        """What a suspended sender does."""
-        process.wait_until(f"{self.id}, which is busy", lambda: process not in self.suspended)
-        self.note("resumed", detail=process.pid)
-
-    def set_busy(self, on: bool) -> None:
-        """Suspend, from now on, those who send commands; or let them go on."""
-        self.busy = on
-        if not on:
-            self.resume()
-
-    def resume(self) -> None:
-        """Wake every suspended sender; who of them goes on first is up to the schedulers."""
-        with self._undivided():
-            waiting, self.suspended = self.suspended, []
-        for process in waiting:
-            process.wake()
 
     # The end.
 
