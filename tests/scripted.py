@@ -30,3 +30,13 @@ class Box:
 
     def put(self, value: Any) -> None:
         self.value = value
+
+
+def steps(*parts: Callable[[], object]) -> Callable[[], None]:
+    """A function that does these one after the other."""
+
+    def run() -> None:
+        for part in parts:
+            part()
+
+    return run

@@ -220,13 +220,14 @@ def closing_with(erl: Emulator, **callbacks: Any) -> Port:
 def test_a_closing_port_takes_control_and_call_but_nothing_else(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         port = closing_with(erl)
-        for refuse in (
+        asked: list[Callable[[], object]] = [
             lambda: erl.port_command(port, b""),
             lambda: erl.port_close(port),
             lambda: erl.port_connect(port, erl.self()),
-        ):
+        ]
+        for ask in asked:
             with refused():
-                refuse()
+                ask()
         erl.send(port, (erl.self(), ("command", b"x")))
         erl.send(port, "garbage")
         assert erl.ports() == [port]
@@ -465,7 +466,7 @@ def busy_driver(flags: int = 0, **callbacks: Any) -> Any:
     """`b` makes the port busy, any other command is echoed; a control ends it."""
 
     def output(port: ErlDrvPort, buf: memoryview) -> None:
-        if buf == b"b":
+        if bytes(buf) == b"b":
             set_busy_port(port, 1)
         else:
             echo(port, buf)
@@ -590,11 +591,10 @@ def test_force_needs_a_driver_that_allows_it(threads: Kind) -> None:
 def test_control_call_connect_and_close_get_through_to_a_busy_port(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         erl.process_flag("trap_exit", True)
-        calls = []
         driver = made_of(
             output=lambda port, buf: set_busy_port(port, 1),
             control=lambda port, command, buf: b"through",
-            call=lambda port, command, term: calls.append(term) or b"through",
+            call=lambda port, command, term: b"through",
         )
         port = opened(erl, driver)
         erl.port_command(port, b"")
@@ -653,7 +653,7 @@ class Slow(PortLockingWorker):
         self.gate = Gate()
 
     def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-        if buf == b"hold":
+        if bytes(buf) == b"hold":
             self.gate.pass_through()
         else:
             driver_output(port, bytes(buf))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted import made_of
+from scripted import made_of, steps
 from support import Gate, Kind, both, on_another_thread
 
 from driverref import Atom, Emulator, Pid
@@ -106,9 +106,9 @@ def test_a_process_ends_as_its_function_does(threads: Kind) -> None:
         gate = Gate()
         held = [
             erl.spawn(gate.pass_through),
-            erl.spawn(lambda: (gate.pass_through(), erl.exit("bored"))),
-            erl.spawn(lambda: (gate.pass_through(), erl.exit((Atom("shutdown"), 7)))),
-            erl.spawn(lambda: (gate.pass_through(), erl.port_info(5))),  # type: ignore[arg-type]
+            erl.spawn(steps(gate.pass_through, lambda: erl.exit("bored"))),
+            erl.spawn(steps(gate.pass_through, lambda: erl.exit((Atom("shutdown"), 7)))),
+            erl.spawn(steps(gate.pass_through, lambda: erl.port_info(5))),  # type: ignore[arg-type]
         ]
         refs = [erl.monitor("process", pid) for pid in held]
         for _ in held:
@@ -209,7 +209,7 @@ def test_a_process_that_waits_for_a_message_notices_a_deadly_signal(threads: Kin
 def test_the_first_deadly_signal_is_the_reason(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         gate = Gate()
-        pid = erl.spawn(lambda: (gate.pass_through(), erl.receive()))
+        pid = erl.spawn(steps(gate.pass_through, erl.receive))
         gate.await_arrival()
         ref = erl.monitor("process", pid)
         erl.exit(pid, "first")

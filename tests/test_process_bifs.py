@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from scripted import made_of
+from scripted import made_of, steps
 from support import Gate, Kind, both, on_another_thread
 
 from driverref import Emulator, Pid, Port, Ref
@@ -110,7 +110,7 @@ def test_link_and_unlink_a_port(threads: Kind) -> None:
 def test_unlink_keeps_the_other_s_end_away(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         gate = Gate()
-        pid = erl.spawn(lambda: (gate.pass_through(), erl.exit("oops")), link=True)
+        pid = erl.spawn(steps(gate.pass_through, lambda: erl.exit("oops")), link=True)
         erl.unlink(pid)
         ref = erl.monitor("process", pid)
         gate.open()

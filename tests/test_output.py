@@ -1,0 +1,431 @@
+"""What a driver sends: which call may be made by whom, what it returns, and what arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scripted import Box, made_of
+from support import Gate, Kind, Worker, both, opened, received
+
+from driverref import Atom, Emulator, Pid, Port
+from driverref.erl_driver import (
+    ErlDrvBinary,
+    ErlDrvPort,
+    ErlIOVec,
+    driver_alloc,
+    driver_alloc_binary,
+    driver_async,
+    driver_caller,
+    driver_connected,
+    driver_deq,
+    driver_enq,
+    driver_failure_eof,
+    driver_free,
+    driver_free_binary,
+    driver_mk_port,
+    driver_output,
+    driver_output2,
+    driver_output_binary,
+    driver_output_term,
+    driver_outputv,
+    driver_send_term,
+    erl_drv_output_term,
+    erl_drv_send_term,
+    memset,
+)
+from driverref.errors import Misuse
+
+
+def binary(contents: bytes) -> ErlDrvBinary:
+    made = driver_alloc_binary(len(contents))
+    assert made is not None
+    made.orig_bytes[:] = contents
+    return made
+
+
+def in_callback(threads: Kind, act: Callable[[ErlDrvPort], object], **options: Any) -> list[Any]:
+    """The messages that come when a callback does `act(port)`, and last what `act` returned."""
+    with Emulator(threads=threads) as erl:
+        box = Box()
+        driver = made_of(output=lambda port, buf: box.put(act(port)))
+        erl.erl_ddll.load_driver(driver)
+        erl.port_command(erl.open_port(("spawn_driver", "d"), **options), b"")
+        return [*received(erl), box.value]
+
+
+P = Port(1)
+
+
+@both
+def test_data_of_any_shape_is_copied_and_sent(threads: Kind) -> None:
+    def act(port: ErlDrvPort) -> list[int]:
+        block = memset(driver_alloc(2), ord("m"), 2)
+        held = binary(b"bin")
+        lent = bytearray(b"array")
+        sent = [driver_output(port, data) for data in (b"", b"x", lent, memoryview(b"v"), block)]
+        sent.append(driver_output(port, held))
+        lent[:] = b"other"
+        driver_free(block)
+        driver_free_binary(held)
+        return sent
+
+    got = in_callback(threads, act)
+    assert [message[1] for message in got[:-1]] == [
+        ("data", data) for data in (b"", b"x", b"array", b"v", b"mm", b"bin")
+    ]
+    assert got[-1] == [0] * 6
+
+
+@both
+def test_a_port_that_was_not_opened_as_binary_sends_lists(threads: Kind) -> None:
+    def act(port: ErlDrvPort) -> list[int]:
+        return [driver_output(port, b"ab"), driver_output2(port, b"a", b"b")]
+
+    expected = (P, ("data", [97, 98]))
+    assert in_callback(threads, act, options=[]) == [expected, expected, [0, 0]]
+
+
+@both
+def test_a_header_goes_before_the_data(threads: Kind) -> None:
+    def act(port: ErlDrvPort) -> list[int]:
+        held = binary(b"0123456789")
+        ev = ErlIOVec([(memoryview(b"abc"), None), (memoryview(b"def"), None)])
+        sent = [
+            driver_output2(port, b"head ", bytearray(b"tail")),
+            driver_output_binary(port, b"head ", held, 2, 3),
+            driver_output_binary(port, b"", held, 0, 10),
+            driver_outputv(port, b"head ", ev),
+            driver_outputv(port, b"", ev, 4),
+            driver_outputv(port, b"", ev, 6),
+        ]
+        driver_free_binary(held)
+        return sent
+
+    got = in_callback(threads, act)
+    assert [message[1][1] for message in got[:-1]] == [
+        *(b"head tail", b"head 234", b"0123456789"),
+        *(b"head abcdef", b"ef", b""),
+    ]
+    assert got[-1] == [0] * 6
+
+
+@both
+def test_terms_arrive_as_erlang_would_have_them(threads: Kind) -> None:
+    def act(port: ErlDrvPort) -> int:
+        held = binary(b"bin")
+        owner = driver_connected(port)
+        assert owner is not None
+        nested = (driver_mk_port(port), "ok", [1, 2.5, held], {"key": (b"x", True)}, owner)
+        sent = driver_output_term(port, nested) + driver_send_term(port, owner, nested)
+        driver_free_binary(held)
+        return sent
+
+    first, second, returned = in_callback(threads, act)
+    assert repr(first) == '{#Port<0.1>,ok,[1,2.5,<<"bin">>],#{key => {<<"x">>,true}},<0.1.0>}'
+    assert first == second
+    assert isinstance(first[1], Atom)
+    assert returned == 2
+
+
+def three_sends(port: ErlDrvPort, other: Pid) -> list[int]:
+    """What the calls return that may be made in a callback only."""
+    ev = ErlIOVec([(memoryview(b"x"), None)])
+    held = binary(b"x")
+    answers = [
+        driver_output(port, b"x"),
+        driver_output2(port, b"x", b"x"),
+        driver_output_binary(port, b"", held, 0, 1),
+        driver_outputv(port, b"", ev),
+        driver_output_term(port, "x"),
+        driver_send_term(port, other, "x"),
+    ]
+    driver_free_binary(held)
+    return answers
+
+
+def any_sends(port: Port, other: Pid) -> list[int]:
+    """What the calls return that any thread may make."""
+    return [erl_drv_output_term(port, "x"), erl_drv_send_term(port, other, "x")]
+
+
+@both
+def test_a_closing_port_drops_what_it_sends(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        box = Box()
+
+        def control(port: ErlDrvPort, command: int, buf: memoryview) -> None:
+            box.put(three_sends(port, me) + any_sends(port.id, me))
+            driver_deq(port, 1)
+
+        port = opened(erl, made_of(output=driver_enq, control=control))
+        me = erl.self()
+        erl.port_command(port, b"x")
+        erl.port_close(port)
+        erl.port_control(port, 0, b"")
+        assert box.value == [0, 0, 0, 0, 0, 0, 0, 0]
+        assert received(erl) == []
+
+
+@both
+def test_of_a_port_that_is_gone_every_call_is_minus_one(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.unlink(Port(1))
+        boxes = Box(), Box()
+
+        def output(port: ErlDrvPort, buf: memoryview) -> None:
+            driver_failure_eof(port)
+            boxes[0].put(three_sends(port, me) + any_sends(port.id, me))
+
+        me = erl.self()
+        dead: list[ErlDrvPort] = []
+        driver = made_of(output=output, stop=dead.append)
+        erl.port_command(opened(erl, driver), b"")
+        assert boxes[0].value == [-1] * 8
+
+        def elsewhere(port: ErlDrvPort, buf: memoryview) -> None:  # in a callback of another driver
+            boxes[1].put(three_sends(dead[0], me))
+
+        erl.port_command(opened(erl, made_of("other", output=elsewhere)), b"")
+        assert boxes[1].value == [-1] * 6
+        assert received(erl) == []
+
+
+@both
+def test_what_stop_sends_is_delivered(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+
+        def stop(port: ErlDrvPort) -> None:
+            box.put([driver_output(port, b"bye"), erl_drv_output_term(port.id, "bye")])
+
+        box = Box()
+        port = opened(erl, made_of(stop=stop))
+        erl.port_close(port)
+        assert received(erl) == [("EXIT", port, "normal"), (port, ("data", b"bye")), "bye"]
+        assert box.value == [0, 1]
+
+
+@both
+def test_a_receiver_that_is_gone_is_zero(threads: Kind) -> None:
+    nobody = Pid(99)
+
+    def act(port: ErlDrvPort) -> list[int]:
+        return [driver_send_term(port, nobody, 1), erl_drv_send_term(port.id, nobody, 1)]
+
+    assert in_callback(threads, act) == [[0, 0]]
+
+
+@both
+def test_start_may_send_before_the_port_is_open(threads: Kind) -> None:
+    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
+        driver_output(port, b"from start")
+        erl_drv_output_term(port.id, "and a term")
+        return port
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, made_of(start=start))
+        assert received(erl) == [(port, ("data", b"from start")), "and a term"]
+
+
+# Which thread.
+
+
+class Sending(Worker):
+    """A job that sends, and a `ready_async` that sends too."""
+
+    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+        self.port = driver_mk_port(port)
+        self.handle = port
+        return port
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        self.caller = driver_caller(port)
+        self.returned: list[int] = []
+        driver_async(port, None, self.send, bytes(buf), None)
+
+    def send(self, text: bytes) -> None:
+        if text == b"wait":
+            self.work_gate.pass_through()
+        self.returned += [
+            erl_drv_output_term(self.port, ("job", text)),
+            erl_drv_send_term(self.port, self.caller, ("job", text)),
+        ]
+
+    def ready_async(self, port: ErlDrvPort, text: Any) -> None:
+        erl_drv_send_term(self.port, self.caller, ("ready", text))
+
+
+@both
+@pytest.mark.rule("flow.any-thread-sends", "flow.term-before-ready")
+def test_a_job_may_send_terms_and_they_come_before_those_of_ready_async(threads: Kind) -> None:
+    with Emulator(threads=threads, async_threads=4) as erl:
+        driver = Sending()
+        port = opened(erl, driver)
+        for number in range(20):
+            erl.port_command(port, b"%d" % number)
+            got = [erl.receive() for _ in range(3)]
+            assert [message[0] for message in got] == ["job", "job", "ready"]
+            assert driver.returned == [1, 1]
+        lanes = {event.thread for event in erl.trace.select("erl_drv_output_term")}
+        assert lanes <= {f"async {number}" for number in range(1, 5)}
+
+
+@both
+@pytest.mark.rule("flow.any-thread-sends")
+def test_after_the_port_is_closed_a_job_sends_nothing(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        driver = Sending()
+        port = opened(erl, driver)
+        erl.port_command(port, b"wait")
+        driver.work_gate.await_arrival()
+        erl.port_close(port)
+        driver.work_gate.open()
+    assert driver.returned == [-1, -1]
+
+
+@both
+@pytest.mark.rule("flow.any-thread-sends")
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda port: driver_output(port, b"x"),
+        lambda port: driver_output2(port, b"", b"x"),
+        lambda port: driver_outputv(port, b"", ErlIOVec([])),
+        lambda port: driver_output_term(port, "x"),
+        lambda port: driver_send_term(port, Pid(1), "x"),
+    ],
+    ids=["output", "output2", "outputv", "output_term", "send_term"],
+)
+def test_what_needs_the_lock_is_misuse_on_an_async_thread(
+    threads: Kind, send: Callable[[ErlDrvPort], int]
+) -> None:
+    caught: list[str] = []
+
+    class Wrong(Sending):
+        def send(self, text: bytes) -> None:
+            with pytest.raises(Misuse) as error:
+                send(self.handle)
+            caught.append(str(error.value))
+
+        def ready_async(self, port: ErlDrvPort, text: Any) -> None:
+            driver_output(port, b"done")
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, Wrong())
+        erl.port_command(port, b"")
+        assert erl.receive() == (port, ("data", b"done"))
+    assert caught[0].endswith("only a callback of #Port<0.1> may call it, not async 1")
+
+
+@both
+def test_a_callback_of_one_driver_cannot_send_for_a_port_of_another(threads: Kind) -> None:
+    handles: list[ErlDrvPort] = []
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        with pytest.raises(Misuse, match="scheduler 1 does not run a callback of #Port<0.1>"):
+            driver_output(handles[0], b"x")
+
+    with Emulator(threads=threads) as erl:
+        opened(erl, made_of("first", start=lambda port, command: handles.append(port)))
+        erl.port_command(opened(erl, made_of("second", output=output)), b"")
+        assert received(erl) == []
+
+
+@both
+def test_a_callback_may_send_for_another_port_under_the_same_lock(threads: Kind) -> None:
+    handles: list[ErlDrvPort] = []
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_output(handles[0], b"by proxy")
+
+    with Emulator(threads=threads) as erl:
+        driver = made_of(start=lambda port, command: handles.append(port), output=output)
+        first, second = opened(erl, driver), opened(erl, driver)
+        erl.port_command(second, b"")
+        assert received(erl) == [(first, ("data", b"by proxy"))]
+
+
+@both
+@pytest.mark.rule("flow.caller-not-valid")
+def test_nobody_has_called_in_ready_async_timeout_or_stop(threads: Kind) -> None:
+    refused: list[str] = []
+
+    def ask(port: ErlDrvPort) -> None:
+        with pytest.raises(Misuse, match="keep the pid when you schedule the job") as error:
+            driver_caller(port)
+        refused.append(str(error.value))
+
+    class Asking(Worker):
+        def ready_async(self, port: ErlDrvPort, job: Any) -> None:
+            ask(port)
+            super().ready_async(port, job)
+
+        def stop(self, port: ErlDrvPort) -> None:
+            ask(port)
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, Asking())
+        erl.port_command(port, b"x")
+        erl.receive()
+        erl.port_close(port)
+    assert len(refused) == 2
+
+
+@both
+def test_start_output_control_and_call_know_their_caller(threads: Kind) -> None:
+    callers: list[Pid] = []
+
+    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
+        callers.append(driver_caller(port))
+        return port
+
+    driver = made_of(
+        start=start,
+        output=lambda port, buf: callers.append(driver_caller(port)),
+        control=lambda port, command, buf: callers.append(driver_caller(port)),
+        call=lambda port, command, term: callers.append(driver_caller(port)) or 1,  # type: ignore[func-returns-value]
+    )
+    with Emulator(threads=threads) as erl:
+        gate = Gate()
+        port = opened(erl, driver)
+
+        def other() -> None:
+            erl.port_command(port, b"")
+            erl.port_control(port, 0, b"")
+            erl.port_call(port, 0, ())
+            gate.pass_through()
+
+        pid = erl.spawn(other)
+        gate.await_arrival()
+        assert callers == [erl.self(), pid, pid, pid]
+        gate.open()
+
+
+@both
+def test_a_call_that_fails_sends_nothing(threads: Kind) -> None:
+    def act(port: ErlDrvPort) -> list[str]:
+        held = binary(b"0123")
+        ev = ErlIOVec([(memoryview(b"abc"), None)])
+        errors = []
+        calls: list[Callable[[], object]] = [
+            lambda: driver_output(port, "text"),
+            lambda: driver_output_binary(port, b"", held, 2, 3),
+            lambda: driver_output_binary(port, b"", held, -1, 1),
+            lambda: driver_outputv(port, b"", ev, 4),
+            lambda: driver_output_term(port, (1, [object()])),
+        ]
+        for call in calls:
+            try:
+                call()
+            except (TypeError, ValueError) as error:
+                errors.append(str(error))
+        driver_free_binary(held)
+        return errors
+
+    messages = in_callback(threads, act)
+    assert len(messages) == 1
+    assert len(messages[0]) == 5
+    assert "2 and 3 bytes reach outside <binary of 4 bytes allocated at" in messages[0][1]
+    assert messages[0][3] == "driver_outputv: skip must be bytes from 0 to 3, not 4"
