@@ -22,6 +22,7 @@ from driverref import Driver, Emulator
 from driverref.erl_driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
+    driver_async,
     driver_output,
     driver_set_timer,
 )
@@ -356,3 +357,35 @@ def test_work_for_a_scheduler_is_done_to_the_end_before_it_stops(threads: Kind) 
         for _ in range(100):
             erl.port_command(port, b"x")
     assert len(erl.trace.select("ready_async", "async_free")) == 100
+
+
+@both
+@pytest.mark.parametrize("schedulers", [1, 2])
+@pytest.mark.parametrize("where", ["ready_async", "async_free", "timeout"])
+def test_what_a_callback_on_a_scheduler_raises_takes_the_emulator_down(
+    threads: Kind, schedulers: int, where: str
+) -> None:
+    """Whichever thread does the scheduler's work: the process that waits gets the error."""
+
+    class Raises(Ticker):
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            if where == "timeout":
+                super().output(port, buf)
+            else:
+                driver_async(port, None, len, b"", self.fail)
+
+        def fail(self, *_: object) -> None:
+            raise ZeroDivisionError(f"in {where}")
+
+        timeout = fail
+
+    if where == "ready_async":
+        Raises.ready_async = Raises.fail
+
+    def scenario() -> None:
+        with Emulator(threads=threads, schedulers=schedulers) as erl:
+            erl.port_command(opened(erl, Raises()), b"1")
+            erl.receive()
+
+    with pytest.raises(ZeroDivisionError, match=f"in {where}"):
+        scenario()

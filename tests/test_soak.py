@@ -35,7 +35,8 @@ from driverref.erl_driver import (
 from driverref.errors import ErlangError
 from driverref.threads import here
 
-JOBS = 200_000 * int(os.environ.get("DRIVERREF_SOAK", "1"))
+TIMES = int(os.environ.get("DRIVERREF_SOAK", "1"))
+JOBS = 200_000 * TIMES
 PORTS = 200
 POOL = 4
 SCHEDULERS = 2
@@ -267,7 +268,7 @@ class Scenario:
 
 
 @pytest.mark.native
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(300 * TIMES)
 @pytest.mark.usefixtures("hasty_threads")
 def test_nothing_is_lost_nothing_comes_twice_and_nothing_is_left() -> None:
     before = set(threading.enumerate())
