@@ -377,7 +377,7 @@ def test_what_a_callback_on_a_scheduler_raises_takes_the_emulator_down(
         def fail(self, *_: object) -> None:
             raise ZeroDivisionError(f"in {where}")
 
-        timeout = fail
+        timeout = fail  # type: ignore[assignment]
 
     if where == "ready_async":
         Raises.ready_async = Raises.fail
