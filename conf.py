@@ -49,7 +49,10 @@ toc_object_entries = False
 
 # The build needs no network, so names of Python's own library are shown without a link.
 nitpick_ignore_regex = [
-    ("py:.*", r"(typing|collections|types|contextlib|enum|threading|socket|abc|os|sys)\..*"),
+    (
+        "py:.*",
+        r"(typing|collections|types|contextlib|contextvars|enum|threading|socket|abc|os|sys)\..*",
+    ),
     ("py:.*", r"(memoryview|bytes|bytearray|int|str|float|bool|object|None|tuple|list|dict|set)"),
     ("py:.*", r"(frozenset|type|Any|Self|Callable|Iterable|Iterator|Sequence|Mapping|NamedTuple)"),
     ("py:.*", r"(Exception|RuntimeError|ValueError|TypeError|Ellipsis|optional)"),

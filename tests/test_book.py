@@ -5,12 +5,14 @@ The HTML is built once (`built_book`) and looked at with a parser, not with regu
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -30,15 +32,26 @@ LOADED = {
 """Attributes that make a browser fetch something, and the elements on which they do."""
 
 PASTE = """\
-import ast, sys, traceback
-space = {"__name__": "__main__"}
-for statement in ast.parse(sys.stdin.read()).body:
-    try:
-        exec(compile(ast.Interactive([statement]), "<paste>", "single"), space)
-    except Exception as error:
-        print("".join(traceback.format_exception_only(error)), end="")
+import code, json, sys, traceback
+
+class Prompt(code.InteractiveConsole):
+    def showtraceback(self):
+        print("".join(traceback.format_exception_only(*sys.exc_info()[:2])), end="")
+
+    def showsyntaxerror(self, *_, **__):
+        raise
+
+prompt = Prompt({"__name__": "__main__"})
+for block in json.load(sys.stdin):
+    for line in block.split("\\n"):
+        unfinished = prompt.push(line)
+    if unfinished:
+        assert not prompt.push(""), "the prompt still waits for more: " + block
 """
-"""What a prompt does with a pasted text: a statement at a time, and on after an error."""
+"""A Python prompt: each block is pasted and entered, a line at a time; after an error it goes on.
+
+It is as strict as the prompt is: a compound statement needs an empty line before the next one.
+"""
 
 
 @cache
@@ -220,28 +233,56 @@ def test_what_is_loaded_from_another_host_is_found(html: str) -> None:
 # What is copied
 
 
-def copied(page: BeautifulSoup) -> str:
-    """What the copy buttons of a page's Python blocks copy, in order.
+def copied(text: str, settings: dict[str, Any]) -> str:
+    """What the copy button of a block with this text copies.
 
-    This is sphinx-copybutton's rule for the book's settings: the lines with a prompt, without it.
+    This is `formatCopyText` of sphinx-copybutton, with what the book sets and what it leaves alone.
     """
-    settings = runpy.run_path(str(ROOT / "conf.py"))
     prompt = re.compile(f"^({settings['copybutton_prompt_text']})(.*)")
-    lines = []
-    for block in page.select("div.highlight-python pre, div.highlight-pycon pre"):
-        if block.find_parent("dl", class_="py") is None:
-            found = map(prompt.match, block.get_text().splitlines())
-            lines += [match[2] for match in found if match]
-    return "\n".join(lines) + "\n"
+    lines, prompts, goes_on = [], False, False
+    for line in text.split("\n"):
+        match = prompt.match(line)
+        if match or goes_on:
+            prompts = prompts or bool(match)
+            lines.append(match[2] if match else line)
+            goes_on = line.endswith(settings["copybutton_line_continuation_character"])
+    return ("\n".join(lines) if prompts else text).removesuffix("\n")
+
+
+def buttons(page: BeautifulSoup) -> list[str]:
+    """What the copy buttons of a page's Python blocks copy, in order."""
+    settings = runpy.run_path(str(ROOT / "conf.py"))
+    return [
+        copied(block.get_text(), settings)
+        for block in page.select("div.highlight-python pre, div.highlight-pycon pre")
+        if block.find_parent("dl", class_="py") is None
+    ]
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=page_id)
 def test_what_is_copied_prints_what_the_page_shows(
     page: Path, built_book: Path, tmp_path: Path
 ) -> None:
-    text = copied(html_pages(built_book)[built_book / f"{page_id(page)}.html"])
-    assert ">>>" not in text
-    same(shown(page), run(["-c", PASTE], tmp_path, stdin=text))
+    blocks = buttons(html_pages(built_book)[built_book / f"{page_id(page)}.html"])
+    assert len(blocks) == len(pages.blocks(page))
+    assert not any(">>>" in block for block in blocks)
+    same(shown(page), run(["-c", PASTE], tmp_path, stdin=json.dumps(blocks)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (">>> x = 1\n>>> x\n1\n", "x = 1\nx"),
+        (">>> if x:\n...     x\n...\n1\n", "if x:\n    x\n"),
+        ("$ make html\nopen file:///book\n", "make html"),
+        ("$ make \\\n  html\n", "make \\\n  html"),
+        (">>> f()\nTraceback (most recent call last):\n    ...\nE: why\n", "f()"),
+        ("no prompt\n", "no prompt"),
+    ],
+)
+def test_what_a_button_copies(text: str, expected: str) -> None:
+    settings = runpy.run_path(str(ROOT / "conf.py"))
+    assert copied(text, settings) == expected.removesuffix("\n")
 
 
 def test_every_page_s_program_can_be_downloaded(built_book: Path) -> None:

@@ -30,6 +30,7 @@ def marked(page: Path) -> set[int]:
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=page_id)
 def test_a_page_runs_on_os_threads(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = Emulator.__init__.__kwdefaults__
+    assert defaults is not None
     before = set(threading.enumerate())
     simulated = marked(page)
     for block in pages.blocks(page):
@@ -37,7 +38,9 @@ def test_a_page_runs_on_os_threads(page: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setitem(defaults, "threads", threads)
         for example in block.examples:
             example.evaluate()
-    for thread in set(threading.enumerate()) - before:  # after an error the emulator does not wait for its threads
+    for thread in (
+        set(threading.enumerate()) - before
+    ):  # after an error the emulator does not wait for its threads
         thread.join(10)
         assert not thread.is_alive(), thread.name
 
