@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +21,9 @@ import pytest
 from _ext import pages
 from book import PAGES, ROOT, WITH_EXAMPLES, page_id, run, same, shown
 from bs4 import BeautifulSoup, Tag
+
+import driverref
+import driverref.erl_driver
 
 LOADED = {
     "src": "*",
@@ -228,6 +233,25 @@ def test_nothing_is_loaded_from_another_host(built_book: Path) -> None:
 )
 def test_what_is_loaded_from_another_host_is_found(html: str) -> None:
     assert any(map(remote, loads(BeautifulSoup(html, "html.parser"))))
+
+
+# The reference
+
+
+@pytest.mark.parametrize("module", [driverref, driverref.erl_driver], ids=lambda m: m.__name__)
+def test_the_reference_has_every_public_name(module: ModuleType, built_book: Path) -> None:
+    packed = (
+        (built_book / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    )  # below four lines of head
+    entries = [line.split(" ") for line in zlib.decompress(packed).decode().splitlines()]
+    documented = {name for name, kind, *_ in entries if kind.startswith("py:")}
+    public = {
+        name
+        for name, value in vars(module).items()
+        if name[0] != "_" and name != "annotations" and not isinstance(value, ModuleType)
+    }
+    assert public >= set(getattr(module, "__all__", ()))
+    assert {name for name in public if f"{module.__name__}.{name}" not in documented} == set()
 
 
 # What is copied
