@@ -15,10 +15,18 @@ from __future__ import annotations
 from errno import EBUSY
 
 from driverref.erl_driver.checks import in_callback
-from driverref.errors import Misuse
-from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, use
+from driverref.errors import Misuse, wrong_type
+from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
 from driverref.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.port import ErlDrvPort
+
+
+def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
+    """A name can be asked for at any time, of what has been destroyed too."""
+    if handle is not None and not isinstance(handle, kind):
+        raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
+    return None if handle is None else handle.name
+
 
 # Mutexes.
 
@@ -44,7 +52,7 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
 
 def erl_drv_mutex_name(mtx: ErlDrvMutex | None) -> str | None:
     """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
-    return None if mtx is None else mtx.name
+    return _name("erl_drv_mutex_name", ErlDrvMutex, mtx)
 
 
 def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
@@ -101,7 +109,7 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
 
 def erl_drv_cond_name(cnd: ErlDrvCond | None) -> str | None:
     """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
-    return None if cnd is None else cnd.name
+    return _name("erl_drv_cond_name", ErlDrvCond, cnd)
 
 
 def erl_drv_cond_signal(cnd: ErlDrvCond) -> None:
@@ -160,7 +168,7 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
 
 def erl_drv_rwlock_name(rwlck: ErlDrvRWLock | None) -> str | None:
     """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
-    return None if rwlck is None else rwlck.name
+    return _name("erl_drv_rwlock_name", ErlDrvRWLock, rwlck)
 
 
 def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock) -> None:

@@ -150,6 +150,8 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     """
     call = "erl_drv_thread_join"
     thread = _filled(call, "tid", tid)
+    if not isinstance(exit_value, Pointer | None):
+        raise wrong_type(call, "exit_value", "a Pointer or None", exit_value)
     if tid.own is None:
         return EINVAL
     if current(call) is thread:

@@ -1,0 +1,653 @@
+"""Each wrong argument of each public call: what is said of it, and that it has changed nothing.
+
+`ERLANG` is called by a process, `DRIVER` in a callback, `NEW` where there is no emulator yet.  A row is the call,
+the error's class and a fragment of its text: what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scripted import made_of
+from support import Kind, both, opened
+
+from driverref import Driver, Emulator, Pid, Port, Ref, Struct, erl_driver, posix
+from driverref.ddll import ErlDdll
+from driverref.errors import ErlangError, InvalidFree, Misuse
+
+# What is called here is called wrongly, so the type checker is kept out.
+c: Any = erl_driver
+unchecked: Any = posix
+new: Any = Emulator
+
+
+class World:
+    """An emulator with one port, and of everything one that is right."""
+
+    def __init__(self, erl: Emulator) -> None:
+        self.erl = erl
+        self.ddll = erl.erl_ddll
+        self.handle: Any = None
+        self.error: BaseException | None = None
+        self.number = 0
+        self.port = opened(
+            erl,
+            made_of(
+                start=self.start,
+                control=self.control,
+                process_exit=lambda data, monitor: None,
+                call=lambda data, command, term: term,
+            ),
+        )
+
+    def start(self, port: Any, command: str) -> None:
+        self.handle = port
+        c.driver_enq(port, b"queued")
+        c.driver_set_timer(port, 60_000)
+        self.block: Any = c.driver_alloc(8)
+        self.binary: Any = c.driver_alloc_binary(8)
+        self.mutex, self.cond = c.erl_drv_mutex_create("m"), c.erl_drv_cond_create("c")
+        self.rwlock, self.opts = c.erl_drv_rwlock_create("r"), c.erl_drv_thread_opts_create("o")
+        self.tid, self.key = c.ErlDrvTid(), c.ErlDrvTSDKey()
+        self.vector = c.ErlIOVec([(memoryview(b"abc"), None)])
+        self.pdl = c.driver_pdl_create(port)
+        self.struct = c.driver_alloc(Pair)
+
+    def control(self, data: object, command: int, buf: memoryview) -> None:
+        try:
+            DRIVER[command][0](self)
+        except Exception as error:
+            self.error = error
+
+    def everything(self) -> object:
+        """What a call could have changed."""
+        runtime, port = self.erl.runtime, self.handle
+        return (
+            *(port.state, port.drv_data, port.owner.pid, port.busy, list(port.signals)),
+            *(port.timer, port.control_flags, port.msgq_limits, port.pdl.refc, port.jobs),
+            *(set(port.links), dict(port.monitors)),
+            [bytes(data) for data, _ in port.queue.pieces()],
+            *(dict(runtime.ports), dict(runtime.entities), dict(runtime.drivers)),
+            {name: dict(loaded.users) for name, loaded in runtime.drivers.items()},
+            *(runtime.ledger.leaks(), repr(runtime.pool.ids), runtime.down),
+            self.erl.process_flag("trap_exit", False),
+            *(self.mutex.holder, self.cond.waiters, set(self.rwlock.holders), self.tid.thread),
+            *(self.key.key, c.driver_binary_get_refc(self.binary)),
+        )
+
+
+class Pair(Struct):
+    first: int
+    second: int
+
+
+class Nameless(Driver):
+    pass
+
+
+Row = tuple[Callable[[Any], object], type[Exception], str]
+
+
+def work(data: object) -> None:
+    """What a job, a thread or a process does."""
+
+
+NEW: list[Row] = [
+    (lambda w: new(async_threads="4"), TypeError, "async_threads must be an int, not '4'"),
+    (lambda w: new(async_threads=True), TypeError, "async_threads must be an int, not True"),
+    (lambda w: new(async_threads=-1), ValueError, "async_threads must be from 0 to 1024, not"),
+    (lambda w: new(async_threads=1025), ValueError, "must be from 0 to 1024, not 1025"),
+    (lambda w: new(schedulers=0), ValueError, "schedulers must be from 1 to 1024, not 0"),
+    (lambda w: new(schedulers=1025), ValueError, "from 1 to 1024, not 1025"),
+    (lambda w: new(schedulers=1.0), TypeError, "schedulers must be an int, not 1.0"),
+    (lambda w: new(threads="os"), ValueError, '"simulated" or "native", not \'os\''),
+    (lambda w: new(threads=[]), ValueError, 'threads must be "simulated" or "native", not []'),
+    (lambda w: new(seed="7"), TypeError, "seed must be an int or None, not '7'"),
+    (lambda w: new(seed=True), TypeError, "seed must be an int or None, not True"),
+    (lambda w: new(threads="native", seed=7), ValueError, "seed must be None on OS threads"),
+    (lambda w: new(trace="yes"), TypeError, "trace must be True or False, not 'yes'"),
+    (lambda w: new(release="25"), TypeError, "release must be a Release, not '25'"),
+    (lambda w: c.Key("7"), TypeError, "Key: value must be an int, not '7'"),
+    (lambda w: c.Key(True), TypeError, "Key: value must be an int, not True"),
+]
+
+BAD_PORT = "port must be a Port, not 5"
+BAD_OPERATION = "operation must be an int from 0 to 2^32-1, not "
+BAD_DATA = "data must be iodata: "
+
+ERLANG: list[Row] = [
+    # Processes.
+    (lambda w: w.erl.spawn("f"), ErlangError, "spawn: function must be callable, not 'f'"),
+    (lambda w: w.erl.spawn(work, scheduler=0), ValueError, "scheduler must be from 1 to 1, not 0"),
+    (lambda w: w.erl.spawn(work, scheduler=2), ValueError, "scheduler must be from 1 to 1, not 2"),
+    (lambda w: w.erl.spawn(work, scheduler="1"), TypeError, "scheduler must be an int, not '1'"),
+    (lambda w: w.erl.receive(5), TypeError, "matching must be a function of a message, or None"),
+    (lambda w: w.erl.receive(timeout=-1), ValueError, "timeout must be from 0 to 4294967295, not"),
+    (lambda w: w.erl.receive(timeout=2**32), ValueError, "timeout must be from 0 to 4294967295"),
+    (lambda w: w.erl.receive(timeout="1"), TypeError, "timeout must be an int, not '1'"),
+    (lambda w: w.erl.process_flag("x", True), ErlangError, "flag must be \"trap_exit\", not 'x'"),
+    (lambda w: w.erl.process_flag([], True), ErlangError, 'flag must be "trap_exit", not []'),
+    (lambda w: w.erl.process_flag("trap_exit", 1), ErlangError, "value must be True or False, not"),
+    (lambda w: w.erl.link(5), ErlangError, "link: to must be a Pid or a Port, not 5"),
+    (lambda w: w.erl.unlink("p"), ErlangError, "unlink: other must be a Pid or a Port, not 'p'"),
+    (lambda w: w.erl.monitor("process", w.port), ErlangError, 'a Pid with "process" or a Port'),
+    (lambda w: w.erl.monitor("port", Pid(1)), ErlangError, 'a Pid with "process" or a Port'),
+    (lambda w: w.erl.monitor([], Pid(1)), ErlangError, "monitor: item must be a Pid with"),
+    (lambda w: w.erl.demonitor(5), ErlangError, "demonitor: ref must be a Ref, not 5"),
+    (lambda w: w.erl.exit(), TypeError, "exit takes a reason, or a destination and a reason"),
+    (lambda w: w.erl.exit(1, 2, 3), TypeError, "exit takes a reason, or a destination and a"),
+    (lambda w: w.erl.exit(5, "x"), ErlangError, "exit: dest must be a Pid or a Port, not 5"),
+    (lambda w: w.erl.send(5, "x"), ErlangError, "send: dest must be a Pid or a Port, not 5"),
+    (lambda w: w.erl.send("name", "x"), ErlangError, "dest must be a Pid or a Port, not 'name'"),
+    # Ports.
+    (lambda w: w.erl.open_port("d"), ErlangError, 'name must be ("spawn_driver", "driver argum'),
+    (lambda w: w.erl.open_port(("spawn_driver", 5)), ErlangError, "not ('spawn_driver', 5)"),
+    (lambda w: w.erl.open_port(("spawn_driver", " ")), ErlangError, "not ('spawn_driver', ' ')"),
+    (lambda w: w.erl.open_port(("fd", "d")), ErlangError, "open_port: name must be "),
+    (lambda w: w.erl.open_port(("spawn_driver", "x")), ErlangError, "no driver 'x' is loaded"),
+    (lambda w: w.erl.open_port(("spawn", "x")), ErlangError, "OS programs are not modelled"),
+    (lambda w: w.erl.open_port(("spawn", "d"), "eof"), ErlangError, "options must be a list of"),
+    (lambda w: w.erl.open_port(("spawn", "d"), ["x"]), ErlangError, "\"eof\", not ['x']"),
+    (lambda w: w.erl.open_port(("spawn", "d"), [[]]), ErlangError, '"eof", not [[]]'),
+    (lambda w: w.erl.open_port(("spawn", "d"), 5), ErlangError, "options must be a list of"),
+    (lambda w: w.erl.port_command(5, b""), ErlangError, f"port_command: {BAD_PORT}"),
+    (lambda w: w.erl.port_command([], b""), ErlangError, "port must be a Port, not []"),
+    (lambda w: w.erl.port_command(Port(9), b""), ErlangError, "#Port<0.9> is closing or closed"),
+    (lambda w: w.erl.port_command(w.port, "x"), ErlangError, f'{BAD_DATA}"x" is neither'),
+    (lambda w: w.erl.port_command(w.port, 5), ErlangError, f"{BAD_DATA}5 is neither a binary"),
+    (lambda w: w.erl.port_command(w.port, [256]), ErlangError, f"{BAD_DATA}256 is not a byte"),
+    (lambda w: w.erl.port_command(w.port, [-1]), ErlangError, f"{BAD_DATA}-1 is not a byte"),
+    (lambda w: w.erl.port_command(w.port, [None]), ErlangError, f"{BAD_DATA}undefined is not"),
+    (lambda w: w.erl.port_command(w.port, b"", "force"), ErlangError, "options must be a list of"),
+    (lambda w: w.erl.port_command(w.port, b"", ["x"]), ErlangError, "\"nosuspend\", not ['x']"),
+    (lambda w: w.erl.port_command(w.port, b"", [{}]), ErlangError, '"nosuspend", not [{}]'),
+    (lambda w: w.erl.port_command(w.port, b"", ["force"]), ErlangError, "lacks SOFT_BUSY"),
+    (lambda w: w.erl.port_control(5, 0, b""), ErlangError, f"port_control: {BAD_PORT}"),
+    (lambda w: w.erl.port_control(Port(9), 0, b""), ErlangError, "#Port<0.9> is closing or"),
+    (lambda w: w.erl.port_control(w.port, -1, b""), ErlangError, f"{BAD_OPERATION}-1"),
+    (lambda w: w.erl.port_control(w.port, 2**32, b""), ErlangError, f"{BAD_OPERATION}4294967296"),
+    (lambda w: w.erl.port_control(w.port, True, b""), ErlangError, f"{BAD_OPERATION}True"),
+    (lambda w: w.erl.port_control(w.port, "0", b""), ErlangError, f"{BAD_OPERATION}'0'"),
+    (lambda w: w.erl.port_control(w.port, 0, "x"), ErlangError, f'port_control: {BAD_DATA}"x"'),
+    (lambda w: w.erl.port_call(5, 0, b""), ErlangError, f"port_call: {BAD_PORT}"),
+    (lambda w: w.erl.port_call(Port(9), 0, b""), ErlangError, "#Port<0.9> is closing or closed"),
+    (lambda w: w.erl.port_call(w.port, -1, b""), ErlangError, f"{BAD_OPERATION}-1"),
+    (lambda w: w.erl.port_call(w.port, 2**32, b""), ErlangError, f"{BAD_OPERATION}4294967296"),
+    (lambda w: w.erl.port_call(w.port, None, b""), ErlangError, f"{BAD_OPERATION}None"),
+    (lambda w: w.erl.port_close(5), ErlangError, f"port_close: {BAD_PORT}"),
+    (lambda w: w.erl.port_close(Port(9)), ErlangError, "#Port<0.9> is closing or closed"),
+    (lambda w: w.erl.port_connect(5, Pid(1)), ErlangError, f"port_connect: {BAD_PORT}"),
+    (lambda w: w.erl.port_connect(Port(9), Pid(1)), ErlangError, "#Port<0.9> is closing or"),
+    (lambda w: w.erl.port_connect(w.port, 5), ErlangError, "a living process's Pid, not 5"),
+    (lambda w: w.erl.port_connect(w.port, []), ErlangError, "a living process's Pid, not []"),
+    (lambda w: w.erl.port_connect(w.port, w.port), ErlangError, "Pid, not #Port<0.1>"),
+    (lambda w: w.erl.port_connect(w.port, Pid(9)), ErlangError, "process's Pid, not <0.9.0>"),
+    (lambda w: w.erl.port_info(5), ErlangError, f"port_info: {BAD_PORT}"),
+    (lambda w: w.erl.port_info(w.port, "x"), ErlangError, "item must be one of name, links, id"),
+    (lambda w: w.erl.port_info(w.port, []), ErlangError, "item must be one of name, links, id"),
+    # The system.
+    (lambda w: w.erl.system_info("x"), ErlangError, "item must be one of thread_pool_size, sch"),
+    (lambda w: w.erl.system_info([]), ErlangError, "system_info: item must be one of thread_pool"),
+    (lambda w: w.erl.halt("0"), TypeError, "halt: status must be an int, not '0'"),
+    (lambda w: w.erl.halt(256), ValueError, "halt: status must be from 0 to 255, not 256"),
+    (lambda w: w.erl.halt(-1), ValueError, "halt: status must be from 0 to 255, not -1"),
+    (lambda w: w.erl.halt(flush=1), ErlangError, "halt: flush must be True or False, not 1"),
+    (lambda w: w.erl.halt(flush_timeout=-1), ValueError, "flush_timeout must be from 0 to"),
+    (lambda w: w.erl.halt(flush_timeout="1"), TypeError, "flush_timeout must be an int, not '1'"),
+    # erl_ddll.
+    (lambda w: w.ddll.load_driver(5), TypeError, "driver must be an instance of a Driver subcla"),
+    (lambda w: w.ddll.load_driver(Nameless), TypeError, "must be an instance of a Driver subcla"),
+    (lambda w: w.ddll.load_driver(Nameless()), TypeError, "Nameless.driver_name must be a str of"),
+    (lambda w: w.ddll.load_driver(made_of("a b")), TypeError, "a str of one word, not 'a b'"),
+    (lambda w: w.ddll.load_driver(made_of(flags="x")), TypeError, "driver_flags must be ERL_DRV"),
+    (lambda w: w.ddll.load_driver(odd("stop", 5)), TypeError, "Odd.stop must be a method, or None"),
+    (lambda w: w.ddll.load("d"), TypeError, "load: driver must be an instance of a Driver subcla"),
+    (lambda w: w.ddll.unload_driver(5), ErlangError, "unload_driver: name must be a driver's name"),
+    (lambda w: w.ddll.unload([]), ErlangError, "unload: name must be a driver's name, a str, not"),
+    (lambda w: w.ddll.try_unload(5), ErlangError, "try_unload: name must be a driver's name, a"),
+    (lambda w: w.ddll.try_unload("d", "kill_ports"), ErlangError, 'a list of "kill_ports", not'),
+    (lambda w: w.ddll.try_unload("d", ["x"]), ErlangError, "a list of \"kill_ports\", not ['x']"),
+    (lambda w: w.ddll.try_unload("d", 5), ErlangError, 'options must be a list of "kill_ports"'),
+    (lambda w: w.ddll.monitor("process", ("d", "unloaded")), ErlangError, 'be "driver", (name, '),
+    (lambda w: w.ddll.monitor("driver", ("d", "loaded")), ErlangError, 'be "driver", (name, "un'),
+    (lambda w: w.ddll.monitor("driver", "d"), ErlangError, 'item must be "driver", (name, "unlo'),
+]
+
+
+def odd(name: str, value: object) -> Driver:
+    """A driver with a callback that is none."""
+    driver = type("Odd", (Driver,), {"driver_name": "odd", name: value})()
+    assert isinstance(driver, Driver)
+    return driver
+
+
+def needs_port(*calls: Callable[[Any], object]) -> list[Row]:
+    """Calls whose port is the number 5."""
+    return [
+        (call, TypeError, "port must be the ErlDrvPort that start was given, not 5")
+        for call in calls
+    ]
+
+
+def needs(text: str, *calls: Callable[[Any], object]) -> list[Row]:
+    """Calls of which one argument, the number 5 or `None`, is of another type."""
+    return [(call, TypeError, text) for call in calls]
+
+
+DRIVER: list[Row] = [
+    *needs_port(
+        lambda w: c.driver_async(5, None, work, None, None),
+        lambda w: c.driver_async_port_key(5),
+        lambda w: c.driver_output(5, b""),
+        lambda w: c.driver_output2(5, b"", b""),
+        lambda w: c.driver_output_binary(5, b"", w.binary, 0, 0),
+        lambda w: c.driver_outputv(5, b"", w.vector),
+        lambda w: c.driver_output_term(5, 1),
+        lambda w: c.driver_send_term(5, Pid(1), 1),
+        lambda w: c.driver_set_timer(5, 1),
+        lambda w: c.driver_cancel_timer(5),
+        lambda w: c.driver_read_timer(5, c.Key(0)),
+        lambda w: c.set_busy_port(5, 1),
+        lambda w: c.erl_drv_busy_msgq_limits(5, None, None),
+        lambda w: c.set_port_control_flags(5, 1),
+        lambda w: c.driver_failure_atom(5, "x"),
+        lambda w: c.driver_failure_posix(5, 1),
+        lambda w: c.driver_failure_eof(5),
+        lambda w: c.driver_failure(5, 1),
+        lambda w: c.driver_failure(5, 0),
+        lambda w: c.driver_exit(5, 1),
+        lambda w: c.driver_mk_port(5),
+        lambda w: c.driver_connected(5),
+        lambda w: c.driver_caller(5),
+        lambda w: c.driver_monitor_process(5, Pid(1)),
+        lambda w: c.driver_demonitor_process(5, c.ErlDrvMonitor(Ref(1), Pid(1))),
+        lambda w: c.driver_get_monitored_process(5, c.ErlDrvMonitor(Ref(1), Pid(1))),
+        lambda w: c.driver_enq(5, b""),
+        lambda w: c.driver_pushq(5, b""),
+        lambda w: c.driver_enq_bin(5, w.binary, 0, 0),
+        lambda w: c.driver_pushq_bin(5, w.binary, 0, 0),
+        lambda w: c.driver_enqv(5, w.vector),
+        lambda w: c.driver_pushqv(5, w.vector),
+        lambda w: c.driver_deq(5, 0),
+        lambda w: c.driver_sizeq(5),
+        lambda w: c.driver_peekq(5),
+        lambda w: c.driver_peekqv(5),
+        lambda w: c.driver_pdl_create(5),
+    ),
+    *needs(
+        "port must be the Port that driver_mk_port gave, not ",
+        lambda w: c.erl_drv_output_term(5, 1),
+        lambda w: c.erl_drv_output_term(w.handle, 1),
+        lambda w: c.erl_drv_send_term(5, Pid(1), 1),
+    ),
+    # driver_async.
+    *needs(
+        "driver_async: key must be a Key, an int or None, not ",
+        lambda w: c.driver_async(w.handle, "k", work, None, None),
+        lambda w: c.driver_async(w.handle, 1.5, work, None, None),
+        lambda w: c.driver_async(w.handle, True, work, None, None),
+    ),
+    *needs(
+        "async_invoke must be a function of one argument, not ",
+        lambda w: c.driver_async(w.handle, None, None, None, None),
+        lambda w: c.driver_async(w.handle, c.Key(7), 5, None, None),
+    ),
+    *needs(
+        "async_free must be a function of one argument, or None, not 5",
+        lambda w: c.driver_async(w.handle, None, work, None, 5),
+    ),
+    # Output.
+    *needs(
+        "buf must be bytes, a memoryview, a block or a driver binary, not ",
+        lambda w: c.driver_output(w.handle, "text"),
+        lambda w: c.driver_output(w.handle, None),
+        lambda w: c.driver_output2(w.handle, b"", 5),
+        lambda w: c.driver_enq(w.handle, "text"),
+        lambda w: c.driver_pushq(w.handle, [1]),
+    ),
+    *needs(
+        "hbuf must be bytes, a memoryview, a block or a driver binary, not ",
+        lambda w: c.driver_output2(w.handle, 5, b""),
+        lambda w: c.driver_output_binary(w.handle, "h", w.binary, 0, 0),
+        lambda w: c.driver_outputv(w.handle, None, w.vector),
+    ),
+    *needs(
+        "bin must be an ErlDrvBinary, not ",
+        lambda w: c.driver_output_binary(w.handle, b"", b"b", 0, 0),
+        lambda w: c.driver_enq_bin(w.handle, w.block, 0, 0),
+        lambda w: c.driver_pushq_bin(w.handle, None, 0, 0),
+        lambda w: c.driver_binary_get_refc(5),
+        lambda w: c.driver_binary_inc_refc(None),
+        lambda w: c.driver_binary_dec_refc(w.block),
+        lambda w: c.driver_realloc_binary(5, 1),
+    ),
+    *needs(
+        "offset and len must be ints (bytes), not ",
+        lambda w: c.driver_output_binary(w.handle, b"", w.binary, "0", 0),
+        lambda w: c.driver_enq_bin(w.handle, w.binary, 0, None),
+        lambda w: c.driver_pushq_bin(w.handle, w.binary, 1.0, 1),
+    ),
+    (
+        lambda w: c.driver_output_binary(w.handle, b"", w.binary, 4, 5),
+        ValueError,
+        "driver_output_binary: 4 and 5 bytes reach outside <binary of 8 bytes",
+    ),
+    (
+        lambda w: c.driver_enq_bin(w.handle, w.binary, -1, 1),
+        ValueError,
+        "-1 and 1 bytes reach outs",
+    ),
+    (lambda w: c.driver_pushq_bin(w.handle, w.binary, 0, -1), ValueError, "0 and -1 bytes reach"),
+    *needs(
+        "ev must be an ErlIOVec, not ",
+        lambda w: c.driver_outputv(w.handle, b"", b"x"),
+        lambda w: c.driver_enqv(w.handle, [b"x"]),
+        lambda w: c.driver_pushqv(w.handle, None),
+        lambda w: c.driver_vec_to_buf(b"x", bytearray(1), 1),
+    ),
+    (
+        lambda w: c.driver_outputv(w.handle, b"", w.vector, 4),
+        ValueError,
+        "skip must be bytes from 0",
+    ),
+    (lambda w: c.driver_outputv(w.handle, b"", w.vector, "1"), TypeError, "skip must be an int (b"),
+    (lambda w: c.driver_enqv(w.handle, w.vector, -1), ValueError, "skip must be bytes from 0 to 3"),
+    (lambda w: c.driver_pushqv(w.handle, w.vector, 4), ValueError, "bytes from 0 to 3, not 4"),
+    (lambda w: c.driver_vec_to_buf(w.vector, b"x", 1), TypeError, "buf must be a bytearray, not"),
+    (lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), 3), ValueError, "bytes from 0 to 2, no"),
+    (lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), "1"), TypeError, "len must be an int ("),
+    *needs(
+        "term must be an Erlang term, not ",
+        lambda w: c.driver_output_term(w.handle, object()),
+        lambda w: c.driver_output_term(w.handle, (1, [None])),
+        lambda w: c.driver_send_term(w.handle, Pid(1), {1: {2}}),
+        lambda w: c.erl_drv_output_term(w.port, [print]),
+        lambda w: c.erl_drv_send_term(w.port, Pid(1), None),
+    ),
+    *needs(
+        "receiver must be a Pid, not ",
+        lambda w: c.driver_send_term(w.handle, w.port, 1),
+        lambda w: c.erl_drv_send_term(w.port, 5, 1),
+    ),
+    # The queue.
+    (lambda w: c.driver_deq(w.handle, "1"), TypeError, "size must be an int (bytes), not '1'"),
+    (lambda w: c.driver_deq(w.handle, -1), ValueError, "driver_deq: size must be bytes from 0 to"),
+    # The timer, busy, failure.
+    (lambda w: c.driver_set_timer(w.handle, "5"), TypeError, "t must be an int (milliseconds), n"),
+    (lambda w: c.driver_set_timer(w.handle, 1.5), TypeError, "t must be an int (milliseconds), n"),
+    (lambda w: c.driver_set_timer(w.handle, True), TypeError, "t must be an int (milliseconds), "),
+    (lambda w: c.driver_set_timer(w.handle, -1), ValueError, "t must be milliseconds from 0 to"),
+    (lambda w: c.driver_set_timer(w.handle, 2**64), ValueError, "milliseconds from 0 to 18446744"),
+    (lambda w: c.driver_read_timer(w.handle, 0), TypeError, "time_left must be a Key, not 0"),
+    (lambda w: c.set_busy_port(w.handle, 2), ValueError, "on must be 0 or 1 from 0 to 1, not 2"),
+    (lambda w: c.set_busy_port(w.handle, None), TypeError, "on must be an int (0 or 1), not None"),
+    (lambda w: c.erl_drv_busy_msgq_limits(w.handle, 1, None), TypeError, "low must be a Key or N"),
+    (lambda w: c.erl_drv_busy_msgq_limits(w.handle, None, "h"), TypeError, "high must be a Key o"),
+    (lambda w: c.set_port_control_flags(w.handle, 2), ValueError, "flags must be PORT_CONTROL_FL"),
+    (lambda w: c.set_port_control_flags(w.handle, "b"), TypeError, "flags must be an int (PORT_C"),
+    (lambda w: c.driver_failure_atom(w.handle, 5), TypeError, "string must be a str, not 5"),
+    (lambda w: c.driver_failure_posix(w.handle, "x"), TypeError, "error must be an int (an errno"),
+    (lambda w: c.driver_failure_posix(w.handle, -1), ValueError, "error must be an errno from 0"),
+    (lambda w: c.driver_failure(w.handle, "x"), TypeError, "error must be an int (an int), not "),
+    (lambda w: c.driver_failure(w.handle, 2**31), ValueError, "driver_failure: error must be an"),
+    (lambda w: c.driver_exit(w.handle, None), TypeError, "err must be an int (an int), not None"),
+    (lambda w: c.driver_exit(w.handle, -(2**31) - 1), ValueError, "err must be an int from -2147"),
+    (lambda w: c.set_errno("x"), TypeError, "value must be an int (an errno), not 'x'"),
+    (lambda w: c.set_errno(-1), ValueError, "value must be an errno from 0 to 2147483647, not -1"),
+    # Monitors, the system.
+    *needs(
+        "process must be a Pid, not ",
+        lambda w: c.driver_monitor_process(w.handle, 5),
+        lambda w: c.driver_monitor_process(w.handle, w.port),
+    ),
+    *needs(
+        "must be an ErlDrvMonitor, not ",
+        lambda w: c.driver_demonitor_process(w.handle, Ref(1)),
+        lambda w: c.driver_get_monitored_process(w.handle, None),
+        lambda w: c.driver_compare_monitors(5, c.ErlDrvMonitor(Ref(1), Pid(1))),
+        lambda w: c.driver_compare_monitors(c.ErlDrvMonitor(Ref(1), Pid(1)), 5),
+    ),
+    *needs(
+        "time_unit must be one of sec, msec, usec, nsec, not ",
+        lambda w: c.erl_drv_monotonic_time("hour"),
+        lambda w: c.erl_drv_monotonic_time([]),
+    ),
+    # Memory.
+    (
+        lambda w: c.driver_alloc("8"),
+        TypeError,
+        "driver_alloc: size must be an int (bytes), not '8'",
+    ),
+    (lambda w: c.driver_alloc(-1), ValueError, "size must be 0 or more bytes, not -1"),
+    (lambda w: c.driver_alloc(dict), TypeError, "size must be an int (bytes), not <class 'dict'>"),
+    (lambda w: c.driver_realloc(w.block, -1), ValueError, "size must be 0 or more bytes, not -1"),
+    (lambda w: c.driver_realloc(w.block, None), TypeError, "size must be an int (bytes), not None"),
+    (
+        lambda w: c.driver_realloc(w.struct, 8),
+        InvalidFree,
+        "driver_realloc takes a Memory, not <Pa",
+    ),
+    (lambda w: c.driver_realloc(b"x", 8), InvalidFree, "driver_realloc takes a Memory, not b'x'"),
+    (lambda w: c.driver_free(b"x"), InvalidFree, "driver_free takes a Block, not b'x'"),
+    (lambda w: c.driver_free(w.binary), InvalidFree, "use driver_free_binary"),
+    (lambda w: c.driver_free(w.mutex), InvalidFree, "driver_free takes a Block, not <ErlDrvMutex"),
+    (lambda w: c.memset(None, 0, 1), Misuse, "memset: 1 bytes do not fit in None"),
+    (lambda w: c.memset(b"x", 0, 1), TypeError, "a Struct or what driver_alloc returned, not b'x'"),
+    (
+        lambda w: c.memset(w.block, "0", 1),
+        TypeError,
+        "memset: c and size must be ints, not ('0', 1)",
+    ),
+    (
+        lambda w: c.memset(w.block, 0, "1"),
+        TypeError,
+        "memset: c and size must be ints, not (0, '1')",
+    ),
+    (lambda w: c.memset(w.block, 0, 9), Misuse, "memset: 9 bytes do not fit in <block of 8 bytes"),
+    (lambda w: c.memset(w.block, 0, -1), Misuse, "memset: -1 bytes do not fit in <block"),
+    (
+        lambda w: c.memset(w.struct, 1, 8),
+        ValueError,
+        "ptr and c must be a block, and 0 for a Struct, not",
+    ),
+    (lambda w: c.sizeof(5), TypeError, "a Struct or what driver_alloc returned, not 5"),
+    (lambda w: c.driver_alloc_binary("8"), TypeError, "size must be an int (bytes), not '8'"),
+    (lambda w: c.driver_alloc_binary(-1), ValueError, "size must be 0 or more bytes, not -1"),
+    (lambda w: c.driver_realloc_binary(w.binary, -1), ValueError, "size must be 0 or more bytes"),
+    (
+        lambda w: c.driver_free_binary(5),
+        InvalidFree,
+        "driver_free_binary takes a ErlDrvBinary, not 5",
+    ),
+    (lambda w: c.driver_free_binary(w.block), InvalidFree, "use driver_free"),
+    # Locks.
+    *needs(
+        "name must be a str or None, not 5",
+        lambda w: c.erl_drv_mutex_create(5),
+        lambda w: c.erl_drv_cond_create(5),
+        lambda w: c.erl_drv_rwlock_create(5),
+        lambda w: c.erl_drv_thread_opts_create(5),
+        lambda w: c.erl_drv_thread_create(5, w.tid, work, None, None),
+        lambda w: c.erl_drv_tsd_key_create(5, w.key),
+    ),
+    *needs(
+        "mtx must be an ErlDrvMutex, not ",
+        lambda w: c.erl_drv_mutex_destroy(5),
+        lambda w: c.erl_drv_mutex_lock(None),
+        lambda w: c.erl_drv_mutex_trylock(w.rwlock),
+        lambda w: c.erl_drv_mutex_unlock("m"),
+        lambda w: c.erl_drv_mutex_name(5),
+        lambda w: c.erl_drv_cond_wait(w.cond, 5),
+    ),
+    *needs(
+        "cnd must be an ErlDrvCond, not ",
+        lambda w: c.erl_drv_cond_destroy(5),
+        lambda w: c.erl_drv_cond_signal(None),
+        lambda w: c.erl_drv_cond_broadcast(w.mutex),
+        lambda w: c.erl_drv_cond_name(5),
+        lambda w: c.erl_drv_cond_wait(5, w.mutex),
+    ),
+    *needs(
+        "rwlck must be an ErlDrvRWLock, not ",
+        lambda w: c.erl_drv_rwlock_destroy(5),
+        lambda w: c.erl_drv_rwlock_rlock(5),
+        lambda w: c.erl_drv_rwlock_tryrlock(None),
+        lambda w: c.erl_drv_rwlock_runlock(w.mutex),
+        lambda w: c.erl_drv_rwlock_rwlock(5),
+        lambda w: c.erl_drv_rwlock_tryrwlock(5),
+        lambda w: c.erl_drv_rwlock_rwunlock(5),
+        lambda w: c.erl_drv_rwlock_name(5),
+    ),
+    *needs(
+        "pdl must be an ErlDrvPDL, not ",
+        lambda w: c.driver_pdl_lock(5),
+        lambda w: c.driver_pdl_unlock(None),
+        lambda w: c.driver_pdl_get_refc(w.mutex),
+        lambda w: c.driver_pdl_inc_refc(5),
+        lambda w: c.driver_pdl_dec_refc(5),
+    ),
+    (lambda w: c.erl_drv_mutex_unlock(w.mutex), Misuse, "does not hold mutex 'm'"),
+    (lambda w: c.erl_drv_cond_wait(w.cond, w.mutex), Misuse, "does not hold mutex 'm'"),
+    (lambda w: c.erl_drv_rwlock_runlock(w.rwlock), Misuse, "does not hold rwlock 'r' for reading"),
+    (lambda w: c.erl_drv_rwlock_rwunlock(w.rwlock), Misuse, "does not hold rwlock 'r' for writing"),
+    (lambda w: c.driver_pdl_unlock(w.pdl), Misuse, "does not hold port data lock of #Port<0.1>"),
+    # Threads of its own.
+    *needs(
+        "opts must be an ErlDrvThreadOpts, not ",
+        lambda w: c.erl_drv_thread_opts_destroy(5),
+        lambda w: c.erl_drv_thread_create("t", w.tid, work, None, 5),
+    ),
+    *needs(
+        "must be an ErlDrvTid, not ",
+        lambda w: c.erl_drv_thread_create("t", 5, work, None, None),
+        lambda w: c.erl_drv_thread_join(5, None),
+        lambda w: c.erl_drv_thread_name(None),
+        lambda w: c.erl_drv_equal_tids(5, w.tid),
+        lambda w: c.erl_drv_equal_tids(c.erl_drv_thread_self(), 5),
+    ),
+    (
+        lambda w: c.erl_drv_thread_create("t", w.tid, 5, None, None),
+        TypeError,
+        "func must be a function of one argument, not 5",
+    ),
+    (
+        lambda w: c.erl_drv_thread_join(c.erl_drv_thread_self(), 5),
+        TypeError,
+        "exit_value must be a Pointer or None, not 5",
+    ),
+    (lambda w: c.erl_drv_thread_join(w.tid, None), Misuse, "tid identifies no thread"),
+    (lambda w: c.erl_drv_thread_name(w.tid), Misuse, "tid identifies no thread"),
+    (lambda w: c.erl_drv_equal_tids(w.tid, w.tid), Misuse, "tid1 identifies no thread"),
+    (lambda w: c.erl_drv_thread_exit(5), Misuse, "is not a thread that a driver has started"),
+    *needs(
+        "key must be an ErlDrvTSDKey, not ",
+        lambda w: c.erl_drv_tsd_key_create("k", 5),
+        lambda w: c.erl_drv_tsd_key_destroy(5),
+        lambda w: c.erl_drv_tsd_set(None, 1),
+        lambda w: c.erl_drv_tsd_get("k"),
+    ),
+    (lambda w: c.erl_drv_tsd_key_destroy(w.key), Misuse, "the key has not been created"),
+    (lambda w: c.erl_drv_tsd_set(w.key, 1), Misuse, "the key has not been created"),
+    (lambda w: c.erl_drv_tsd_get(w.key), Misuse, "the key has not been created"),
+    # What blocks a thread.
+    (lambda w: unchecked.usleep("1"), TypeError, "useconds must be an int (microseconds), not '1'"),
+    (
+        lambda w: unchecked.usleep(True),
+        TypeError,
+        "useconds must be an int (microseconds), not True",
+    ),
+    (lambda w: unchecked.usleep(-1), ValueError, "useconds must be 0 or more microseconds, not -1"),
+]
+
+
+def ids(rows: list[Row]) -> list[str]:
+    return [f"{number} {text[:40]}" for number, (_, _, text) in enumerate(rows)]
+
+
+@pytest.mark.parametrize(("call", "kind", "text"), NEW, ids=ids(NEW))
+def test_a_bad_argument_makes_nothing(
+    call: Callable[[Any], object], kind: type[Exception], text: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        call(None)
+    assert text in str(caught.value)
+    assert type(caught.value) is kind
+    with Emulator() as erl:
+        assert erl.self() == Pid(1)
+
+
+def leave(world: World) -> None:
+    """Nothing of this is about leaks."""
+    world.erl.unlink(world.port)
+    world.erl.exit(world.port, "kill")
+    world.erl.runtime.ledger.rows.clear()
+
+
+@both
+@pytest.mark.parametrize(("call", "kind", "text"), ERLANG, ids=ids(ERLANG))
+def test_a_bad_argument_of_erlang_s_side_changes_nothing(
+    threads: Kind, call: Callable[[Any], object], kind: type[Exception], text: str
+) -> None:
+    with Emulator(threads=threads) as erl:
+        world = World(erl)
+        erl.send(erl.self(), "kept")
+        before, events = world.everything(), erl.trace.order()
+        with pytest.raises(kind) as caught:
+            call(world)
+        assert text in str(caught.value)
+        assert type(caught.value) is kind
+        assert world.everything() == before
+        assert erl.trace.order() == events
+        assert erl.receive() == "kept"
+        assert erl.receive(timeout=0) is None
+        leave(world)
+
+
+@both
+@pytest.mark.parametrize("number", range(len(DRIVER)), ids=ids(DRIVER))
+def test_a_bad_argument_of_the_driver_s_side_changes_nothing(threads: Kind, number: int) -> None:
+    _, kind, text = DRIVER[number]
+    with Emulator(threads=threads) as erl:
+        world = World(erl)
+        erl.send(erl.self(), "kept")
+        before, events = world.everything(), erl.trace.order()
+        erl.port_control(world.port, number, b"")
+        assert type(world.error) is kind, world.error
+        assert text in str(world.error)
+        assert world.everything() == before
+        assert erl.trace.order() == [*events, "control"]
+        assert erl.receive() == "kept"
+        assert erl.receive(timeout=0) is None
+        leave(world)
+
+
+# The table is complete.
+
+ANYTHING = {
+    "self": "takes nothing",
+    "ports": "takes nothing",
+    "stop": "takes nothing",
+    "loaded_drivers": "takes nothing",
+    "driver_system_info": "takes nothing",
+    "socketpair": "takes nothing",
+}
+
+
+def names_in(rows: list[Row]) -> set[str]:
+    """The functions that the rows call."""
+    return {name for call, _, _ in rows for name in call.__code__.co_names}
+
+
+def functions_of(thing: object) -> set[str]:
+    return {
+        name for name, member in inspect.getmembers(thing, inspect.isfunction) if name[0] != "_"
+    }
+
+
+def test_every_public_call_has_a_row() -> None:
+    public = functions_of(Emulator) | functions_of(ErlDdll) | functions_of(erl_driver)
+    public |= functions_of(posix) - {"current", "wrong_type", "wrong_value"}
+    assert public - names_in(ERLANG) - names_in(DRIVER) == set(ANYTHING)
