@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from driverref.runtime import Runtime
-from driverref.threads import Queue, here
+from driverref.threads import Queue, running
 
 AsyncInvoke: TypeAlias = Callable[[Any], object]
 AsyncFree: TypeAlias = Callable[[Any], object]
@@ -69,7 +69,7 @@ class AsyncPool:
         )
 
     def _serve(self, name: str, queue: Queue) -> None:
-        here.get().emulator = self.runtime
+        running().emulator = self.runtime
         record, now = self.runtime.record, self.runtime.now
         for job in iter(queue.get, None):
             job_id, port, async_invoke, async_data, _, scheduler, _ = job

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 
 from driverref.runtime import Runtime
 from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import Mutex, Thread, here
+from driverref.threads import Mutex, Thread, running
 
 ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
@@ -101,7 +101,7 @@ class PortLock:
         """Take the lock and begin to run the driver's code."""
         if self.mutex is not None and not self.mutex.acquire(blocking=blocking):
             return False
-        self.holder = thread = here.get()
+        self.holder = thread = running()
         self._process, thread.process = thread.process, None
         return True
 
@@ -150,7 +150,7 @@ class LoadedDriver:
 
     def note(self, name: str) -> None:
         """Record that a callback without a port, `init` or `finish`, begins."""
-        thread = here.get()
+        thread = running()
         if self.runtime.record is not None:
             self.runtime.record((self.runtime.now(), thread.lane, name, None, None, self.name))
 
@@ -188,7 +188,7 @@ class LoadedDriver:
 
     def _run(self, name: str) -> Any:
         """Run a callback without a port.  The thread that carries a process is none meanwhile."""
-        function, thread = getattr(self.entry, name), here.get()
+        function, thread = getattr(self.entry, name), running()
         if function is None:
             return None
         self.note(name)

@@ -26,7 +26,7 @@ from driverref.release import OTP_25, Release
 from driverref.runtime import Runtime
 from driverref.scheduler import Scheduler
 from driverref.terms import KILL, KILLED
-from driverref.threads import NOBODY, Threads, here
+from driverref.threads import NOBODY, Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
@@ -64,7 +64,7 @@ class Emulator(PortBifs):
             "Emulator", "async_threads", async_threads, range(release.max_async_threads + 1)
         )
         check_number("Emulator", "schedulers", schedulers, range(1, 1025))
-        if here.get() is not NOBODY:
+        if running() is not NOBODY:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
         thread = seam.adopt("process <0.1.0>")
@@ -163,7 +163,7 @@ class Emulator(PortBifs):
         """
         if self._ended:
             return
-        if here.get() is NOBODY or here.get().process is not self._main:
+        if running() is NOBODY or running().process is not self._main:
             raise Misuse("stop: only the process that made the emulator may stop it")
         if self.runtime.crash_was_seen():
             self._abandon("it crashed")

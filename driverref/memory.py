@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from driverref import errors
 from driverref.errors import wrong_type, wrong_value
-from driverref.threads import NOBODY, Threads, current, here
+from driverref.threads import NOBODY, Threads, current, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class Ledger:
         self.touch = self._touch if threads.simulated else None
 
     def _touch(self, thing: object, write: bool) -> None:
-        if here.get() is not NOBODY:  # before and after the emulator there is nobody to switch to
+        if running() is not NOBODY:  # before and after the emulator there is nobody to switch to
             self.threads.touch(thing, write)
 
     def add(self, what: str, born: str = "allocated", freed_by: str = "driver_free") -> Entry:
@@ -210,7 +210,7 @@ class Atomic:
 
     def load(self) -> int:
         """The value."""
-        if (thread := here.get()) is not NOBODY:
+        if (thread := running()) is not NOBODY:
             thread.emulator.threads.touch(self, write=False)
         return self._value
 
@@ -236,7 +236,7 @@ class Atomic:
 
     def _change(self, new: Callable[[int], int], operand: int) -> int:
         _number(operand)
-        thread = here.get()
+        thread = running()
         with nullcontext() if thread is NOBODY else thread.emulator.threads.atomically(self):
             before = self._value
             self._value = new(before)

@@ -38,7 +38,7 @@ from driverref.terms import (
     iolist_to_binary,
     iolist_to_iovec,
 )
-from driverref.threads import Thread, here
+from driverref.threads import Thread, running
 
 PORT_CONTROL_FLAG_BINARY = 1 << 0
 
@@ -47,9 +47,9 @@ class ErlDrvPort(Senders):
     """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
 
     __slots__ = (
-        "_stopping", "binary", "busy", "caller", "close_reply", "control_flags", "driver", "drv_data",
-        "eof", "id", "jobs", "links", "lock", "monitors", "msgq_limits", "msgq_size", "number", "output",
-        "owner", "pdl", "queue", "ready_async", "runtime", "signals", "state", "suspended", "timer",
+        "_stopping", "binary", "caller", "close_reply", "control_flags", "driver", "drv_data",
+        "eof", "id", "jobs", "links", "monitors", "number", "output", "owner", "pdl", "queue",
+        "ready_async", "state", "timer",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
@@ -124,7 +124,7 @@ class ErlDrvPort(Senders):
         """Record an event of this port, on the running thread's lane."""
         record, now = self.runtime.record, self.runtime.now
         if record is not None:
-            record((now(), here.get().lane, name, self.number, job, detail))
+            record((now(), running().lane, name, self.number, job, detail))
 
     def complete(self, job: Job, thread: Thread) -> None:
         """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
@@ -157,7 +157,9 @@ class ErlDrvPort(Senders):
                     return
             finally:
                 lock.holder = None
-                if mutex is not None:
+                if (
+                    mutex is not None
+                ):  # pragma: no branch - else nobody can have closed it meanwhile
                     mutex.release()
                     lock.pass_on(thread)
         if async_free is not None:
@@ -185,7 +187,7 @@ class ErlDrvPort(Senders):
 
     def start(self, command: str, caller: Pid) -> str | None:
         """Run `start`.  `None` if the port is open, else the reason for which `open_port` fails."""
-        thread = here.get()
+        thread = running()
         thread.errno = 0
         self.caller = caller
         result = self.callback("start", self, command, detail=command)
@@ -279,10 +281,10 @@ class ErlDrvPort(Senders):
             case State.CLOSED:
                 return -1
             case State.CLOSING:
-                self.queue.clear()
+                self.clear_queue()
                 self.terminate()
             case _:
-                self.queue.clear()
+                self.clear_queue()
                 self.exit(reason)
         return 0
 
@@ -298,11 +300,19 @@ class ErlDrvPort(Senders):
         if self.close_reply is not None:
             self.close_reply.deliver(Tuple((self.id, Atom("closed"))))
 
+    def clear_queue(self) -> None:
+        """Empty the driver queue, which other threads may be at if there is a port data lock."""
+        if self.pdl is None or self.pdl.holder is running():
+            self.queue.clear()
+        else:
+            with self.pdl.mutex:
+                self.queue.clear()
+
     def gone(self) -> None:
         """Take from the port what `start` or `stop` left behind, and the port out of every table."""
         self.drv_data = None
         self.cancel_timer()
-        self.queue.clear()
+        self.clear_queue()
         if self.pdl is not None:
             self.pdl.release()
         del self.runtime.ports[self.number]
@@ -321,7 +331,7 @@ class ErlDrvPort(Senders):
     def set_timer(self, milliseconds: int) -> None:
         """Start the port's one timer, in place of the one that runs."""
         self.cancel_timer()
-        scheduler: Scheduler = here.get().scheduler
+        scheduler: Scheduler = running().scheduler
         self.timer = scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)
 
     def cancel_timer(self) -> None:

@@ -21,7 +21,7 @@ from driverref.port_state import CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.process_bifs import ProcessBifs
 from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
-from driverref.threads import here
+from driverref.threads import running
 
 BADSIG = Atom("badsig")
 INFO_ITEMS = ("name", "links", "id", "connected", "os_pid", "queue_size")
@@ -80,15 +80,15 @@ class PortBifs(ProcessBifs):
         command is carried out all the same, or is `notsup` without `ERL_DRV_FLAG_SOFT_BUSY`.  Raises
         `badarg` if the port is not connected or the data is not iodata.  Stands for `erlang:port_command/3`.
         """
-        thread = here.get()
+        thread = running()
         process = thread.process
         if process is None or process.attention or process.runtime is not self.runtime:
             process = self._enter("port_command")
         # The ordinary case is written out, because it is the hot path; all others are in _command.  Functions
         # held in attributes are called through local names, which CPython 3.11 does much faster.
         runtime = self.runtime
-        handle = runtime.ports.get(port.number) if port.__class__ is Port else None
-        if handle is not None and data.__class__ is bytes and not options:
+        handle = runtime.ports.get(port.number) if type(port) is Port else None
+        if handle is not None and type(data) is bytes and not options:
             lock, output, record = handle.lock, handle.output, runtime.record
             turn, mutex = process.scheduler.mutex, lock.mutex
             turn.acquire()

@@ -24,7 +24,7 @@ from driverref.errors import (
 from driverref.process import Matching, Process
 from driverref.runtime import Runtime
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, NOBODY, Empty, here
+from driverref.threads import EXPIRED, NOBODY, Empty, running
 
 
 class ProcessBifs:
@@ -36,7 +36,7 @@ class ProcessBifs:
         """The calling process; raises if there is none or if it should not go on."""
         if self.runtime.down is not None:
             raise self.runtime.refusal()
-        thread = here.get()
+        thread = running()
         if thread is NOBODY:
             thread = self.runtime.threads.adopted()
         if thread.emulator is not self.runtime:
@@ -90,7 +90,7 @@ class ProcessBifs:
             child.scheduler = schedulers[(child.pid.number - 1) % len(schedulers)]
 
         def live() -> None:
-            thread = here.get()
+            thread = running()
             child.carried_by(thread)
             reason: object = NORMAL
             try:
@@ -117,7 +117,7 @@ class ProcessBifs:
         which is no Erlang term.  Without a `timeout`, waiting for a message that nobody can send is a
         `Deadlock` on simulated threads.
         """
-        process, runtime = here.get().process, self.runtime
+        process, runtime = running().process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
         message: Any = None

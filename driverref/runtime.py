@@ -15,7 +15,7 @@ from driverref.errors import EmulatorStopped, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
 from driverref.terms import Pid, Port, Ref
-from driverref.threads import Threads, here
+from driverref.threads import Threads, running
 from driverref.trace import Record, Trace
 
 
@@ -39,11 +39,11 @@ class Entity(Protocol):
 
 
 class Runtime:
-    """One emulator's common ground.  Made by `Emulator`; reached as `here.get().emulator`."""
+    """One emulator's common ground.  Made by `Emulator`; reached as `running().emulator`."""
 
     def __init__(self, threads: Threads, release: Release, trace: Trace | None) -> None:
         self.threads = threads
-        self.reader = here.get()
+        self.reader = running()
         """The thread that runs the reader's program: the one to be told of a crash."""
         self.release = release
         self.trace = Trace() if trace is None else trace
@@ -129,7 +129,7 @@ class Runtime:
         if self.down is not None:
             return self._crash or error
         crash = _explained(error)
-        if here.get() is not self.reader:  # who else calls raises it in the reader's program
+        if running() is not self.reader:  # who else calls raises it in the reader's program
             self._crash = crash
         self.stop_running(f"it crashed with {type(crash).__name__}")
         return crash
@@ -146,7 +146,7 @@ class Runtime:
 
     def refusal(self) -> BaseException:
         """What a BIF raises once the emulator is down: to the reader, the first time, the crash itself."""
-        if here.get() is self.reader and self._crash is not None:
+        if running() is self.reader and self._crash is not None:
             crash, self._crash = self._crash, None
             return crash
         return EmulatorStopped(f"the emulator is not running: {self.down}")

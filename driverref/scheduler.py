@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable
 
 from driverref.runtime import Runtime
-from driverref.threads import Empty, Thread, here
+from driverref.threads import Empty, Thread, running
 
 
 class Timer:
@@ -54,7 +54,7 @@ class Scheduler:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
         timer = Timer(self.runtime.threads.now() + ns, action)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
-        if self.timers[0][2] is timer and here.get() is not self.thread:
+        if self.timers[0][2] is timer and running() is not self.thread:
             self.work.add(_look_again)  # the scheduler's thread sleeps until a later deadline
         return timer
 
@@ -64,7 +64,7 @@ class Scheduler:
         self.runtime.threads.join(self.thread)
 
     def _run(self) -> None:
-        thread = here.get()
+        thread = running()
         thread.emulator, thread.scheduler = self.runtime, self
         while not self.stopped:
             self.work.wait(self.timers[0][0] if self.timers else None)
@@ -95,7 +95,7 @@ class Scheduler:
                 item = take()
             except Empty:
                 return
-            if item.__class__ is tuple:
+            if type(item) is tuple:
                 item[1].complete(item, thread)
             else:
                 item()

@@ -23,7 +23,7 @@ from driverref.terms import Port
 class Senders:
     """The part of `ErlDrvPort` that is about those who wait for it."""
 
-    __slots__ = ()
+    __slots__ = ("busy", "lock", "msgq_limits", "msgq_size", "runtime", "signals", "suspended")
 
     id: Port
     runtime: Runtime

@@ -49,6 +49,8 @@ from driverref.erl_driver import (
     driver_output,
     driver_pdl_create,
     driver_pdl_get_refc,
+    driver_pdl_lock,
+    driver_pdl_unlock,
     driver_read_timer,
     driver_set_timer,
     driver_sizeq,
@@ -58,6 +60,7 @@ from driverref.erl_driver import (
     set_port_control_flags,
 )
 from driverref.errors import ErlangError, Leak, Misuse
+from driverref.handles import ErlDrvPDL
 from driverref.port_state import CLOSED, CLOSING, CONNECTED, EXITING, OPENING, TRANSITIONS
 from driverref.posix import usleep
 
@@ -1382,3 +1385,34 @@ def test_a_block_that_control_replies_is_freed(threads: Kind) -> None:
 
     with Emulator(threads=threads) as erl:
         assert erl.port_control(opened(erl, RepliesBlock()), 0, b"") == [97, 98]
+
+
+def test_a_port_that_goes_waits_for_whoever_is_at_its_queue_under_the_data_lock() -> None:
+    class Shared(Worker):
+        pdl: ErlDrvPDL
+
+        def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+            pdl = driver_pdl_create(port)
+            assert pdl is not None
+            self.pdl, self.port, self.seen = pdl, port, list[int]()
+            return port
+
+        def work(self, job: Job) -> None:
+            driver_pdl_lock(self.pdl)
+            driver_enq(self.port, b"abc")
+            usleep(50_000)
+            self.seen.append(driver_sizeq(self.port))
+            driver_pdl_unlock(self.pdl)
+
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            usleep(10_000)  # the job is at the queue
+            driver_failure_atom(port, "gone")
+            return b""
+
+    with Emulator(schedulers=2) as erl:
+        erl.process_flag("trap_exit", True)
+        driver = Shared()
+        port = opened(erl, driver)
+        erl.port_command(port, b"x")
+        erl.port_control(port, 0, b"")
+    assert driver.seen == [3]

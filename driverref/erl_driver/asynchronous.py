@@ -13,7 +13,7 @@ from driverref.erl_driver.checks import in_callback
 from driverref.errors import wrong_type
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import here
+from driverref.threads import running
 
 
 def driver_async(
@@ -34,9 +34,9 @@ def driver_async(
     Returns the job's id, 1 or more, or -1 if the port is closed; then nothing is called and the data is still
     the caller's.  Not thread-safe: only in a callback of the port.  Stands for `driver_async`.
     """
-    thread = here.get()
+    thread = running()
     if (
-        port.__class__ is not ErlDrvPort or port.lock.holder is not thread or port.state is CLOSED
+        type(port) is not ErlDrvPort or port.lock.holder is not thread or port.state is CLOSED
     ) and not in_callback("driver_async", port):
         return -1
     if not callable(async_invoke):
@@ -48,7 +48,7 @@ def driver_async(
     pool = runtime.pool
     if key is None:
         queue = job_id = next(pool.ids)
-    elif key.__class__ is Key or key.__class__ is int:
+    elif type(key) is Key or type(key) is int:
         job_id = next(pool.ids)
         queue = write_back(key, pool.size)
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from driverref.errors import Misuse, wrong_type, wrong_value
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import here
+from driverref.threads import running
 
 
 def in_callback(call: str, port: ErlDrvPort) -> bool:
@@ -20,7 +20,7 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     """
     if not isinstance(port, ErlDrvPort):
         raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
-    thread = here.get()
+    thread = running()
     if port.lock.holder is thread:
         return port.state is not CLOSED
     if thread.scheduler is None:

@@ -20,7 +20,7 @@ from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED, CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import current, here
+from driverref.threads import current, running
 
 
 def driver_output(port: ErlDrvPort, buf: object) -> int:
@@ -29,12 +29,12 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
     Returns 0, or -1 if the port is closed.  A closing port drops the data and returns 0.  Not thread-safe:
     only in a callback of the port.  Stands for `driver_output`.
     """
-    thread = here.get()
-    if (port.__class__ is not ErlDrvPort or port.lock.holder is not thread) and not in_callback(
+    thread = running()
+    if (type(port) is not ErlDrvPort or port.lock.holder is not thread) and not in_callback(
         "driver_output", port
     ):
         return -1
-    data = buf if buf.__class__ is bytes else output_bytes("driver_output", "buf", buf)
+    data = buf if type(buf) is bytes else output_bytes("driver_output", "buf", buf)
     if port.state is not CONNECTED:
         return _data(port, "driver_output", data)
     record = port.runtime.record

@@ -13,12 +13,12 @@ from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import here
+from driverref.threads import running
 
 
 def _may(call: str, port: ErlDrvPort) -> bool:
     """Whether the port is there; raises unless the caller runs a callback or holds the port data lock."""
-    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is here.get():
+    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is running():
         return port.state is not CLOSED
     return in_callback(call, port)
 

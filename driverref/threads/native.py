@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here
+from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here, running
 
 _PATIENCE = 20
 _NAP = 50e-6
@@ -143,7 +143,7 @@ class NativeThreads:
     def adopted(self) -> Thread:
         if self._main.carrier is threading.current_thread():
             here.set(self._main)
-        return here.get()
+        return running()
 
     def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
         def run() -> None:

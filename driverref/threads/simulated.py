@@ -27,7 +27,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from driverref.errors import Deadlock
-from driverref.threads import NOBODY, Crashed, Mutex, Socket, Thread, here
+from driverref.threads import NOBODY, Crashed, Mutex, Socket, Thread, here, running
 from driverref.threads.coroutine import Coroutine, Unwound
 from driverref.threads.primitives import (
     Enabled,
@@ -149,7 +149,7 @@ class SimulatedThreads:
     def adopted(self) -> Thread:
         if self.running is self.main and self.main.coroutine.is_running():
             here.set(self.main)
-        return here.get()
+        return running()
 
     def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
         def run() -> None:
