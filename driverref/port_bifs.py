@@ -284,6 +284,7 @@ class PortBifs(ProcessBifs):
         if not isinstance(pid, Pid) or pid not in self.runtime.entities:
             raise badarg("port_connect", "pid", "a living process's Pid", pid)
         with process.scheduler.mutex, handle:
+            self._guarded(handle.run_signals)
             if handle.state is not CONNECTED:
                 raise _not_open("port_connect", port)
             self._connect(handle, pid)

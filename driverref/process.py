@@ -80,8 +80,8 @@ class Process:
         """Raise what `attention` is about."""
         if self.runtime.down is not None:
             raise self.runtime.refusal()
-        if self.doom is not None:
-            raise self.doom
+        assert self.doom is not None
+        raise self.doom
 
     def _next(self, deadline: int | None) -> object:
         """The inbox's next item, or `EXPIRED`.  Who waits for it does the scheduler's work meanwhile."""

@@ -55,8 +55,6 @@ class ProcessBifs:
         """Do work that runs the driver's code: what that raises is a crash of the emulator."""
         try:
             return work()
-        except (ErlangError, ProcessExit):
-            raise
         except Exception as error:
             raise self.runtime.fault(error) from None
 

@@ -202,7 +202,11 @@ ERLANG: list[Row] = [
     (lambda w: w.ddll.load_driver(Nameless), TypeError, "must be an instance of a Driver subcla"),
     (lambda w: w.ddll.load_driver(Nameless()), TypeError, "Nameless.driver_name must be a str of"),
     (lambda w: w.ddll.load_driver(made_of("a b")), TypeError, "a str of one word, not 'a b'"),
-    (lambda w: w.ddll.load_driver(made_of(flags="x")), TypeError, "driver_flags must be ERL_DRV"),
+    (
+        lambda w: w.ddll.load_driver(odd("driver_flags", "x")),
+        TypeError,
+        "driver_flags must be ERL_DRV",
+    ),
     (lambda w: w.ddll.load_driver(odd("stop", 5)), TypeError, "Odd.stop must be a method, or None"),
     (lambda w: w.ddll.load("d"), TypeError, "load: driver must be an instance of a Driver subcla"),
     (lambda w: w.ddll.unload_driver(5), ErlangError, "unload_driver: name must be a driver's name"),

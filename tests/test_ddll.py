@@ -9,7 +9,14 @@ from scripted import Box, made_of
 from support import Gate, Kind, Worker, both, on_another_thread, opened, received
 
 from driverref import Emulator, Port
-from driverref.erl_driver import ErlDrvPort, driver_async, driver_deq, driver_enq, driver_set_timer
+from driverref.erl_driver import (
+    ErlDrvPort,
+    driver_async,
+    driver_deq,
+    driver_enq,
+    driver_failure_atom,
+    driver_set_timer,
+)
 from driverref.errors import Deadlock, ErlangError, Misuse
 
 PENDING = ("ok", "pending_driver")
@@ -102,6 +109,27 @@ def test_unload_driver_kills_the_ports_without_flush(threads: Kind) -> None:
         assert received(erl) == [("EXIT", open_one, "driver_unloaded")]
         assert erl.ports() == []
         assert erl.trace.order("flush", "stop", "finish") == ["flush", "stop", "stop", "finish"]
+
+
+@both
+@pytest.mark.rule("port.unload-kills")
+def test_a_port_may_be_gone_when_its_turn_comes(threads: Kind) -> None:
+    """The first port's `stop` ends the second, whose lock it holds too."""
+    handles: list[ErlDrvPort] = []
+
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        driver = made_of(
+            start=lambda port, command: handles.append(port),
+            stop=lambda data: driver_failure_atom(handles[1], "pulled_along"),
+        )
+        first, second = opened(erl, driver), opened(erl, driver)
+        erl.erl_ddll.try_unload("d")
+        assert erl.erl_ddll.unload_driver("d") == "ok"
+        assert sorted(map(repr, received(erl))) == [
+            f"{{'EXIT',{first},driver_unloaded}}",
+            f"{{'EXIT',{second},pulled_along}}",
+        ]
 
 
 @both

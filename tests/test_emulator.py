@@ -26,6 +26,7 @@ from driverref.erl_driver import (
 from driverref.errors import (
     Deadlock,
     EmulatorStopped,
+    ErlangError,
     Leak,
     Misuse,
     ProcessExit,
@@ -609,6 +610,25 @@ def test_a_crash_in_stop_or_finish_at_the_end_is_seen(threads: Kind) -> None:
 
 
 @both
+def test_a_crash_while_stop_kills_the_processes_is_seen(threads: Kind) -> None:
+    def story() -> None:
+        with Emulator(threads=threads) as erl:
+            erl.erl_ddll.load_driver(made_of(stop=boom))
+            gate = Gate()
+
+            def owner() -> None:
+                erl.open_port(("spawn_driver", "d"))
+                gate.pass_through()
+
+            erl.spawn(owner)
+            gate.await_arrival()
+            gate.open()
+
+    with pytest.raises(ArithmeticError, match="^boom$"):
+        story()
+
+
+@both
 def test_a_process_that_catches_a_crash_does_not_hide_it(threads: Kind) -> None:
     caught: list[object] = []
 
@@ -676,6 +696,20 @@ def test_a_buffer_that_outlives_its_callback_is_explained(threads: Kind) -> None
 
     with pytest.raises(UseAfterFree, match=r"copy it with bytes\(buf\)"):
         story()
+
+
+@both
+def test_what_looks_like_a_bif_s_error_is_a_crash_when_a_driver_raises_it(threads: Kind) -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        raise ErlangError("badarg", "of the driver's own")
+
+    erl = Emulator(threads=threads)
+    port = opened(erl, made_of(output=output))
+    with pytest.raises(ErlangError, match="of the driver's own"):
+        erl.port_command(port, [b""])
+    with pytest.raises(EmulatorStopped, match="it crashed with ErlangError"):
+        erl.self()
+    erl.stop()
 
 
 @both

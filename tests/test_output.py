@@ -112,6 +112,20 @@ def test_a_header_goes_before_the_data(threads: Kind) -> None:
 
 
 @both
+def test_all_that_is_sent_without_a_trace_too(threads: Kind) -> None:
+    with Emulator(threads=threads, trace=False) as erl:
+
+        def output(port: ErlDrvPort, buf: memoryview) -> None:
+            driver_output2(port, b"a", b"b")
+            driver_output(port, b"c")
+            driver_output_term(port, "d")
+
+        port = opened(erl, made_of(output=output))
+        erl.port_command(port, b"")
+        assert received(erl) == [(port, ("data", b"ab")), (port, ("data", b"c")), "d"]
+
+
+@both
 def test_terms_arrive_as_erlang_would_have_them(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> int:
         held = binary(b"bin")

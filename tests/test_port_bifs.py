@@ -15,6 +15,7 @@ from driverref.erl_driver import (
     ERL_DRV_BUSY_MSGQ_READ_ONLY,
     ERL_DRV_FLAG_NO_BUSY_MSGQ,
     ERL_DRV_FLAG_SOFT_BUSY,
+    ERL_DRV_FLAG_USE_PORT_LOCKING,
     PORT_CONTROL_FLAG_BINARY,
     ErlDrvPort,
     Key,
@@ -31,6 +32,7 @@ from driverref.erl_driver import (
     set_port_control_flags,
 )
 from driverref.errors import Deadlock, ErlangError
+from driverref.posix import usleep
 
 
 def echo(port: ErlDrvPort, buf: memoryview) -> None:
@@ -660,6 +662,8 @@ class Slow(PortLockingWorker):
 
     def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
         low, high = (Key(int(number)) for number in bytes(buf).split())
+        erl_drv_busy_msgq_limits(port, low, None)
+        erl_drv_busy_msgq_limits(port, None, high)
         erl_drv_busy_msgq_limits(port, low, high)
         return b"%d %d" % (low.value, high.value)
 
@@ -807,6 +811,75 @@ def test_a_driver_can_do_without_limits(threads: Kind) -> None:
         assert erl.trace.order("suspended") == []
         driver.gate.open()
         assert [len(erl.receive()[1][1]) for _ in range(3)] == [9000] * 3
+
+
+@pytest.mark.parametrize("ask", ["command", "control", "call", "close", "connect"])
+def test_a_bif_may_find_that_a_message_before_it_has_closed_the_port(ask: str) -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        usleep(5000)
+
+    with Emulator(schedulers=2) as erl:
+        port = opened(erl, made_of(output=output))
+        erl.spawn(lambda: erl.port_command(port, b""), scheduler=2)
+        usleep(1000)
+        erl.send(port, (erl.self(), "close"))
+        asked: dict[str, Callable[[], object]] = {
+            "command": lambda: erl.port_command(port, b""),
+            "control": lambda: erl.port_control(port, 0, b""),
+            "call": lambda: erl.port_call(port, 0, ()),
+            "close": lambda: erl.port_close(port),
+            "connect": lambda: erl.port_connect(port, erl.self()),
+        }
+        with refused() as caught:
+            asked[ask]()
+        assert "#Port<0.1> is closing or closed" in str(caught.value)
+        assert erl.trace.order("output", "exit") == ["output", "exit"]
+
+
+def test_a_driver_may_be_given_up_while_open_port_waits_for_its_lock() -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        usleep(5000)
+
+    with Emulator(schedulers=3) as erl:
+        erl.process_flag("trap_exit", True)
+        driver = made_of(output=output)
+        gate = Gate()
+
+        def loader() -> None:
+            port = opened(erl, driver)
+            gate.pass_through()
+            erl.spawn(lambda: erl.port_command(port, b""), scheduler=2)
+            usleep(2000)
+            erl.erl_ddll.unload_driver("d")
+
+        erl.spawn(loader, scheduler=3)
+        gate.await_arrival()
+        gate.open()
+        usleep(1000)
+        with refused() as caught:
+            erl.open_port(("spawn_driver", "d"))
+        assert str(caught.value) == "badarg: open_port: 'd' was unloaded"
+        assert erl.trace.order("start") == ["start"]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_sender_is_forgotten_in_whatever_order(seed: int) -> None:
+    """A busy port, a lock that others hold, messages from two processes: all arrive, nobody waits for ever."""
+    with Emulator(seed=seed, schedulers=3) as erl:
+        port = opened(erl, busy_driver(ERL_DRV_FLAG_USE_PORT_LOCKING))
+        owner = erl.self()
+
+        def send() -> None:
+            for _ in range(3):
+                erl.send(port, (owner, ("command", b"x")))
+
+        for scheduler in (2, 3):
+            erl.spawn(send, scheduler=scheduler)
+        for _ in range(3):
+            erl.port_command(port, b"b")
+            erl.port_control(port, 0, b"")
+        for _ in range(6):
+            assert erl.receive() == (port, ("data", b"x"))
 
 
 # Several commands at once.

@@ -39,6 +39,7 @@ from driverref.erl_driver import (
     driver_read_timer,
     driver_set_timer,
     driver_system_info,
+    erl_drv_busy_msgq_limits,
     erl_drv_monotonic_time,
     set_busy_port,
     set_errno,
@@ -581,6 +582,7 @@ def test_a_closed_port_knows_nobody(threads: Kind) -> None:
         driver_failure_eof(port)
         set_busy_port(port, 1)
         set_port_control_flags(port, 1)
+        erl_drv_busy_msgq_limits(port, left, left)
         with pytest.raises(Misuse, match="driver_mk_port: the port is closed"):
             driver_mk_port(port)
         return [

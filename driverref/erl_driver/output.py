@@ -165,12 +165,10 @@ def _check_receiver(call: str, receiver: object) -> None:
 
 
 def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
-    state = port.state
-    if state is CLOSED:
-        return -1
+    closing = port.state in (CLOSING, CLOSED)
     port.note(name, detail=message)
     process = port.runtime.entities.get(receiver)
-    if state is CLOSING or not isinstance(process, Process):
+    if closing or not isinstance(process, Process):
         return 0
     process.deliver(message)
     return 1
