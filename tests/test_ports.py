@@ -12,6 +12,8 @@ from support import Gate, Kind, Worker, both, opened, received
 
 from driverref import Emulator, Pid, Port
 from driverref.erl_driver import (
+    ERL_DRV_BUSY_MSGQ_DISABLED,
+    ERL_DRV_BUSY_MSGQ_READ_ONLY,
     ERL_DRV_ERROR_BADARG,
     ERL_DRV_ERROR_ERRNO,
     ERL_DRV_ERROR_GENERAL,
@@ -317,6 +319,62 @@ def test_a_timeout_that_waits_for_the_lock_can_still_be_called_off(
         erl.spawn(lambda: do(erl, port, 1), scheduler=2)
         erl.receive(timeout=100)
         assert times(erl, "timeout") == fires
+
+
+# Busy.
+
+LOW, HIGH = 4096, 8192
+OFF = ERL_DRV_BUSY_MSGQ_DISABLED
+READ_ONLY = ERL_DRV_BUSY_MSGQ_READ_ONLY
+
+
+@both
+@pytest.mark.parametrize(
+    ("low", "high", "now"),
+    [
+        (READ_ONLY, READ_ONLY, (LOW, HIGH)),
+        (None, None, (LOW, HIGH)),
+        (5, None, (5, HIGH)),
+        (None, 10, (10, 10)),
+        (READ_ONLY, 10, (10, 10)),
+        (100, 20_000, (100, 20_000)),
+        (20_000, 100, (100, 100)),
+        (20_000, READ_ONLY, (20_000, 20_000)),
+        (20_000, None, (20_000, 20_000)),
+        (OFF, READ_ONLY, (OFF, OFF)),
+        (3, OFF, (OFF, OFF)),
+        (None, OFF, (OFF, OFF)),
+    ],
+)
+def test_the_low_limit_of_waiting_commands_never_exceeds_the_high_one(
+    threads: Kind, low: int | None, high: int | None, now: tuple[int, int]
+) -> None:
+    """What an emulator of Erlang/OTP 25 answers to the same calls."""
+    given = [None if value is None else Key(value) for value in (low, high)]
+
+    def limits(port: ErlDrvPort) -> list[int]:
+        erl_drv_busy_msgq_limits(port, *given)
+        read = Key(READ_ONLY), Key(READ_ONLY)
+        erl_drv_busy_msgq_limits(port, *read)
+        return [key.value for key in read]
+
+    with Emulator(threads=threads) as erl:
+        assert do(erl, opened(erl, scripted(limits)), 0) == str([*now])
+    expected = zip(given, now, strict=True)
+    assert all(key is None or key.value == value for key, value in expected)
+
+
+@both
+def test_a_closed_port_has_no_limits_to_tell(threads: Kind) -> None:
+    low, high = Key(7), Key(8)
+
+    def limits(port: ErlDrvPort) -> list[int]:
+        driver_failure_eof(port)
+        erl_drv_busy_msgq_limits(port, low, high)
+        return [low.value, high.value]
+
+    with Emulator(threads=threads) as erl:
+        assert do(erl, opened(erl, scripted(limits)), 0) == "[7, 8]"
 
 
 # Failure.

@@ -96,8 +96,9 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
     """Set or read how many bytes of commands may wait for a locked port.
 
     Senders are suspended above `high` and go on at `low`.  A value of 0, `ERL_DRV_BUSY_MSGQ_READ_ONLY`, is not set;
-    what holds now is written back to each `Key` (a `low` above `high` is lowered).  `ERL_DRV_BUSY_MSGQ_DISABLED` in
-    either turns the limits off, for good.  Stands for `erl_drv_busy_msgq_limits`.
+    what holds now is written back to each `Key`.  `low` never stays above `high`: a `high` that is set lowers it, else
+    it raises `high`.  `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off, for good.  Stands for
+    `erl_drv_busy_msgq_limits`.
     """
     for name, value in (("low", low), ("high", high)):
         if not isinstance(value, Key | None):
@@ -109,7 +110,7 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
         port.msgq_limits = None
     if port.msgq_limits is not None:
         old_low, old_high = port.msgq_limits
-        new_high = new_high or old_high
+        new_high = new_high or max(old_high, new_low)
         port.msgq_limits = min(new_low or old_low, new_high), new_high
     for key, limit in zip((low, high), port.msgq_limits or _DISABLED, strict=True):
         if key is not None:
