@@ -39,6 +39,13 @@ class ErlIOVec:
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         pieces = list(pieces)
+        for piece in pieces:
+            match piece:
+                case (memoryview(), ErlDrvBinary() | None):
+                    pass
+                case _:
+                    expected = "pairs of a memoryview and an ErlDrvBinary or None"
+                    raise wrong_type("ErlIOVec", "pieces", expected, piece)
         self.iov = [data for data, _ in pieces]
         self.binv = [binary for _, binary in pieces]
         self.size = sum(map(len, self.iov))

@@ -7,6 +7,7 @@ the error's class and a fragment of its text: what was expected and what came.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,9 @@ NEW: list[Row] = [
     (lambda w: new(release="25"), TypeError, "release must be a Release, not '25'"),
     (lambda w: c.Key("7"), TypeError, "Key: value must be an int, not '7'"),
     (lambda w: c.Key(True), TypeError, "Key: value must be an int, not True"),
+    (lambda w: c.ErlIOVec([b"ab"]), TypeError, "pieces must be pairs of a memoryview and an ErlDr"),
+    (lambda w: c.ErlIOVec([(b"ab", None)]), TypeError, "or None, not (b'ab', None)"),
+    (lambda w: c.ErlIOVec([(memoryview(b""), 5)]), TypeError, "ErlIOVec: pieces must be pairs of"),
 ]
 
 BAD_PORT = "port must be a Port, not 5"
@@ -329,22 +333,25 @@ DRIVER: list[Row] = [
         lambda w: c.driver_realloc_binary(5, 1),
     ),
     *needs(
-        "offset and len must be ints (bytes), not ",
+        "offset must be an int (bytes), not ",
         lambda w: c.driver_output_binary(w.handle, b"", w.binary, "0", 0),
-        lambda w: c.driver_enq_bin(w.handle, w.binary, 0, None),
+        lambda w: c.driver_enq_bin(w.handle, w.binary, True, 1),
         lambda w: c.driver_pushq_bin(w.handle, w.binary, 1.0, 1),
+    ),
+    *needs(
+        "len must be an int (bytes), not ",
+        lambda w: c.driver_output_binary(w.handle, b"", w.binary, 0, "1"),
+        lambda w: c.driver_enq_bin(w.handle, w.binary, 0, None),
+        lambda w: c.driver_pushq_bin(w.handle, w.binary, 0, False),
     ),
     (
         lambda w: c.driver_output_binary(w.handle, b"", w.binary, 4, 5),
         ValueError,
-        "driver_output_binary: 4 and 5 bytes reach outside <binary of 8 bytes",
+        "driver_output_binary: len must be bytes from 0 to 4, not 5",
     ),
-    (
-        lambda w: c.driver_enq_bin(w.handle, w.binary, -1, 1),
-        ValueError,
-        "-1 and 1 bytes reach outs",
-    ),
-    (lambda w: c.driver_pushq_bin(w.handle, w.binary, 0, -1), ValueError, "0 and -1 bytes reach"),
+    (lambda w: c.driver_output_binary(w.handle, b"", w.binary, 9, 0), ValueError, "to 8, not 9"),
+    (lambda w: c.driver_enq_bin(w.handle, w.binary, -1, 1), ValueError, "from 0 to 8, not -1"),
+    (lambda w: c.driver_pushq_bin(w.handle, w.binary, 0, -1), ValueError, "from 0 to 8, not -1"),
     *needs(
         "ev must be an ErlIOVec, not ",
         lambda w: c.driver_outputv(w.handle, b"", b"x"),
@@ -367,6 +374,8 @@ DRIVER: list[Row] = [
         "term must be an Erlang term, not ",
         lambda w: c.driver_output_term(w.handle, object()),
         lambda w: c.driver_output_term(w.handle, (1, [None])),
+        lambda w: c.driver_output_term(w.handle, float("nan")),
+        lambda w: c.erl_drv_output_term(w.port, (1, [-float("inf")])),
         lambda w: c.driver_send_term(w.handle, Pid(1), {1: {2}}),
         lambda w: c.erl_drv_output_term(w.port, [print]),
         lambda w: c.erl_drv_send_term(w.port, Pid(1), None),
@@ -630,6 +639,28 @@ def test_a_bad_argument_of_the_driver_s_side_changes_nothing(threads: Kind, numb
 
 # The table is complete.
 
+NAMED_OTHERWISE = {
+    ("exit", "arguments"): "their number decides what they mean",
+    ("monitor", "kind"): "kind and item must fit together, and the text is about item",
+    ("memset", "ptr"): "what does not fit is Misuse, or the text is about ptr and c",
+    ("memset", "c"): "the text is about c and size",
+    ("memset", "size"): "the text is about c and size",
+    ("driver_free", "ptr"): "InvalidFree says what the call takes",
+    ("driver_realloc", "ptr"): "InvalidFree says what the call takes",
+    ("driver_free_binary", "bin"): "InvalidFree says what the call takes",
+}
+
+NEVER_WRONG = {
+    ("send", "message"): "any term",
+    ("port_call", "term"): "any term",
+    ("spawn", "args"): "what the function takes",
+    ("spawn", "link"): "true or false as Python has it",
+    ("driver_async", "async_data"): "a void pointer",
+    ("erl_drv_thread_create", "arg"): "a void pointer",
+    ("erl_drv_thread_exit", "exit_value"): "a void pointer",
+    ("erl_drv_tsd_set", "data"): "a void pointer",
+}
+
 ANYTHING = {
     "self": "takes nothing",
     "ports": "takes nothing",
@@ -655,3 +686,32 @@ def test_every_public_call_has_a_row() -> None:
     public = functions_of(Emulator) | functions_of(ErlDdll) | functions_of(erl_driver)
     public |= functions_of(posix) - {"current", "wrong_type", "wrong_value"}
     assert public - names_in(ERLANG) - names_in(DRIVER) == set(ANYTHING)
+
+
+PARAMETER = re.compile(r"(?:\w+: )?(?:erl_ddll\.)?(\w+): (\w+) must be ")
+
+
+def test_every_parameter_of_every_public_call_has_a_row() -> None:
+    named = set()
+    for rows in (ERLANG, DRIVER):
+        for number, (call, _, _) in enumerate(rows):
+            with Emulator(trace=False) as erl:
+                world = World(erl)
+                if rows is DRIVER:
+                    erl.port_control(world.port, number, b"")
+                else:
+                    with pytest.raises(Exception, match=".") as caught:
+                        call(world)
+                    world.error = caught.value
+                if found := PARAMETER.match(str(world.error)):
+                    named.add(found.groups())
+                leave(world)
+    expected = set()
+    for where in (Emulator, ErlDdll, erl_driver, posix):
+        for name, function in inspect.getmembers(where, inspect.isfunction):
+            if name[0] != "_" and name not in {"current", "wrong_type", "wrong_value"}:
+                expected |= {
+                    (name, parameter) for parameter in inspect.signature(function).parameters
+                }
+    expected = {(name, parameter) for name, parameter in expected if parameter != "self"}
+    assert expected - named == set(NAMED_OTHERWISE) | set(NEVER_WRONG)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from scripted import Box, made_of
-from support import Gate, Kind, Worker, both, opened, received
+from support import Gate, Kind, Signal, Worker, both, opened, received
 
 from driverref import Atom, Emulator, Pid, Port
 from driverref.erl_driver import (
@@ -30,12 +30,16 @@ from driverref.erl_driver import (
     driver_output_binary,
     driver_output_term,
     driver_outputv,
+    driver_pdl_create,
+    driver_pdl_lock,
+    driver_pdl_unlock,
     driver_send_term,
     erl_drv_output_term,
     erl_drv_send_term,
     memset,
 )
 from driverref.errors import Misuse
+from driverref.port_state import CLOSED
 
 
 def binary(contents: bytes) -> ErlDrvBinary:
@@ -441,5 +445,50 @@ def test_a_call_that_fails_sends_nothing(threads: Kind) -> None:
     messages = in_callback(threads, act)
     assert len(messages) == 1
     assert len(messages[0]) == 5
-    assert "2 and 3 bytes reach outside <binary of 4 bytes allocated at" in messages[0][1]
+    assert messages[0][1] == "driver_output_binary: len must be bytes from 0 to 2, not 3"
     assert messages[0][3] == "driver_outputv: skip must be bytes from 0 to 3, not 4"
+
+
+@both
+def test_without_a_trace_the_same_is_sent(threads: Kind) -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_output(port, b"one")
+        driver_output2(port, b"t", b"wo")
+
+    with Emulator(threads=threads, trace=False) as erl:
+        port = opened(erl, made_of(output=output))
+        erl.port_command(port, b"")
+        assert received(erl) == [(port, ("data", b"one")), (port, ("data", b"two"))]
+        assert len(erl.trace) == 0
+
+
+def test_a_port_that_has_stopped_but_waits_for_its_data_lock_sends_nothing() -> None:
+    """`stop` has returned; the queue cannot be emptied yet, because a job holds the port data lock.
+
+    Only simulated threads always stand there when the job goes on.
+    """
+    answers: list[int] = []
+
+    def work(port: ErlDrvPort) -> None:
+        assert port.pdl is not None
+        driver_pdl_lock(port.pdl)
+        locked.pass_through()
+        stopped.wait()
+        assert port.state is CLOSED
+        answers.extend(any_sends(port.id, me))
+        driver_pdl_unlock(port.pdl)
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_pdl_create(port)
+        driver_async(port, None, work, port)
+
+    with Emulator(schedulers=2) as erl:
+        me = erl.self()
+        locked, stopped = Gate(), Signal()
+        port = opened(erl, made_of(output=output, stop=lambda port: stopped.give()))
+        erl.port_command(port, b"")
+        locked.await_arrival()
+        locked.open()
+        erl.port_close(port)
+        assert received(erl) == []
+    assert answers == [-1, -1]

@@ -11,6 +11,8 @@ A C driver writes a term as an array of tagged words.  Here a term is a term: tu
 
 from __future__ import annotations
 
+from math import isfinite
+
 from driverref.binary import ErlDrvBinary
 from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import wrong_type
@@ -47,7 +49,11 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
-    """As `driver_output`, with a header before the data.  Stands for `driver_output2`."""
+    """As `driver_output`, with a header before the data.  Stands for `driver_output2`.
+
+    To a port opened with `binary` C sends `{data, [H1,H2|Data]}`: the header's bytes as a list that ends in the binary.
+    Python's lists have no such end, so here header and data arrive as one binary.
+    """
     header = output_bytes("driver_output2", "hbuf", hbuf)
     data = output_bytes("driver_output2", "buf", buf)
     if not in_callback("driver_output2", port):
@@ -84,10 +90,8 @@ def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
     """`size` bytes of a driver binary from `offset` on."""
     if not isinstance(bin, ErlDrvBinary):
         raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
-    if not isinstance(offset, int) or not isinstance(size, int):
-        raise wrong_type(call, "offset and len", "ints (bytes)", (offset, size))
-    if offset < 0 or size < 0 or offset + size > bin.orig_size:
-        raise ValueError(f"{call}: {offset} and {size} bytes reach outside {bin!r}")
+    check_int(call, "offset", offset, 0, bin.orig_size, "bytes")
+    check_int(call, "len", size, 0, bin.orig_size - offset, "bytes")
     return memoryview(bin.orig_bytes[offset : offset + size])
 
 
@@ -177,7 +181,9 @@ def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
 def sendable(call: str, term: object) -> object:
     """A copy of `term` as the receiver gets it; `TypeError` if something in it is no Erlang term."""
     match term:
-        case Atom() | bytes() | int() | float() | Port() | Pid() | Ref():
+        case Atom() | bytes() | int() | Port() | Pid() | Ref():
+            return term
+        case float() if isfinite(term):
             return term
         case str():
             return Atom(term)
