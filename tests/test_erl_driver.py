@@ -135,19 +135,62 @@ def test_there_is_nothing_to_cancel_a_job_with() -> None:
     assert [name for name in DECLARED if "cancel" in name] == ["driver_cancel_timer"]
 
 
-def test_the_flags_and_numbers_are_the_header_s() -> None:
-    numbers = {name: getattr(erl_driver, name) for name in vars(erl_driver) if name.isupper()}
-    assert numbers == {
-        "ERL_DRV_BUSY_MSGQ_DISABLED": 2**32 - 1,
-        "ERL_DRV_BUSY_MSGQ_READ_ONLY": 0,
-        "ERL_DRV_ERROR_GENERAL": -1,
-        "ERL_DRV_ERROR_ERRNO": -2,
-        "ERL_DRV_ERROR_BADARG": -3,
-        "ERL_DRV_FLAG_USE_PORT_LOCKING": 1,
-        "ERL_DRV_FLAG_SOFT_BUSY": 2,
-        "ERL_DRV_FLAG_NO_BUSY_MSGQ": 4,
-        "PORT_CONTROL_FLAG_BINARY": 1,
-    }
+DEFINED = {
+    "ERL_DRV_BUSY_MSGQ_DISABLED": 2**64 - 1,
+    "ERL_DRV_BUSY_MSGQ_READ_ONLY": 0,
+    "ERL_DRV_BUSY_MSGQ_LIM_MAX": 2**64 - 2,
+    "ERL_DRV_BUSY_MSGQ_LIM_MIN": 1,
+    "ERL_DRV_ERROR_GENERAL": -1,
+    "ERL_DRV_ERROR_ERRNO": -2,
+    "ERL_DRV_ERROR_BADARG": -3,
+    "ERL_DRV_FLAG_USE_PORT_LOCKING": 1,
+    "ERL_DRV_FLAG_SOFT_BUSY": 2,
+    "ERL_DRV_FLAG_NO_BUSY_MSGQ": 4,
+    "ERL_DRV_FLAG_USE_INIT_ACK": 8,
+    "PORT_CONTROL_FLAG_BINARY": 1,
+    "PORT_CONTROL_FLAG_HEAVY": 2,
+    "PORT_FLAG_BINARY": 1,
+    "PORT_FLAG_LINE": 2,
+    "ERL_DRV_READ": 1,
+    "ERL_DRV_WRITE": 2,
+    "ERL_DRV_USE": 4,
+    "ERL_DRV_USE_NO_CALLBACK": 12,
+    "DRIVER_CALL_KEEP_BUFFER": 1,
+    "ERL_DRV_TIME_ERROR": -(2**63),
+    "ERL_DRV_EXTENDED_MARKER": 0xFEEEEEED,
+    "ERL_DRV_EXTENDED_MAJOR_VERSION": 3,
+    "ERL_DRV_EXTENDED_MINOR_VERSION": 3,
+    "ERL_DRV_MIN_REQUIRED_MAJOR_VERSION_ON_LOAD": 2,
+}
+"""What the header defines as a number, where a pointer has 64 bits; the tags of terms are left out."""
+
+UNDEFINED = {
+    "ERL_DRV_BUSY_MSGQ_LIM_MAX": "the limits are what erl_drv_busy_msgq_limits takes",
+    "ERL_DRV_BUSY_MSGQ_LIM_MIN": "the limits are what erl_drv_busy_msgq_limits takes",
+    "ERL_DRV_FLAG_USE_INIT_ACK": "for erl_drv_init_ack, which is absent",
+    "PORT_CONTROL_FLAG_HEAVY": "a hint to a scheduler that counts the cost of calls",
+    "PORT_FLAG_BINARY": "for get_port_flags, which is absent",
+    "PORT_FLAG_LINE": "for get_port_flags, which is absent",
+    "ERL_DRV_READ": "for driver_select, which is absent",
+    "ERL_DRV_WRITE": "for driver_select, which is absent",
+    "ERL_DRV_USE": "for driver_select, which is absent",
+    "ERL_DRV_USE_NO_CALLBACK": "for driver_select, which is absent",
+    "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nobody has to free",
+    "ERL_DRV_TIME_ERROR": "where C returns it, there is Misuse",
+    "ERL_DRV_EXTENDED_MARKER": "there are no driver entries of another size",
+    "ERL_DRV_EXTENDED_MAJOR_VERSION": "driver_system_info tells it",
+    "ERL_DRV_EXTENDED_MINOR_VERSION": "driver_system_info tells it",
+    "ERL_DRV_MIN_REQUIRED_MAJOR_VERSION_ON_LOAD": "there are no drivers of an older version",
+}
+
+
+@pytest.mark.rule("header.names")
+def test_every_number_has_its_value_or_is_absent_for_a_reason() -> None:
+    here = {name: getattr(erl_driver, name) for name in vars(erl_driver) if name.isupper()}
+    expected = {name: value for name, value in DEFINED.items() if name not in UNDEFINED}
+    expected["ERL_DRV_BUSY_MSGQ_DISABLED"] &= 2**32 - 1  # all bits of a Key, which has 32
+    assert here == expected
+    assert set(UNDEFINED) <= set(DEFINED)
 
 
 def test_a_driver_s_callbacks_are_those_of_the_driver_entry() -> None:

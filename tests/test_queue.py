@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted import Box, made_of
 from support import Gate, Kind, both, opened, received
 
-from driverref import Emulator
+from driverref import Emulator, erl_driver
 from driverref.erl_driver import (
     ErlDrvBinary,
     ErlDrvPort,
@@ -205,6 +207,58 @@ def test_of_a_closed_port_there_is_no_queue(threads: Kind) -> None:
         return answers
 
     assert in_callback(threads, act) == [*[-1] * 8, None, None]
+
+
+# Any sequence of calls.
+
+WAYS = ("driver_enq", "driver_pushq", "driver_enq_bin", "driver_pushq_bin", "driver_enqv")
+Step = tuple[str, bytes, int]
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([*WAYS, "driver_pushqv", "driver_deq"]),
+        st.binary(max_size=9),
+        st.integers(0, 9),
+    ),
+    max_size=25,
+)
+
+
+@given(steps)
+def test_the_queue_is_a_bytearray_whatever_goes_in_and_however(steps: list[Step]) -> None:
+    """`skip` bytes of each piece stay out; a binary is held once for each of its pieces that is queued."""
+
+    def step(port: ErlDrvPort, how: str, data: bytes, number: int, model: bytearray) -> None:
+        if how == "driver_deq":
+            left = driver_deq(port, number)
+            assert left == (len(model) - number if number <= len(model) else -1)
+            del model[: number if left >= 0 else 0]
+            return
+        skip = min(number, len(data))
+        held = binary(data)
+        if how.endswith("_bin"):
+            answer = getattr(erl_driver, how)(port, held, skip, len(data) - skip)
+        elif how.endswith("v"):
+            answer = getattr(erl_driver, how)(port, ErlIOVec([(memoryview(data), held)]), skip)
+        else:
+            answer = getattr(erl_driver, how)(port, data[skip:])
+        shared = skip < len(data) and how not in ("driver_enq", "driver_pushq")
+        assert (answer, driver_binary_get_refc(held)) == (0, 1 + shared)
+        driver_free_binary(held)
+        front = how.startswith("driver_pushq")
+        model[0 if front else len(model) : 0 if front else len(model)] = data[skip:]
+
+    def act(port: ErlDrvPort) -> int:
+        model = bytearray()
+        for how, data, number in steps:
+            step(port, how, data, number, model)
+            assert b"".join(contents(port)) == model
+            assert driver_sizeq(port) == len(model)
+            vector = driver_peekqv(port)
+            assert vector is not None
+            assert b"".join(vector.iov) == model
+        return len(steps)
+
+    assert in_callback("simulated", act) == len(steps)  # and no Leak at the end
 
 
 # Who may use it.
