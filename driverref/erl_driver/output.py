@@ -169,10 +169,12 @@ def _check_receiver(call: str, receiver: object) -> None:
 
 
 def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
-    closing = port.state in (CLOSING, CLOSED)
+    state = port.state
+    if state is CLOSED:
+        return -1
     port.note(name, detail=message)
     process = port.runtime.entities.get(receiver)
-    if closing or not isinstance(process, Process):
+    if state is CLOSING or not isinstance(process, Process):
         return 0
     process.deliver(message)
     return 1
