@@ -54,7 +54,7 @@ See {rule}`key.order`.
 ```
 
 ```python
->>> trace._events.append(Event(9, "async 1", "async_return", Port(1), 1))
+>>> trace.begin(0)((9, "async 1", "async_return", 1, 1, None))
 ```
 
 ```{timeline}

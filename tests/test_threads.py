@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, NOBODY, Thread, Threads, here
+from driverref.threads import EXPIRED, NOBODY, Empty, Thread, Threads, here
 from driverref.threads.coroutine import Coroutine
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
@@ -695,6 +696,139 @@ def test_unwinding_a_coroutine_that_has_ended_does_nothing() -> None:
     coroutine.switch()
     coroutine.unwind()
     assert order == ["ran"]
+
+
+# Work, and who does it.
+
+
+def test_work_is_done_by_its_server_in_order(threads: Threads, start: Start) -> None:
+    work, done = threads.work("work"), threads.queue("done")
+
+    def serve() -> None:
+        while True:
+            work.wait(None)
+            with suppress(Empty):
+                while (item := work.take()) is not None:
+                    done.put(item)
+                return
+
+    server = start("server", serve)
+    for item in "abc":
+        work.add(item)
+    assert [done.get() for _ in range(3)] == ["a", "b", "c"]
+    work.add(None)
+    threads.join(server)
+    with pytest.raises(Empty):
+        work.take()
+
+
+def test_the_server_waits_no_longer_than_the_deadline(threads: Threads) -> None:
+    work = threads.work("work")
+    work.wait(threads.now() + 1)
+    with pytest.raises(Empty):
+        work.take()
+
+
+def test_nobody_has_to_attend_to_work_on_simulated_threads(simulated: SimulatedThreads) -> None:
+    work = simulated.work("work")
+    assert not work.attend(print)
+    work.leave()
+
+
+@pytest.mark.native
+def test_who_attends_is_told_of_work_and_leaves_the_rest_to_the_server() -> None:
+    threads = NativeThreads()
+    threads.adopt("main")
+    work, told, done = threads.work("work"), threads.queue("told"), threads.queue("done")
+    work.wait(threads.now())
+    assert not work.attend(told.put)  # the server is awake
+
+    def serve() -> None:
+        work.wait(None)
+        done.put(work.take())
+
+    server = threads.start("server", serve, seen)
+    while not work.attend(told.put):  # the server is about to sleep
+        pass
+    work.add("for whoever attends")
+    assert told.get() is None
+    assert work.take() == "for whoever attends"
+    work.add("for the server")  # whoever attends knows already that there is something
+    assert told.empty()
+    work.leave()
+    assert done.get() == "for the server"
+    threads.join(server)
+    threads.close()
+
+
+@pytest.mark.native
+def test_who_attends_too_late_is_told_at_once() -> None:
+    threads = NativeThreads()
+    threads.adopt("main")
+    work, told = threads.work("work"), threads.queue("told")
+    work.leave()  # as if the server slept: it would be told
+    work.add("one")
+    work.leave()
+    assert not work.attend(told.put)  # the server has been told of it
+    assert work.take() == "one"
+    work.leave()
+    work._items.put("two")  # added, and not yet told
+    assert work.attend(told.put)
+    assert told.get() is None
+    threads.close()
+
+
+def test_a_patient_thread_gets_the_mutex_when_it_is_left(threads: Threads, start: Start) -> None:
+    mutex, order = threads.mutex("m"), threads.queue("order")
+
+    def wait() -> None:
+        order.put("asks")
+        threads.acquire_patiently(mutex)
+        order.put("has it")
+        mutex.release()
+
+    with mutex:
+        patient = start("patient", wait)
+        assert order.get() == "asks"
+        assert order.empty()
+    threads.join(patient)
+    assert order.get() == "has it"
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("patience", [0, 1])
+def test_patience_ends_in_line(monkeypatch: pytest.MonkeyPatch, patience: int) -> None:
+    monkeypatch.setattr("driverref.threads.native._PATIENCE", patience)
+    threads = NativeThreads()
+    threads.adopt("main")
+    mutex, order = threads.mutex("m"), threads.queue("order")
+
+    def wait() -> None:
+        order.put("asks")
+        threads.acquire_patiently(mutex)
+
+    with mutex:
+        patient = threads.start("patient", wait, seen)
+        assert order.get() == "asks"
+    threads.join(patient)
+    assert not mutex.acquire(blocking=False)
+    threads.close()
+
+
+def test_the_adopted_thread_is_known_in_another_context_too(threads: Threads) -> None:
+    main = here.get()
+
+    def cell() -> tuple[Thread, Thread]:
+        return here.get(), threads.adopted()
+
+    assert contextvars.Context().run(cell) == (NOBODY, main)
+
+
+def test_no_other_thread_is_taken_for_the_adopted_one(threads: Threads, start: Start) -> None:
+    found: list[Thread] = []
+    started = start("async 1", lambda: found.append(threads.adopted()))
+    threads.join(started)
+    assert found == [started]
 
 
 # Native.

@@ -161,7 +161,7 @@ class SimulatedWork(Named):
         return False
 
     def leave(self) -> None:
-        raise AssertionError("nobody attends")
+        pass
 
 
 class SimulatedSocket:
