@@ -10,7 +10,7 @@ import pytest
 from scripted import made_of
 from support import Gate, Kind, Worker, both, new_job, on_another_thread, opened
 
-from driverref import Driver, Emulator, Port
+from driverref import Driver, Emulator, Pid, Port
 from driverref.driver import ERL_DRV_FLAG_USE_PORT_LOCKING
 from driverref.erl_driver import (
     ErlDrvPort,
@@ -200,24 +200,45 @@ def test_stop_flushes_and_waits_for_a_port_that_is_closing(threads: Kind) -> Non
 
 
 @both
-def test_stop_kills_the_other_processes_and_those_that_they_start(threads: Kind) -> None:
+def test_stop_kills_the_other_processes_and_closes_their_ports(threads: Kind) -> None:
     with Emulator(threads=threads, schedulers=2) as erl:
         erl.erl_ddll.load_driver(made_of(stop=lambda port: None))
 
-        def idle() -> None:
-            erl.open_port(("spawn_driver", "d"))
-            erl.receive()
-
-        def breed() -> None:
+        def stubborn() -> None:
             erl.process_flag("trap_exit", True)
-            erl.spawn(idle)
-            erl.spawn(breed if erl.self().number < 6 else idle)
+            erl.open_port(("spawn_driver", "d"))
+            erl.send(Pid(1), "here")
             erl.receive()
 
-        erl.spawn(breed)
-        erl.spawn(idle)
-        assert erl.receive(timeout=1) is None
-    assert len(erl.trace.select("stop")) == len(erl.trace.select("exit"))
+        for _ in range(4):
+            erl.spawn(stubborn)
+        for _ in range(4):
+            assert erl.receive() == "here"
+    assert [event.detail for event in erl.trace.select("exit")] == ["killed"] * 4
+    assert erl.trace.order("stop") == ["stop"] * 4
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_stop_kills_the_processes_too_that_are_started_meanwhile(seed: int) -> None:
+    begun: list[int] = []
+    killed: list[int] = []
+
+    def live(generation: int) -> None:
+        begun.append(generation)
+        try:
+            for _ in range(3):
+                if generation < 3:
+                    erl.spawn(live, generation + 1)
+                erl.receive(timeout=1)
+            erl.receive()
+        except ProcessExit:
+            killed.append(generation)
+            raise
+
+    with Emulator(seed=seed, schedulers=2) as erl:
+        erl.spawn(live, 0)
+        erl.receive(timeout=1)
+    assert sorted(killed) == sorted(begun)
 
 
 @both

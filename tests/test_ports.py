@@ -217,6 +217,9 @@ def test_what_is_left_is_rounded_up_and_never_negative(threads: Kind) -> None:
 @pytest.mark.rule("timeout.cancelled-at-close")
 def test_the_timer_never_fires_after_stop(threads: Kind) -> None:
     def set_again(port: ErlDrvPort) -> None:
+        left = Key(99)
+        assert driver_read_timer(port, left) == 0
+        assert left.value == 0  # it is cancelled already
         assert driver_set_timer(port, 1) == 0
 
     with Emulator(threads=threads) as erl:

@@ -217,14 +217,17 @@ def test_a_thread_of_nobody_cannot_call(threads: Kind) -> None:
 def test_a_callback_cannot_call_a_bif(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
 
-        def output(port: Any, buf: memoryview) -> None:
+        def output(port: Any, buf: object) -> None:
             for call in (erl.self, erl.receive, lambda: erl.port_command(Port(1), b"")):
                 with pytest.raises(Misuse, match="is Erlang's side; a driver's code"):
                     call()
 
-        erl.erl_ddll.load_driver(made_of(output=output))
+        erl.erl_ddll.load_driver(made_of(output=output, stop=lambda port: output(port, b"")))
         port = erl.open_port(("spawn_driver", "d"))
         assert erl.port_command(port, b"")
+        assert erl.port_command(port, [b""])
+        assert erl.self() == Pid(1)
+        erl.port_close(port)
         assert erl.self() == Pid(1)
 
 
