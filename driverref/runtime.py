@@ -153,11 +153,13 @@ class Runtime:
 
 
 def _explained(error: BaseException) -> BaseException:
-    """A buffer used after its callback shows as Python's complaint about a released `memoryview`."""
+    """A buffer used or kept after its callback shows as Python's complaint about a `memoryview`."""
     if isinstance(error, ValueError) and "released memoryview" in str(error):
-        fault = UseAfterFree(
-            "a callback's buffer was used after the callback had returned;"
-            " it is lent for the call only: copy it with bytes(buf)"
-        )
-        return fault.with_traceback(error.__traceback__)
-    return error
+        what = "used after the callback had returned"
+    elif isinstance(error, BufferError):
+        what = "kept by something when the callback returned"
+    else:
+        return error
+    advice = "it is lent for the call only: copy it with bytes(buf)"
+    fault = UseAfterFree(f"a callback's buffer was {what}; {advice}")
+    return fault.with_traceback(error.__traceback__)

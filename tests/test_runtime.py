@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from support import Gate, Job, Kind, PortLockingWorker, Worker, both, opened, received
 
@@ -214,3 +216,17 @@ def test_without_a_trace_nothing_is_recorded() -> None:
         erl.port_command(port, b"x")
         assert erl.receive() == (port, ("data", b"x"))
     assert list(erl.trace) == []
+
+
+@both
+@pytest.mark.rule("memory.buffer-is-lent")
+def test_a_buffer_may_not_be_kept_by_something_that_reads_it_later(threads: Kind) -> None:
+    class KeepsIterator(Keeps):
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            self.iterator = struct.iter_unpack("B", buf)
+
+    with (
+        pytest.raises(UseAfterFree, match="was kept by something when the callback returned"),
+        Emulator(threads=threads) as erl,
+    ):
+        erl.port_command(opened(erl, KeepsIterator()), b"lent")

@@ -86,7 +86,7 @@ def set_busy_port(port: ErlDrvPort, on: int) -> None:
 
     `control`, `call`, close and connect still get through.  Stands for `set_busy_port`.
     """
-    check_int("set_busy_port", "on", int(on) if isinstance(on, bool) else on, 0, 1, "0 or 1")
+    check_int("set_busy_port", "on", int(on) if isinstance(on, bool) else on, 0, 1, "a flag")
     if in_callback("set_busy_port", port):
         port.note("set_busy_port", detail=int(on))
         port.set_busy(bool(on))
