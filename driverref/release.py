@@ -33,8 +33,6 @@ class Release:
     """Bytes of command data waiting for a locked port at which its senders are suspended."""
     busy_msgq_low: int
     """Bytes of waiting command data at which suspended senders go on."""
-    shared_binary: int
-    """Bytes from which a driver binary that is sent is shared, not copied."""
 
 
 OTP_25 = Release(
@@ -48,5 +46,4 @@ OTP_25 = Release(
     ready_async_batch=20,
     busy_msgq_high=8192,
     busy_msgq_low=4096,
-    shared_binary=65,
 )
