@@ -288,5 +288,5 @@ def test_nothing_is_lost_nothing_comes_twice_and_nothing_is_left() -> None:
     ready, freed = next(book.by_ready_async), next(book.by_async_free)
     assert ready + freed == total
     assert min(ready, freed) > total / 100
-    assert set(threading.enumerate()) == before
+    assert not set(threading.enumerate()) - before
     print(f"{total} jobs on {opened} ports: {ready} to ready_async, {freed} to async_free")
