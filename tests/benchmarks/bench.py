@@ -239,7 +239,7 @@ def figures(quick: bool) -> list[Figure]:
     few, many = (1_000, 50_000) if quick else (10_000, 1_000_000)
     few_times = max(1, 100_000 // few // (10 if quick else 1))
     a, b, ratio = compare(
-        3,
+        3 if quick else 7,
         lambda: queued(many),
         lambda: statistics.mean(queued(few) for _ in range(few_times)),
     )
