@@ -30,7 +30,6 @@ from driverref.threads import Mutex, Thread, running
 ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
 ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
-ERL_DRV_FLAG_USE_INIT_ACK = 1 << 3
 
 CALLBACKS = (
     "init start stop output outputv control call ready_input ready_output ready_async timeout flush"
@@ -150,9 +149,8 @@ class LoadedDriver:
 
     def note(self, name: str) -> None:
         """Record that a callback without a port, `init` or `finish`, begins."""
-        thread = running()
         if self.runtime.record is not None:
-            self.runtime.record((self.runtime.now(), thread.lane, name, None, None, self.name))
+            self.runtime.record((self.runtime.now(), running().lane, name, None, None, self.name))
 
     def finish_if_idle(self) -> None:
         """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""

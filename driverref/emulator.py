@@ -163,7 +163,7 @@ class Emulator(PortBifs):
         """
         if self._ended:
             return
-        if running() is NOBODY or running().process is not self._main:
+        if running().process is not self._main:
             raise Misuse("stop: only the process that made the emulator may stop it")
         if self.runtime.crash_was_seen():
             self._abandon("it crashed")

@@ -157,9 +157,8 @@ class ErlDrvPort(Senders):
                     return
             finally:
                 lock.holder = None
-                if (
-                    mutex is not None
-                ):  # pragma: no branch - else nobody can have closed it meanwhile
+                # With one scheduler nobody can have closed the port meanwhile, so it has returned.
+                if mutex is not None:  # pragma: no branch
                     mutex.release()
                     lock.pass_on(thread)
         if async_free is not None:
@@ -208,7 +207,8 @@ class ErlDrvPort(Senders):
         self.caller = caller
         if self.driver.entry.outputv is not None:
             ev = ErlIOVec.lend(iolist_to_iovec(data))
-            self.callback("outputv", self.drv_data, ev, detail=b"".join(ev.iov))
+            sent = None if self.runtime.record is None else b"".join(ev.iov)
+            self.callback("outputv", self.drv_data, ev, detail=sent)
             ev.take_back()
         else:
             sent = iolist_to_binary(data)

@@ -51,9 +51,8 @@ class Senders:
             self.msgq_size += size
         self.signals.append((signal, size))
         self.lock.waiting.append(self.serve)
-        if self.lock.acquire(
-            blocking=False
-        ):  # its holder may have given it back, and looked, a moment ago
+        # The holder may have given the lock back, and looked, a moment ago.
+        if self.lock.acquire(blocking=False):
             self.__exit__(None)
 
     def msgq_full(self) -> bool:
@@ -77,9 +76,8 @@ class Senders:
 
     def serve(self) -> None:
         """Work for a scheduler: carry out what waits."""
-        self.runtime.threads.sleep(
-            0
-        )  # whoever waits for the lock, with a completed job, goes first
+        # Whoever waits for the lock, with a completed job, goes first.
+        self.runtime.threads.sleep(0)
         with self:
             self.run_signals()
 
