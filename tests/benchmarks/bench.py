@@ -86,50 +86,12 @@ class Gate(Empty):
         self.opened.get()
 
 
-def ours_throughput(jobs: int, threads: int, trace: bool) -> float:
-    """Seconds a job: `jobs` commands, then as many messages."""
+def ours(jobs: int, window: int, threads: int = 1, trace: bool = False) -> float:
+    """Seconds a job with `window` commands outstanding: a new command for each reply.  As in `bench.erl`.
+
+    With a window of all the jobs it is the commands first, then the messages; with 1, one job at a time.
+    """
     with Emulator(async_threads=threads, threads="native", trace=trace) as erl:
-        erl.erl_ddll.load_driver(Empty())
-        port = erl.open_port(("spawn_driver", "empty"))
-        begin = perf_counter()
-        for _ in range(jobs):
-            erl.port_command(port, b"x")
-        for _ in range(jobs):
-            erl.receive()
-        return (perf_counter() - begin) / jobs
-
-
-def theirs_throughput(jobs: int, threads: int) -> float:
-    """The same with `ThreadPoolExecutor`: submit, a done callback, a queue."""
-    replies: SimpleQueue[object] = SimpleQueue()
-
-    def done(future: Future[None]) -> None:
-        replies.put((future.result(), b"ok"))
-
-    with ThreadPoolExecutor(threads) as executor:
-        begin = perf_counter()
-        for _ in range(jobs):
-            executor.submit(nothing, None).add_done_callback(done)
-        for _ in range(jobs):
-            replies.get()
-        return (perf_counter() - begin) / jobs
-
-
-def ours_round_trip(jobs: int) -> float:
-    """Seconds there and back, one job at a time."""
-    with Emulator(async_threads=1, threads="native", trace=False) as erl:
-        erl.erl_ddll.load_driver(Empty())
-        port = erl.open_port(("spawn_driver", "empty"))
-        begin = perf_counter()
-        for _ in range(jobs):
-            erl.port_command(port, b"x")
-            erl.receive()
-        return (perf_counter() - begin) / jobs
-
-
-def ours_in_flight(jobs: int, window: int) -> float:
-    """Seconds a job with `window` commands outstanding: a new command for each reply.  As in `bench.erl`."""
-    with Emulator(async_threads=1, threads="native", trace=False) as erl:
         erl.erl_ddll.load_driver(Empty())
         port = erl.open_port(("spawn_driver", "empty"))
         begin = perf_counter()
@@ -143,17 +105,21 @@ def ours_in_flight(jobs: int, window: int) -> float:
         return (perf_counter() - begin) / jobs
 
 
-def theirs_round_trip(jobs: int) -> float:
-    """The same with `ThreadPoolExecutor`."""
+def theirs(jobs: int, window: int, threads: int = 1) -> float:
+    """The same with `ThreadPoolExecutor`: submit, a done callback, a queue."""
     replies: SimpleQueue[object] = SimpleQueue()
 
     def done(future: Future[None]) -> None:
         replies.put((future.result(), b"ok"))
 
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(threads) as executor:
         begin = perf_counter()
-        for _ in range(jobs):
+        for _ in range(window):
             executor.submit(nothing, None).add_done_callback(done)
+        for _ in range(jobs - window):
+            replies.get()
+            executor.submit(nothing, None).add_done_callback(done)
+        for _ in range(window):
             replies.get()
         return (perf_counter() - begin) / jobs
 
@@ -205,15 +171,15 @@ def bytes_per_port(ports: int) -> float:
 
 
 def compare(
-    rounds: int, ours: Callable[[], float], theirs: Callable[[], float]
+    rounds: int, one: Callable[[], float], other: Callable[[], float]
 ) -> tuple[float, float, float]:
-    """The medians of both, in seconds, and the median of theirs / ours, measured in turn."""
+    """The medians of both, in seconds, and the median of other / one, measured in turn."""
     pairs = []
     for _ in range(rounds):
         gc.collect()
-        a = ours()
+        a = one()
         gc.collect()
-        pairs.append((a, theirs()))
+        pairs.append((a, other()))
     return (
         statistics.median(a for a, _ in pairs),
         statistics.median(b for _, b in pairs),
@@ -229,12 +195,12 @@ def figures(quick: bool) -> list[Figure]:
         for threads in (1, 4):
             a, b, ratio = compare(
                 rounds,
-                lambda t=threads, on=trace: ours_throughput(jobs, t, on),  # type: ignore[misc]
-                lambda t=threads: theirs_throughput(jobs, t),  # type: ignore[misc]
+                lambda t=threads, on=trace: ours(jobs, jobs, t, on),  # type: ignore[misc]
+                lambda t=threads: theirs(jobs, jobs, t),  # type: ignore[misc]
             )
             name = f"throughput, {threads} thread{'s' * (threads > 1)}, trace {'on' if trace else 'off'}"
             table.append(Figure(name, 1 / a, 1 / b, "jobs/s", ratio, bar))
-    a, b, ratio = compare(rounds, lambda: ours_round_trip(trips), lambda: theirs_round_trip(trips))
+    a, b, ratio = compare(rounds, lambda: ours(trips, 1), lambda: theirs(trips, 1))
     table.append(Figure("one job at a time", a * 1e6, b * 1e6, "us", 1 / ratio, 1.2, False))
     few, many = (1_000, 50_000) if quick else (10_000, 1_000_000)
     few_times = max(1, 100_000 // few // (10 if quick else 1))
@@ -256,12 +222,10 @@ def emulator_figures(quick: bool) -> list[Figure]:
     """The figures against the real emulator: no bar.  `beam.Missing` where it cannot be asked."""
     rounds, trips, jobs, window = (3, 500, 4_000, 1_000) if quick else (7, 5_000, 50_000, 10_000)
     with beam.built() as run:
-        a, b, ratio = compare(rounds, lambda: ours_round_trip(trips), lambda: run(trips, 1))
+        a, b, ratio = compare(rounds, lambda: ours(trips, 1), lambda: run(trips, 1))
         name = "one job at a time, against the emulator"
         table = [Figure(name, a * 1e6, b * 1e6, "us", 1 / ratio)]
-        a, b, ratio = compare(
-            rounds, lambda: ours_in_flight(jobs, window), lambda: run(jobs, window)
-        )
+        a, b, ratio = compare(rounds, lambda: ours(jobs, window), lambda: run(jobs, window))
         name = f"{window:,} in flight, against the emulator"
         table.append(Figure(name, 1 / a, 1 / b, "jobs/s", ratio))
     return table
