@@ -3,10 +3,25 @@
 `Emulator` and `Driver` are where to begin; `driverref.erl_driver` is what a driver calls.
 """
 
+from driverref.atomic import Atomic
 from driverref.driver import Driver
 from driverref.emulator import Emulator
-from driverref.memory import Atomic, Struct
+from driverref.explore import explore, replay
+from driverref.memory import Struct
 from driverref.terms import Atom, Pid, Port, Ref
 from driverref.trace import Event, Trace
 
-__all__ = ["Atom", "Atomic", "Driver", "Emulator", "Event", "Pid", "Port", "Ref", "Struct", "Trace"]
+__all__ = [
+    "Atom",
+    "Atomic",
+    "Driver",
+    "Emulator",
+    "Event",
+    "Pid",
+    "Port",
+    "Ref",
+    "Struct",
+    "Trace",
+    "explore",
+    "replay",
+]

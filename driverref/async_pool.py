@@ -18,13 +18,16 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from driverref.runtime import Runtime
-from driverref.threads import Queue, running
+from driverref.threads import READ, Queue, running
 
 AsyncInvoke: TypeAlias = Callable[[Any], object]
 AsyncFree: TypeAlias = Callable[[Any], object]
 
 Job: TypeAlias = tuple[int, Any, AsyncInvoke, Any, AsyncFree | None, Any, Any]
 """`(id, port, async_invoke, async_data, async_free, scheduler, pdl)`."""
+
+
+SERVING = "the async threads that have not ended"
 
 
 class Key:
@@ -80,6 +83,7 @@ class AsyncPool:
                 async_invoke(async_data)
                 record((now(), name, "async_return", port.number, job_id, None))
             scheduler.work.add(job)
+        self.runtime.also(SERVING, READ)
         self.serving.discard(name)
         self.runtime.changed()
 

@@ -7,8 +7,9 @@ reference, and the memory goes when the last receiver has dropped the other.
 
 from __future__ import annotations
 
+from driverref.atomic import Atomic
 from driverref.errors import DoubleFree, Misuse, wrong_type
-from driverref.memory import Atomic, Memory, allocate, freeable
+from driverref.memory import Memory, allocate, freeable
 
 
 class ErlDrvBinary:
@@ -33,7 +34,7 @@ class ErlDrvBinary:
     @property
     def orig_bytes(self) -> Memory:
         """The bytes."""
-        self._memory._use("contents", write=False)
+        self._memory._use("contents", False, (0, 0))
         return self._memory
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from driverref.errors import badarg, wrong_type
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.terms import Atom, Pid, Ref, Tuple
+from driverref.threads import READ, WRITE
 
 OK = Atom("ok")
 
@@ -61,6 +62,7 @@ class ErlDdll:
                 loaded = LoadedDriver(self._runtime, driver, kill_ports)
                 if self._guarded(loaded.init) not in (None, 0):
                     return Tuple((Atom("error"), Atom("driver_init_failed")))
+                self._runtime.also(loaded.thing, WRITE)
                 self._runtime.drivers[driver.driver_name] = loaded
             elif loaded.entry is not driver or loaded.kill_ports is not kill_ports:
                 return Tuple((Atom("error"), Atom("bad_driver_name")))
@@ -76,12 +78,12 @@ class ErlDdll:
         `{error, Reason}` as `try_unload`.  A job that does not return keeps this waiting for ever.  Stands for
         `erl_ddll:unload_driver/1`.
         """
-        loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
+        loaded = self._find(name) if isinstance(name, str) else None
         result = self._try_unload("unload_driver", name, ["kill_ports"])
         if loaded is not None and result == (OK, "pending_driver"):
             process = self._enter("unload_driver")
             what = f"driver {name!r} to be unloaded"
-            process.wait_until(what, lambda: loaded.gone or not loaded.unloading)
+            process.wait_until(what, loaded.thing, lambda: loaded.gone or not loaded.unloading)
         return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
@@ -107,7 +109,7 @@ class ErlDdll:
         _check_name(call, name)
         if not isinstance(options, list | tuple) or any(o != "kill_ports" for o in options):
             raise badarg(call, "options", 'a list of "kill_ports"', options)
-        loaded = self._runtime.drivers.get(name)
+        loaded = self._find(name)
         if loaded is None:
             return Tuple((Atom("error"), Atom("not_loaded")))
         with process.scheduler.mutex:
@@ -125,6 +127,7 @@ class ErlDdll:
         return Tuple((OK, Atom("pending_driver")))
 
     def _give_up(self, loaded: LoadedDriver, kill: bool) -> None:
+        self._runtime.also(loaded.thing, WRITE)
         loaded.unloading = True
         loaded.killing = kill
         if kill:
@@ -158,12 +161,16 @@ class ErlDdll:
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
         ref = Ref(self._runtime.number(Ref))
-        loaded = self._runtime.drivers.get(name)
+        loaded = self._find(name)
         if loaded is None:
             process.deliver(unloaded(ref, name))
         else:
             loaded.monitors[ref] = process
         return ref
+
+    def _find(self, name: str) -> LoadedDriver | None:
+        self._runtime.also(("driver", name), READ)
+        return self._runtime.drivers.get(name)
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`.  Stands for `erl_ddll:loaded_drivers/0`."""

@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from driverref.runtime import Runtime
 from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import Mutex, Thread, running
+from driverref.threads import READ, WRITE, Mutex, Thread, running
 
 ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
@@ -86,9 +87,11 @@ class PortLock:
     not have to stand and wait.
     """
 
-    __slots__ = ("_process", "holder", "mutex", "waiting")
+    __slots__ = ("_process", "holder", "look", "mutex", "waiting")
 
-    def __init__(self, mutex: Mutex | None) -> None:
+    def __init__(self, mutex: Mutex | None, look: Callable[[], None]) -> None:
+        self.look = look
+        """Makes known that `waiting` is looked at or changed."""
         self.mutex = mutex
         """`None` where there is one scheduler: whoever is on it has the lock, as nobody else can ask for it."""
         self.holder: Thread | None = None
@@ -104,6 +107,11 @@ class PortLock:
         self._process, thread.process = thread.process, None
         return True
 
+    def wait(self, work: Callable[[], None]) -> None:
+        """Have `work` done by a scheduler when the lock is given back."""
+        self.look()
+        self.waiting.append(work)
+
     def release(self) -> None:
         """The driver's code has run: give the lock back."""
         assert self.holder is not None
@@ -115,6 +123,7 @@ class PortLock:
 
     def pass_on(self, thread: Thread) -> None:
         """Have the scheduler of `thread` do the first thing that waits; at its end it looks at the next."""
+        self.look()
         if self.waiting:
             with suppress(IndexError):  # somebody else was faster
                 thread.scheduler.work.add(self.waiting.popleft())
@@ -132,6 +141,8 @@ class LoadedDriver:
         self.runtime = runtime
         self.entry = entry
         self.name = entry.driver_name
+        self.thing = ("driver", self.name)
+        """The driver to those who look at it without a lock, for `touch`."""
         self.lock: PortLock | None = None
         if not entry.driver_flags & ERL_DRV_FLAG_USE_PORT_LOCKING:
             self.lock = self._new_lock(f"driver {self.name}")
@@ -154,6 +165,7 @@ class LoadedDriver:
 
     def finish_if_idle(self) -> None:
         """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
+        self.runtime.also(self.thing, READ)
         if not self.unloading:
             return
         with self.runtime.lock:  # nobody opens a port meanwhile, nobody else gets as far
@@ -165,6 +177,7 @@ class LoadedDriver:
                 return
             del self.runtime.drivers[self.name]
         self._run("finish")
+        self.runtime.also(self.thing, WRITE)
         self.gone = True
         for ref, process in self.monitors.items():
             process.deliver(unloaded(ref, self.name))
@@ -177,6 +190,7 @@ class LoadedDriver:
     def stay(self) -> None:
         """Somebody has loaded the driver: it is not to be unloaded any more, if it was."""
         if self.unloading:
+            self.runtime.also(self.thing, WRITE)
             self.unloading = self.killing = False
             for ref, process in self.monitors.items():
                 up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom("unload_cancelled"))
@@ -202,7 +216,8 @@ class LoadedDriver:
 
     def _new_lock(self, whose: str) -> PortLock:
         contended = len(self.runtime.schedulers) > 1
-        return PortLock(self.runtime.threads.mutex(f"the lock of {whose}") if contended else None)
+        mutex = self.runtime.threads.mutex(f"the lock of {whose}") if contended else None
+        return PortLock(mutex, partial(self.runtime.also, ("waiting", whose), WRITE))
 
     def flag(self, flag: int) -> bool:
         """Whether the entry carries this `ERL_DRV_FLAG_*`."""

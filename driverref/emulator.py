@@ -16,14 +16,14 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
-from driverref.async_pool import AsyncPool
+from driverref.async_pool import SERVING, AsyncPool
 from driverref.ddll import ErlDdll
 from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_value
 from driverref.port_bifs import PortBifs
 from driverref.process import Process
 from driverref.process_bifs import check_number
 from driverref.release import OTP_25, Release
-from driverref.runtime import Runtime
+from driverref.runtime import PORTS, Runtime
 from driverref.scheduler import Scheduler
 from driverref.terms import KILL, KILLED
 from driverref.threads import NOBODY, Threads, running
@@ -37,8 +37,8 @@ class Emulator(PortBifs):
 
     `async_threads` is `+A`: 1 to 1024, 0 counts as 1, by default what the release says.  `schedulers` is `+S`.
     `threads` is `"simulated"` (deterministic, virtual time; `seed` makes the order random) or `"native"`.
-    `trace=False` records nothing.  Raises `ValueError` for a bad number of threads and `Misuse` if the
-    calling thread already has an emulator.
+    `trace=False` records nothing.  Both also take an object of the kind they choose, as `explore` passes.  Raises
+    `ValueError` for a bad number of threads and `Misuse` if the calling thread already has an emulator.
 
     Use it in a `with` block, or call `stop` at the end.  The methods may be called by the thread that made
     it and in functions that were given to `spawn`.
@@ -49,14 +49,14 @@ class Emulator(PortBifs):
         *,
         async_threads: int | None = None,
         schedulers: int = 1,
-        threads: Literal["simulated", "native"] = "simulated",
+        threads: Literal["simulated", "native"] | Threads = "simulated",
         seed: int | None = None,
-        trace: bool = True,
+        trace: bool | Trace = True,
         release: Release = OTP_25,
     ) -> None:
         if not isinstance(release, Release):
             raise wrong_type("Emulator", "release", "a Release", release)
-        if not isinstance(trace, bool):
+        if not isinstance(trace, bool | Trace):
             raise wrong_type("Emulator", "trace", "True or False", trace)
         if async_threads is None:
             async_threads = release.default_async_threads
@@ -68,7 +68,9 @@ class Emulator(PortBifs):
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
         thread = seam.adopt("process <0.1.0>")
-        self.runtime = runtime = Runtime(seam, release, Trace() if trace else None)
+        self.runtime = runtime = Runtime(
+            seam, release, Trace() if trace is True else trace if trace is not False else None
+        )
         runtime.schedulers = [Scheduler(runtime, n + 1) for n in range(schedulers)]
         runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
         self._main = Process(runtime, runtime.schedulers[0])
@@ -140,7 +142,7 @@ class Emulator(PortBifs):
         deadline = None
         if flush_timeout is not None:
             check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
-            deadline = self.runtime.threads.now() + flush_timeout * 1_000_000
+            deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
         if self.runtime.record is not None:
             self.runtime.record(
                 (self.runtime.now(), process.scheduler.name, "halt", None, None, status)
@@ -151,6 +153,7 @@ class Emulator(PortBifs):
             self._abandon("it has halted")
             return status
         self.runtime.stop_running("it has halted")
+        self.runtime.threads.interrupt(self.runtime.refusal())
         raise EmulatorStopped("the emulator has halted, and this process with it")
 
     def stop(self) -> None:
@@ -179,7 +182,7 @@ class Emulator(PortBifs):
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
         main.trap_exit = True
-        while others := [p for p in list(runtime.entities.values()) if isinstance(p, Process)][1:]:
+        while others := [p for p in runtime.all() if isinstance(p, Process)][1:]:
             for process in others:
                 process.exit_signal(main.pid, KILL)
             for process in others:
@@ -187,7 +190,7 @@ class Emulator(PortBifs):
             if main.attention:
                 main.attend()
         self._close_ports(main)
-        main.wait_until("its ports to close", lambda: not runtime.ports)
+        main.wait_until("its ports to close", PORTS, lambda: not runtime.ports)
         runtime.pool.stop()
         for scheduler in runtime.schedulers:
             scheduler.stop()
@@ -201,11 +204,13 @@ class Emulator(PortBifs):
         """Close the ports, have the jobs done; `False` if the deadline passes first."""
         self._close_ports(process)
         ports, pool = self.runtime.ports, self.runtime.pool
-        if not process.wait_until("its ports to close", lambda: not ports, deadline):
+        if not process.wait_until("its ports to close", PORTS, lambda: not ports, deadline):
             return False
         with process.scheduler.mutex:  # from here on it handles no completions
             pool.finish()
-            return process.wait_until("the async threads", lambda: not pool.serving, deadline)
+            return process.wait_until(
+                "the async threads", SERVING, lambda: not pool.serving, deadline
+            )
 
     def _close_ports(self, process: Process) -> None:
         """Close every port as halting does: with `killed`, so driver queues are flushed."""
@@ -227,6 +232,8 @@ class Emulator(PortBifs):
 
 def _seam(threads: object, seed: object) -> Threads:
     """The implementation of the seam that was asked for."""
+    if isinstance(threads, SimulatedThreads):
+        return threads
     if threads == "simulated":
         if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
             raise wrong_type("Emulator", "seed", "an int or None", seed)

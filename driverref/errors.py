@@ -59,6 +59,14 @@ class Leak(DriverFault):
         super().__init__("\n  ".join([heading, *self.blocks]))
 
 
+class DataRace(DriverFault):
+    """Two threads touched the same memory, one of them wrote, and nothing orders the two.
+
+    In C the program then has no meaning, even if they never meet.  Use a mutex, an `Atomic`, or let the job own the
+    memory from `driver_async` until `ready_async`: the pool's queues order those.  Found on simulated threads.
+    """
+
+
 class Misuse(DriverFault):
     """A call was made by a thread that may not make it, or in a way that C leaves undefined."""
 
@@ -95,6 +103,24 @@ class ProcessExit(Exception):
 
 class EmulatorStopped(Exception):
     """The emulator has stopped, halted or crashed, so nothing can be asked of it.  Start a new one."""
+
+
+class Nondeterministic(Exception):
+    """A scenario did something else when the same schedule was run again, so nothing can be said of it.
+
+    Look for a random number, a clock of the system, a hash of an object, or something that one run leaves to the next:
+    a driver that is made outside the scenario, a global variable.
+    """
+
+    def __init__(self, step: int, what: str) -> None:
+        self.step, self.what = step, what
+        super().__init__(
+            f"the scenario is not deterministic: when it was run again, at step {step} {what};"
+            " a random number, a clock, or something left over from the run before makes it so"
+        )
+
+    def __reduce__(self) -> tuple[type[Nondeterministic], tuple[int, str]]:
+        return type(self), (self.step, self.what)
 
 
 def wrong_type(call: str, parameter: str, expected: str, got: object) -> TypeError:

@@ -16,7 +16,7 @@ from errno import EBUSY
 from typing import ClassVar, TypeVar
 
 from driverref.errors import Misuse, UseAfterFree, wrong_type
-from driverref.threads import Thread, current
+from driverref.threads import READ, WRITE, Thread, current
 
 
 class Handle:
@@ -52,6 +52,7 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
     me = current(call)
     if me.emulator is not handle.emulator:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
+    handle.threads.also((handle.entry.id, None), READ)
     if not handle.entry.alive:
         raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.entry.ended}")
     return me
@@ -69,11 +70,13 @@ class Lock(Handle):
         """Wait for the lock, but not for oneself."""
         self.must_not_hold(call, me)
         self.mutex.acquire()
+        self.threads.also((self.entry.id, "holder"), WRITE)
         self.holder = me
 
     def unlock(self, call: str, me: Thread) -> None:
         """Give up the lock, if it is one's own."""
         self.must_hold(call, me)
+        self.threads.also((self.entry.id, "holder"), WRITE)
         self.holder = None
         self.mutex.release()
 

@@ -4,8 +4,9 @@ A block is a `Memory` (so many bytes) or a `Struct` (fields).  It begins *unwrit
 so is the driver's fault, told with the place where it was allocated and, if so, freed.
 
 An access first makes itself known to the threads seam, as `(block, field)`, and only then looks at the block,
-because another thread may free it in between.  A free makes one field after the other known, and unusable: so
-every access is ordered against a step of the free, and a search of the schedules needs no rule for freed memory.
+because another thread may free it in between.  On simulated threads it is then checked for a data race.  A free
+makes one field after the other known, and unusable: so every access is ordered against a step of the free, and a
+search of the schedules needs no rule for freed memory.
 
 The ledger takes no lock.  A block is alive while it is a key of one dict, and the one `pop` that removes it
 decides who freed it: atomic under the GIL, and without a GIL each dict guards itself.
@@ -16,14 +17,15 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from driverref import errors
+from driverref.atomic import Atomic
 from driverref.errors import wrong_type, wrong_value
-from driverref.threads import NOBODY, Threads, current, running
+from driverref.races import Accesses, Span
+from driverref.threads import NOBODY, WRITE, Threads, current, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +60,14 @@ class Entry:
     back, and a place is `"drv.py:12 in work"`: the first caller outside this package.
     """
 
-    __slots__ = ("_began", "_ended", "born", "freed_by", "ledger", "what")
+    __slots__ = ("_accesses", "_began", "_ended", "born", "freed_by", "id", "ledger", "what")
 
     def __init__(self, ledger: Ledger, what: str, born: str, freed_by: str, began: Place) -> None:
         self.ledger, self.what, self.born, self.freed_by = ledger, what, born, freed_by
+        self.id = ledger.fresh()
         self._began = began
         self._ended: Place = None
+        self._accesses: dict[str, Accesses] = {}
 
     place = property(lambda self: _text(self._began), doc="Where it came from.")
     ended = property(lambda self: _text(self._ended), doc="Where it was given back.")
@@ -72,10 +76,28 @@ class Entry:
     def end(self, call: str) -> None:
         """Give it back, by `call`.  Whoever comes second gets a `DoubleFree`, and nothing changes."""
         now = _caller()
+        self.ledger.threads.also((self.id, None), WRITE)
         if self.ledger.rows.pop(self, None) is None:
             twice = f"freed twice: first at {self.ended}, now at {_text(now)}"
             raise errors.DoubleFree(f"{call}: {self.what} {twice}; {self.born} at {self.place}")
         self._ended = now
+
+    def touch(self, name: object, write: bool) -> None:
+        """The running thread is about to use a field."""
+        if running() is not NOBODY:  # before and after the emulator there is nobody to switch to
+            self.ledger.threads.touch((self.id, name), write)
+
+    def check(self, name: str, write: bool, span: Span | None, verb: str) -> None:
+        """Raise `DataRace` if nothing orders this use of a field and another thread's."""
+        if (thread := running()) is NOBODY:
+            return
+        if (accesses := self._accesses.get(name)) is None:
+            accesses = self._accesses[name] = Accesses()
+        if (race := accesses.add(thread, write, span, (_caller(), verb))) is None:
+            return
+        one, other = (f"{a.place[1]} by {a.thread.name} at {_text(a.place[0])}" for a in race)
+        what = f"{self.what}: {name} {one}, and {other}"
+        raise errors.DataRace(f"{what}, and nothing orders the two; {self.born} at {self.place}")
 
     def fault(self, access: str, freed: bool) -> errors.DriverFault:
         """What is wrong with an access, such as `"count read"`, to what is freed, or unwritten."""
@@ -93,12 +115,9 @@ class Ledger:
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self.rows: dict[Entry, Entry] = {}
-        # Makes an access known; `None` where that has no effect, because no call is cheapest.
-        self.touch = self._touch if threads.simulated else None
-
-    def _touch(self, thing: object, write: bool) -> None:
-        if running() is not NOBODY:  # before and after the emulator there is nobody to switch to
-            self.threads.touch(thing, write)
+        self.fresh = threads.fresh
+        self.simulated = threads.simulated
+        """Whether an access has to be made known; on OS threads it is cheaper to make no call."""
 
     def add(self, what: str, born: str = "allocated", freed_by: str = "driver_free") -> Entry:
         """Enter something made by the first caller outside `driverref`.  Keep the row."""
@@ -125,23 +144,33 @@ class Block:
     _entry: Entry
     _values: dict[str, Any]
 
-    def _use(self, name: str, write: bool) -> Any:
+    def _use(self, name: str, write: bool, span: Span | None = None) -> Any:
         """Make an access known, then check it and give what is there."""
-        if (touch := self._entry.ledger.touch) is not None:
-            touch((self, name), write)
+        entry = self._entry
+        simulated = entry.ledger.simulated
+        if simulated:
+            entry.touch(name, write)
         value = self._values[name]
-        if value is _FREED or (value is _UNWRITTEN and not write):
-            raise self._entry.fault(f"{name} {'written' if write else 'read'}", value is _FREED)
+        verb = "written" if write else "read"
+        if value is _FREED:
+            raise entry.fault(f"{name} {verb}", freed=True)
+        if simulated:
+            entry.check(name, write, span, verb)
+        if value is _UNWRITTEN and not write:
+            raise entry.fault(f"{name} {verb}", freed=False)
         return value
 
     def _release(self, call: str) -> None:
         """Free it, by `call`."""
-        if (touch := self._entry.ledger.touch) is not None:
-            touch(self, True)  # orders two frees of one block
-        self._entry.end(call)
+        entry = self._entry
+        simulated = entry.ledger.simulated
+        if simulated:
+            entry.touch(None, True)  # orders two frees of one block
+        entry.end(call)
         for name in self._values:
-            if touch is not None:
-                touch((self, name), True)
+            if simulated:
+                entry.touch(name, True)
+                entry.check(name, True, None, "freed")
             self._values[name] = _FREED
 
     def __repr__(self) -> str:
@@ -179,7 +208,7 @@ class Memory(Block):
     def __getitem__(self, index: slice) -> bytes: ...
     def __getitem__(self, index: int | slice) -> int | bytes:
         start, stop = self._span(index)
-        contents: bytearray = self._use("contents", write=False)
+        contents: bytearray = self._use("contents", False, (start, stop))
         if (unwritten := self._written.find(0, start, stop)) >= 0:
             raise self._entry.fault(f"byte {unwritten} read", freed=False)
         return contents[start] if index == start else bytes(contents[start:stop])
@@ -189,67 +218,11 @@ class Memory(Block):
         data = bytes((value,)) if isinstance(value, int) else bytes(value)
         if len(data) != stop - start:
             raise wrong_value("Memory", "value", f"{stop - start} bytes", value)
-        self._use("contents", write=True)[start:stop] = data
+        self._use("contents", True, (start, stop))[start:stop] = data
         self._written[start:stop] = b"\1" * len(data)
 
     def __bytes__(self) -> bytes:
         return self[:]
-
-
-class Atomic:
-    """An `atomic_int` or `atomic_bool` of C11: the right type for a flag that cancels a job.
-
-    Alone or in a field of a `Struct`; any thread, and outside an emulator too.  Each operation is one step,
-    sequentially consistent, and stands for the one of `stdatomic.h`.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: int = 0) -> None:
-        self._value = _number(value)
-
-    def load(self) -> int:
-        """The value."""
-        if (thread := running()) is not NOBODY:
-            thread.emulator.threads.touch(self, write=False)
-        return self._value
-
-    def store(self, value: int) -> None:
-        """Set the value."""
-        self._change(lambda _: value, value)
-
-    def exchange(self, value: int) -> int:
-        """Set the value and return the one before."""
-        return self._change(lambda _: value, value)
-
-    def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it was `expected`, and return whether it was."""
-        return self._change(lambda now: desired if now == expected else now, desired) == expected
-
-    def fetch_add(self, n: int) -> int:
-        """Add `n` and return the value before."""
-        return self._change(lambda now: now + n, n)
-
-    def fetch_sub(self, n: int) -> int:
-        """Subtract `n` and return the value before."""
-        return self._change(lambda now: now - n, n)
-
-    def _change(self, new: Callable[[int], int], operand: int) -> int:
-        _number(operand)
-        thread = running()
-        with nullcontext() if thread is NOBODY else thread.emulator.threads.atomically(self):
-            before = self._value
-            self._value = new(before)
-        return before
-
-    def __repr__(self) -> str:
-        return f"Atomic({self._value})"
-
-
-def _number(value: int) -> int:
-    if not isinstance(value, int):
-        raise wrong_type("Atomic", "value", "an int or a bool", value)
-    return value
 
 
 _ZEROS = {"int": int, "float": float, "bool": bool, "Atomic": Atomic}

@@ -22,7 +22,7 @@ from driverref.handles import ErlDrvPDL
 from driverref.ioq import DriverQueue, ErlIOVec, taken_over
 from driverref.port_state import CLOSED, CLOSING, CONNECTED, OPENING, TRANSITIONS, State
 from driverref.process import Process
-from driverref.runtime import Runtime
+from driverref.runtime import PORTS, Runtime
 from driverref.scheduler import Scheduler, Timer
 from driverref.senders import Senders
 from driverref.terms import (
@@ -38,7 +38,7 @@ from driverref.terms import (
     iolist_to_binary,
     iolist_to_iovec,
 )
-from driverref.threads import Thread, running
+from driverref.threads import READ, WRITE, Thread, running
 
 PORT_CONTROL_FLAG_BINARY = 1 << 0
 
@@ -49,13 +49,14 @@ class ErlDrvPort(Senders):
     __slots__ = (
         "_stopping", "binary", "caller", "close_reply", "control_flags", "driver", "drv_data",
         "eof", "id", "jobs", "links", "monitors", "number", "output", "owner", "pdl", "queue",
-        "ready_async", "state", "timer",
+        "ready_async", "state", "thing", "timer",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
         self.runtime = runtime
         self.number = runtime.number(Port)
         self.id = Port(self.number)
+        self.thing = ("port", self.number)
         self.driver = driver
         self.lock: PortLock = driver.lock_for_port(self.id)
         self.state = OPENING
@@ -93,6 +94,7 @@ class ErlDrvPort(Senders):
 
     def transit(self, event: str) -> None:
         """Go to the next state; an event that the state does not know raises and changes nothing."""
+        self.runtime.also(self.thing, WRITE)
         try:
             self.state = TRANSITIONS[self.state][event]
         except KeyError:
@@ -135,6 +137,8 @@ class ErlDrvPort(Senders):
         job_id, _, _, async_data, async_free, _, pdl = job
         lock, ready_async = self.lock, self.ready_async
         mutex, record = lock.mutex, self.runtime.record
+        if mutex is not None:
+            self.runtime.also(self.thing, READ)
         if self.state is not CLOSED:
             if mutex is not None:
                 mutex.acquire()
@@ -161,14 +165,19 @@ class ErlDrvPort(Senders):
                 if mutex is not None:  # pragma: no branch
                     mutex.release()
                     lock.pass_on(thread)
+        self._give_back(job)
+
+    def _give_back(self, job: Job) -> None:
+        """The port is gone: its data goes to `async_free`, without any lock."""
+        job_id, _, _, async_data, async_free, _, pdl = job
         if async_free is not None:
             self.note("async_free", job_id)
             async_free(async_data)
         if pdl is not None:
             pdl.release()
-        lock.acquire()
+        self.lock.acquire()
         self.jobs -= 1
-        lock.release()
+        self.lock.release()
         self.epilogue()
 
     def epilogue(self) -> None:
@@ -179,6 +188,7 @@ class ErlDrvPort(Senders):
         if self.state is CLOSING and not self.queue.size:
             self.terminate()
         if self.state is CLOSED and not self.jobs:
+            self.runtime.also(self.driver.thing, WRITE)
             self.driver.lingering.discard(self.id)
             self.driver.finish_if_idle()
 
@@ -239,6 +249,7 @@ class ErlDrvPort(Senders):
     # The end.
 
     def lives(self) -> bool:
+        self.runtime.also(self.thing, READ)
         return self.state in (OPENING, CONNECTED)
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
@@ -315,8 +326,9 @@ class ErlDrvPort(Senders):
         self.clear_queue()
         if self.pdl is not None:
             self.pdl.release()
+        self.runtime.also(PORTS, READ)
         del self.runtime.ports[self.number]
-        del self.runtime.entities[self.id]
+        self.runtime.remove(self.id)
         self.driver.ports.discard(self.id)
         if self.jobs:
             self.driver.lingering.add(self.id)

@@ -20,8 +20,9 @@ from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.process_bifs import ProcessBifs
+from driverref.runtime import PORTS
 from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
-from driverref.threads import running
+from driverref.threads import READ, WRITE, running
 
 BADSIG = Atom("badsig")
 INFO_ITEMS = ("name", "links", "id", "connected", "os_pid", "queue_size")
@@ -59,8 +60,9 @@ class PortBifs(ProcessBifs):
                 with self.runtime.lock:
                     if self._driver(command) is not driver:
                         raise ErlangError("badarg", f"open_port: {driver.name!r} was unloaded")
+                    self.runtime.also(PORTS, READ)
                     self.runtime.ports[port.id.number] = port
-                    self.runtime.entities[port.id] = port
+                    self.runtime.enter(port.id, port)
                     driver.ports.add(port.id)
                 refused = self._guarded(lambda: port.start(command, process.pid))
         if refused is not None:
@@ -69,7 +71,9 @@ class PortBifs(ProcessBifs):
 
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
-        driver: LoadedDriver | None = self.runtime.drivers.get(command.split(maxsplit=1)[0])
+        name = command.split(maxsplit=1)[0]
+        self.runtime.also(("driver", name), READ)
+        driver: LoadedDriver | None = self.runtime.drivers.get(name)
         return None if driver is None or driver.killing else driver
 
     def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
@@ -87,6 +91,7 @@ class PortBifs(ProcessBifs):
         # The ordinary case is written out, because it is the hot path; all others are in _command.  Functions
         # held in attributes are called through local names, which CPython 3.11 does much faster.
         runtime = self.runtime
+        runtime.also(port, READ)
         handle = runtime.ports.get(port.number) if type(port) is Port else None
         if handle is not None and type(data) is bytes and not options:
             lock, output, record = handle.lock, handle.output, runtime.record
@@ -158,11 +163,12 @@ class PortBifs(ProcessBifs):
         if not isinstance(dest, Pid | Port):
             raise badarg("send", "dest", "a Pid or a Port", dest)
         if isinstance(dest, Port):
+            self.runtime.also(dest, READ)
             port = self.runtime.ports.get(dest.number)
             if port is not None:
                 self._signal(process, port, message)
         else:
-            entity = self.runtime.entities.get(dest)
+            entity = self.runtime.find(dest)
             if self.runtime.record is not None:
                 now, lane = self.runtime.now(), process.scheduler.name
                 self.runtime.record((now, lane, "send", None, None, message))
@@ -183,6 +189,7 @@ class PortBifs(ProcessBifs):
                 self._carry_out(process, port, message)
 
         def held_up() -> bool:
+            self.runtime.also(port.thing, READ)
             return port.state is CONNECTED and (port.busy or port.msgq_full())
 
         while True:
@@ -216,7 +223,7 @@ class PortBifs(ProcessBifs):
                 port.close_reply = port.owner
                 port.exit(Atom("normal"))
             case (Pid() as sender, ("connect", Pid() as new)) if (
-                sender == port.owner.pid and new in self.runtime.entities
+                sender == port.owner.pid and self.runtime.find(new)
             ):
                 old = port.owner
                 self._connect(port, new)
@@ -281,7 +288,7 @@ class PortBifs(ProcessBifs):
         """Make `pid` the owner, linked to the port; the old owner stays linked.  Stands for `erlang:port_connect/2`."""
         process = self._enter("port_connect")
         handle = self._handle("port_connect", port)
-        if not isinstance(pid, Pid) or pid not in self.runtime.entities:
+        if not isinstance(pid, Pid) or self.runtime.find(pid) is None:
             raise badarg("port_connect", "pid", "a living process's Pid", pid)
         with process.scheduler.mutex, handle:
             self._guarded(handle.run_signals)
@@ -307,6 +314,7 @@ class PortBifs(ProcessBifs):
             raise badarg("port_info", "port", "a Port", port)
         if item is not None and item not in INFO_ITEMS:
             raise badarg("port_info", "item", "one of " + ", ".join(INFO_ITEMS), item)
+        self.runtime.also(port, READ)
         handle = self.runtime.ports.get(port.number)
         if handle is None:
             return None
@@ -325,11 +333,13 @@ class PortBifs(ProcessBifs):
     def ports(self) -> list[Port]:
         """The ports there are, closing ones too.  Stands for `erlang:ports/0`."""
         self._enter("ports")
+        self.runtime.also(PORTS, WRITE)
         return [Port(number) for number in sorted(self.runtime.ports)]
 
     def _handle(self, call: str, port: Port) -> ErlDrvPort:
         if not isinstance(port, Port):
             raise badarg(call, "port", "a Port", port)
+        self.runtime.also(port, READ)
         handle = self.runtime.ports.get(port.number)
         if handle is None:
             raise _not_open(call, port)

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 from driverref.errors import ProcessExit
-from driverref.runtime import Runtime
+from driverref.runtime import WAITERS, Runtime
 from driverref.scheduler import Scheduler
 from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, Thread
+from driverref.threads import EXPIRED, WRITE, Thread
 
 Matching = Callable[[Any], object]
 
@@ -31,7 +31,9 @@ class Process:
         self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
-        self.get_nowait, self.put = self.inbox.get_nowait, self.inbox.put
+        self.put = self.inbox.put
+        # A poll spares OS threads something; to simulated ones it would only be one more step.
+        self.get_first = self.inbox.get if runtime.threads.simulated else self.inbox.get_nowait
         self.saved: list[object] = []
         self.links: set[Pid | Port] = set()
         self.monitors: dict[Ref, Process | Callable[[Pid], None]] = {}
@@ -43,12 +45,13 @@ class Process:
         self.doom: ProcessExit | None = None
         """What the first deadly signal has it end with."""
         self.thread: Thread
-        runtime.entities[self.pid] = self
+        runtime.enter(self.pid, self)
 
     def carried_by(self, thread: Thread) -> None:
         """Tie the process and its thread together."""
         thread.emulator, thread.process, thread.scheduler = self.runtime, self, self.scheduler
         thread.lane = self.scheduler.name
+        thread.heeds = ("signals", self.pid)
         self.thread = thread
 
     # What others do to it.  Any thread.
@@ -62,6 +65,7 @@ class Process:
         if self.trap_exit and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         elif reason != NORMAL or sender == self.pid:
+            self.runtime.also(("signals", self.pid), WRITE)
             self.doom = self.doom or ProcessExit(KILLED if kill else reason)
             self.attention = True
             self.inbox.put(None)
@@ -95,16 +99,25 @@ class Process:
         return item
 
     def wait_until(
-        self, what: str, condition: Callable[[], object], deadline: int | None = None
+        self,
+        what: str,
+        thing: object,
+        condition: Callable[[], object],
+        deadline: int | None = None,
     ) -> bool:
         """Sleep until `condition()` holds; whoever makes it true calls `wake`.  `False` at the deadline.
 
-        `what` says what it waits for, should that never come.
+        `what` says what it waits for, should that never come; `thing` is what the condition reads, for `touch`.
         """
+        also = self.runtime.also
+        also(WAITERS, WRITE)
         self.runtime.waiters.add(self)
         self.thread.waits_for = what
         try:
-            while not condition():
+            while True:
+                also(thing, WRITE)
+                if condition():
+                    return True
                 if self.attention:
                     self.attend()
                 item = self.inbox.get_until(deadline)
@@ -112,9 +125,9 @@ class Process:
                     return False
                 if item is not None:
                     self.saved.append(item)
-            return True
         finally:
             self.thread.waits_for = ""
+            also(WAITERS, WRITE)
             self.runtime.waiters.discard(self)
 
     def next_message(self, matching: Matching | None, deadline: int | None) -> object:
@@ -138,7 +151,7 @@ class Process:
         """The process ends: break its links, tell its monitors.  On its own scheduler."""
         self.alive = False
         linked, watching = self.runtime.let_go(self.pid)
-        del self.runtime.entities[self.pid]
+        self.runtime.remove(self.pid)
         for entity in linked:
             entity.exit_signal(self.pid, reason, broken_link=True)
         for ref, watcher in watching:

@@ -120,7 +120,7 @@ class ProcessBifs:
             process = self._enter("receive")
         message: Any = None
         if matching is None and timeout is None and not process.saved:
-            get = process.get_nowait
+            get = process.get_first
             try:
                 message = get()  # the ordinary case; None says "look again"
             except Empty:
@@ -134,7 +134,7 @@ class ProcessBifs:
             deadline = None
             if timeout is not None:
                 check_number("receive", "timeout", timeout, range(1 << 32))
-                deadline = runtime.now() + timeout * 1_000_000
+                deadline = runtime.threads.read_clock() + timeout * 1_000_000
             message = process.next_message(matching, deadline)
             if message is EXPIRED:
                 return None
@@ -193,7 +193,7 @@ class ProcessBifs:
         self._enter("demonitor")
         if not isinstance(ref, Ref):
             raise badarg("demonitor", "ref", "a Ref", ref)
-        for entity in list(self.runtime.entities.values()):
+        for entity in self.runtime.all():
             entity.monitors.pop(ref, None)
         return True
 
@@ -212,7 +212,7 @@ class ProcessBifs:
         if not isinstance(dest, Pid | Port):
             raise badarg("exit", "dest", "a Pid or a Port", dest)
         with process.scheduler.mutex:
-            entity = self.runtime.entities.get(dest)
+            entity = self.runtime.find(dest)
             if entity is not None:
                 self._guarded(lambda: entity.exit_signal(process.pid, _atom(reason)))
         if process.attention:

@@ -15,8 +15,14 @@ from driverref.errors import EmulatorStopped, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
 from driverref.terms import Pid, Port, Ref
-from driverref.threads import Threads, running
+from driverref.threads import READ, WRITE, Threads, running
 from driverref.trace import Record, Trace
+
+TABLE = "the table of processes and ports"
+"""Read by whoever enters or removes something, because these do not disturb each other; written by whoever looks at
+the whole of it."""
+WAITERS = "the processes that wait for a change"
+PORTS = "the ports that are open"
 
 
 class Entity(Protocol):
@@ -50,6 +56,8 @@ class Runtime:
         self.record: Record | None = None if trace is None else trace.begin(threads.now())
         """Appends an event; `None` where nobody asked for a trace."""
         self.now = threads.now
+        self.also = threads.also
+        """Makes known that something is touched that no lock guards."""
         self.ledger = Ledger(threads)
         self.lock = threads.mutex("the table of drivers, ports and processes")
         """Held while a port is entered, a driver is taken out, a link or a monitor is made or given up."""
@@ -69,12 +77,34 @@ class Runtime:
 
     def number(self, kind: type) -> int:
         """The next unused number for a `Port`, a `Pid` or a `Ref`."""
+        self.also(kind, WRITE)
         return next(self.numbers.setdefault(kind, itertools.count(1)))
+
+    def enter(self, id: Pid | Port, entity: Entity) -> None:
+        """Enter a process or a port."""
+        self.also(TABLE, READ)
+        self.entities[id] = entity
+
+    def remove(self, id: Pid | Port) -> None:
+        """It has ended."""
+        self.also(TABLE, READ)
+        self.also(id, WRITE)
+        del self.entities[id]
+
+    def find(self, id: Pid | Port) -> Entity | None:
+        """The process or the port, if it has not ended."""
+        self.also(id, READ)
+        return self.entities.get(id)
+
+    def all(self) -> list[Entity]:
+        """The processes and ports that have not ended."""
+        self.also(TABLE, WRITE)
+        return list(self.entities.values())
 
     def link(self, one: Pid | Port, other: Pid | Port) -> bool:
         """Link two entities.  `False` if one of them has ended."""
         with self.lock:
-            this, that = self.entities.get(one), self.entities.get(other)
+            this, that = self.find(one), self.find(other)
             if this is None or that is None or not (this.lives() and that.lives()):
                 return False
             this.links.add(other)
@@ -85,13 +115,13 @@ class Runtime:
         """Undo `link`, whether or not both are still alive."""
         with self.lock:
             for this, that in ((one, other), (other, one)):
-                if (entity := self.entities.get(this)) is not None:
+                if (entity := self.find(this)) is not None:
                     entity.links.discard(that)
 
     def monitor(self, ref: Ref, of: Pid | Port, watcher: object) -> bool:
         """Have `watcher` told when `of` ends.  `False` if it has ended."""
         with self.lock:
-            entity = self.entities.get(of)
+            entity = self.find(of)
             if entity is None or not entity.lives():
                 return False
             entity.monitors[ref] = watcher
@@ -112,6 +142,7 @@ class Runtime:
 
     def changed(self) -> None:
         """A port, a job or a driver is gone: wake every process that may wait for that."""
+        self.also(WAITERS, READ)
         for process in list(self.waiters):
             process.wake()
 
@@ -119,17 +150,15 @@ class Runtime:
         """An error has left a thread.  Returns what the reader should see; `None` if that was seen already."""
         if self.crash_was_seen():
             return None
-        crash = self.fault(error)
-        if self.threads.simulated:
-            self._crash = None  # there it is raised in the reader's program now
-        return crash
+        return self.fault(error)
 
     def fault(self, error: BaseException) -> BaseException:
         """The driver's code raised: the emulator is down.  Returns the error that the caller should raise."""
         if self.down is not None:
             return self._crash or error
         crash = _explained(error)
-        if running() is not self.reader:  # who else calls raises it in the reader's program
+        # Who else calls raises it in the reader's program.
+        if running() is not self.reader and not self.threads.interrupt(crash):
             self._crash = crash
         self.stop_running(f"it crashed with {type(crash).__name__}")
         return crash
@@ -137,8 +166,9 @@ class Runtime:
     def stop_running(self, why: str) -> None:
         """From now on every BIF refuses."""
         self.down = why
-        for entity in list(self.entities.values()):
-            entity.wake()
+        if not self.threads.simulated:  # there, who waits is interrupted, or unwound at the end
+            for entity in list(self.entities.values()):
+                entity.wake()
 
     def crash_was_seen(self) -> bool:
         """Whether the emulator is down and its reader has been told why."""

@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable
 
 from driverref.runtime import Runtime
-from driverref.threads import Empty, Thread, running
+from driverref.threads import READ, WRITE, Empty, Thread, running
 
 
 class Timer:
@@ -52,7 +52,8 @@ class Scheduler:
 
     def start_timer(self, ns: int, action: Callable[[Timer], None]) -> Timer:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
-        timer = Timer(self.runtime.threads.now() + ns, action)
+        timer = Timer(self.runtime.threads.read_clock() + ns, action)
+        self.runtime.also(("timers", self.index), WRITE)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
         if self.timers[0][2] is timer and running() is not self.thread:
             self.work.add(_look_again)  # the scheduler's thread sleeps until a later deadline
@@ -67,6 +68,7 @@ class Scheduler:
         thread = running()
         thread.emulator, thread.scheduler = self.runtime, self
         while not self.stopped:
+            self.runtime.also(("timers", self.index), READ)
             self.work.wait(self.timers[0][0] if self.timers else None)
             self.runtime.threads.acquire_patiently(self.mutex)
             try:
@@ -101,7 +103,7 @@ class Scheduler:
                 item()
 
     def _fire(self) -> None:
-        now, due = self.runtime.threads.now(), []
+        now, due = self.runtime.threads.read_clock(), []
         while self.timers and self.timers[0][0] <= now:
             due.append(heapq.heappop(self.timers)[2])
         for timer in due:  # one that is set meanwhile, to 0 ms say, has its turn after other work

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from driverref.driver import PortLock
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.terms import Port
+from driverref.threads import WRITE
 
 
 class Senders:
@@ -26,6 +27,8 @@ class Senders:
     __slots__ = ("busy", "lock", "msgq_limits", "msgq_size", "runtime", "signals", "suspended")
 
     id: Port
+    thing: tuple[str, int]
+    """The port to those who look at it without its lock, for `touch`."""
     runtime: Runtime
     lock: PortLock
     busy: bool
@@ -49,8 +52,9 @@ class Senders:
         """Leave a signal, with `size` bytes of command data, for when the lock is given back."""
         with self._undivided():
             self.msgq_size += size
+        self.runtime.also(self.thing, WRITE)
         self.signals.append((signal, size))
-        self.lock.waiting.append(self.serve)
+        self.lock.wait(self.serve)
         # The holder may have given the lock back, and looked, a moment ago.
         if self.lock.acquire(blocking=False):
             self.__exit__(None)
@@ -62,6 +66,7 @@ class Senders:
     def run_signals(self) -> None:
         """Carry out what waits, in order.  The lock is held."""
         while self.signals:
+            self.runtime.also(self.thing, WRITE)
             signal, size = self.signals.popleft()
             signal()
             with self._undivided():
@@ -72,7 +77,9 @@ class Senders:
 
     def _undivided(self) -> AbstractContextManager[object]:
         """For what a sender changes without the port's lock."""
-        return self.runtime.threads.atomically(self.signals)
+        if self.lock.mutex is None:
+            return nullcontext()
+        return self.runtime.threads.atomically(("senders", self.thing))
 
     def serve(self) -> None:
         """Work for a scheduler: carry out what waits."""
@@ -86,16 +93,19 @@ class Senders:
     def suspend(self, process: Process) -> None:
         """Put a sender in line; it then waits, without any lock, until `resume`."""
         with self._undivided():
+            self.runtime.also(("line", self.thing), WRITE)
             self.suspended.append(process)
         self.note("suspended", detail=process.pid)
 
     def wait_in_line(self, process: Process) -> None:
         """What a suspended sender does."""
-        process.wait_until(f"{self.id}, which is busy", lambda: process not in self.suspended)
+        what, line = f"{self.id}, which is busy", ("line", self.thing)
+        process.wait_until(what, line, lambda: process not in self.suspended)
         self.note("resumed", detail=process.pid)
 
     def set_busy(self, on: bool) -> None:
         """Suspend, from now on, those who send commands; or let them go on."""
+        self.runtime.also(self.thing, WRITE)
         self.busy = on
         if not on:
             self.resume()
@@ -103,6 +113,7 @@ class Senders:
     def resume(self) -> None:
         """Wake every suspended sender; who of them goes on first is up to the schedulers."""
         with self._undivided():
+            self.runtime.also(("line", self.thing), WRITE)
             waiting, self.suspended = self.suspended, []
         for process in waiting:
             process.wake()

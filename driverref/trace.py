@@ -42,8 +42,8 @@ class Trace(Sequence[Event]):
             number = None if port is None else port.number
             self._items += (time, thread, name, number, job, detail)
 
-    def begin(self, now: int) -> Record:
-        """Count times from `now` on.  Returns the function that appends an event."""
+    def begin(self, now: int) -> Record | None:
+        """Count times from `now` on.  Returns the function that appends an event; `None`: nothing is recorded."""
         self._start = now
         return self._items.extend
 

@@ -13,7 +13,7 @@ from driverref.erl_driver.checks import in_callback
 from driverref.errors import wrong_type
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import running
+from driverref.threads import WRITE, running
 
 
 def driver_async(
@@ -46,6 +46,8 @@ def driver_async(
         raise wrong_type("driver_async", "async_free", expected, async_free)
     runtime = port.runtime
     pool = runtime.pool
+    if port.lock.mutex is not None:
+        runtime.also("the job ids", WRITE)  # two schedulers may be here at once
     if key is None:
         queue = job_id = next(pool.ids)
     elif type(key) is Key or type(key) is int:

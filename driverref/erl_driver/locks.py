@@ -19,6 +19,7 @@ from driverref.errors import Misuse, wrong_type
 from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
 from driverref.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.port import ErlDrvPort
+from driverref.threads import READ
 
 
 def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
@@ -45,6 +46,7 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
+    mtx.threads.also((mtx.entry.id, "holder"), READ)
     if mtx.holder is not None:
         raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {mtx.holder.name}")
     mtx.entry.end("erl_drv_mutex_destroy")
@@ -102,8 +104,9 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_cond_destroy", ErlDrvCond, cnd)
-    if cnd.waiters:
-        raise Misuse(f"erl_drv_cond_destroy: {cnd.waiters} threads wait for {cnd}")
+    with cnd.guard:
+        if cnd.waiters:
+            raise Misuse(f"erl_drv_cond_destroy: {cnd.waiters} threads wait for {cnd}")
     cnd.entry.end("erl_drv_cond_destroy")
 
 
@@ -160,9 +163,10 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_rwlock_destroy", ErlDrvRWLock, rwlck)
-    if rwlck.holders:
-        holders = ", ".join(sorted(thread.name for thread in rwlck.holders))
-        raise Misuse(f"erl_drv_rwlock_destroy: {rwlck} is held by {holders}")
+    with rwlck.guard:
+        if rwlck.holders:
+            holders = ", ".join(sorted(thread.name for thread in rwlck.holders))
+            raise Misuse(f"erl_drv_rwlock_destroy: {rwlck} is held by {holders}")
     rwlck.entry.end("erl_drv_rwlock_destroy")
 
 

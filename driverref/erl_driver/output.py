@@ -173,7 +173,7 @@ def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
     if state is CLOSED:
         return -1
     port.note(name, detail=message)
-    process = port.runtime.entities.get(receiver)
+    process = port.runtime.find(receiver)
     if state is CLOSING or not isinstance(process, Process):
         return 0
     process.deliver(message)

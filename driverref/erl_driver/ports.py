@@ -73,7 +73,7 @@ def driver_read_timer(port: ErlDrvPort, time_left: Key) -> int:
         return -1
     time_left.value = 0
     if port.timer is not None:
-        left = port.timer.deadline - port.runtime.threads.now()
+        left = port.timer.deadline - port.runtime.threads.read_clock()
         time_left.value = max(0, -(-left // 1_000_000))
     return 0
 
@@ -244,7 +244,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
         raise wrong_type("driver_demonitor_process", "monitor", "an ErlDrvMonitor", monitor)
     if not in_callback("driver_demonitor_process", port):
         return -1
-    entity = port.runtime.entities.get(monitor.pid)
+    entity = port.runtime.find(monitor.pid)
     known = entity is not None and entity.monitors.pop(monitor.ref, None) is not None
     return 0 if known else 1
 
@@ -314,5 +314,5 @@ def erl_drv_monotonic_time(time_unit: str) -> int:
     thread = current("erl_drv_monotonic_time")
     if thread.scheduler is None:
         raise Misuse("erl_drv_monotonic_time: only on a scheduler")
-    now: int = thread.emulator.threads.now()
+    now: int = thread.emulator.threads.read_clock()
     return now // units[time_unit]

@@ -15,6 +15,7 @@ import queue as _queue
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from enum import IntEnum
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -28,7 +29,9 @@ class Thread:
     Erlang side, `tsd` and `errno` the driver's side.
     """
 
-    __slots__ = ("emulator", "errno", "lane", "name", "process", "scheduler", "tsd", "waits_for")
+    __slots__ = (
+        "emulator", "errno", "heeds", "lane", "name", "process", "scheduler", "tsd", "waits_for",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,6 +43,8 @@ class Thread:
         self.process: Any = None
         self.tsd: dict[int, object] = {}
         self.errno = 0
+        self.heeds: object = None
+        """A thing, for `touch`, that it looks at in each of its steps: the signals to its process."""
         self.waits_for = ""
         """What it waits for, in the words of a layer above that knows better than the seam."""
 
@@ -67,6 +72,20 @@ def current(call: str) -> Thread:
 
 Empty = _queue.Empty
 """Raised where there is no item.  The standard library's own, so that its queues need no wrapping."""
+
+
+class Mode(IntEnum):
+    """How a step touches a thing.  Two steps depend on each other if they touch one thing and one writes."""
+
+    READ = 0
+    WRITE = 1
+    AWAIT = 2
+    """Read what somebody has to write first: the two cannot change places."""
+    ACQUIRE = 3
+    """Write a lock, which has to be free: it can change places with another acquisition, not with a release."""
+
+
+READ, WRITE, AWAIT, ACQUIRE = Mode
 
 
 class Mutex(Protocol):
@@ -104,7 +123,9 @@ class Queue(Protocol):
         """The next item, or `EXPIRED` if none came before `deadline`.  `None` is no deadline."""
         ...
 
-    def empty(self) -> bool: ...
+    def empty(self) -> bool:
+        """A hint: it may have changed already."""
+        ...
 
 
 class Work(Protocol):
@@ -161,7 +182,11 @@ class Threads(Protocol):
     """Whether `touch` means anything: whether another thread may run there."""
 
     def now(self) -> int:
-        """Nanoseconds on this seam's clock."""
+        """Nanoseconds on this seam's clock, for the record: nothing may depend on it."""
+        ...
+
+    def read_clock(self) -> int:
+        """Nanoseconds on this seam's clock, for whoever acts on it."""
         ...
 
     def sleep(self, ns: int) -> None: ...
@@ -181,12 +206,25 @@ class Threads(Protocol):
     def touch(self, thing: object, write: bool) -> None:
         """The running thread is about to touch `thing`, which other threads may see.
 
-        On simulated threads another may run first.  On OS threads this does nothing.
+        On simulated threads another may run first.  On OS threads this does nothing.  A thing is anything that
+        can be a key of a dict and is the same in every run, such as what `fresh` gave.
         """
         ...
 
-    def atomically(self, thing: object) -> AbstractContextManager[object]:
-        """`with atomically(thing):` a read and a write of `thing` that no other thread divides."""
+    def also(self, thing: object, mode: Mode) -> None:
+        """The running thread touches `thing`, in a `Mode`, and nobody else runs before."""
+        ...
+
+    def load(self, thing: object) -> None:
+        """The running thread is about to read an atomic."""
+        ...
+
+    def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
+        """`with atomically(thing):` a read and a write of an atomic that no other thread divides."""
+        ...
+
+    def fresh(self) -> int:
+        """What to call something that is made now, in `touch`."""
         ...
 
     def adopt(self, name: str) -> Thread:
@@ -210,6 +248,13 @@ class Threads(Protocol):
 
     def join(self, thread: Thread) -> None:
         """Wait until `thread` has ended."""
+        ...
+
+    def interrupt(self, error: BaseException) -> bool:
+        """Raise `error` in the adopted thread where it goes on next, before anybody else does anything.
+
+        `False` on OS threads, where that cannot be done.
+        """
         ...
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ class NativeThreads:
         self._queues: list[NativeQueue] = []
         self._main: NativeThread
 
-    now = staticmethod(time.monotonic_ns)
+    now = read_clock = staticmethod(time.monotonic_ns)
 
     def sleep(self, ns: int) -> None:
         time.sleep(ns / 1e9)
@@ -132,7 +132,16 @@ class NativeThreads:
     def touch(self, thing: object, write: bool) -> None:
         pass
 
-    def atomically(self, thing: object) -> AbstractContextManager[object]:
+    def also(self, thing: object, mode: object) -> None:
+        pass
+
+    def load(self, thing: object) -> None:
+        pass
+
+    def fresh(self) -> int:
+        return 0
+
+    def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
         return self._guard
 
     def adopt(self, name: str) -> Thread:
@@ -160,6 +169,9 @@ class NativeThreads:
     def join(self, thread: Thread) -> None:
         assert isinstance(thread, NativeThread)
         thread.carrier.join()
+
+    def interrupt(self, error: BaseException) -> bool:
+        return False
 
     def close(self) -> None:
         here.set(NOBODY)

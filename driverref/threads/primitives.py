@@ -1,7 +1,14 @@
 """What simulated threads block on: each primitive is a step or two.
 
-A mutex is an owner whose `acquire` is a step enabled while there is none; a queue is a deque whose `get` is a
-step enabled while it is not empty.  What a step touches, and whether it writes, stands beside it.
+A mutex is an owner whose `acquire` is a step enabled while there is none; a queue is a deque whose `get` is a step
+enabled while it is not empty.  What a step touches, and how, stands beside it, in the words of `Mode`; a search of the
+schedules knows nothing else of the primitives.
+
+A queue is not one thing but many.  Its *tail* is written by whoever puts, its *head* by whoever gets, and each item has
+a *slot* of its own, which one writes and one reads.  So to put something in at one end and to take something else
+out at the other do not depend on each other.
+
+What happened before what is handed on with the item, the lock or the signal, as a stamp (see `clocks`).
 """
 
 from __future__ import annotations
@@ -13,7 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from driverref.threads import EXPIRED, Empty, Thread
+from driverref.threads import ACQUIRE, AWAIT, EXPIRED, READ, WRITE, Empty, Mode
+from driverref.threads.clocks import Stamp, VectorClock
 
 Enabled = Callable[[], object]
 
@@ -27,10 +35,13 @@ class Steps(Protocol):
     def step(
         self,
         thing: object,
-        write: bool,
+        mode: Mode,
         enabled: Enabled | None = None,
         deadline: int | None = None,
+        what: object = None,
     ) -> bool: ...
+    def also(self, thing: object, mode: Mode) -> None: ...
+    def fresh(self) -> int: ...
 
 
 def never() -> bool:
@@ -38,22 +49,28 @@ def never() -> bool:
 
 
 class Named:
-    """Something a thread can touch or wait for; prints as its name."""
+    """Something a thread can touch or wait for; prints as its name.
 
-    def __init__(self, name: str) -> None:
+    `id` is the same whenever the same schedule is run again, and as long as schedules differ only in what comes
+    after the thing was made.
+    """
+
+    def __init__(self, threads: Steps, name: str) -> None:
+        self.threads = threads
         self.name = name
+        self.id = threads.fresh()
 
     def __str__(self) -> str:
         return self.name
 
 
 class SimulatedMutex(Named):
-    """A lock.  Acquiring it is a write; releasing it lets others go on but does not stop the owner."""
+    """A lock.  To acquire it is a step; to release it lets others go on but does not stop the owner."""
 
     def __init__(self, threads: Steps, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.owner: Thread | None = None
+        super().__init__(threads, name)
+        self.owner: Any = None
+        self.stamp: Stamp | None = None
 
     def __str__(self) -> str:
         return self.name if self.owner is None else f"{self.name}, held by {self.owner.name}"
@@ -63,99 +80,138 @@ class SimulatedMutex(Named):
         return self.owner is None
 
     def acquire(self, blocking: bool = True) -> bool:
-        self.threads.step(self, True, self.free if blocking else None)
-        if self.owner is not None:
-            return False
-        self.owner = self.threads.running
+        threads = self.threads
+        if blocking:
+            threads.step(self.id, ACQUIRE, self.free, None, self)
+        else:
+            threads.step(self.id, WRITE)
+            if self.owner is not None:
+                return False
+        self.owner = me = threads.running
+        me.clock.join(self.stamp)
         return True
 
     def release(self) -> None:
+        self.threads.also(self.id, WRITE)
+        self.stamp = self.owner.clock.stamp()
         self.owner = None
 
     def __enter__(self) -> bool:
         return self.acquire()
 
     def __exit__(self, *error: object) -> None:
-        self.owner = None
+        if self.owner is not None:  # else the threads have been given up
+            self.release()
 
 
 class SimulatedCondition(Named):
-    """A condition variable: waiters stand in line, `notify` lets the first one go."""
+    """A condition variable: waiters stand in line, `notify` lets the first one go.  The line is one thing."""
 
     def __init__(self, threads: Steps, mutex: SimulatedMutex, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
+        super().__init__(threads, name)
         self.mutex = mutex
-        self.waiters: deque[object] = deque()
+        self.waiters: deque[_Ticket] = deque()
 
     def wait(self) -> None:
-        ticket = object()
+        threads = self.threads
+        ticket = _Ticket(threads.fresh())
+        threads.also(self.id, WRITE)
         self.waiters.append(ticket)
         self.mutex.release()
-        self.threads.step(self, True, lambda: ticket not in self.waiters)
+        threads.step(ticket.id, AWAIT, ticket.called, None, self)
+        threads.running.clock.join(ticket.stamp)
         self.mutex.acquire()
 
     def notify(self) -> None:
-        self.threads.step(self, True)
+        self.threads.step(self.id, WRITE)
         if self.waiters:
-            self.waiters.popleft()
+            self._call(self.waiters.popleft())
 
     def notify_all(self) -> None:
-        self.threads.step(self, True)
-        self.waiters.clear()
+        self.threads.step(self.id, WRITE)
+        while self.waiters:
+            self._call(self.waiters.popleft())
+
+    def _call(self, ticket: _Ticket) -> None:
+        self.threads.also(ticket.id, WRITE)
+        ticket.stamp = self.threads.running.clock.stamp()
+
+
+class _Ticket:
+    """A place in a condition's line."""
+
+    __slots__ = ("id", "stamp")
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self.stamp: Stamp | None = None
+
+    def called(self) -> bool:
+        return self.stamp is not None
 
 
 class SimulatedQueue(Named):
-    """A FIFO.  `put` and `get` are writes."""
+    """A FIFO.  Any thread puts, one or more get."""
 
     def __init__(self, threads: Steps, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.items: deque[Any] = deque()
+        super().__init__(threads, name)
+        self.items: deque[tuple[Any, Stamp]] = deque()
+        self.came = self.gone = 0
+        """How many items have been put in and taken out: the numbers of the next slots."""
 
     def put(self, item: Any) -> None:
-        self.threads.step(self, True)
-        self.items.append(item)
+        threads = self.threads
+        threads.step(self.id, WRITE)
+        threads.also((self.id, self.came), WRITE)
+        self.came += 1
+        self.items.append((item, threads.running.clock.stamp()))
 
     def get(self) -> Any:
-        self.threads.step(self, True, self.items.__len__)
-        return self.items.popleft()
+        self.threads.step(-self.id, WRITE, self.items.__len__, None, self)
+        return self._taken(AWAIT)
 
     def get_nowait(self) -> Any:
-        self.threads.step(self, True)
-        if not self.items:
-            raise Empty
-        return self.items.popleft()
+        self.threads.step(-self.id, WRITE)
+        return self._taken(READ)
 
     def get_until(self, deadline: int | None) -> Any:
-        if self.threads.step(self, True, self.items.__len__, deadline):
-            return self.items.popleft()
-        return EXPIRED
+        self.threads.step(-self.id, WRITE, self.items.__len__, deadline, self)
+        try:
+            return self._taken(READ if self.threads.running.expired else AWAIT)
+        except Empty:
+            return EXPIRED
 
     def empty(self) -> bool:
         return not self.items
 
-
-class SimulatedWork(Named):
-    """A FIFO with a server.  To wake the server costs nothing, so nobody is needed in its place."""
-
-    def __init__(self, threads: Steps, name: str) -> None:
-        super().__init__(name)
-        self.threads = threads
-        self.items: deque[Any] = deque()
-
-    def add(self, item: Any) -> None:
-        self.threads.step(self, True)
-        self.items.append(item)
-
-    def wait(self, deadline: int | None) -> None:
-        self.threads.step(self, False, self.items.__len__, deadline)
-
-    def take(self) -> Any:
-        self.threads.step(self, True)
+    def _taken(self, mode: Mode) -> Any:
+        """The oldest item; whether it is there makes the difference, unless it was awaited."""
+        threads = self.threads
+        threads.also((self.id, self.gone), mode)
         if not self.items:
             raise Empty
-        return self.items.popleft()
+        self.gone += 1
+        item, stamp = self.items.popleft()
+        clock: VectorClock = threads.running.clock
+        clock.join(stamp)
+        return item
+
+
+class SimulatedWork(SimulatedQueue):
+    """A FIFO with a server.  To wake the server costs nothing, so nobody is needed in its place.
+
+    Only the server takes.  So what is there stays there for it, and to take it is no step of its own.
+    """
+
+    add = SimulatedQueue.put
+
+    def wait(self, deadline: int | None) -> None:
+        threads = self.threads
+        threads.step(-self.id, WRITE, self.items.__len__, deadline, self)
+        threads.also((self.id, self.gone), READ if threads.running.expired else AWAIT)
+
+    def take(self) -> Any:
+        return self._taken(READ)
 
     def attend(self, tell: Callable[[None], object]) -> bool:
         return False
@@ -165,12 +221,17 @@ class SimulatedWork(Named):
 
 
 class SimulatedSocket:
-    """One end of a connected pair, with the words and errors of `socket.socket`."""
+    """One end of a connected pair, with the words and errors of `socket.socket`.
+
+    What has been sent to it is a queue of pieces; the last one, which is empty, is its end.
+    """
 
     def __init__(self, threads: Steps) -> None:
         self.threads = threads
+        self.id = threads.fresh()
         self.peer: SimulatedSocket = self
-        self.received = bytearray()
+        self.received: deque[tuple[bytearray, Stamp]] = deque()
+        self.came = self.gone = 0
         self.ended = False  # nothing more will come
         self.closed = False
         self.timeout: float | None = None
@@ -187,22 +248,44 @@ class SimulatedSocket:
 
     def recv(self, size: int, /) -> bytes:
         self._open()
+        threads = self.threads
         deadline = None
         if self.timeout is not None:
-            deadline = self.threads.time + round(self.timeout * 1e9)
-        if not self.threads.step(self, True, self._readable, deadline):
+            deadline = threads.time + round(self.timeout * 1e9)
+        if not threads.step(-self.id, WRITE, self._readable, deadline, self):
+            threads.also((self.id, self.gone), READ)
             raise TimeoutError("timed out") if self.timeout else _os_error(errno.EAGAIN)
-        data = bytes(self.received[:size])
-        del self.received[:size]
-        return data
+        threads.also((self.id, self.gone), READ if threads.running.expired else AWAIT)
+        data = bytearray()
+        while self.received and len(data) < size:
+            piece, stamp = self.received[0]
+            threads.running.clock.join(stamp)
+            taken = piece[: size - len(data)]
+            data += taken
+            del piece[: len(taken)]
+            if not piece:
+                self.received.popleft()
+                self.gone += 1
+                threads.also((self.id, self.gone), READ)
+        return bytes(data)
 
     def send(self, data: bytes, /) -> int:
         self._open()
-        self.threads.step(self.peer, True)
+        self.threads.step(self.peer.id, WRITE)
         if self.peer.ended:
             raise _os_error(errno.EPIPE)
-        self.peer.received += data
+        if data:
+            self.peer._arrive(bytearray(data))
         return len(data)
+
+    def _arrive(self, piece: bytearray | None) -> None:
+        """A piece of data, or the end, has come."""
+        self.threads.also((self.id, self.came), WRITE)
+        self.came += 1
+        if piece is None:
+            self.ended = True
+        else:
+            self.received.append((piece, self.threads.running.clock.stamp()))
 
     def settimeout(self, seconds: float | None, /) -> None:
         self._open()
@@ -212,11 +295,14 @@ class SimulatedSocket:
 
     def shutdown(self, how: int, /) -> None:
         self._open()
-        self.threads.step(self, True)
         if how != socket.SHUT_WR:
-            self.ended = True
+            self._end()
         if how != socket.SHUT_RD:
-            self.peer.ended = True
+            self.peer._end()
+
+    def _end(self) -> None:
+        self.threads.step(self.id, WRITE)
+        self._arrive(None)
 
     def close(self) -> None:
         if not self.closed:

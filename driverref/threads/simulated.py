@@ -1,37 +1,51 @@
 """The seam as coroutines: deterministic, with virtual time.
 
-One function carries everything: `SimulatedThreads.step`.  A thread calls it just before it touches
-something that others may see, and says what it is about to touch, whether it writes, when that is
-possible at all (`enabled`), and until when it is ready to wait (`deadline`).  `step` returns when the
-thread has been chosen and may go on.  A mutex is then a flag whose `acquire` is a step enabled while
-the flag is down; a queue is a deque whose `get` is a step enabled while it is not empty; to sleep is a
-step that is never enabled and has a deadline.
+One function carries everything: `SimulatedThreads.step`.  A thread calls it just before it touches something that
+others may see, and says what it is about to touch and how, when that is possible at all (`enabled`), and until when it
+is ready to wait (`deadline`).  `step` returns when the thread has been chosen and may go on.  A mutex is then a flag
+whose `acquire` is a step enabled while the flag is down; a queue is a deque whose `get` is a step enabled while it is
+not empty; to sleep is a step that is never enabled and has a deadline.
 
-Who is chosen:
+A thread may touch more before its next step; it says so with `also`.
 
-* by default **first come**: the running thread keeps the processor until it has to wait; then the one
-  that has waited longest among those that can go on;
-* with a `seed`, anybody who can go on, at random, at every step; letting time pass is one of the
-  choices, because a thread may be arbitrarily slow and a timeout may win any race.
+Who is chosen is up to a `Schedule`:
 
-Time is virtual.  It stands still while anybody can go on, then jumps to the earliest deadline.  If
-there is none, every thread waits for ever: the adopted thread, the one that runs the reader's program,
-gets a `Deadlock` that names who waits for what.
+* by default **first come**: the running thread keeps the processor until it has to wait; then the one that has
+  waited longest among those that can go on;
+* with a `seed`, anybody who can go on, at random, at every step;
+* the search of `driverref.explore` tries one choice after the other.
+
+Time is virtual.  To let it pass, to the earliest deadline, is a choice like any other, because a thread may be
+arbitrarily slow and a timeout may win any race; first come does so only if nobody can go on.  If there is no deadline
+either, every thread waits for ever: the adopted thread, the one that runs the reader's program, gets a `Deadlock` that
+names who waits for what.
 """
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 from driverref.errors import Deadlock
-from driverref.threads import NOBODY, Crashed, Mutex, Socket, Thread, here, running
+from driverref.threads import (
+    AWAIT,
+    NOBODY,
+    READ,
+    WRITE,
+    Crashed,
+    Mode,
+    Mutex,
+    Socket,
+    Thread,
+    here,
+    running,
+)
+from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
 from driverref.threads.primitives import (
     Enabled,
-    Named,
     SimulatedCondition,
     SimulatedMutex,
     SimulatedQueue,
@@ -40,108 +54,210 @@ from driverref.threads.primitives import (
     never,
 )
 
+CLOCK = "the clock"
+"""The thing that is read by whoever has, gives up or computes a deadline, and written when time passes."""
+
+Touch = tuple[object, Mode]
+
+_UNDIVIDED = nullcontext()
+"""Between two steps nobody else runs."""
+
 
 class SimulatedThread(Thread):
     """A `Thread`, its coroutine, and the step it is about to make."""
 
     __slots__ = (
-        "arrival",
-        "coroutine",
-        "deadline",
-        "enabled",
-        "ended",
-        "expired",
-        "thing",
-        "write",
-    )
+        "arrival", "clock", "coroutine", "deadline", "enabled", "ended", "expired", "made", "mode",
+        "number", "thing", "what",
+    )  # fmt: skip
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, number: int) -> None:
         super().__init__(name)
+        self.number = number
+        """How many threads were started before it."""
+        self.made = number << 32
+        """The last `id` that was given to something it made."""
+        self.clock = VectorClock(number)
         self.coroutine: Coroutine
         self.thing: object = None
-        self.write = False
+        self.mode = READ
+        self.what: object = "its turn"
         self.enabled: Enabled | None = None
         self.deadline: int | None = None
         self.expired = False
         self.arrival = 0
-        self.ended = False
+        self.ended: Stamp | None = None
+
+    def able(self) -> bool:
+        """Whether it can go on if it is chosen."""
+        return self.expired or self.enabled is None or bool(self.enabled())
+
+
+class Schedule(Protocol):
+    """Who goes on, step by step."""
+
+    logs: bool
+    """Whether it wants to be told what the steps touch."""
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        """One of `threads.threads` that is able, or `None`: let time pass, or, if it cannot, a deadlock."""
+        ...
+
+    def end(self, threads: SimulatedThreads) -> None:
+        """The last step has been made: the adopted thread has closed the seam, or something is wrong."""
+        ...
+
+
+class FirstCome:
+    """Whoever runs keeps running; then whoever has waited longest."""
+
+    logs = False
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        return min(threads.able(), key=lambda t: t.arrival, default=None)
+
+    def end(self, threads: SimulatedThreads) -> None:
+        pass
+
+
+class Random(FirstCome):
+    """Anybody, and time as well."""
+
+    def __init__(self, seed: object) -> None:
+        self.random = random.Random(str(seed))
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        choices: list[SimulatedThread | None] = [*threads.able()]
+        if threads.armed():
+            choices.append(None)
+        return self.random.choice(choices) if choices else None
 
 
 class SimulatedThreads:
-    """The seam on coroutines.  `seed` chooses among those who can go on; without it, first come."""
+    """The seam on coroutines.  A `seed` or a `schedule` chooses who goes on; without it, first come."""
 
     simulated = True
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, schedule: Schedule | None = None) -> None:
+        self.eager = schedule is None and seed is None
+        self.schedule = schedule or (FirstCome() if seed is None else Random(seed))
         self.time = 0
         self.threads: list[SimulatedThread] = []
+        self.log: list[Touch] = []
+        """What the step under way has touched, if the schedule wants to know."""
         self.main: SimulatedThread
         self.running: SimulatedThread
-        self.random = None if seed is None else random.Random(seed)
-        self._arrivals = itertools.count()
-        self._failure: BaseException | None = None
+        self.started = 0
+        self.failure: BaseException | None = None
+        """What the adopted thread is to raise where it goes on."""
+        self.also: Callable[[object, Mode], None] = (
+            self._log if self.schedule.logs else self._no_log
+        )
+        self._stamps: dict[object, Stamp] = {}
+        self._arrivals = 0
         self._closed = False
-        self._atomic: AbstractContextManager[object] = nullcontext()
 
     # The step, and who goes on.
 
     def step(
         self,
         thing: object,
-        write: bool,
+        mode: Mode,
         enabled: Enabled | None = None,
         deadline: int | None = None,
+        what: object = None,
     ) -> bool:
-        """Wait for the turn to touch `thing`.  `False` if the deadline passed first.
+        """Wait for the turn to touch `thing`.  `False` if the deadline passed and it is not possible.
 
-        `enabled` tells whether the touch is possible now; `None` means always.
+        `enabled` tells whether the touch is possible now; `None` means always.  `what` is what a thread waits for
+        that cannot go on, for messages.
         """
-        if self.random is None and (enabled is None or enabled()) and not self._closed:
+        if self.eager and (enabled is None or enabled()) and not self._closed:
             return True
         if self._closed:
             raise Unwound
         me = self.running
-        me.thing, me.write, me.enabled, me.deadline = thing, write, enabled, deadline
+        me.thing, me.mode, me.enabled, me.deadline, me.what = thing, mode, enabled, deadline, what
         me.expired = False
-        me.arrival = next(self._arrivals)
+        self._arrivals += 1
+        me.arrival = self._arrivals
+        if deadline is not None:
+            self.also(CLOCK, READ)
         chosen = self._choose()
         if chosen is not me:
             chosen.coroutine.switch()
             self.running = me
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
             raise failure
-        return not me.expired
+        possible = enabled is None or bool(enabled())
+        me.enabled = None
+        self.also(thing, mode)
+        if me.heeds is not None:
+            self.also(me.heeds, READ)
+        if deadline is not None:
+            me.deadline = None
+            self.also(CLOCK, READ if possible else AWAIT)
+        return possible
 
     def _choose(self) -> SimulatedThread:
-        if self._failure is not None:
-            return self.main
-        able = [t for t in self.threads if t.enabled is None or t.enabled()]
-        sleepers = [t for t in self.threads if t.deadline is not None and t not in able]
-        sleeper = min(sleepers, key=lambda t: (t.deadline, t.arrival), default=None)
-        if self.random is not None and able:
-            chosen = self.random.choice(able if sleeper is None else [*able, sleeper])
-        elif able:
-            chosen = min(able, key=lambda t: t.arrival)
-        elif sleeper is not None:
-            chosen = sleeper
-        else:
-            self._failure = Deadlock(
-                [f"{t.name} waits for {t.waits_for or t.thing}" for t in self.threads]
-            )
-            return self.main
-        if chosen is sleeper:
-            assert chosen.deadline is not None
-            self.time = max(self.time, chosen.deadline)
-            chosen.expired = True
-        return chosen
+        while self.failure is None:
+            chosen = self.schedule.choose(self)
+            if chosen is not None:
+                return chosen
+            if self.failure is None and not self._let_time_pass():
+                self.failure = Deadlock(
+                    [f"{t.name} waits for {t.waits_for or t.what}" for t in self.threads]
+                )
+        self.schedule.end(self)
+        return self.main
+
+    def able(self) -> list[SimulatedThread]:
+        """The threads that can go on."""
+        return [t for t in self.threads if t.expired or t.enabled is None or t.enabled()]
+
+    def armed(self) -> bool:
+        """Whether time can pass: whether a thread has a deadline to come."""
+        return any(t.deadline is not None and not t.expired for t in self.threads)
+
+    def _let_time_pass(self) -> bool:
+        waiting = [t for t in self.threads if t.deadline is not None and not t.expired]
+        if not waiting:
+            return False
+        self.time = max(self.time, min(t.deadline for t in waiting if t.deadline is not None))
+        for thread in waiting:
+            thread.expired = thread.deadline is not None and thread.deadline <= self.time
+        self.also(CLOCK, WRITE)
+        return True
+
+    def _log(self, thing: object, mode: Mode) -> None:
+        """The step under way touches `thing` as well."""
+        self.log.append((thing, mode))
+
+    def _no_log(self, thing: object, mode: Mode) -> None:
+        """Nobody wants to know."""
+
+    def fresh(self) -> int:
+        """An `id` for something that is made now."""
+        self.running.made += 1
+        return self.running.made
+
+    def give_up(self, why: BaseException) -> None:
+        """Raise `why` in the adopted thread next, and let nobody make another step."""
+        self.failure = why
+        self._closed = True
 
     # Threads.
 
+    def _new(self, name: str) -> SimulatedThread:
+        thread = SimulatedThread(name, self.started)
+        self.started += 1
+        self.threads.append(thread)
+        return thread
+
     def adopt(self, name: str) -> Thread:
-        main = SimulatedThread(name)
+        main = self._new(name)
         main.coroutine = Coroutine()
-        self.threads.append(main)
         self.main = self.running = main
         here.set(main)
         return main
@@ -162,24 +278,34 @@ class SimulatedThreads:
             except BaseException as error:
                 if not self._closed:  # else it is what unwinding led to, and nobody's business
                     seen = crashed(error)
-                    self._failure = self._failure or seen
-            thread.ended = True
+                    self.failure = self.failure or seen
             if not self._closed:
+                thread.ended = thread.clock.stamp()
+                self.also(("the end", thread.number), WRITE)
                 self.threads.remove(thread)
                 thread.coroutine.finish_into(self._choose().coroutine)
 
-        thread = SimulatedThread(name)
+        thread = self._new(name)
         thread.coroutine = Coroutine(run)
-        thread.thing, thread.arrival = "its turn", next(self._arrivals)
-        self.threads.append(thread)
+        thread.clock.join(self.running.clock.stamp())
+        self._arrivals += 1
+        thread.arrival = self._arrivals
         return thread
 
     def join(self, thread: Thread) -> None:
         assert isinstance(thread, SimulatedThread)
-        self.step(Named(f"the end of {thread.name}"), False, lambda: thread.ended)
+        end = ("the end", thread.number)
+        self.step(end, AWAIT, lambda: thread.ended, None, f"the end of {thread.name}")
+        self.running.clock.join(thread.ended)
+
+    def interrupt(self, error: BaseException) -> bool:
+        self.failure = self.failure or error
+        return True
 
     def close(self) -> None:
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self.schedule.end(self)
         for thread in self.threads:
             if thread is not self.main:
                 thread.coroutine.unwind()
@@ -191,8 +317,27 @@ class SimulatedThreads:
     def now(self) -> int:
         return self.time
 
+    def read_clock(self) -> int:
+        self.step(CLOCK, READ)
+        return self.time
+
     def sleep(self, ns: int) -> None:
-        self.step(Named("time to pass"), False, never, self.time + ns)
+        self.step(None, READ, never, self.time + ns, "time to pass")
+
+    def touch(self, thing: object, write: bool) -> None:
+        self.step(thing, WRITE if write else READ)
+
+    def load(self, thing: object) -> None:
+        self.step(thing, READ)
+        self.running.clock.join(self._stamps.get(thing))
+
+    def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
+        self.step(thing, WRITE)
+        clock = self.running.clock
+        if reads:
+            clock.join(self._stamps.get(thing))
+        self._stamps[thing] = clock.stamp()
+        return _UNDIVIDED
 
     def mutex(self, name: str) -> Mutex:
         return SimulatedMutex(self, name)
@@ -214,10 +359,3 @@ class SimulatedThreads:
         one, other = SimulatedSocket(self), SimulatedSocket(self)
         one.peer, other.peer = other, one
         return one, other
-
-    def touch(self, thing: object, write: bool) -> None:
-        self.step(thing, write)
-
-    def atomically(self, thing: object) -> AbstractContextManager[object]:
-        self.step(thing, True)
-        return self._atomic

@@ -1,0 +1,155 @@
+"""Every schedule, every outcome.
+
+A real emulator shows one schedule a run.  `explore` runs a scenario under all schedules that differ in anything a
+program can see, and tells what came of each: what the scenario returned, or the fault that it ended in.
+
+`search` finds the schedules, `run` makes one run, `outcomes` counts what came of them, `share` has several workers do
+it, and `schedules` are those that nobody searched for: a witness, or some at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Literal
+
+from driverref.errors import Nondeterministic, wrong_type, wrong_value
+from driverref.explore.check import assert_outcomes
+from driverref.explore.outcomes import Found, Outcomes, Tally, label, replay
+from driverref.explore.progress import Progress
+from driverref.explore.run import Fault, Order, Scenario, check_observe, run
+from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
+from driverref.explore.search import Search
+from driverref.explore.share import Job, Sharing
+
+__all__ = [
+    "Fault",
+    "Found",
+    "Order",
+    "Outcomes",
+    "Scenario",
+    "assert_outcomes",
+    "explore",
+    "label",
+    "replay",
+]
+
+Strategy = Literal["all", "random", "pct"]
+
+
+def explore(
+    scenario: Scenario,
+    *,
+    observe: tuple[str, ...] | list[str] = (),
+    limit: int | None = None,
+    strategy: Strategy = "all",
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+    **emulator: Any,
+) -> Outcomes:
+    """Every outcome of a scenario, with how many schedules lead there and the shortest of them.
+
+    `scenario(erl)` drives Erlang's side of an `Emulator` that runs, and returns something hashable.  It is called once
+    a schedule and must do the same each time: load a new driver, keep nothing.  What its threads share must be known
+    to the model: a `Struct`, an `Atomic`, a lock, a message.
+
+    `observe` names events whose order belongs to the outcome; meanwhile `erl.trace` holds no others.  `limit` ends the
+    search after so many runs.  `emulator` are arguments of `Emulator`: `async_threads`, `schedulers`, `release`.
+
+    `strategy` is `"all"`: every inequivalent schedule; or `"random"` or `"pct"`: `limit` schedules drawn with `seed`,
+    for what is too large.  `executor` shares the work out to any `concurrent.futures.Executor`; the scenario must then
+    be a function of a module.  `progress` shows a bar; by default if the error output is a terminal and it takes long.
+
+    Ctrl-C ends the search; the result says so.  Raises `Nondeterministic` if a schedule does not repeat, `TypeError`
+    and `ValueError` for wrong arguments or an outcome that cannot be hashed.  Not from inside an emulator.
+    """
+    _check(scenario, limit, strategy, executor, emulator)
+    job = Job(scenario, check_observe(observe), emulator)
+    tally, stopped = Tally(), None
+    with Progress(progress) as show:
+        try:
+            if strategy != "all":
+                assert limit is not None
+                _draw(job, strategy, seed, limit, tally, show)
+            elif executor is None:
+                stopped = _search(job, limit, tally, show)
+            else:
+                sharing = Sharing(job, executor, limit)
+                tally = sharing.tally
+                if not sharing.run(show):
+                    stopped = f"stopped at the limit of {limit:,}"
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+    outcomes = Outcomes(tally, stopped, scenario, emulator, strategy)
+    if stopped != "interrupted":
+        _confirm(job, tally)
+    return outcomes
+
+
+def _check(
+    scenario: object, limit: object, strategy: object, executor: object, emulator: dict[str, Any]
+) -> None:
+    """Raise for a wrong argument."""
+    if not callable(scenario):
+        raise wrong_type("explore", "scenario", "a function of an Emulator", scenario)
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise wrong_value("explore", "limit", "None, or 1 or more schedules", limit)
+    if strategy not in ("all", "random", "pct"):
+        raise wrong_value("explore", "strategy", '"all", "random" or "pct"', strategy)
+    if strategy != "all" and limit is None:
+        raise wrong_value("explore", "limit", "how many schedules to draw at random", limit)
+    if executor is not None and not isinstance(executor, Executor):
+        raise wrong_type("explore", "executor", "a concurrent.futures.Executor", executor)
+    if executor is not None and strategy != "all":
+        raise wrong_value("explore", "executor", f"None with the strategy {strategy!r}", executor)
+    for name in ("threads", "seed", "trace"):
+        if name in emulator:
+            raise TypeError(f"explore: {name} is not for the caller to choose")
+
+
+def _search(
+    job: Job, limit: int | None, tally: Tally, show: Callable[[Tally], object]
+) -> str | None:
+    """All schedules, on this core.  Why it stopped early, or `None`."""
+    search = Search()
+    job.run_once(search, tally)
+    search.repeat()
+    job.run_once(search, Tally())  # raises if the same schedule is another one now
+    while search.next():
+        if tally.schedules == limit:
+            return f"stopped at the limit of {limit:,}"
+        job.run_once(search, tally)
+        show(tally)
+    return None
+
+
+def _draw(
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    limit: int,
+    tally: Tally,
+    show: Callable[[Tally], object],
+) -> None:
+    """Some schedules, at random: the n-th is the same for the same seed."""
+    steps = 0
+    for number in range(limit):
+        name = f"{seed}:{number}"
+        schedule = RandomWalk(name) if strategy == "random" else Pct(name, steps)
+        tally.schedules += 1
+        outcome = run(job.scenario, schedule, job.observe, job.options)
+        tally.count(outcome, witness(schedule.deviations))
+        steps = max(steps, schedule.step)
+        show(tally)
+
+
+def _confirm(job: Job, tally: Tally) -> None:
+    """Every witness leads to its outcome, or the scenario depends on something else than the schedule."""
+    for outcome, found in tally.found.items():
+        schedule = Replay(found.witness)
+        again = run(job.scenario, schedule, job.observe, job.options)
+        if again != outcome:
+            raise Nondeterministic(
+                schedule.step, f"it ended with {label(again)} and not with {label(outcome)}"
+            )

@@ -1,0 +1,164 @@
+"""What a search has found: every outcome, how many schedules lead there, and the shortest witness of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from driverref.emulator import Emulator
+from driverref.explore.run import Fault, Order, Scenario
+from driverref.explore.schedules import Replay
+from driverref.threads.simulated import SimulatedThreads
+
+
+@dataclass(frozen=True)
+class Found:
+    """How an outcome came about."""
+
+    count: int
+    """How many schedules led there: inequivalent ones, or, if they were drawn at random, any."""
+    witness: str
+    """The shortest of them: what to give to `replay`."""
+
+
+class Tally:
+    """The counts of a search, while it goes on.  Tallies of the parts of one search can be added up."""
+
+    def __init__(self) -> None:
+        self.found: dict[Hashable, Found] = {}
+        self.schedules = 0
+        """Runs made."""
+        self.cut = 0
+        """Those of them that were cut short, because they would have repeated another."""
+
+    def count(self, outcome: Hashable, witness: str, times: int = 1) -> None:
+        """Another run has ended so."""
+        old = self.found.get(outcome)
+        if old is None:
+            self.found[outcome] = Found(times, witness)
+        else:
+            best = min(old.witness, witness, key=_length)
+            self.found[outcome] = Found(old.count + times, best)
+
+    def add(self, other: Tally) -> None:
+        """Count what another tally has counted."""
+        self.schedules += other.schedules
+        self.cut += other.cut
+        for outcome, found in other.found.items():
+            self.count(outcome, found.witness, found.count)
+
+
+def _length(witness: str) -> tuple[int, int, str]:
+    return witness.count(","), len(witness), witness
+
+
+def replay(scenario: Scenario, witness: str, **emulator: Any) -> Emulator:
+    """Run a scenario under the schedule that `witness` names, and return the emulator, stopped, with its trace.
+
+    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `emulator` are the options
+    that `explore` had: the arguments of `Emulator` but `threads`, `seed` and `trace`.  A fault of the driver is not
+    raised: the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside
+    an emulator.
+    """
+    schedule = Replay(witness)
+    erl = Emulator(threads=SimulatedThreads(schedule=schedule), **emulator)
+    try:
+        with erl:
+            scenario(erl)
+    except Exception:
+        pass
+    schedule.check()
+    return erl
+
+
+class Outcomes(Mapping[Hashable, Found]):
+    """Every outcome of a scenario.  A mapping from the outcome to its `Found`.
+
+    A key is what the scenario returned; or the `Order` of the observed events, or both; or a `Fault`.  `print` gives a
+    table, a notebook shows it as one.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        stopped: str | None,
+        scenario: Scenario,
+        options: dict[str, Any],
+        strategy: str = "all",
+    ) -> None:
+        self._found = dict(sorted(tally.found.items(), key=lambda item: -item[1].count))
+        self._scenario = scenario
+        self._options = options
+        self.strategy = strategy
+        self.schedules = tally.schedules
+        """Schedules that were run, those that were cut short included."""
+        self.inequivalent = tally.schedules - tally.cut
+        """Schedules that were run to their end; with the strategy `all` no two of them are equivalent."""
+        self.stopped = stopped
+        """Why the search ended before its end, or `None`."""
+        self.complete = stopped is None and strategy == "all"
+        """Whether these are all outcomes that there are."""
+
+    def __getitem__(self, outcome: Hashable) -> Found:
+        return self._found[outcome]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The outcomes that are faults."""
+        return [outcome for outcome in self._found if isinstance(outcome, Fault)]
+
+    def replay(self, outcome: Hashable) -> Emulator:
+        """Run the outcome's witness again: the emulator, stopped, with its complete trace."""
+        return replay(self._scenario, self._found[outcome].witness, **self._options)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The table: outcome, count, witness.  A fault that tells a long story shows its first line."""
+        return [
+            (label(outcome), f"{found.count:,}", found.witness or "first come")
+            for outcome, found in self._found.items()
+        ]
+
+    def summary(self) -> str:
+        """How many schedules there were, and whether that is all."""
+        ways = "way" if len(self) == 1 else "ways"
+        if self.strategy != "all":
+            return f"{len(self)} {ways} seen in {self.schedules:,} schedules drawn at random; there may be others"
+        runs = f"{self.inequivalent:,} inequivalent schedules, {self.schedules:,} run"
+        if self.stopped is not None:
+            return f"{len(self)} {ways} seen; {runs}, then {self.stopped}; there may be others"
+        return f"{len(self)} {ways} to end; {runs}, and there are no others"
+
+    def __str__(self) -> str:
+        rows = [("outcome", "schedules", "witness"), *self.rows()]
+        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+        lines = [f"{a:<{first}}  {b:>{second}}  {c}".rstrip() for a, b, c in rows]
+        return "\n".join([*lines, self.summary()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("outcome", "schedules", "witness"))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows()
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{table}<p>{escape(self.summary())}</p>"
+
+
+def label(outcome: Hashable) -> str:
+    """An outcome in one line."""
+    if isinstance(outcome, Fault):
+        text = str(outcome).replace("\n ", "").replace("\n", "; ")
+        return text if len(text) <= 100 else text[:97] + "..."
+    if isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[1], Order):
+        return f"{outcome[0]!r}  {outcome[1]}"
+    return str(outcome) if isinstance(outcome, Order) else repr(outcome)

@@ -1,0 +1,134 @@
+"""Schedules that are not searched for: the one a witness names, and those drawn at random.
+
+A witness names the steps at which the schedule is not first come, and who makes them: `"14:2,20:t"` is "step 14 is
+made by thread 2, step 20 lets time pass".  Threads are numbered in the order in which they were started; the
+scenario's own is 0.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+
+from driverref.explore.search import TIME
+from driverref.threads.simulated import FirstCome, SimulatedThread, SimulatedThreads
+
+_WITNESS = re.compile(r"(\d+):(\d+|t)")
+
+
+def witness(deviations: Iterable[tuple[int, int]]) -> str:
+    """The text of a witness."""
+    return ",".join(f"{step}:{'t' if n == TIME else n}" for step, n in deviations)
+
+
+def deviations(text: str) -> dict[int, int]:
+    """What a witness says."""
+    if not isinstance(text, str):
+        raise TypeError(f"replay: witness must be a str, as explore gives it, not {text!r}")
+    found: dict[int, int] = {}
+    for part in text.split(",") if text else []:
+        match = _WITNESS.fullmatch(part)
+        if match is None or (found and int(match[1]) <= max(found)):
+            raise ValueError(
+                f"replay: {text!r} is no witness: {part!r} should be STEP:THREAD, such as 14:2, or"
+                " STEP:t for time, in order"
+            )
+        found[int(match[1])] = TIME if match[2] == "t" else int(match[2])
+    return found
+
+
+class Recorded(FirstCome):
+    """A schedule that remembers where it was not first come."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.deviations: list[tuple[int, int]] = []
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        self.step += 1
+        able = threads.able()
+        if not able and not threads.armed():
+            return None
+        able.sort(key=lambda t: -1 if t is threads.running else t.arrival)
+        default = able[0].number if able else TIME
+        number = self.pick(threads, able, default)
+        if number != default:
+            self.deviations.append((self.step, number))
+        return next((thread for thread in able if thread.number == number), None)
+
+    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
+        """Who makes this step: the number of one who is able, or `TIME` if time can pass."""
+        raise NotImplementedError
+
+
+class Replay(Recorded):
+    """The schedule of a witness."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.given = deviations(text)
+        self.wrong: str | None = None
+        """Why the scenario cannot follow the witness."""
+
+    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
+        number = self.given.pop(self.step, default)
+        possible = number in [t.number for t in able] or (number == TIME and threads.armed())
+        if not possible:
+            who = "time" if number == TIME else f"thread {number}"
+            self.wrong = self.wrong or f"at step {self.step} {who} cannot go on"
+            return default
+        return number
+
+    def check(self) -> None:
+        """Raise unless the witness was followed to its end."""
+        if self.given and self.wrong is None:
+            self.wrong = f"the run has only {self.step} steps"
+        if self.wrong is not None:
+            raise ValueError(
+                f"replay: the scenario cannot follow {self.text!r}: {self.wrong};"
+                " the witness is of another scenario, or of other options"
+            )
+
+
+class RandomWalk(Recorded):
+    """At each step anybody, with equal chances."""
+
+    def __init__(self, seed: object) -> None:
+        super().__init__()
+        self.random = random.Random(str(seed))
+
+    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
+        choices = [t.number for t in able]
+        if threads.armed():
+            choices.append(TIME)
+        return self.random.choice(choices)
+
+
+class Pct(RandomWalk):
+    """Probabilistic concurrency testing: random priorities, lowered at a few random steps.
+
+    The thread of the highest priority runs.  Few orders of steps are needed for most faults, and with `depth - 1`
+    changes of priority a fault that needs `depth` of them is found with a chance of at least 1 in `n * k**(depth-1)`,
+    for n threads and k steps.  Source: Burckhardt, Kothari, Musuvathi and Nagarakatte (2010).
+    """
+
+    def __init__(self, seed: object, steps: int, depth: int = 3) -> None:
+        super().__init__(seed)
+        self.changes = {self.random.randint(1, max(steps, 1)) for _ in range(depth - 1)}
+        self.priorities: dict[int, float] = {}
+        self.lowest = 0.0
+
+    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
+        choices = [t.number for t in able]
+        if threads.armed():
+            choices.append(TIME)
+        for number in choices:
+            self.priorities.setdefault(number, self.random.random())
+        number = max(choices, key=self.priorities.__getitem__)
+        if self.step in self.changes:
+            self.lowest -= 1
+            self.priorities[number] = self.lowest
+            number = max(choices, key=self.priorities.__getitem__)
+        return number
