@@ -26,6 +26,7 @@ extensions = [
     "_ext.docstrings",
     "_ext.rules",
     "_ext.timeline",
+    "_ext.outcomes",
     "_ext.states",
     "_ext.program",
 ]

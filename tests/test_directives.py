@@ -64,6 +64,44 @@ See {rule}`key.order`.
 :last-block:
 ```
 
+```python
+>>> from driverref import Driver, Struct, explore
+>>> from driverref.erl_driver import driver_alloc, driver_async, driver_free
+>>> class Word(Struct):
+...     text: bytes
+...
+>>> class Forgets(Driver):
+...     driver_name = "forgets"
+...     def start(self, port, command):
+...         return port
+...     def output(self, port, buf):
+...         driver_async(port, None, self.work, driver_alloc(Word))
+...     def work(self, word):
+...         word.text = b"<&>"
+...     def ready_async(self, port, word):
+...         driver_free(word)
+...
+>>> def closes(erl):
+...     erl.erl_ddll.load_driver(Forgets())
+...     port = erl.open_port(("spawn_driver", "forgets"))
+...     erl.port_command(port, b"")
+...     erl.port_close(port)
+...     return "<closed>"
+...
+>>> outcomes = explore(closes)
+```
+
+```{outcomes} outcomes
+:title: A job & a close
+:description: A leak if the port closes "first".
+```
+
+```{outcomes} outcomes
+:title: The same again
+:description: Only what is named.
+:events: port_close async_invoke
+```
+
 ```{program}
 ```
 
@@ -98,6 +136,15 @@ Twice.
 ```
 
 See {rule}`no.such-rule`.
+
+```{outcomes} events
+:title: No outcomes
+:description: This is a list.
+```
+
+```{outcomes} events
+:title: Without a description
+```
 
 ```python
 >>> 1 + 1
@@ -182,6 +229,70 @@ def test_a_timeline_has_title_description_and_text(good: Path) -> None:
     assert figure.select("details pre")
 
 
+def test_outcomes_are_a_table_with_a_name_and_a_caption(good: Path) -> None:
+    (table, _) = article(good).select("div.outcomes table")
+    assert table["aria-label"] == "A job & a close"
+    assert table.select("caption")[0].text == 'A leak if the port closes "first".'
+    assert [head.text for head in table.select("thead th[scope=col]")] == [
+        "outcome",
+        "schedules",
+        "witness",
+    ]
+    assert "'<closed>'" in [head.text for head in table.select("th[scope=row]")]
+    for row in table.select("tbody tr:not(.how)"):
+        assert re.fullmatch(r"[1-9]\d*", row.select("td")[0].text)
+        assert re.fullmatch(r"first come|\d+:(\d+|t)(,\d+:(\d+|t))*", row.select("td")[1].text)
+
+
+def test_a_fault_says_that_it_is_one_and_all_that_it_says(good: Path) -> None:
+    (fault,) = article(good).select("div.outcomes")[0].select("th:has(.fault)")
+    assert fault.get_text("|") == (
+        "Fault: Leak|1 block never freed:|Word allocated at line 6 in output"
+    )
+
+
+def test_each_outcome_opens_to_the_timeline_of_its_witness(good: Path) -> None:
+    for table in article(good).select("div.outcomes table"):
+        for outcome, witness, how in zip(
+            table.select("th[scope=row]"),
+            table.select("tr:not(.how) td:last-child"),
+            table.select("tr.how details"),
+            strict=True,
+        ):
+            assert how.select("summary")[0].text == f"How it comes about: {witness.text}"
+            title = how.select("svg > title")[0].text
+            assert title.startswith(str(table["aria-label"]))
+            assert outcome.get_text(" ").split()[-1] in title
+            assert f"witness {witness.text}" in how.select("svg > desc")[0].text
+            assert how.select("pre")
+
+
+def test_timelines_of_outcomes_show_the_events_that_are_named(good: Path) -> None:
+    every, named = article(good).select("div.outcomes table")
+    shown = {
+        tuple(re.findall(r"port_close|async_invoke|driver_async", run.text))
+        for run in named.select("tr.how pre")
+    }
+    orders = {("port_close", "async_invoke"), ("async_invoke", "port_close")}
+    assert shown <= orders
+    assert "driver_async" in every.select("tr.how pre")[0].text
+
+
+def test_outcomes_end_with_both_numbers_and_the_same_as_text(good: Path) -> None:
+    table = article(good).select("div.outcomes")[0]
+    summary = table.select("p.outcomes-summary")[0].text
+    assert re.match(r"2 ways to end; \d+ inequivalent schedules, \d+ run, and there", summary)
+    text = table.select("div.outcomes > details pre")[-1].text.splitlines()
+    assert text[0].split() == ["outcome", "schedules", "witness"]
+    assert f"{text[-1]}." == summary
+    assert len(text) == 4
+
+
+def test_no_id_stands_twice(good: Path) -> None:
+    ids = [tag["id"] for tag in article(good).find_all(id=True)]
+    assert len(set(ids)) == len(ids)
+
+
 def test_a_rule_has_an_address_and_leads_to_its_tests(good: Path) -> None:
     page = article(good)
     (rule,) = page.select("div.rule")
@@ -221,6 +332,17 @@ def test_a_wrong_rule_stops_the_build_and_says_where(bad: str, said: str) -> Non
 def test_a_wrong_example_stops_the_build_and_says_where(bad: str) -> None:
     line = BAD.splitlines().index(">>> 1 + 1") + 1
     assert f"index.md:{line}: WARNING: not what the page shows\nExpected:" in bad, bad
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        r"index.md:\d+: ERROR: outcomes cannot be shown: TypeError.*events is not what explore",
+        r"index.md:\d+: ERROR: outcomes needs :description: for those who do not see it",
+    ],
+)
+def test_wrong_outcomes_stop_the_build_and_say_where(bad: str, said: str) -> None:
+    assert re.search(said, bad), bad
 
 
 def test_a_page_that_failed_runs_no_further(tmp_path: Path) -> None:
