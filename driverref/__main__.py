@@ -1,0 +1,348 @@
+"""The command line: `driverref`, or `python -m driverref`.
+
+Each command gives its work to a room of `driverref.command`, prints the result, and ends with a status: 0 if all is
+well, 1 if a run broke a rule, 2 if it was given something that it cannot use.  Whatever is wrong with the input is
+said in one line; for that, click's own errors are shown without the usage that it puts above them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.markdown import Markdown
+
+from driverref import timeline
+from driverref.command import BadInput, beginning, book, loading, report
+from driverref.emulator import Emulator
+from driverref.errors import Nondeterministic
+from driverref.event import NAMES
+from driverref.explore import Fault, Scenario, explore, replay
+from driverref.explore.run import run
+from driverref.explore.schedules import Replay
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FIRST_COME = "first come"
+"""What explore prints for the empty witness."""
+
+THEME = "svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}"
+"""A picture in a file of its own gets no colours from a page."""
+
+
+class OneLine(click.Group):
+    """Lists its commands in the order in which they are of use, and says in one line what is wrong with a call."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The order of definition, which click sorts away."""
+        return list(self.commands)
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """As click does."""
+        with one_line():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does."""
+        with one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """A usage error becomes the one line that says what is wrong."""
+    try:
+        yield
+    except click.UsageError as error:
+        raise BadInput(error.format_message()) from None
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What cannot be explored or replayed is bad input."""
+    try:
+        yield
+    except (ValueError, TypeError, Nondeterministic) as error:
+        raise BadInput(str(error)) from None
+
+
+def event_names(
+    ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The names of events in an option that may be given several times, with commas between them."""
+    names = tuple(dict.fromkeys(",".join(given).replace(",", " ").split()))
+    for name in names:
+        if name not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.BadParameter(f"no event is called {name!r}{hint}")
+    return names
+
+
+def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
+    """A file that is to be written, checked before the work is done that it is to show."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(file.parent)!r}")
+    return file
+
+
+def write(file: Path, text: str, mode: str = "w") -> None:
+    """Write a file; with mode `"x"` only if there is none."""
+    try:
+        with file.open(mode, encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}") from None
+
+
+def emulator_options(command: F) -> F:
+    """The options of the emulator in which a scenario runs."""
+    threads = click.option(
+        "--async-threads",
+        metavar="N",
+        type=click.IntRange(0, 1024),
+        default=1,
+        show_default=True,
+        help="How many async threads there are: Erlang's +A.",
+    )
+    schedulers = click.option(
+        "--schedulers",
+        metavar="N",
+        type=click.IntRange(1, 1024),
+        default=2,
+        show_default=True,
+        help="How many schedulers there are: Erlang's +S.",
+    )
+    return threads(schedulers(command))
+
+
+TARGET = click.argument("target", metavar="FILE[:SCENARIO]")
+OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+@click.group(cls=OneLine, invoke_without_command=True)
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.pass_context
+def main(ctx: click.Context, version: bool) -> None:
+    """Run Erlang's linked-in drivers, in every order of events if need be.
+
+    driverref is a model of the emulator behind erl_driver.h.  A scenario is a Python function with one parameter,
+    erl, the running emulator; `driverref new` writes a file that has one.
+
+    \b
+      driverref answers free            when is the free callback called?
+      driverref new my_driver           begin a driver of your own
+      driverref explore my_driver.py    run its scenario in every order
+      driverref timeline my_driver.py   see one run
+
+    Exit status: 0 all is well, 1 a run ended in a fault, 2 bad input.
+    """
+    if version:
+        click.echo(f"driverref {installed()}")
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def installed() -> str:
+    """The version of the installed package."""
+    try:
+        return metadata.version("driverref")
+    except metadata.PackageNotFoundError:
+        return "from a checkout that is not installed"
+
+
+@main.command("explore", short_help="Run a scenario in every order of events.")
+@TARGET
+@emulator_options
+@click.option(
+    "--observe",
+    metavar="NAMES",
+    multiple=True,
+    callback=event_names,
+    help="Events whose order belongs to the outcome, with commas between: ready_async,stop.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["all", "random", "pct"]),
+    default="all",
+    show_default=True,
+    help="Every order, or --limit runs at random, or --limit runs with random priorities.",
+)
+@click.option(
+    "--seed", metavar="N", type=int, default=0, show_default=True, help="For random and pct."
+)
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(1), help="Share the work out to N processes."
+)
+@click.option(
+    "--html",
+    metavar="OUT",
+    type=OUT,
+    callback=writable,
+    help="Also write a page with a timeline for each outcome.",
+)
+@click.pass_context
+def explore_command(
+    ctx: click.Context, /, target: str, html: Path | None, jobs: int | None, **options: Any
+) -> None:
+    """Run a scenario in every order of events and list what can come of it.
+
+    FILE is a Python file, SCENARIO a function in it whose only required parameter is erl; it may be left out if
+    there is one only.  The outcome of a run is what the scenario returns, the order of the events that --observe
+    names, or the fault in which the run ends.  Each outcome has a witness: give it to `driverref timeline`.
+
+    \b
+      driverref explore my_driver.py
+      driverref explore my_driver.py --observe ready_async,stop --html out.html
+
+    Exit status: 0 no fault, 1 a fault is among the outcomes, 2 bad input.
+    """
+    if options["strategy"] != "all" and options["limit"] is None:
+        raise click.UsageError(
+            f"--strategy {options['strategy']} needs --limit: how many runs to draw"
+        )
+    if options["strategy"] != "all" and jobs is not None:
+        raise click.UsageError(f"--jobs is for --strategy all, not for {options['strategy']}")
+    scenario = loading.scenario(target)
+    with refusing(), loading.silence(), workers(target, jobs) as executor:
+        outcomes = explore(scenario, executor=executor, **options)
+    click.echo(str(outcomes))
+    if html is not None:
+        threads = f"--async-threads {options['async_threads']} --schedulers {options['schedulers']}"
+        with loading.silence():
+            page = report.page(
+                target, f"driverref timeline {shlex.quote(target)} {threads}", outcomes
+            )
+        write(html, page)
+    ctx.exit(1 if outcomes.faults else 0)
+
+
+def workers(target: str, jobs: int | None) -> AbstractContextManager[Executor | None]:
+    """Processes that have loaded the file too.  New ones: a copy of this one would have its threads' locks."""
+    if jobs is None:
+        return nullcontext()
+    fresh, (file, _) = get_context("spawn"), loading.split(target)
+    return ProcessPoolExecutor(jobs, fresh, loading.begin_worker, (file,))
+
+
+@main.command("timeline", short_help="Run a scenario once and show what ran where.")
+@TARGET
+@emulator_options
+@click.option("--witness", default="", help="The schedule to take, as explore prints it.")
+@click.option(
+    "--events", metavar="NAMES", multiple=True, callback=event_names, help="Show only these events."
+)
+@click.option(
+    "--svg", metavar="OUT", type=OUT, callback=writable, help="Write a picture, and print nothing."
+)
+@click.pass_context
+def timeline_command(
+    ctx: click.Context,
+    /,
+    target: str,
+    witness: str,
+    events: tuple[str, ...],
+    svg: Path | None,
+    **options: Any,
+) -> None:
+    """Run a scenario once and print what ran where, in order.
+
+    Without --witness the run is the one that a plain Emulator takes.  A witness is that of an outcome of `driverref
+    explore`, and needs the same --async-threads and --schedulers.  What the scenario prints, and the fault in which
+    it ends, go to standard error.
+
+    \b
+      driverref timeline my_driver.py
+      driverref timeline my_driver.py --witness W --svg out.svg
+
+    Exit status: 0 the run ended well, 1 it ended in a fault, 2 bad input.
+    """
+    scenario = loading.scenario(target)
+    witness = "" if witness == FIRST_COME else witness
+    with refusing(), redirect_stdout(sys.stderr):
+        trace = replay(scenario, witness, **options).trace
+    trace = trace.select(*events) if events else trace
+    if svg is None:
+        click.echo(timeline.text(trace))
+    else:
+        picture = timeline.svg(trace, title=f"A run of {target}")
+        write(svg, picture.replace("<style>", f"<style>{THEME}", 1) + "\n")
+    if fault := fault_of(scenario, witness, options):
+        click.echo(f"ended in {fault}", err=True)
+        ctx.exit(1)
+
+
+def fault_of(scenario: Scenario, witness: str, options: dict[str, Any]) -> Fault | None:
+    """The fault in which this run ends, which a replay does not raise."""
+
+    def without_value(erl: Emulator) -> None:
+        scenario(erl)
+
+    with loading.silence():
+        outcome = run(without_value, Replay(witness), (), options)
+    return outcome if isinstance(outcome, Fault) else None
+
+
+@main.command("answers", short_help="Read the short answers to the nine questions.")
+@click.argument("question", required=False)
+def answers_command(question: str | None) -> None:
+    """Read the short answers to the nine questions of the book.
+
+    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout; without it, all are shown.
+
+    \b
+      driverref answers
+      driverref answers free
+
+    Exit status: 0 the answer has been shown, 2 bad input.
+    """
+    console = Console(width=min(Console().width, 80))
+    for name in [question] if question else book.questions():
+        page = book.page(name)
+        with console.capture() as shown:
+            console.print(Markdown(f"`{name}`: **{page.title}**\n\n{page.answer}"))
+        click.echo("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
+
+
+@main.command("new", short_help="Begin a driver of your own.")
+@click.argument("name")
+@click.option("--question", default="free", show_default=True, help="The page to begin with.")
+def new_command(name: str, question: str) -> None:
+    """Write NAME.py, a new driver, begun as the program of a page of the book.
+
+    It runs at once, and so does test_NAME.py, which says that no order of events ends in a fault.  Nothing is
+    overwritten.  For the pages see `driverref answers`.
+
+    \b
+      driverref new my_driver
+      driverref new my_driver --question cancel
+
+    Exit status: 0 both files have been written, 2 bad input.
+    """
+    page = book.page(question)
+    files = {
+        Path(f"{name}.py"): beginning.beginning(name, page),
+        Path(f"test_{name}.py"): beginning.its_test(name, page),
+    }
+    for file in filter(Path.exists, files):
+        raise BadInput(f"{file} exists already; choose another name")
+    for file, text in files.items():
+        write(file, text, "x")
+        click.echo(f"wrote {file}")
+    click.echo(f"try: python {name}.py; driverref explore {name}.py")
+
+
+if __name__ == "__main__":
+    main(prog_name="driverref")

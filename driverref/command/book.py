@@ -1,0 +1,66 @@
+"""The book's pages, as far as the commands show them: in a checkout, or as the wheel carries them.
+
+The pages are the one source.  What is read of a page is its title, its short answer, and the examples of its
+section "Run it"; the order of the nine questions is that of the book's table of contents.
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+from functools import cached_property
+from pathlib import Path
+
+from driverref.command import BadInput
+
+PACKAGE = Path(__file__).parents[1]
+
+PLACES = (PACKAGE / "book", PACKAGE.parent / "docs")
+"""Where the pages are: in an installed wheel, in a checkout."""
+
+ROLE = re.compile(r"\{[\w:-]+\}`([^`<]+?)(?: <[^`]*>)?`")
+LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+ENTRY = re.compile(r"^questions/(\w+)/index$", re.MULTILINE)
+FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Page:
+    """The page of one question."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        head, *sections = text.split("\n## ")
+        self.title = head.splitlines()[0].removeprefix("# ")
+        bodies = (section.partition("\n") for section in sections)
+        self._sections = {heading: body for heading, _, body in bodies}
+
+    @property
+    def answer(self) -> str:
+        """The short answer, in Markdown that needs no Sphinx: terms and links are plain words."""
+        return LINK.sub(r"\1", ROLE.sub(r"\1", self._sections["The short answer"].strip()))
+
+    @cached_property
+    def run_it(self) -> list[str]:
+        """The source of each example in the section "Run it": one statement each."""
+        blocks = FENCE.findall(self._sections["Run it"])
+        parser = doctest.DocTestParser()
+        return [example.source for block in blocks for example in parser.get_examples(block)]
+
+
+def questions() -> list[str]:
+    """The names of the nine questions, in the book's order."""
+    return ENTRY.findall((_folder() / "index.md").read_text("utf-8"))
+
+
+def page(name: str) -> Page:
+    """The page of a question.  Raises `BadInput` if there is no such question."""
+    if name not in (names := questions()):
+        raise BadInput(f"there is no question {name!r}; there are {', '.join(names)}")
+    return Page(name, (_folder() / "questions" / name / "index.md").read_text("utf-8"))
+
+
+def _folder() -> Path:
+    for place in PLACES:
+        if (place / "questions").is_dir():
+            return place
+    raise BadInput("the book's pages were not installed with the package")

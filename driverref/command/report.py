@@ -1,0 +1,66 @@
+"""What exploring has found, as a page of HTML that stands alone.
+
+It loads nothing, needs no JavaScript, and takes the reader's light or dark colours.  Each outcome is a fold with the
+timeline of its witness; those of faults are open.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from driverref.explore import Fault, label
+from driverref.timeline import svg
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from driverref.explore import Outcomes
+
+STYLE = """
+:root { color-scheme: light dark; --timeline-callback: #3f7fd0; --timeline-erlang: #c2567a }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif }
+h1 { font-size: 1.4rem; overflow-wrap: anywhere }
+table { border-collapse: collapse; display: block; overflow-x: auto }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid #8886; text-align: left; vertical-align: top }
+code, pre { font-family: ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
+details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #8886; border-radius: .4rem }
+summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
+"""
+
+
+def page(name: str, again: str, outcomes: Outcomes) -> str:
+    """The page about a scenario called `name`; `again` is the command that draws a witness, without the witness."""
+    folds = "\n".join(_fold(outcome, again, outcomes) for outcome in outcomes)
+    return f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Outcomes of {escape(name)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Outcomes of <code>{escape(name)}</code></h1>
+{outcomes._repr_html_()}
+<h2>A run for each outcome</h2>
+{folds}
+</body>
+</html>
+"""
+
+
+def _fold(outcome: Hashable, again: str, outcomes: Outcomes) -> str:
+    said, fault = label(outcome), isinstance(outcome, Fault)
+    story = f"<pre>{escape(str(outcome))}</pre>" if fault else ""
+    witness = outcomes[outcome].witness
+    command = f"{again} --witness {witness}" if witness else again
+    picture = svg(outcomes.replay(outcome).trace, title=f"A run that ends with {said}")
+    return f"""\
+<details{' class="fault" open' if fault else ""}>
+<summary><code>{escape(said)}</code></summary>
+{story}
+<p><code>{escape(command)}</code></p>
+{picture}
+</details>"""

@@ -1,0 +1,378 @@
+"""`driverref` as a person uses it: explore a scenario, look at a run, ask for help, get something wrong."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from book import ROOT
+from command import given, printed, refused
+
+from driverref.__main__ import main
+
+CLOSES_EARLY = """\
+from driverref import Driver
+from driverref.erl_driver import driver_alloc, driver_async, driver_free, driver_output
+
+
+class Sleeper(Driver):
+    driver_name = "sleeper"
+
+    def start(self, port, command):
+        return port
+
+    def output(self, port, buf):
+        job = driver_alloc(len(buf))
+        driver_async(port, None, self.work, job, driver_free)
+
+    def work(self, job):
+        print("at work")
+
+    def ready_async(self, port, job):
+        driver_output(port, b"done")
+        driver_free(job)
+
+    def stop(self, port):
+        pass
+
+
+class Hopeful(Sleeper):
+    def output(self, port, buf):
+        driver_async(port, None, self.work, driver_alloc(len(buf)))
+
+
+def closes(erl, driver=Sleeper):
+    erl.erl_ddll.load_driver(driver())
+    port = erl.open_port(("spawn_driver", "sleeper"))
+    erl.port_command(port, b"<job>")
+    erl.port_close(port)
+
+
+def answers(erl):
+    closes(erl)
+    return "answered" if erl.receive(timeout=0) else "too early"
+
+
+def hopes(erl):
+    closes(erl, Hopeful)
+    return "closed"
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each story plays in a folder with one file, and leaves Python's path as it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "sleeper.py").write_text(CLOSES_EARLY)
+    return tmp_path
+
+
+class Page(html.parser.HTMLParser):
+    """What somebody sees of a page: its words, its folds and their pictures."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.summaries: list[str] = []
+        self.commands: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [str(v) for k, v in attributes if k in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-2:] == ["summary", "code"]:
+            self.summaries.append(data)
+        if data.startswith("driverref "):
+            self.commands.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.append(f"/{tag}")
+
+
+# explore
+
+
+def test_all_outcomes_of_a_scenario() -> None:
+    lines = printed("explore", "sleeper.py:answers").splitlines()
+    assert lines[0].split() == ["outcome", "schedules", "witness"]
+    assert sorted(line.split("  ")[0] for line in lines[1:-1]) == ["'answered'", "'too early'"]
+    assert lines[-1].startswith("2 ways to end; ")
+    assert lines[-1].endswith("and there are no others")
+
+
+def test_the_order_of_events_is_an_outcome() -> None:
+    shown = printed("explore", "sleeper.py:closes", "--observe", "ready_async,stop,async_free")
+    assert "stop async_free(1)" in shown
+    assert "ready_async(1) stop" in shown
+
+
+def test_observed_events_may_be_named_one_by_one() -> None:
+    one = printed("explore", "sleeper.py:closes", "--observe", "stop, async_free")
+    assert one == printed("explore", "sleeper.py:closes", "--observe=stop", "--observe=async_free")
+
+
+def test_a_fault_is_told_by_the_exit_status() -> None:
+    result = given("explore", "sleeper.py:hopes")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "Leak: 1 block never freed:" in result.stdout
+    assert "'closed'" in result.stdout
+
+
+def test_the_emulator_is_as_large_as_one_says() -> None:
+    Path("size.py").write_text(
+        "def s(erl): return erl.system_info('thread_pool_size'), erl.system_info('schedulers')\n"
+    )
+    assert "(1, 2)" in printed("explore", "size.py")
+    assert "(3, 4)" in printed("explore", "size.py", "--async-threads", "3", "--schedulers", "4")
+
+
+def test_a_limit_is_a_limit() -> None:
+    last = printed("explore", "sleeper.py:answers", "--limit", "2").splitlines()[-1]
+    assert "2 run, then stopped at the limit of 2; there may be others" in last
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_schedules_may_be_drawn_at_random(strategy: str) -> None:
+    options = ["--strategy", strategy, "--limit", "30", "--seed", "5"]
+    shown = printed("explore", "sleeper.py:answers", *options)
+    assert "30 schedules drawn at random; there may be others" in shown
+    assert shown == printed("explore", "sleeper.py:answers", *options)
+
+
+def test_processes_share_the_work_and_keep_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    alone = printed("explore", "sleeper.py:answers")
+    shared = printed("explore", "sleeper.py:answers", "--jobs", "2")
+    assert sorted(shared.splitlines()) == sorted(alone.splitlines())
+    assert capfd.readouterr().out == ""
+
+
+def test_the_outcomes_as_a_page_that_stands_alone(folder: Path) -> None:
+    result = given("explore", "sleeper.py:hopes", "--html", "out.html")
+    assert (result.exit_code, result.stderr) == (1, "")
+    page = Page((folder / "out.html").read_text("utf-8"))
+    assert not page.loaded
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert page.tags.count("details") == page.tags.count("svg") == 2
+    assert page.tags.count("table") == 1
+    assert sorted(said.split(":")[0] for said in page.summaries) == ["'closed'", "Leak"]
+
+
+def test_the_page_has_colours_for_day_and_night(folder: Path) -> None:
+    printed("explore", "sleeper.py:answers", "--html", "out.html")
+    text = (folder / "out.html").read_text("utf-8")
+    assert "color-scheme: light dark" in text
+    assert 'lang="en"' in text
+    assert "&lt;job&gt;" in text
+    assert "<job>" not in text
+
+
+def test_the_page_says_how_to_see_each_run_again(folder: Path) -> None:
+    given("explore", "sleeper.py:hopes", "--schedulers", "3", "--html", "out.html")
+    page = Page((folder / "out.html").read_text("utf-8"))
+    codes = [given(*shlex.split(line)[1:]).exit_code for line in page.commands]
+    assert sorted(codes) == [0, 1]
+
+
+# timeline
+
+
+def test_one_run_as_text() -> None:
+    result = given("timeline", "sleeper.py:answers")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].split() == ["time", "thread", "event"]
+    assert re.search(r"async 1 +async_invoke job 1", result.stdout)
+    assert result.stderr == "at work\n"
+
+
+def test_some_events_of_a_run() -> None:
+    result = given("timeline", "sleeper.py:answers", "--events", "start,stop")
+    assert [line.split()[3] for line in result.stdout.splitlines()[1:]] == ["start", "stop"]
+
+
+def test_a_witness_takes_one_to_its_outcome() -> None:
+    table = given("explore", "sleeper.py:hopes").stdout
+    (leak,) = [line for line in table.splitlines() if line.startswith("Leak")]
+    witness = re.split("  +", leak)[-1]
+    result = given("timeline", "sleeper.py:hopes", "--witness", witness)
+    assert result.exit_code == 1
+    assert "ended in Leak: 1 block never freed:\n" in result.stderr
+    assert "stop" in result.stdout
+
+
+def test_the_witness_of_a_plain_run_is_called_first_come() -> None:
+    plain = given("timeline", "sleeper.py:answers").stdout
+    assert given("timeline", "sleeper.py:answers", "--witness", "first come").stdout == plain
+    assert "first come" in printed("explore", "sleeper.py:answers")
+
+
+def test_a_timeline_needs_no_outcome_that_can_be_counted() -> None:
+    Path("list.py").write_text("def s(erl): return [erl.send(erl.self(), 1)]\n")
+    assert "send" in printed("timeline", "list.py")
+
+
+def test_a_run_as_a_picture(folder: Path) -> None:
+    result = given("timeline", "sleeper.py:answers", "--svg", "out.svg")
+    assert (result.exit_code, result.stdout) == (0, "")
+    text = (folder / "out.svg").read_text("utf-8")
+    picture = ET.fromstring(text)
+    assert picture.findtext("{http://www.w3.org/2000/svg}title") == "A run of sleeper.py:answers"
+    assert "prefers-color-scheme:dark" in text
+
+
+# Bad input.  What can be wrong with a file stands in test_command_loading.
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("explore", "Missing argument 'FILE[:SCENARIO]'."),
+        ("explode", "No such command 'explode'."),
+        ("explore sleeper.py:closes --watch stop", "No such option '--watch'."),
+        ("--loud", "No such option '--loud'."),
+        (
+            "explore sleeper.py:closes --observe stopp",
+            "Invalid value for '--observe': no event is called 'stopp'; did you mean stop?",
+        ),
+        (
+            "timeline sleeper.py:closes --events ready_async,zzz",
+            "Invalid value for '--events': no event is called 'zzz'",
+        ),
+        (
+            "explore sleeper.py:closes --schedulers 0",
+            "Invalid value for '--schedulers': 0 is not in the range 1<=x<=1024.",
+        ),
+        (
+            "explore sleeper.py:closes --async-threads many",
+            "Invalid value for '--async-threads': 'many' is not a valid integer range.",
+        ),
+        (
+            "explore sleeper.py:closes --strategy random",
+            "--strategy random needs --limit: how many runs to draw",
+        ),
+        (
+            "explore sleeper.py:closes --strategy pct --limit 9 --jobs 2",
+            "--jobs is for --strategy all, not for pct",
+        ),
+        (
+            "explore sleeper.py:closes --html nowhere/out.html",
+            "Invalid value for '--html': there is no folder 'nowhere'",
+        ),
+        (
+            "timeline sleeper.py:closes --svg .",
+            "Invalid value for '--svg': File '.' is a directory.",
+        ),
+    ],
+)
+def test_a_call_that_makes_no_sense(words: str, why: str) -> None:
+    assert refused(*words.split()).startswith(why)
+
+
+def test_a_file_that_cannot_be_written_after_all() -> None:
+    name = "x" * 300
+    result = given("timeline", "sleeper.py:answers", "--svg", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: {name}: File name too long"
+
+
+@pytest.mark.parametrize(
+    ("witness", "why"),
+    [
+        ("nonsense", "replay: 'nonsense' is no witness: "),
+        ("2:9", "replay: the scenario cannot follow '2:9': "),
+        ("9999:0", "replay: the scenario cannot follow '9999:0': "),
+    ],
+)
+def test_a_witness_of_nothing(witness: str, why: str) -> None:
+    Path("list.py").write_text("def s(erl): pass\n")
+    assert refused("timeline", "list.py", "--witness", witness).startswith(why)
+
+
+def test_an_outcome_that_cannot_be_counted() -> None:
+    Path("list.py").write_text("def s(erl): return [1]\n")
+    message = (
+        "explore: the scenario returned [1], which cannot be counted: return something hashable"
+    )
+    assert refused("explore", "list.py").startswith(message)
+
+
+def test_a_scenario_that_does_not_repeat_itself() -> None:
+    Path("dice.py").write_text(
+        "import itertools\ncount = itertools.count()\ndef s(erl): return next(count)\n"
+    )
+    assert "Nondeterministic" not in refused("explore", "dice.py")
+    assert refused("explore", "dice.py").startswith("the scenario is not deterministic: ")
+
+
+# Help.
+
+
+def test_without_a_command_there_is_help() -> None:
+    shown = printed()
+    assert shown == printed("--help")
+    commands = re.findall(r"^  (\w+)  ", shown.partition("Commands:")[2], re.MULTILINE)
+    assert commands == ["explore", "timeline", "answers", "new"]
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_a_command_s_help_has_an_example_and_its_exit_statuses(name: str) -> None:
+    shown = printed(name, "--help")
+    assert f"    driverref {name} " in shown or f"    driverref {name}\n" in shown
+    assert "Exit status: 0 " in shown
+    assert "2 bad input" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_version_is_the_package_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: f"1.2.3 of {name}")
+    assert printed("--version") == "driverref 1.2.3 of driverref\n"
+
+
+def test_a_checkout_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert printed("--version") == "driverref from a checkout that is not installed\n"
+
+
+# In a process of its own.
+
+
+def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`python -m driverref`, with warnings as errors."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "driverref", *words],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_as_a_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["__main__.py", "answers", "memory"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "driverref/__main__.py"), run_name="__main__")
+    assert capsys.readouterr().out == printed("answers", "memory")
+
+
+def test_as_a_module(folder: Path) -> None:
+    done = command("explore", "sleeper.py:answers", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == printed("explore", "sleeper.py:answers")
+    refusal = command("explore", "none.py", cwd=folder)
+    assert (refusal.returncode, refusal.stdout) == (2, "")
+    assert refusal.stderr == "Error: none.py: No such file or directory\n"
