@@ -341,7 +341,9 @@ def new_command(name: str, question: str) -> None:
     for file, text in files.items():
         write(file, text, "x")
         click.echo(f"wrote {file}")
-    click.echo(f"try: python {name}.py; driverref explore {name}.py")
+    click.echo("\nTry:")
+    for line in beginning.commands(name, page):
+        click.echo(f"  {line}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,11 @@ def test_somebody_begins_a_driver(folder: Path) -> None:
     assert printed("new", "disk_io") == (
         "wrote disk_io.py\n"
         "wrote test_disk_io.py\n"
-        "try: python disk_io.py; driverref explore disk_io.py\n"
+        "\n"
+        "Try:\n"
+        "  python disk_io.py\n"
+        "  driverref explore disk_io.py --async-threads 1 --observe ready_async,stop,async_free\n"
+        "  driverref timeline disk_io.py --async-threads 1 --svg disk_io.svg\n"
     )
     text = (folder / "disk_io.py").read_text()
     assert "class DiskIo(Driver):" in text

@@ -239,11 +239,11 @@ def test_a_run_as_a_picture(folder: Path) -> None:
     [
         ("explore", "Missing argument 'FILE[:SCENARIO]'."),
         ("explode", "No such command 'explode'."),
-        ("explore sleeper.py:closes --watch stop", "No such option '--watch'."),
-        ("--loud", "No such option '--loud'."),
+        ("explore sleeper.py:closes --watch stop", "No such option"),
+        ("--loud", "No such option"),
         (
-            "explore sleeper.py:closes --observe stopp",
-            "Invalid value for '--observe': no event is called 'stopp'; did you mean stop?",
+            "explore sleeper.py:closes --observe readyasync",
+            "Invalid value for '--observe': no event is called 'readyasync'; did you mean ready_async?",
         ),
         (
             "timeline sleeper.py:closes --events ready_async,zzz",

@@ -169,23 +169,34 @@ def _returning(side: Example) -> list[str]:
     return ["    seen = []\n", *told, "    return tuple(seen)\n"] if prints and not at_end else told
 
 
-def compose(name: str, program: Program, page: Page) -> Iterator[str]:
-    """The file's text, with the page's names in it still."""
+def commands(name: str, page: Page) -> list[str]:
+    """What to do with the file: run it, explore it, draw it."""
+    program = take_apart(page)
     emulator, search = (
         "".join(f" --{key.replace('_', '-')} {ast.literal_eval(value)}" for key, value in o.items())
         for o in (program.options, explored(program, page))
     )
     observe = f" --observe {program.observed}" if program.observed else ""
+    return [
+        f"python {name}.py",
+        f"driverref explore {name}.py{search}{observe}",
+        f"driverref timeline {name}.py{emulator} --svg {name}.svg",
+    ]
+
+
+def compose(name: str, program: Program, page: Page) -> Iterator[str]:
+    """The file's text, with the page's names in it still."""
+    once, explore, draw = commands(name, page)
     yield f'''\
 """{name}: a driver to change.
 
 It begins as the program of the page "{page.title}"
 
-    python {name}.py
+    {once}
         runs the scenario once, and says what ran where.
-    driverref explore {name}.py{search}{observe}
+    {explore}
         runs it in {"many orders" if page.name in LARGE else "every order"}, and says what can come of it.
-    driverref timeline {name}.py{emulator} --svg {name}.svg
+    {draw}
         draws one run.
 
 Licence: 0BSD.  Do with it what you like.
