@@ -54,6 +54,10 @@ def test_a_question_that_nobody_asked() -> None:
     assert refused("answers", "why") == f"there is no question 'why'; there are {names}"
 
 
+def test_the_help_names_the_questions() -> None:
+    assert f"one of {', '.join(QUESTIONS)};" in " ".join(words(printed("answers", "--help")))
+
+
 def test_every_folder_of_the_book_is_a_question() -> None:
     assert sorted(book.questions()) == sorted(path.name for path in (DOCS / "questions").iterdir())
 
