@@ -68,7 +68,7 @@ class AsyncPool:
 
     def _start(self, name: str, queue: Queue) -> Any:
         return self.runtime.threads.start(
-            name, lambda: self._serve(name, queue), self.runtime.crash
+            name, lambda: self._serve(name, queue), self.runtime.crash, settle=True
         )
 
     def _serve(self, name: str, queue: Queue) -> None:

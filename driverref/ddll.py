@@ -37,6 +37,8 @@ class ErlDdll:
         self._runtime = runtime
         self._enter = enter
         self._guarded = guarded
+        self._loading = runtime.threads.mutex("the loading of drivers")
+        """Held while `init` runs: of two who load a driver at once one finds it loaded."""
 
     def load_driver(self, driver: Driver) -> object:
         """Load a driver for the calling process; unloading it will kill its ports.
@@ -56,19 +58,25 @@ class ErlDdll:
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
         process = self._enter(call)
         _check_entry(call, driver)
-        with process.scheduler.mutex, self._runtime.lock:
-            loaded = self._runtime.drivers.get(driver.driver_name)
+        with process.scheduler.mutex, self._loading:
+            with self._runtime.lock:  # once it is found and kept, nobody unloads it
+                loaded = self._runtime.drivers.get(driver.driver_name)
+                cancelled = (
+                    loaded is not None and loaded.is_as(driver, kill_ports) and loaded.keep()
+                )
             if loaded is None:
                 loaded = LoadedDriver(self._runtime, driver, kill_ports)
                 if self._guarded(loaded.init) not in (None, 0):
                     return Tuple((Atom("error"), Atom("driver_init_failed")))
                 self._runtime.also(loaded.thing, WRITE)
                 self._runtime.drivers[driver.driver_name] = loaded
-            elif loaded.entry is not driver or loaded.kill_ports is not kill_ports:
+            elif not loaded.is_as(driver, kill_ports):
                 return Tuple((Atom("error"), Atom("bad_driver_name")))
-            loaded.stay()
-            loaded.users[process.pid] = loaded.users.get(process.pid, 0) + 1
-            process.monitors[_USER] = self._user_gone
+            if cancelled:
+                loaded.tell_cancelled()
+            with self._runtime.lock:
+                loaded.users[process.pid] = loaded.users.get(process.pid, 0) + 1
+                process.monitors[_USER] = self._user_gone
             return OK
 
     def unload_driver(self, name: str) -> object:

@@ -187,16 +187,23 @@ class LoadedDriver:
         """Run `init`, if there is one."""
         return self._run("init")
 
-    def stay(self) -> None:
-        """Somebody has loaded the driver: it is not to be unloaded any more, if it was."""
-        if self.unloading:
-            self.runtime.also(self.thing, WRITE)
-            self.unloading = self.killing = False
-            for ref, process in self.monitors.items():
-                up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom("unload_cancelled"))
-                process.deliver(Tuple(up))
-            self.monitors.clear()
-            self.runtime.changed()
+    def is_as(self, entry: Driver, kill_ports: bool) -> bool:
+        """Whether it is this driver, loaded in this way."""
+        return self.entry is entry and self.kill_ports is kill_ports
+
+    def keep(self) -> bool:
+        """Somebody loads it: it is not to be unloaded any more.  Whether it was.  With the runtime's lock held."""
+        was, self.unloading, self.killing = self.unloading, False, False
+        self.runtime.also(self.thing, WRITE)
+        return was
+
+    def tell_cancelled(self) -> None:
+        """Tell those who wait for the unloading that it will not come."""
+        for ref, process in self.monitors.items():
+            up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom("unload_cancelled"))
+            process.deliver(Tuple(up))
+        self.monitors.clear()
+        self.runtime.changed()
 
     def _run(self, name: str) -> Any:
         """Run a callback without a port.  The thread that carries a process is none meanwhile."""

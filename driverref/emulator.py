@@ -26,7 +26,7 @@ from driverref.release import OTP_25, Release
 from driverref.runtime import PORTS, Runtime
 from driverref.scheduler import Scheduler
 from driverref.terms import KILL, KILLED
-from driverref.threads import NOBODY, Threads, running
+from driverref.threads import NOBODY, WRITE, Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
@@ -215,6 +215,9 @@ class Emulator(PortBifs):
     def _close_ports(self, process: Process) -> None:
         """Close every port as halting does: with `killed`, so driver queues are flushed."""
         process.trap_exit = True  # or the ports would kill whoever halts
+        self.runtime.also(PORTS, WRITE)
+        if not self.runtime.ports:
+            return
         with process.scheduler.mutex:
             for port in list(self.runtime.ports.values()):
                 with port:

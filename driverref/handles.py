@@ -196,5 +196,5 @@ class ErlDrvPDL(Lock):
         self.count(-1)
 
     def _undivided(self) -> AbstractContextManager[object]:
-        context: AbstractContextManager[object] = self.threads.atomically(self)
+        context: AbstractContextManager[object] = self.threads.atomically((self.entry.id, "count"))
         return context

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # Callers that are no driver: this package, and the first frames of an OS thread.
 _OURS = (f"{Path(__file__).parent}{os.sep}", str(Path(os.__file__).with_name("threading.py")))
+_DOCTEST = re.compile(r"<doctest (.*)\[\d+\]>")
 Place = tuple["CodeType", int] | None
 
 
@@ -50,7 +52,8 @@ def _text(place: Place) -> str:
     code, at = place
     line = next(line for start, end, line in code.co_lines() if start <= at < end)
     within = "" if code.co_name == "<module>" else f" in {code.co_name}"
-    return f"{Path(code.co_filename).name}:{line}{within}"
+    name = Path(_DOCTEST.sub(r"\1", code.co_filename)).name
+    return f"{name}:{line}{within}"
 
 
 class Entry:
@@ -296,7 +299,7 @@ def allocate(
         contents, written = bytearray(size), bytearray(size)
     except (MemoryError, OverflowError):
         return None
-    entry = enter(call, f"{what} of {size} bytes", freed_by)
+    entry = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by)
     if old is not None:
         contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
         old._release(call)

@@ -48,7 +48,7 @@ class ErlDrvPort(Senders):
 
     __slots__ = (
         "_stopping", "binary", "caller", "close_reply", "control_flags", "driver", "drv_data",
-        "eof", "id", "jobs", "links", "monitors", "number", "output", "owner", "pdl", "queue",
+        "eof", "id", "jobs", "links", "monitors", "number", "output", "owner", "pdl", "queue", "queue_thing",
         "ready_async", "state", "thing", "timer",
     )  # fmt: skip
 
@@ -71,6 +71,8 @@ class ErlDrvPort(Senders):
         self.links: set[Pid | Port] = set()
         self.monitors: dict[Ref, Process] = {}
         self.queue = DriverQueue()
+        self.queue_thing = ("driver queue", self.number)
+        """The queue to those who look at it with one lock or the other, for `touch`."""
         self.timer: Timer | None = None
         self.busy = False
         self.suspended: list[Process] = []
@@ -185,7 +187,7 @@ class ErlDrvPort(Senders):
 
         Source: `io.c:erts_port_driver_callback_epilogue`.
         """
-        if self.state is CLOSING and not self.queue.size:
+        if self.state is CLOSING and not self.queue_size():
             self.terminate()
         if self.state is CLOSED and not self.jobs:
             self.runtime.also(self.driver.thing, WRITE)
@@ -273,10 +275,10 @@ class ErlDrvPort(Senders):
             entity.exit_signal(self.id, reason, broken_link=True)
         for ref, process in watching:
             process.deliver(Tuple((DOWN, ref, Atom("port"), self.id, reason)))
-        if self.queue.size and not kill:
+        if self.queue_size() and not kill:
             self.transit("driver queue not empty")
             self.callback("flush", self.drv_data)
-            if self.state is CLOSING and not self.queue.size:
+            if self.state is CLOSING and not self.queue_size():
                 self.terminate()
         else:
             self.terminate()
@@ -311,12 +313,19 @@ class ErlDrvPort(Senders):
         if self.close_reply is not None:
             self.close_reply.deliver(Tuple((self.id, Atom("closed"))))
 
+    def queue_size(self) -> int:
+        """The bytes in the driver queue."""
+        self.runtime.also(self.queue_thing, READ)
+        return self.queue.size
+
     def clear_queue(self) -> None:
         """Empty the driver queue, which other threads may be at if there is a port data lock."""
         if self.pdl is None or self.pdl.holder is running():
+            self.runtime.also(self.queue_thing, WRITE)
             self.queue.clear()
         else:
             with self.pdl.mutex:
+                self.runtime.also(self.queue_thing, WRITE)
                 self.queue.clear()
 
     def gone(self) -> None:

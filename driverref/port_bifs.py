@@ -91,9 +91,13 @@ class PortBifs(ProcessBifs):
         # The ordinary case is written out, because it is the hot path; all others are in _command.  Functions
         # held in attributes are called through local names, which CPython 3.11 does much faster.
         runtime = self.runtime
-        runtime.also(port, READ)
-        handle = runtime.ports.get(port.number) if type(port) is Port else None
-        if handle is not None and type(data) is bytes and not options:
+        if type(port) is Port and type(data) is bytes and not options:
+            runtime.also(process.signals, READ)
+            runtime.also((Port, port.number), READ)
+            handle = runtime.ports.get(port.number)
+        else:
+            handle = None
+        if handle is not None and type(data) is bytes:
             lock, output, record = handle.lock, handle.output, runtime.record
             turn, mutex = process.scheduler.mutex, lock.mutex
             turn.acquire()
@@ -163,7 +167,7 @@ class PortBifs(ProcessBifs):
         if not isinstance(dest, Pid | Port):
             raise badarg("send", "dest", "a Pid or a Port", dest)
         if isinstance(dest, Port):
-            self.runtime.also(dest, READ)
+            self.runtime.also((Port, dest.number), READ)
             port = self.runtime.ports.get(dest.number)
             if port is not None:
                 self._signal(process, port, message)
@@ -314,7 +318,7 @@ class PortBifs(ProcessBifs):
             raise badarg("port_info", "port", "a Port", port)
         if item is not None and item not in INFO_ITEMS:
             raise badarg("port_info", "item", "one of " + ", ".join(INFO_ITEMS), item)
-        self.runtime.also(port, READ)
+        self.runtime.also((Port, port.number), READ)
         handle = self.runtime.ports.get(port.number)
         if handle is None:
             return None
@@ -324,7 +328,7 @@ class PortBifs(ProcessBifs):
             "id": port.number,
             "connected": handle.owner.pid,
             "os_pid": None,
-            "queue_size": handle.queue.size,
+            "queue_size": handle.queue_size(),
         }
         if item is not None:
             return Tuple((Atom(item), values[item]))
@@ -339,7 +343,7 @@ class PortBifs(ProcessBifs):
     def _handle(self, call: str, port: Port) -> ErlDrvPort:
         if not isinstance(port, Port):
             raise badarg(call, "port", "a Port", port)
-        self.runtime.also(port, READ)
+        self.runtime.also((Port, port.number), READ)
         handle = self.runtime.ports.get(port.number)
         if handle is None:
             raise _not_open(call, port)

@@ -18,7 +18,7 @@ from driverref.errors import ProcessExit
 from driverref.runtime import WAITERS, Runtime
 from driverref.scheduler import Scheduler
 from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, WRITE, Thread
+from driverref.threads import EXPIRED, READ, WRITE, Thread
 
 Matching = Callable[[Any], object]
 
@@ -30,6 +30,8 @@ class Process:
         self.runtime = runtime
         self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
+        self.signals = ("signals", self.pid.number)
+        """What can raise `attention`, for `touch`."""
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
         self.put = self.inbox.put
         # A poll spares OS threads something; to simulated ones it would only be one more step.
@@ -51,7 +53,6 @@ class Process:
         """Tie the process and its thread together."""
         thread.emulator, thread.process, thread.scheduler = self.runtime, self, self.scheduler
         thread.lane = self.scheduler.name
-        thread.heeds = ("signals", self.pid)
         self.thread = thread
 
     # What others do to it.  Any thread.
@@ -65,7 +66,7 @@ class Process:
         if self.trap_exit and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         elif reason != NORMAL or sender == self.pid:
-            self.runtime.also(("signals", self.pid), WRITE)
+            self.runtime.also(self.signals, WRITE)
             self.doom = self.doom or ProcessExit(KILLED if kill else reason)
             self.attention = True
             self.inbox.put(None)
@@ -118,6 +119,7 @@ class Process:
                 also(thing, WRITE)
                 if condition():
                     return True
+                also(self.signals, READ)
                 if self.attention:
                     self.attend()
                 item = self.inbox.get_until(deadline)
@@ -136,6 +138,7 @@ class Process:
             if matching is None or matching(message):
                 return self.saved.pop(index)
         while True:
+            self.runtime.also(self.signals, READ)
             if self.attention:
                 self.attend()
             message = self._next(deadline)

@@ -24,7 +24,7 @@ from driverref.errors import (
 from driverref.process import Matching, Process
 from driverref.runtime import Runtime
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, NOBODY, Empty, running
+from driverref.threads import EXPIRED, NOBODY, READ, Empty, running
 
 
 class ProcessBifs:
@@ -47,6 +47,7 @@ class ProcessBifs:
                 f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it"
             )
         assert isinstance(process, Process)
+        self.runtime.also(process.signals, READ)
         if process.attention:
             process.attend()
         return process
@@ -118,6 +119,7 @@ class ProcessBifs:
         process, runtime = running().process, self.runtime
         if process is None or process.attention or process.runtime is not runtime:
             process = self._enter("receive")
+        runtime.also(process.signals, READ)
         message: Any = None
         if matching is None and timeout is None and not process.saved:
             get = process.get_first

@@ -59,7 +59,7 @@ class Runtime:
         self.also = threads.also
         """Makes known that something is touched that no lock guards."""
         self.ledger = Ledger(threads)
-        self.lock = threads.mutex("the table of drivers, ports and processes")
+        self.lock = threads.guard("the table of drivers, ports and processes")
         """Held while a port is entered, a driver is taken out, a link or a monitor is made or given up."""
         self.entities: dict[Pid | Port, Entity] = {}
         self.ports: dict[int, Any] = {}
@@ -88,12 +88,12 @@ class Runtime:
     def remove(self, id: Pid | Port) -> None:
         """It has ended."""
         self.also(TABLE, READ)
-        self.also(id, WRITE)
+        self.also((type(id), id.number), WRITE)
         del self.entities[id]
 
     def find(self, id: Pid | Port) -> Entity | None:
         """The process or the port, if it has not ended."""
-        self.also(id, READ)
+        self.also((type(id), id.number), READ)
         return self.entities.get(id)
 
     def all(self) -> list[Entity]:

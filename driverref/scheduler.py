@@ -48,7 +48,7 @@ class Scheduler:
         self.stopped = False
         self.timers: list[tuple[int, int, Timer]] = []
         self._order = itertools.count()
-        self.thread = runtime.threads.start(self.name, self._run, runtime.crash)
+        self.thread = runtime.threads.start(self.name, self._run, runtime.crash, settle=True)
 
     def start_timer(self, ns: int, action: Callable[[Timer], None]) -> Timer:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""

@@ -27,6 +27,7 @@ class Senders:
     __slots__ = ("busy", "lock", "msgq_limits", "msgq_size", "runtime", "signals", "suspended")
 
     id: Port
+    number: int
     thing: tuple[str, int]
     """The port to those who look at it without its lock, for `touch`."""
     runtime: Runtime
@@ -93,13 +94,13 @@ class Senders:
     def suspend(self, process: Process) -> None:
         """Put a sender in line; it then waits, without any lock, until `resume`."""
         with self._undivided():
-            self.runtime.also(("line", self.thing), WRITE)
+            self.runtime.also(("line", self.number), WRITE)
             self.suspended.append(process)
         self.note("suspended", detail=process.pid)
 
     def wait_in_line(self, process: Process) -> None:
         """What a suspended sender does."""
-        what, line = f"{self.id}, which is busy", ("line", self.thing)
+        what, line = f"{self.id}, which is busy", ("line", self.number)
         process.wait_until(what, line, lambda: process not in self.suspended)
         self.note("resumed", detail=process.pid)
 
@@ -113,7 +114,7 @@ class Senders:
     def resume(self) -> None:
         """Wake every suspended sender; who of them goes on first is up to the schedulers."""
         with self._undivided():
-            self.runtime.also(("line", self.thing), WRITE)
+            self.runtime.also(("line", self.number), WRITE)
             waiting, self.suspended = self.suspended, []
         for process in waiting:
             process.wake()

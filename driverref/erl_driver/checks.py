@@ -10,7 +10,7 @@ from __future__ import annotations
 from driverref.errors import Misuse, wrong_type, wrong_value
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import running
+from driverref.threads import READ, running
 
 
 def in_callback(call: str, port: ErlDrvPort) -> bool:
@@ -23,6 +23,7 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     thread = running()
     if port.lock.holder is thread:
         return port.state is not CLOSED
+    port.runtime.also(port.thing, READ)
     if thread.scheduler is None:
         raise Misuse(f"{call}: only a callback of {port.id} may call it, not {thread.name}")
     if port.state is CLOSED:

@@ -22,7 +22,7 @@ from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED, CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import current, running
+from driverref.threads import READ, current, running
 
 
 def driver_output(port: ErlDrvPort, buf: object) -> int:
@@ -159,6 +159,7 @@ def _by_identifier(call: str, port: Port) -> ErlDrvPort | None:
     thread = current(call)
     if not isinstance(port, Port):
         raise wrong_type(call, "port", "the Port that driver_mk_port gave", port)
+    thread.emulator.also((Port, port.number), READ)
     handle: ErlDrvPort | None = thread.emulator.ports.get(port.number)
     return handle
 
@@ -169,6 +170,7 @@ def _check_receiver(call: str, receiver: object) -> None:
 
 
 def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
+    port.runtime.also(port.thing, READ)
     state = port.state
     if state is CLOSED:
         return -1

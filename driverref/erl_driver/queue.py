@@ -13,14 +13,19 @@ from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import running
+from driverref.threads import READ, WRITE, running
 
 
 def _may(call: str, port: ErlDrvPort) -> bool:
     """Whether the port is there; raises unless the caller runs a callback or holds the port data lock."""
     if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is running():
+        port.runtime.also(port.thing, READ)
+        port.runtime.also(port.queue_thing, WRITE)
         return port.state is not CLOSED
-    return in_callback(call, port)
+    if not in_callback(call, port):
+        return False
+    port.runtime.also(port.queue_thing, WRITE)
+    return True
 
 
 def _copied(call: str, buf: object) -> list[Piece]:

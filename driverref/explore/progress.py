@@ -33,7 +33,7 @@ class Progress:
         if self.bar is None:
             self.bar = _bar()
             self.bar.start()
-            self.bar.add_task("exploring", total=None)
+            self.bar.add_task("exploring", total=None, outcomes=0)
         task = self.bar.task_ids[0]
         self.bar.update(task, completed=tally.schedules, outcomes=len(tally.found))
 
@@ -72,4 +72,5 @@ def _bar() -> Bar:
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
+        redirect_stdout=False,
     )

@@ -47,10 +47,9 @@ class Recorded(FirstCome):
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         self.step += 1
-        able = threads.able()
+        able = threads.in_turn()
         if not able and not threads.armed():
             return None
-        able.sort(key=lambda t: -1 if t is threads.running else t.arrival)
         default = able[0].number if able else TIME
         number = self.pick(threads, able, default)
         if number != default:

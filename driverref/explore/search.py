@@ -32,11 +32,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
-from driverref.threads import ACQUIRE, READ, WRITE
+from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Mode
 from driverref.threads.simulated import CLOCK, FirstCome, SimulatedThread, SimulatedThreads, Touch
 
 TIME = -1
 """The number of the thread whose step lets time pass."""
+
+NEVER = -1
+"""The number of a step that was not made."""
 
 Log = list[Touch]
 
@@ -96,6 +99,10 @@ class State:
         if first is not None:
             self.notes.append(first)
 
+    def full(self) -> bool:
+        """Whether everybody is tried anyway, so that there is nothing to note."""
+        return len(self.notes) == len(self.able) > 0
+
     def left(self) -> list[int]:
         """Who is still to be tried."""
         return [n for n in self.notes if n not in self.done and n not in self.sleep]
@@ -118,14 +125,45 @@ class State:
         }
 
 
-class _Thing:
-    """Which steps have touched a thing, as far as a later one may race with them."""
+class _Shared:
+    """A thing that more than one thread has touched: in which steps, oldest first."""
 
-    __slots__ = ("acquired", "reads", "written")
+    __slots__ = ("acquired", "read", "written")
 
     def __init__(self) -> None:
-        self.written = self.acquired = -1
-        self.reads: list[int] = []
+        self.written: list[int] = []
+        self.acquired: list[int] = []
+        self.read: list[int] = []
+
+    def touch(self, step: int, mode: Mode) -> None:
+        """It was touched."""
+        if mode is READ or mode is AWAIT:
+            self.read.append(step)
+        else:
+            self.written.append(step)
+            if mode is ACQUIRE:
+                self.acquired.append(step)
+
+    def forget(self, mode: Mode) -> None:
+        """The last touch has not been made."""
+        if mode is READ or mode is AWAIT:
+            self.read.pop()
+        else:
+            self.written.pop()
+            if mode is ACQUIRE:
+                self.acquired.pop()
+
+    def disturbing(self, mode: Mode) -> list[int]:
+        """The steps on which a touch in this mode depends, but those that others of them follow."""
+        written = self.written[-1:]
+        if mode is READ or mode is AWAIT:
+            return written
+        last = written[0] if written else NEVER
+        for step in reversed(self.read):
+            if step < last:
+                break
+            written.append(step)
+        return written
 
 
 class Demand(NamedTuple):
@@ -149,15 +187,17 @@ class Search(FirstCome):
         self.demands: list[Demand] = []
         self._logs: list[Log] = []
         self._past: list[int] = []
+        self._steps: dict[int, list[int]] = {}  # of each thread
+        self._forced: dict[int, State] = {}  # states without a choice are all the same
+        self._things: dict[object, _Shared | int] = {}  # or the number of the only thread
         self._begin()
 
     def _begin(self) -> None:
-        self._last: dict[int, int] = {}
-        self._things: dict[object, _Thing] = {}
         self._step = 0
+        self._known = len(self._logs)
+        self._mark = 0  # where the log of the step under way begins
         self._under_way = True
         self._over = False
-        self.cut = False
         self._fatal = False
 
     # A run.
@@ -165,106 +205,156 @@ class Search(FirstCome):
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         if self._over:
             return super().choose(threads)
-        self._end_step(threads)
-        self._step += 1
+        try:
+            if self._step >= self._known - 1:
+                self._end_step(threads)
+            self._step += 1
+            number = self._choice(threads)
+        except (Nondeterministic, Cut) as error:
+            self._over = True
+            threads.give_up(error)
+            return None
+        if number is None:
+            return None
+        self._under_way = True
+        return None if number == TIME else threads.started_ones[number]
+
+    def _choice(self, threads: SimulatedThreads) -> int | None:
+        """Who makes the next step; `None` if nobody can."""
         if self._step < len(self.states):
             number = self.states[self._step].choice
-        elif (state := self._new_state(threads)) is None:
+            there = number < len(threads.started_ones)
+            if not there or (number != TIME and not threads.started_ones[number].able()):
+                raise self._strange(f"thread {number} cannot go on")
+            return number
+        state = self._new_state(threads)
+        if state is None:
             return None
-        else:
-            self.states.append(state)
-            number = state.choice
-        self._under_way = True
-        if number == TIME:
-            return None
-        for thread in threads.threads:
-            if thread.number == number:
-                return thread
-        raise self._strange(f"thread {number} is not there")
+        self.states.append(state)
+        return state.choice
 
     def _new_state(self, threads: SimulatedThreads) -> State | None:
         """The state that has been reached; `None` if nobody can go on, or nobody who does not sleep."""
-        state = self.states[self._step - 1]
-        sleep = state.asleep_after(self._logs[self._step - 1])
-        ready = threads.able()
-        ready.sort(key=lambda t: -1 if t is threads.running else t.arrival)
-        able = [thread.number for thread in ready]
+        able = [thread.number for thread in threads.in_turn()]
         if threads.armed():
             able.append(TIME)
         if not able:
             return None
-        if not sleep:
-            return State(able, able[0], able[0], sleep)
+        last = self.states[-1]
+        sleep = last.asleep_after(self._logs[-1]) if last.done or last.sleep else {}
+        if len(able) == 1 and not sleep:
+            forced = self._forced.get(able[0])
+            if forced is None:
+                forced = self._forced[able[0]] = State(able, able[0], able[0], sleep)
+            return forced
         for number in able:
             if number not in sleep:
                 return State(able, able[0], number, sleep)
-        self.cut = self._over = True
-        threads.give_up(Cut())
-        return None
+        raise Cut
 
     def _end_step(self, threads: SimulatedThreads) -> None:
         """The step under way has ended: whom does it race with?"""
         self._under_way = False
-        step, log = self._step, threads.log
-        threads.log = []
+        step = self._step
+        if step < self._known:
+            self._compare(threads.log)
+            return
+        log = threads.log[self._mark :]
+        self._mark = len(threads.log)
         number = self.states[step].choice
-        if step < len(self._logs):
-            if log != self._logs[step]:
-                raise self._strange(_difference(self._logs[step], log))
-        else:
-            self._logs.append(log)
-            before = self._past[self._last[number]] if number in self._last else 0
-            past, races = self._races(log, before)
-            self._past.append(past | 1 << step)
-            if step >= self.base - 1:
-                for earlier in races:
+        past, races, clock = self._races(log, number, step)
+        self._logs.append(log)
+        self._past.append(past | 1 << step)
+        self._steps.setdefault(number, []).append(step)
+        if step >= self.base - 1:
+            for earlier in races:
+                if not self.states[earlier].full():
                     self._reverse(earlier, step, number)
-                if number != TIME and any(thing is CLOCK for thing, _ in log):
-                    self._note(step, [TIME])
-        self._last[number] = step
-        self._enter(log, step)
+            if clock and number != TIME:
+                self._note(step, [TIME])
 
-    def _races(self, log: Log, before: int) -> tuple[int, list[int]]:
-        """What happened before a step, and the earlier steps that it races with.
+    def _compare(self, log: Log) -> None:
+        """Raise unless the steps so far, which have been made before, have touched what they touched then."""
+        self._mark = len(log)
+        known = [touch for step in self._logs for touch in step]
+        if log == known:
+            return
+        at = 0
+        for step, then in enumerate(self._logs):
+            now = log[at : at + len(then)]
+            at += len(then)
+            if now != then or step == len(self._logs) - 1:
+                raise self._strange(_difference(then, now), step)
 
-        `before` is what happened before it in its own thread.
+    def _races(self, log: Log, number: int, step: int) -> tuple[int, list[int], bool]:
+        """What happened before a step, the earlier steps that it races with, and whether it has to do with the clock.
+
+        The step is remembered, unless it is `NEVER` made.
         """
-        past, causes, locks = before, [], []
-        all_past, things = self._past, self._things
-        raced = set()
-        for thing, mode in log:
-            touched = things.get(thing)
-            if touched is None:
-                continue
-            earlier = touched.reads if mode in (WRITE, ACQUIRE) else ()
-            if touched.written >= 0:
-                earlier = [*earlier, touched.written]
-            for step in earlier:
-                past |= all_past[step]
-                if not before >> step & 1:
-                    causes.append(step)
+        shared, clock = self._touch(log, number, step)
+        past = self._past
+        steps = self._steps.get(number)
+        mine = before = past[steps[-1]] if steps else 0
+        if not shared:
+            return before, [], clock
+        causes: list[int] = []
+        races: list[int] = []
+        locks: list[int] = []
+        for thing, mode in shared:
+            for other in thing.disturbing(mode):
+                if other != step and not mine >> other & 1:
+                    before |= past[other]
+                    causes.append(other)
                     if mode is READ or mode is WRITE:
-                        raced.add(step)
-            if mode is ACQUIRE and touched.acquired >= 0 and not before >> touched.acquired & 1:
-                locks.append(touched.acquired)
-        # A race is direct: no other step lies between.
-        direct = [s for s in raced if not any(all_past[c] >> s & 1 for c in causes if c != s)]
-        return past, [*direct, *locks]
+                        races.append(other)
+            if mode is ACQUIRE and thing.acquired:
+                taken = thing.acquired[-1]
+                if taken != step and not mine >> taken & 1:
+                    locks.append(taken)
+            if step != NEVER:
+                thing.touch(step, mode)
+        if len(causes) > 1:  # a race is direct: no other step lies between
+            races = [s for s in set(races) if not any(past[c] >> s & 1 for c in causes if c != s)]
+        return before, races + locks, clock
 
-    def _enter(self, log: Log, step: int) -> None:
-        """Remember what a step has touched."""
+    def _touch(self, log: Log, number: int, step: int) -> tuple[list[tuple[_Shared, Mode]], bool]:
+        """The things in a log that other threads touch as well, and whether the clock is among all."""
         things = self._things
+        shared, clock = [], False
         for thing, mode in log:
+            if thing is CLOCK:
+                clock = True
             touched = things.get(thing)
+            if touched == number:
+                continue
             if touched is None:
-                touched = things[thing] = _Thing()
-            if mode is WRITE or mode is ACQUIRE:
-                touched.written = step
-                touched.reads = []
-                if mode is ACQUIRE:
-                    touched.acquired = step
-            else:
-                touched.reads.append(step)
+                if step != NEVER:
+                    things[thing] = number  # most things are one thread's own
+                continue
+            if type(touched) is int:
+                touched = things[thing] = self._shared(thing, touched)
+            shared.append((touched, mode))
+        return shared, clock  # type: ignore[return-value]
+
+    def _shared(self, thing: object, toucher: int) -> _Shared:
+        """A second thread touches a thing: what the first has done with it."""
+        shared = _Shared()
+        for step in self._steps[toucher]:
+            for touched, mode in self._logs[step]:
+                if touched == thing:
+                    shared.touch(step, mode)
+        return shared
+
+    def _forget(self, depth: int) -> None:
+        """Forget the steps from `depth` on."""
+        things = self._things
+        for log, state in zip(self._logs[depth:], self.states[depth:], strict=False):
+            self._steps[state.choice].pop()
+            for thing, mode in log:
+                touched = things[thing]
+                if not isinstance(touched, int):
+                    touched.forget(mode)
+        del self._logs[depth:], self._past[depth:]
 
     def _reverse(self, earlier: int, later: int, number: int) -> None:
         """Have `later`, a step of thread `number`, come before `earlier` in some run.
@@ -301,37 +391,39 @@ class Search(FirstCome):
         if not left:
             return
         last = len(self._logs) - 1
-        if any(t.able() for t in left):
+        if threads.armed() or any(t.able() for t in left):
             self._fatal = True
             numbers = {t.number for t in left} | {TIME}
             for number in self.states[last].able:
                 if number in numbers and number != self.states[last].choice:
                     self._note(last, [number])
         for thread in left:
-            before = self._past[self._last[thread.number]] if thread.number in self._last else 0
-            past, races = self._races([(thread.thing, thread.mode)], before)
+            past, races, _ = self._races([(thread.thing, thread.mode)], thread.number, NEVER)
             self._past.append(past)
             for earlier in races:
                 self._reverse(earlier, last + 1, thread.number)
             self._past.pop()
 
-    def _strange(self, what: str) -> Nondeterministic:
-        return Nondeterministic(self._step, what)
+    def _strange(self, what: str, step: int | None = None) -> Nondeterministic:
+        return Nondeterministic(self._step if step is None else step, what)
 
     # The next run.
 
     def next(self) -> bool:
         """Go back to the last state with something left to try; `False` if there is none."""
         states = self.states
-        if self._fatal:
+        if self._fatal and len(states[-1].able) > 1:
             states[-1].done[states[-1].choice] = None
         for depth in range(len(states) - 1, self.base - 1, -1):
             state = states[depth]
-            if state.choice not in state.done:
-                state.done[state.choice] = Touched.by(self._logs[depth])
-            if left := state.left():
-                state.choice = left[0]
-                del states[depth + 1 :], self._logs[depth:], self._past[depth:]
+            if len(state.notes) == 1:
+                continue
+            if others := [number for number in state.left() if number != state.choice]:
+                if state.choice not in state.done:
+                    state.done[state.choice] = Touched.by(self._logs[depth])
+                self._forget(depth)
+                state.choice = others[0]
+                del states[depth + 1 :]
                 self._begin()
                 return True
         return False
@@ -354,7 +446,8 @@ class Search(FirstCome):
         """
         for depth in range(self.base, len(self.states) - 1):
             state = self.states[depth]
-            state.done.setdefault(state.choice, Touched.by(self._logs[depth]))
+            if len(state.able) > 1:
+                state.done.setdefault(state.choice, Touched.by(self._logs[depth]))
         return self.states[self.base :]
 
     def deviations(self) -> list[tuple[int, int]]:

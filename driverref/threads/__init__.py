@@ -29,9 +29,7 @@ class Thread:
     Erlang side, `tsd` and `errno` the driver's side.
     """
 
-    __slots__ = (
-        "emulator", "errno", "heeds", "lane", "name", "process", "scheduler", "tsd", "waits_for",
-    )  # fmt: skip
+    __slots__ = ("emulator", "errno", "lane", "name", "process", "scheduler", "tsd", "waits_for")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,8 +41,6 @@ class Thread:
         self.process: Any = None
         self.tsd: dict[int, object] = {}
         self.errno = 0
-        self.heeds: object = None
-        """A thing, for `touch`, that it looks at in each of its steps: the signals to its process."""
         self.waits_for = ""
         """What it waits for, in the words of a layer above that knows better than the seam."""
 
@@ -191,6 +187,13 @@ class Threads(Protocol):
 
     def sleep(self, ns: int) -> None: ...
     def mutex(self, name: str) -> Mutex: ...
+    def guard(self, name: str) -> AbstractContextManager[object]:
+        """A lock for a few statements in which the holder does not touch anything else.
+
+        On simulated threads it need not lock anything, since nobody is divided there; it orders nothing either.
+        """
+        ...
+
     def acquire_patiently(self, mutex: Mutex) -> None:
         """Acquire a mutex that others take and leave all the time, without making them pay for it.
 
@@ -238,11 +241,14 @@ class Threads(Protocol):
         """
         ...
 
-    def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
+    def start(
+        self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
+    ) -> Thread:
         """Start a thread.  An exception that leaves `target` is handed to `crashed`, on that thread.
 
         What `crashed` returns is raised in the adopted thread: on simulated threads where that one
-        goes on next, on OS threads not at all, because nobody can stop it there.
+        goes on next, on OS threads not at all, because nobody can stop it there.  With `settle`, a
+        simulated thread comes to its first wait before this returns; it must get there alone.
         """
         ...
 

@@ -51,14 +51,18 @@ class VectorClock:
             if clock.get(thread, 0) < tick:
                 clock[thread] = tick
         clock[stamp.thread] = stamp.tick
-        self._stamp = None
+        self._spend()
 
     def access(self) -> int:
         """The tick of something the thread does now, which stamps given before do not cover."""
-        if self._stamp is not None and self._stamp.tick == self.tick:
+        self._spend()
+        return self.tick
+
+    def _spend(self) -> None:
+        """What comes now is not covered by the stamp that was given: a new tick begins."""
+        if self._stamp is not None:
             self.tick += 1
             self._stamp = None
-        return self.tick
 
     def knows(self, thread: int, tick: int) -> bool:
         """Whether what `thread` did at `tick` happened before what this thread does now."""

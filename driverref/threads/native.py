@@ -108,6 +108,9 @@ class NativeThreads:
     def mutex(self, name: str) -> Mutex:
         return threading.Lock()
 
+    def guard(self, name: str) -> AbstractContextManager[object]:
+        return threading.Lock()
+
     def acquire_patiently(self, mutex: Mutex) -> None:
         for _ in range(_PATIENCE):
             if mutex.acquire(False):
@@ -154,7 +157,9 @@ class NativeThreads:
             here.set(self._main)
         return running()
 
-    def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
+    def start(
+        self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
+    ) -> Thread:
         def run() -> None:
             here.set(thread)
             try:

@@ -64,6 +64,16 @@ class Named:
         return self.name
 
 
+class Guard(Named):
+    """Around a few statements without a step: nobody can come between, so there is nothing to do but to say so."""
+
+    def __enter__(self) -> None:
+        self.threads.also(self.id, WRITE)
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 class SimulatedMutex(Named):
     """A lock.  To acquire it is a step; to release it lets others go on but does not stop the owner."""
 
@@ -87,6 +97,7 @@ class SimulatedMutex(Named):
             threads.step(self.id, WRITE)
             if self.owner is not None:
                 return False
+            threads.also(self.id, ACQUIRE)
         self.owner = me = threads.running
         me.clock.join(self.stamp)
         return True

@@ -26,6 +26,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from operator import attrgetter
 from typing import Protocol
 
 from driverref.errors import Deadlock
@@ -46,6 +47,7 @@ from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
 from driverref.threads.primitives import (
     Enabled,
+    Guard,
     SimulatedCondition,
     SimulatedMutex,
     SimulatedQueue,
@@ -133,6 +135,13 @@ class Random(FirstCome):
         return self.random.choice(choices) if choices else None
 
 
+_arrival = attrgetter("arrival")
+
+
+def _no_log(thing: object, mode: Mode) -> None:
+    """Nobody wants to know."""
+
+
 class SimulatedThreads:
     """The seam on coroutines.  A `seed` or a `schedule` chooses who goes on; without it, first come."""
 
@@ -144,17 +153,21 @@ class SimulatedThreads:
         self.time = 0
         self.threads: list[SimulatedThread] = []
         self.log: list[Touch] = []
-        """What the step under way has touched, if the schedule wants to know."""
+        """What the steps have touched, in order, if the schedule wants to know."""
         self.main: SimulatedThread
         self.running: SimulatedThread
-        self.started = 0
+        self.started_ones: list[SimulatedThread] = []
+        """Every thread there was, by its number."""
         self.failure: BaseException | None = None
         """What the adopted thread is to raise where it goes on."""
+        append = self.log.append
         self.also: Callable[[object, Mode], None] = (
-            self._log if self.schedule.logs else self._no_log
+            (lambda thing, mode: append((thing, mode))) if self.schedule.logs else _no_log
         )
+        """The step under way touches `thing` as well."""
         self._stamps: dict[object, Stamp] = {}
         self._arrivals = 0
+        self._starter: SimulatedThread | None = None  # waits for one that settles
         self._closed = False
 
     # The step, and who goes on.
@@ -183,7 +196,7 @@ class SimulatedThreads:
         me.arrival = self._arrivals
         if deadline is not None:
             self.also(CLOCK, READ)
-        chosen = self._choose()
+        chosen = self._next()
         if chosen is not me:
             chosen.coroutine.switch()
             self.running = me
@@ -193,12 +206,16 @@ class SimulatedThreads:
         possible = enabled is None or bool(enabled())
         me.enabled = None
         self.also(thing, mode)
-        if me.heeds is not None:
-            self.also(me.heeds, READ)
         if deadline is not None:
             me.deadline = None
             self.also(CLOCK, READ if possible else AWAIT)
         return possible
+
+    def _next(self) -> SimulatedThread:
+        if self._starter is None:
+            return self._choose()
+        starter, self._starter = self._starter, None
+        return starter
 
     def _choose(self) -> SimulatedThread:
         while self.failure is None:
@@ -216,6 +233,15 @@ class SimulatedThreads:
         """The threads that can go on."""
         return [t for t in self.threads if t.expired or t.enabled is None or t.enabled()]
 
+    def in_turn(self) -> list[SimulatedThread]:
+        """The threads that can go on, in the order in which first come would let them."""
+        able = self.able()
+        if len(able) > 1:
+            able.sort(key=_arrival)
+            if able[-1] is self.running:  # has come last, and goes on
+                able.insert(0, able.pop())
+        return able
+
     def armed(self) -> bool:
         """Whether time can pass: whether a thread has a deadline to come."""
         return any(t.deadline is not None and not t.expired for t in self.threads)
@@ -230,13 +256,6 @@ class SimulatedThreads:
         self.also(CLOCK, WRITE)
         return True
 
-    def _log(self, thing: object, mode: Mode) -> None:
-        """The step under way touches `thing` as well."""
-        self.log.append((thing, mode))
-
-    def _no_log(self, thing: object, mode: Mode) -> None:
-        """Nobody wants to know."""
-
     def fresh(self) -> int:
         """An `id` for something that is made now."""
         self.running.made += 1
@@ -250,8 +269,8 @@ class SimulatedThreads:
     # Threads.
 
     def _new(self, name: str) -> SimulatedThread:
-        thread = SimulatedThread(name, self.started)
-        self.started += 1
+        thread = SimulatedThread(name, len(self.started_ones))
+        self.started_ones.append(thread)
         self.threads.append(thread)
         return thread
 
@@ -267,9 +286,12 @@ class SimulatedThreads:
             here.set(self.main)
         return running()
 
-    def start(self, name: str, target: Callable[[], None], crashed: Crashed) -> Thread:
+    def start(
+        self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
+    ) -> Thread:
         def run() -> None:
             self.running = thread
+            self.also(("the start", thread.number), AWAIT)
             here.set(thread)
             try:
                 target()
@@ -283,13 +305,18 @@ class SimulatedThreads:
                 thread.ended = thread.clock.stamp()
                 self.also(("the end", thread.number), WRITE)
                 self.threads.remove(thread)
-                thread.coroutine.finish_into(self._choose().coroutine)
+                thread.coroutine.finish_into(self._next().coroutine)
 
         thread = self._new(name)
         thread.coroutine = Coroutine(run)
         thread.clock.join(self.running.clock.stamp())
         self._arrivals += 1
         thread.arrival = self._arrivals
+        self.also(("the start", thread.number), WRITE)
+        if settle:
+            me = self._starter = self.running
+            thread.coroutine.switch()
+            self.running = me
         return thread
 
     def join(self, thread: Thread) -> None:
@@ -303,14 +330,16 @@ class SimulatedThreads:
         return True
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self.schedule.end(self)
-        for thread in self.threads:
-            if thread is not self.main:
-                thread.coroutine.unwind()
-        self.threads.clear()
-        here.set(NOBODY)
+        try:
+            if not self._closed:
+                self._closed = True
+                self.schedule.end(self)
+        finally:
+            for thread in self.threads:
+                if thread is not self.main:
+                    thread.coroutine.unwind()
+            self.threads.clear()
+            here.set(NOBODY)
 
     # The primitives, each a step or two.
 
@@ -341,6 +370,9 @@ class SimulatedThreads:
 
     def mutex(self, name: str) -> Mutex:
         return SimulatedMutex(self, name)
+
+    def guard(self, name: str) -> AbstractContextManager[object]:
+        return Guard(self, name)
 
     def acquire_patiently(self, mutex: Mutex) -> None:
         mutex.acquire()
