@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PLACE = re.compile(r"[^\s/]+\.md\[\d+\]>:(\d+)")
-"""How a place in a page's example is called: the page, the example and the line in it."""
+PLACE = re.compile(r"[^\s/]+\.md:(\d+)")
+"""How a place in an example is called: the page, and the line in the example."""
 
 HEAD = '<thead><tr><th scope="col">outcome</th><th scope="col">schedules</th><th scope="col">witness</th></tr></thead>'
 
