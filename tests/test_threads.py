@@ -245,7 +245,7 @@ def test_atomically_nothing_comes_between(threads: Threads, start: Start) -> Non
 
     def count() -> None:
         for _ in range(50):
-            with threads.atomically(counter):
+            with threads.atomically("the counter"):
                 counter[0] += 1
 
     for worker in [start(f"worker {n}", count) for n in range(3)]:
@@ -601,6 +601,7 @@ def test_the_first_crash_counts(simulated: SimulatedThreads) -> None:
 
 def test_those_left_behind_unwind_without_going_on() -> None:
     threads, order = SimulatedThreads(), []
+    threads.adopt("main")
     queue = threads.queue("nothing")
 
     def work() -> None:
@@ -610,7 +611,6 @@ def test_those_left_behind_unwind_without_going_on() -> None:
         finally:
             order.append(f"{threads.now()} unwound")
 
-    threads.adopt("main")
     threads.start("worker", work, seen)
     threads.sleep(1)
     threads.start("never begun", lambda: order.append("began"), seen)
@@ -621,6 +621,7 @@ def test_those_left_behind_unwind_without_going_on() -> None:
 
 def test_what_happens_while_unwinding_is_nobodys_business() -> None:
     threads, order, crashes = SimulatedThreads(), [], []
+    threads.adopt("main")
     queue = threads.queue("nothing")
 
     def crashed(error: BaseException) -> BaseException:
@@ -652,7 +653,6 @@ def test_what_happens_while_unwinding_is_nobodys_business() -> None:
         finally:
             order.append("ended")
 
-    threads.adopt("main")
     for work in (swallow, fail, touch, end):
         threads.start(work.__name__, work, crashed)
     threads.sleep(1)

@@ -1,0 +1,214 @@
+"""The oracle of the search: every schedule there is, one after the other, with no reduction at all.
+
+A `DepthFirst` goes back to the last step at which somebody else could have gone on, and lets him.  What it finds is
+what there is to find; it takes its time.
+
+A `Recorder` stands between the threads and any schedule and writes down who made which step and what the step
+touched.  From that, and from nothing that the search keeps, `equivalence_class` says what can tell two runs apart:
+which steps there were, and which of them happened before which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from driverref.explore.search import Cut, Search
+from driverref.threads import ACQUIRE, WRITE, Mode
+from driverref.threads.simulated import FirstCome, Schedule, SimulatedThread, SimulatedThreads
+
+TIME = -1
+
+Steps = list[tuple[int, list[tuple[object, Mode]]]]
+"""Who made a step, and what it touched."""
+
+Class = frozenset[tuple[object, frozenset[object]]]
+
+
+class TooMany(Exception):
+    """There are more schedules than the story has time for."""
+
+
+class DepthFirst(FirstCome):
+    """Every way to go on at every step."""
+
+    logs = False
+
+    def __init__(self) -> None:
+        self.path: list[
+            list[int]
+        ] = []  # at each step: who can still be tried, the one who is first
+        self.begin()
+
+    def begin(self) -> None:
+        """Start from the beginning again."""
+        self.step = 0
+        self.over = False
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        if self.over:
+            return super().choose(threads)
+        able = {thread.number: thread for thread in threads.able()}
+        choices = sorted(able) + [TIME] * threads.armed()
+        if not choices:
+            return None
+        if self.step == len(self.path):
+            self.path.append(choices)
+        number = self.path[self.step][0]
+        assert number in choices, "the oracle met something else than the last time"
+        self.step += 1
+        return able.get(number)
+
+    def end(self, threads: SimulatedThreads) -> None:
+        self.over = True
+
+    def next(self) -> bool:
+        """Go back to the last step with somebody left to try; `False` if there is none."""
+        del self.path[self.step :]
+        while self.path and len(self.path[-1]) == 1:
+            self.path.pop()
+        if not self.path:
+            return False
+        del self.path[-1][0]
+        self.begin()
+        return True
+
+
+class Recorder:
+    """Writes down what another schedule has the threads do."""
+
+    logs = True
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.steps: Steps = [(0, [])]
+        self.over = False
+
+    def watch(self, threads: SimulatedThreads) -> SimulatedThreads:
+        """Look at what is touched there."""
+        also = threads.also
+
+        def look(thing: object, mode: Mode) -> None:
+            if not self.over:
+                self.steps[-1][1].append((thing, mode))
+            also(thing, mode)
+
+        threads.also = look
+        return threads
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        chosen = self.schedule.choose(threads)
+        self.steps.append((TIME if chosen is None else chosen.number, []))
+        return chosen
+
+    def end(self, threads: SimulatedThreads) -> None:
+        self.over = True
+        self.schedule.end(threads)
+
+
+def happens_before(steps: Steps) -> list[set[int]]:
+    """For each step, those that happened before it: by definition, and slowly."""
+    before: list[set[int]] = []
+    for later, (who, log) in enumerate(steps):
+        past: set[int] = set()
+        for earlier, (other, earlier_log) in enumerate(steps[:later]):
+            if who == other or any(
+                one == another and (writes(mode) or writes(mode2))
+                for one, mode in log
+                for another, mode2 in earlier_log
+            ):
+                past |= {earlier, *before[earlier]}
+        before.append(past)
+    return before
+
+
+def writes(mode: Mode) -> bool:
+    """Whether it is a kind of write."""
+    return mode in (WRITE, ACQUIRE)
+
+
+def equivalence_class(steps: Steps) -> Class:
+    """What the run has in common with all that nobody can tell from it."""
+    names, count = [], dict[int, int]()
+    for who, _ in steps:
+        count[who] = count.get(who, 0) + 1
+        names.append((who, count[who]))
+    return frozenset(
+        (name, frozenset(names[step] for step in past))
+        for name, past in zip(names, happens_before(steps), strict=True)
+    )
+
+
+@dataclass
+class Seen:
+    """What all the runs of a program came to."""
+
+    runs: int = 0
+    cut: int = 0
+    outcomes: dict[Hashable, int] = field(default_factory=dict)
+    classes: list[Class] = field(default_factory=list)
+    """One for each run that was not cut short."""
+
+    def add(self, outcome: Hashable, recorder: Recorder | None) -> None:
+        """A run has ended."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        if recorder is not None:
+            steps = recorder.steps
+            if steps[-1] == (TIME, []):  # nobody could go on, and time could not pass either
+                steps.pop()
+            self.classes.append(equivalence_class(steps))
+
+
+Run = Callable[[SimulatedThreads], Hashable]
+"""One run of a program, on threads that have been made for it.  It closes them."""
+
+
+def every_schedule(run: Run, limit: int, classes: bool = False) -> Seen:
+    """What the oracle sees, or `TooMany`."""
+    schedule, seen = DepthFirst(), Seen()
+    while True:
+        seen.runs += 1
+        if seen.runs > limit:
+            raise TooMany
+        recorder = Recorder(schedule)
+        if classes:
+            outcome = run(recorder.watch(SimulatedThreads(schedule=recorder)))
+        else:
+            outcome = run(SimulatedThreads(schedule=schedule))
+        seen.add(outcome, recorder if classes else None)
+        if not schedule.next():
+            return seen
+
+
+def searched(run: Run, limit: int = 100_000) -> Seen:
+    """What the search sees, with the class of each run."""
+    search, seen = Search(), Seen()
+    while True:
+        seen.runs += 1
+        assert seen.runs <= limit, "the search does not come to its end"
+        recorder = Recorder(search)
+        try:
+            outcome = run(recorder.watch(SimulatedThreads(schedule=recorder)))
+        except Cut:
+            seen.cut += 1
+        else:
+            seen.add(outcome, recorder)
+        if not search.next():
+            return seen
+
+
+def on_threads(program: Callable[[SimulatedThreads], Any]) -> Run:
+    """A program of the seam as a run: what it returns, or the name of the exception that ended it."""
+
+    def run(threads: SimulatedThreads) -> Hashable:
+        threads.adopt("main")
+        try:
+            outcome: Hashable = program(threads)
+        except Exception as error:
+            outcome = type(error).__name__
+        finally:
+            threads.close()
+        return outcome
+
+    return run
