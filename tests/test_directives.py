@@ -89,6 +89,7 @@ See {rule}`key.order`.
 ...     return "<closed>"
 ...
 >>> outcomes = explore(closes)
+>>> ordered = explore(closes, observe=["ready_async"])
 ```
 
 ```{outcomes} outcomes
@@ -100,6 +101,11 @@ See {rule}`key.order`.
 :title: The same again
 :description: Only what is named.
 :events: port_close async_invoke
+```
+
+```{outcomes} ordered
+:title: The same with an order
+:description: A leak, or ready_async.
 ```
 
 ```{program}
@@ -230,7 +236,7 @@ def test_a_timeline_has_title_description_and_text(good: Path) -> None:
 
 
 def test_outcomes_are_a_table_with_a_name_and_a_caption(good: Path) -> None:
-    (table, _) = article(good).select("div.outcomes table")
+    table = article(good).select("div.outcomes table")[0]
     assert table["aria-label"] == "A job & a close"
     assert table.select("caption")[0].text == 'A leak if the port closes "first".'
     assert [head.text for head in table.select("thead th[scope=col]")] == [
@@ -267,8 +273,13 @@ def test_each_outcome_opens_to_the_timeline_of_its_witness(good: Path) -> None:
             assert how.select("pre")
 
 
+def test_an_outcome_with_an_order_shows_both(good: Path) -> None:
+    (row,) = article(good).select("div.outcomes")[2].select("th[scope=row]:not(:has(.fault))")
+    assert [code.text for code in row.select("code")] == ["'<closed>'", "ready_async(1)"]
+
+
 def test_timelines_of_outcomes_show_the_events_that_are_named(good: Path) -> None:
-    every, named = article(good).select("div.outcomes table")
+    every, named, _ = article(good).select("div.outcomes table")
     shown = {
         tuple(re.findall(r"port_close|async_invoke|driver_async", run.text))
         for run in named.select("tr.how pre")

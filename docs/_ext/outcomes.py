@@ -147,14 +147,17 @@ def as_text(outcomes: Outcomes) -> str:
 
 
 def shown(outcome: Hashable, told: str) -> str:
-    """The outcome as HTML. Lines break between the events of an order, and lines of a fault stay."""
-    from driverref.explore import Fault
+    """The outcome as HTML: what came back, what was observed; or the fault, with its lines."""
+    from driverref.explore import Fault, Order
 
-    if not isinstance(outcome, Fault):
-        return f"<code>{escape(told)}</code>"
-    name, _, text = told.partition(": ")
-    text = re.sub(r"\n\s*", "<br>", escape(text))
-    return f'<strong class="fault">Fault: {escape(name)}</strong><span>{text}</span>'
+    if isinstance(outcome, Fault):
+        name, _, text = told.partition(": ")
+        text = re.sub(r"\n\s*", "<br>", escape(text))
+        return f'<strong class="fault">Fault: {escape(name)}</strong><span>{text}</span>'
+    if isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[1], Order):
+        value, order = outcome
+        return f"<code>{escape(repr(value))}</code> <code>{escape(str(order))}</code>"
+    return f"<code>{escape(told)}</code>"
 
 
 def raw(html: str) -> nodes.raw:
