@@ -13,6 +13,7 @@ from driverref.errors import (
     EmulatorStopped,
     ErlangError,
     Leak,
+    Nondeterministic,
     ProcessExit,
     badarg,
     wrong_type,
@@ -31,7 +32,7 @@ def test_every_error_says_what_to_make_of_it(kind: type[Exception]) -> None:
 
 
 def test_what_the_driver_did_wrong_can_be_caught_as_one() -> None:
-    others = {ErlangError, ProcessExit, EmulatorStopped}
+    others = {ErlangError, ProcessExit, EmulatorStopped, Nondeterministic}
     assert {kind for kind in CLASSES if not issubclass(kind, DriverFault)} == others
 
 
