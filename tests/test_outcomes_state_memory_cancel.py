@@ -259,7 +259,7 @@ def test_what_is_written_before_the_call_is_there_for_the_job_and_the_way_back()
 
 @pytest.mark.rule("busy.not-tagged", "busy.accepted")
 def test_two_commands_are_answered_in_either_order() -> None:
-    long, short = data(b"30"), data(b"10")
+    long, short = b"30", b"10"
     assert_outcomes(
         scenario("busy", "two_commands"),
         {
@@ -538,3 +538,22 @@ def test_a_job_s_data_is_in_one_thread_s_hands_at_a_time() -> None:
 
     ends = {order("async_free(1)"), order("ready_async(1)")}
     assert_outcomes(close, ends, observe=("ready_async", "async_free"), async_threads=1)
+
+
+def test_a_search_costs_what_the_page_says() -> None:
+    page = namespace("how-it-works")
+
+    def jobs(n: int) -> Scenario:
+        def scenario(erl: Emulator) -> object:
+            erl.erl_ddll.load_driver(page["Square"]())
+            port = erl.open_port(("spawn_driver", "square"))
+            for number in range(n):
+                erl.port_command(port, b"%d" % number)
+            return tuple(erl.receive() for _ in range(n))
+
+        return scenario
+
+    assert 15 <= explore(jobs(2), async_threads=2).inequivalent < 30
+    assert 100 <= explore(jobs(3), async_threads=2).inequivalent < 1000
+    assert explore(jobs(4), async_threads=1).inequivalent < 100
+    assert not explore(jobs(4), async_threads=2, limit=1000).complete
