@@ -16,7 +16,7 @@ from errno import EBUSY
 from typing import ClassVar, TypeVar
 
 from driverref.errors import Misuse, UseAfterFree, wrong_type
-from driverref.threads import READ, WRITE, Thread, current
+from driverref.threads import WRITE, Thread, current
 
 
 class Handle:
@@ -52,7 +52,6 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
     me = current(call)
     if me.emulator is not handle.emulator:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
-    handle.threads.also((handle.entry.id, None), READ)
     if not handle.entry.alive:
         raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.entry.ended}")
     return me
@@ -70,14 +69,23 @@ class Lock(Handle):
         """Wait for the lock, but not for oneself."""
         self.must_not_hold(call, me)
         self.mutex.acquire()
+        self._hold(me)
+
+    def try_lock(self, me: Thread) -> bool:
+        """Take the lock if nobody holds it."""
+        taken: bool = self.mutex.acquire(blocking=False)
+        if taken:
+            self._hold(me)
+        return taken
+
+    def _hold(self, me: Thread | None) -> None:
         self.threads.also((self.entry.id, "holder"), WRITE)
         self.holder = me
 
     def unlock(self, call: str, me: Thread) -> None:
         """Give up the lock, if it is one's own."""
         self.must_hold(call, me)
-        self.threads.also((self.entry.id, "holder"), WRITE)
-        self.holder = None
+        self._hold(None)
         self.mutex.release()
 
     def must_not_hold(self, call: str, me: Thread) -> None:

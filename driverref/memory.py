@@ -26,7 +26,7 @@ from driverref import errors
 from driverref.atomic import Atomic
 from driverref.errors import wrong_type, wrong_value
 from driverref.races import Accesses, Span
-from driverref.threads import NOBODY, WRITE, Threads, current, running
+from driverref.threads import NOBODY, READ, WRITE, Threads, current, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,12 @@ class Entry:
 
     place = property(lambda self: _text(self._began), doc="Where it came from.")
     ended = property(lambda self: _text(self._ended), doc="Where it was given back.")
-    alive = property(lambda self: self in self.ledger.rows, doc="Whether it is still there.")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still there."""
+        self.ledger.threads.also((self.id, None), READ)
+        return self in self.ledger.rows
 
     def end(self, call: str) -> None:
         """Give it back, by `call`.  Whoever comes second gets a `DoubleFree`, and nothing changes."""
@@ -128,8 +133,8 @@ class Ledger:
         return self.rows.setdefault(entry, entry)
 
     def leaks(self) -> list[str]:
-        """What has not been given back, a line each, oldest first."""
-        return [str(entry) for entry in list(self.rows)]
+        """What has not been given back, a line each, oldest first; on simulated threads thread by thread."""
+        return [str(entry) for entry in sorted(self.rows, key=lambda entry: entry.id)]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""

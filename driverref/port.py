@@ -347,6 +347,8 @@ class ErlDrvPort(Senders):
     def wake(self) -> None:
         """A port waits for nothing."""
 
+    emulator_down = wake
+
     # The timer.
 
     def set_timer(self, milliseconds: int) -> None:

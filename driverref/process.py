@@ -75,9 +75,11 @@ class Process:
         return self.alive
 
     def wake(self) -> None:
-        if self.runtime.down is not None:
-            self.attention = True
         self.inbox.put(None)
+
+    def emulator_down(self) -> None:
+        self.attention = True
+        self.inbox.put_at_once(None)
 
     # What its own thread does.
 

@@ -43,6 +43,10 @@ class Entity(Protocol):
         """Look again: something this entity may wait for has changed."""
         ...
 
+    def emulator_down(self) -> None:
+        """Ask for nothing any more."""
+        ...
+
 
 class Runtime:
     """One emulator's common ground.  Made by `Emulator`; reached as `running().emulator`."""
@@ -166,9 +170,8 @@ class Runtime:
     def stop_running(self, why: str) -> None:
         """From now on every BIF refuses."""
         self.down = why
-        if not self.threads.simulated:  # there, who waits is interrupted, or unwound at the end
-            for entity in list(self.entities.values()):
-                entity.wake()
+        for entity in list(self.entities.values()):
+            entity.emulator_down()
 
     def crash_was_seen(self) -> bool:
         """Whether the emulator is down and its reader has been told why."""

@@ -662,32 +662,35 @@ def test_what_happens_while_unwinding_is_nobodys_business() -> None:
 
 
 def test_a_coroutine_that_nobody_refers_to_unwinds() -> None:
+    order = []
+
+    def story() -> None:  # in an OS thread of its own, where no other coroutine has been
+        outside = Coroutine()
+
+        def body() -> None:
+            try:
+                outside.switch()
+            finally:
+                order.append("unwound")
+
+        inside = Coroutine(body)
+        inside.switch()
+        del inside
+        order.append("over")
+
+    thread = threading.Thread(target=story)
+    thread.start()
+    thread.join()
+    assert order == ["unwound", "over"]
+
+
+def test_a_coroutine_gets_the_stack_of_one_that_has_ended() -> None:
     outside, order = Coroutine(), []
-
-    def body() -> None:
-        try:
-            outside.switch()
-        finally:
-            order.append("unwound")
-
-    inside = Coroutine(body)
-    inside.switch()
-    del inside
-    assert order == ["unwound"]
-
-
-def test_a_coroutine_can_be_entered_with_an_error() -> None:
-    outside, order = Coroutine(), []
-
-    def body() -> None:
-        with suppress(ValueError):
-            outside.switch()
-        order.append("caught")
-
-    inside = Coroutine(body)
-    inside.switch()
-    inside.throw(ValueError("thrown in"))
-    assert order == ["caught"]
+    for number in range(3):
+        inside = Coroutine(lambda number=number: order.append(number))
+        inside.finish_into(outside)
+        inside.switch()
+    assert order == [0, 1, 2]
 
 
 def test_unwinding_a_coroutine_that_has_ended_does_nothing() -> None:

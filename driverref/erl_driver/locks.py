@@ -72,10 +72,7 @@ def erl_drv_mutex_trylock(mtx: ErlDrvMutex) -> int:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     me = use("erl_drv_mutex_trylock", ErlDrvMutex, mtx)
-    if not mtx.mutex.acquire(blocking=False):
-        return EBUSY
-    mtx.holder = me
-    return 0
+    return 0 if mtx.try_lock(me) else EBUSY
 
 
 def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:

@@ -131,7 +131,8 @@ class Outcomes(Mapping[Hashable, Found]):
         ways = "way" if len(self) == 1 else "ways"
         if self.strategy != "all":
             return f"{len(self)} {ways} seen in {self.schedules:,} schedules drawn at random; there may be others"
-        runs = f"{self.inequivalent:,} inequivalent schedules, {self.schedules:,} run"
+        several = "" if self.inequivalent == 1 else "s"
+        runs = f"{self.inequivalent:,} inequivalent schedule{several}, {self.schedules:,} run"
         if self.stopped is not None:
             return f"{len(self)} {ways} seen; {runs}, then {self.stopped}; there may be others"
         return f"{len(self)} {ways} to end; {runs}, and there are no others"

@@ -18,10 +18,11 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from driverref.explore.history import Touched
 from driverref.explore.outcomes import Tally
 from driverref.explore.run import Scenario, run
 from driverref.explore.schedules import witness
-from driverref.explore.search import Cut, Demand, Search, State, Touched
+from driverref.explore.search import Cut, Demand, Search, State
 
 FIRST, AFTERWARDS = 16, 256
 """How many runs a task has: few at first, so that there soon is something for everybody."""

@@ -78,7 +78,8 @@ class Mode(IntEnum):
     AWAIT = 2
     """Read what somebody has to write first: the two cannot change places."""
     ACQUIRE = 3
-    """Write a lock, which has to be free: it can change places with another acquisition, not with a release."""
+    """Write a lock, which has to be free, or the head of a queue, which must not be empty: it can change places with
+    another acquisition, not with the release or the item that it needs."""
 
 
 READ, WRITE, AWAIT, ACQUIRE = Mode
@@ -110,6 +111,10 @@ class Queue(Protocol):
     """A FIFO without a bound.  Any thread puts, one thread gets."""
 
     def put(self, item: Any) -> None: ...
+    def put_at_once(self, item: Any) -> None:
+        """As `put`, but nobody else runs before."""
+        ...
+
     def get(self) -> Any: ...
     def get_nowait(self) -> Any:
         """The next item; raises `Empty` if there is none."""

@@ -36,6 +36,8 @@ class NativeQueue(queue.SimpleQueue[Any]):
 
     __slots__ = ()
 
+    put_at_once = queue.SimpleQueue.put
+
     def get_until(self, deadline: int | None) -> Any:
         """The next item, or `EXPIRED` if none came before `deadline`."""
         if deadline is None:

@@ -99,7 +99,8 @@ class SimulatedMutex(Named):
                 return False
             threads.also(self.id, ACQUIRE)
         self.owner = me = threads.running
-        me.clock.join(self.stamp)
+        if self.stamp is not None:
+            me.clock.join(self.stamp)
         return True
 
     def release(self) -> None:
@@ -171,22 +172,26 @@ class SimulatedQueue(Named):
         """How many items have been put in and taken out: the numbers of the next slots."""
 
     def put(self, item: Any) -> None:
+        self.threads.step(self.id, WRITE)
+        self.put_at_once(item)
+
+    def put_at_once(self, item: Any) -> None:
         threads = self.threads
-        threads.step(self.id, WRITE)
+        threads.also(self.id, WRITE)
         threads.also((self.id, self.came), WRITE)
         self.came += 1
         self.items.append((item, threads.running.clock.stamp()))
 
     def get(self) -> Any:
-        self.threads.step(-self.id, WRITE, self.items.__len__, None, self)
+        self.threads.step(-self.id, ACQUIRE, self.items.__len__, None, self)
         return self._taken(AWAIT)
 
     def get_nowait(self) -> Any:
-        self.threads.step(-self.id, WRITE)
+        self.threads.step(-self.id, ACQUIRE)
         return self._taken(READ)
 
     def get_until(self, deadline: int | None) -> Any:
-        self.threads.step(-self.id, WRITE, self.items.__len__, deadline, self)
+        self.threads.step(-self.id, ACQUIRE, self.items.__len__, deadline, self)
         try:
             return self._taken(READ if self.threads.running.expired else AWAIT)
         except Empty:
@@ -254,6 +259,7 @@ class SimulatedSocket:
         return bool(self.received) or self.ended
 
     def _open(self) -> None:
+        self.threads.also((self.id, "closed"), READ)
         if self.closed:
             raise _os_error(errno.EBADF)
 
@@ -263,7 +269,7 @@ class SimulatedSocket:
         deadline = None
         if self.timeout is not None:
             deadline = threads.time + round(self.timeout * 1e9)
-        if not threads.step(-self.id, WRITE, self._readable, deadline, self):
+        if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
             threads.also((self.id, self.gone), READ)
             raise TimeoutError("timed out") if self.timeout else _os_error(errno.EAGAIN)
         threads.also((self.id, self.gone), READ if threads.running.expired else AWAIT)
@@ -302,6 +308,7 @@ class SimulatedSocket:
         self._open()
         if seconds is not None and seconds < 0:
             raise ValueError("Timeout value out of range")
+        self.threads.also((self.id, "closed"), WRITE)
         self.timeout = seconds
 
     def shutdown(self, how: int, /) -> None:
@@ -318,6 +325,7 @@ class SimulatedSocket:
     def close(self) -> None:
         if not self.closed:
             self.shutdown(socket.SHUT_RDWR)
+            self.threads.also((self.id, "closed"), WRITE)
             self.closed = True
 
 

@@ -167,6 +167,7 @@ class SimulatedThreads:
         """The step under way touches `thing` as well."""
         self._stamps: dict[object, Stamp] = {}
         self._arrivals = 0
+        self._deadlines = False  # whether there ever was one
         self._starter: SimulatedThread | None = None  # waits for one that settles
         self._closed = False
 
@@ -195,8 +196,9 @@ class SimulatedThreads:
         self._arrivals += 1
         me.arrival = self._arrivals
         if deadline is not None:
+            self._deadlines = True
             self.also(CLOCK, READ)
-        chosen = self._next()
+        chosen = self._choose() if self._starter is None else self._next()
         if chosen is not me:
             chosen.coroutine.switch()
             self.running = me
@@ -238,13 +240,15 @@ class SimulatedThreads:
         able = self.able()
         if len(able) > 1:
             able.sort(key=_arrival)
-            if able[-1] is self.running:  # has come last, and goes on
+            if able[-1] is self.running and not self.running.expired:  # has come last, and goes on
                 able.insert(0, able.pop())
         return able
 
     def armed(self) -> bool:
         """Whether time can pass: whether a thread has a deadline to come."""
-        return any(t.deadline is not None and not t.expired for t in self.threads)
+        return self._deadlines and any(
+            t.deadline is not None and not t.expired for t in self.threads
+        )
 
     def _let_time_pass(self) -> bool:
         waiting = [t for t in self.threads if t.deadline is not None and not t.expired]
@@ -296,6 +300,7 @@ class SimulatedThreads:
             try:
                 target()
             except Unwound:
+                here.set(NOBODY)
                 return
             except BaseException as error:
                 if not self._closed:  # else it is what unwinding led to, and nobody's business
@@ -306,6 +311,7 @@ class SimulatedThreads:
                 self.also(("the end", thread.number), WRITE)
                 self.threads.remove(thread)
                 thread.coroutine.finish_into(self._next().coroutine)
+            here.set(NOBODY)
 
         thread = self._new(name)
         thread.coroutine = Coroutine(run)
