@@ -17,7 +17,7 @@ from driverref.errors import Nondeterministic, wrong_type, wrong_value
 from driverref.explore.check import assert_outcomes
 from driverref.explore.outcomes import Found, Outcomes, Tally, label, replay
 from driverref.explore.progress import Progress
-from driverref.explore.run import Fault, Order, Scenario, check_observe, run
+from driverref.explore.run import Fault, Litter, Order, Scenario, check_observe, run
 from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
 from driverref.explore.search import Search
 from driverref.explore.share import Job, Sharing
@@ -116,11 +116,13 @@ def _search(
     job.run_once(search, tally)
     search.repeat()
     job.run_once(search, Tally())  # raises if the same schedule is another one now
-    while search.next():
-        if tally.schedules == limit:
-            return f"stopped at the limit of {limit:,}"
-        job.run_once(search, tally)
-        show(tally)
+    with Litter() as litter:
+        while search.next():
+            if tally.schedules == limit:
+                return f"stopped at the limit of {limit:,}"
+            job.run_once(search, tally)
+            litter.sweep()
+            show(tally)
     return None
 
 

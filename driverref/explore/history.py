@@ -68,16 +68,10 @@ class Shared:
             if mode is ACQUIRE:
                 self.acquired.pop()
 
-    def disturbing(self, mode: Mode) -> list[int]:
-        """The steps on which a touch in this mode depends, but those that others of them follow."""
-        steps = self.written[-1:]
-        if (mode is WRITE or mode is ACQUIRE) and self.read:
-            last = steps[0] if steps else _NEVER
-            for step in reversed(self.read):
-                if step < last:
-                    break
-                steps.append(step)
-        return steps
+    def read_since(self) -> list[int]:
+        """The steps that have read it since it was written last."""
+        written = self.written[-1] if self.written else _NEVER
+        return [step for step in self.read if step >= written]
 
 
 class History:
@@ -111,7 +105,10 @@ class History:
         past, races, _ = self._compare(maker, [touch], _NEVER)
         return races, past
 
-    def _compare(self, maker: int, log: Log, step: int) -> tuple[int, list[int], bool]:
+    # One function, because it is the innermost loop of the search.
+    def _compare(  # noqa: C901
+        self, maker: int, log: Log, step: int
+    ) -> tuple[int, list[int], bool]:
         past, shared, own = self.past, self._shared, self._own
         steps = self._steps.get(maker)
         mine = before = past[steps[-1]] if steps else 0
@@ -124,16 +121,23 @@ class History:
                 if own.setdefault(thing, maker) == maker:
                     continue  # most things are one thread's own
                 touched = shared[thing] = self._recalled(thing, own[thing])
-            for other in touched.disturbing(mode):
-                if other != step and not mine >> other & 1:
-                    before |= past[other]
-                    causes.append(other)
-                    if mode is READ or mode is WRITE:
-                        races.append(other)
-            if mode is ACQUIRE and touched.acquired:
-                taken = touched.acquired[-1]
-                if taken != step and not mine >> taken & 1:
-                    locks.append(taken)
+            written = touched.written
+            if written and (other := written[-1]) != step and not mine >> other & 1:
+                before |= past[other]
+                causes.append(other)
+                if mode is READ or mode is WRITE:
+                    races.append(other)
+            if mode is WRITE or mode is ACQUIRE:
+                for other in touched.read_since():
+                    if other != step and not mine >> other & 1:
+                        before |= past[other]
+                        causes.append(other)
+                        if mode is WRITE:
+                            races.append(other)
+                if mode is ACQUIRE and touched.acquired:
+                    taken = touched.acquired[-1]
+                    if taken != step and not mine >> taken & 1:
+                        locks.append(taken)
             if step != _NEVER:
                 touched.touch(step, mode)
         if len(causes) > 1:  # a race is direct: no other step lies between

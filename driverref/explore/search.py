@@ -137,7 +137,8 @@ class Search(FirstCome):
                 return None
             if number < len(threads.started_ones):
                 thread = threads.started_ones[number]
-                if thread.enabled is None or thread.able():
+                enabled = thread.enabled
+                if enabled is None or enabled() or thread.expired:
                     return thread
             self._give_up(threads, Nondeterministic(step, f"thread {number} could not go on"))
             return None

@@ -205,12 +205,11 @@ class SimulatedThreads:
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
-        possible = enabled is None or bool(enabled())
-        me.enabled = None
         self.also(thing, mode)
-        if deadline is not None:
-            me.deadline = None
-            self.also(CLOCK, READ if possible else AWAIT)
+        if deadline is None:
+            return True
+        possible = enabled is None or bool(enabled())
+        self.also(CLOCK, READ if possible else AWAIT)
         return possible
 
     def _next(self) -> SimulatedThread:
