@@ -112,15 +112,15 @@ class Nondeterministic(Exception):
     a driver that is made outside the scenario, a global variable.
     """
 
-    def __init__(self, step: int, what: str) -> None:
-        self.step, self.what = step, what
+    def __init__(self, what: str) -> None:
+        self.what = what
         super().__init__(
-            f"the scenario is not deterministic: when it was run again, at step {step} {what};"
+            f"the scenario is not deterministic: when a schedule was run again, {what};"
             " a random number, a clock, or something left over from the run before makes it so"
         )
 
-    def __reduce__(self) -> tuple[type[Nondeterministic], tuple[int, str]]:
-        return type(self), (self.step, self.what)
+    def __reduce__(self) -> tuple[type[Nondeterministic], tuple[str]]:
+        return type(self), (self.what,)
 
 
 def wrong_type(call: str, parameter: str, expected: str, got: object) -> TypeError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from driverref.errors import Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Mode
 from driverref.threads.simulated import CLOCK, Touch
 
@@ -187,17 +188,21 @@ class History:
                     shared.forget(mode)
         del self.makers[depth:], self.logs[depth:], self.past[depth:]
 
-    def difference(self, log: Log) -> tuple[int, str] | None:
-        """Where the steps of a run that should be these, with one log for all, were others; `None` if they were not."""
-        if log == [touch for step in self.logs for touch in step]:
-            return None
+    def follow(self, log: Log) -> int:
+        """Check that a run, with one log for all its steps, began with these steps: where the log goes on.
+
+        Raises `Nondeterministic` if it did not.
+        """
+        known = [touch for step in self.logs for touch in step]
+        if log[: len(known)] == known:
+            return len(known)
         at = 0
         for step, then in enumerate(self.logs):
             now = log[at : at + len(then)]
             at += len(then)
             for (one, _), (other, _) in zip(then, now, strict=False):
                 if one != other:
-                    return step, f"it touched {one}, and then {other}"
+                    raise Nondeterministic(f"at step {step} it touched {other} and not {one}")
             if len(now) < len(then):
-                return step, "it touched less"
-        return len(self.logs) - 1, "it touched more"
+                raise Nondeterministic(f"it ended at step {step}")
+        raise Nondeterministic("it touched the same things in another way")

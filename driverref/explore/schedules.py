@@ -11,8 +11,7 @@ import random
 import re
 from collections.abc import Iterable
 
-from driverref.explore.search import TIME
-from driverref.threads.simulated import FirstCome, SimulatedThread, SimulatedThreads
+from driverref.threads.simulated import TIME, FirstCome, SimulatedThread, SimulatedThreads
 
 _WITNESS = re.compile(r"(\d+):(\d+|t)")
 
@@ -42,6 +41,7 @@ class Recorded(FirstCome):
     """A schedule that remembers where it was not first come."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.step = 0
         self.deviations: list[tuple[int, int]] = []
 

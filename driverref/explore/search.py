@@ -29,10 +29,7 @@ from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.explore.history import History, Log, Touched
-from driverref.threads.simulated import FirstCome, SimulatedThread, SimulatedThreads
-
-TIME = -1
-"""The number of the thread whose step lets time pass."""
+from driverref.threads.simulated import TIME, FirstCome, SimulatedThread, SimulatedThreads
 
 
 class Cut(BaseException):
@@ -112,6 +109,7 @@ class Search(FirstCome):
     logs = True
 
     def __init__(self, trunk: Sequence[State] = ()) -> None:
+        super().__init__()
         self.states = list(trunk) or [State([0], 0, 0, {})]
         self.history = History()
         self.base = len(trunk)
@@ -120,47 +118,33 @@ class Search(FirstCome):
         self._begin()
 
     def _begin(self) -> None:
-        self._step = 0
-        self._known = len(self.history)
+        known = len(self.history)
+        self.script = [state.choice for state in reversed(self.states[1:])]
+        self._known = known
         self._mark = 0  # where the log of the step under way begins
         self._under_way = True
         self._over = False
         self._fatal = False
+        self._whole = False
 
     # A run.
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        step = self._step = self._step + 1
-        if step < self._known:  # it has been made before
-            number = self.states[step].choice
-            if number == TIME:
-                return None
-            if number < len(threads.started_ones):
-                thread = threads.started_ones[number]
-                enabled = thread.enabled
-                if enabled is None or enabled() or thread.expired:
-                    return thread
-            self._give_up(threads, Nondeterministic(step, f"thread {number} could not go on"))
-            return None
         if self._over:
             return super().choose(threads)
         try:
-            self._end_step(threads, step - 1)
-            if step == len(self.states):
-                state = self._new_state(threads)
-                if state is None:
-                    return None
-                self.states.append(state)
-            number = self.states[step].choice
+            self._end_step(threads)
+            state = self._new_state(threads)
         except (Nondeterministic, Cut) as error:
-            self._give_up(threads, error)
+            self._over = True
+            threads.give_up(error)
             return None
+        if state is None:
+            return None
+        self._whole = False
+        self.states.append(state)
         self._under_way = True
-        return None if number == TIME else threads.started_ones[number]
-
-    def _give_up(self, threads: SimulatedThreads, why: Nondeterministic | Cut) -> None:
-        self._over = True
-        threads.give_up(why)
+        return None if state.choice == TIME else threads.started_ones[state.choice]
 
     def _new_state(self, threads: SimulatedThreads) -> State | None:
         """The state that has been reached; `None` if nobody can go on."""
@@ -181,21 +165,21 @@ class Search(FirstCome):
                 return State(able, able[0], number, sleep)
         raise Cut
 
-    def _end_step(self, threads: SimulatedThreads, step: int) -> None:
-        """A step has ended: is it known, or else whom does it race with?"""
+    def _end_step(self, threads: SimulatedThreads) -> None:
+        """The step of the last state has ended: whom does it race with?"""
         self._under_way = False
-        if step < self._known:
-            self._mark = len(threads.log)
-            if difference := self.history.difference(threads.log):
-                raise Nondeterministic(*difference)
+        history, log = self.history, threads.log
+        if self._known:
+            self._mark, self._known = history.follow(log), 0
+        step = len(history)
+        if step == len(self.states):
             return
-        log = threads.log[self._mark :]
-        self._mark = len(threads.log)
         number = self.states[step].choice
-        races, clock = self.history.add(number, log)
+        log, self._mark = log[self._mark :], len(log)
+        races, clock = history.add(number, log)
         if step >= self.base - 1:
             for earlier in races:
-                self._reverse(earlier, self.history.past[step], number)
+                self._reverse(earlier, history.past[step], number)
             if clock and number != TIME:
                 self._note(step, [TIME])
 
@@ -215,8 +199,8 @@ class Search(FirstCome):
         if self._over:
             return
         if self._under_way:
-            self._end_step(threads, self._step)
-        self._over, self._known = True, 0
+            self._end_step(threads)
+        self._over = True
         left = [t for t in threads.threads if t is not threads.main or threads.failure is not None]
         if not left:
             return
@@ -261,6 +245,11 @@ class Search(FirstCome):
     def repeat(self) -> None:
         """Make the next run the same as the last one."""
         self._begin()
+        self._whole = True
+
+    def repeated(self) -> bool:
+        """Whether that run made no more steps than the one before."""
+        return self._whole
 
     def touched(self, step: int) -> Touched | None:
         """What a step of the last run touched; `None`: it ended the run."""

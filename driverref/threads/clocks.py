@@ -23,6 +23,10 @@ class Stamp(NamedTuple):
     clock: dict[int, int]
 
 
+NOTHING = Stamp(-1, 0, {})
+"""The stamp of a thread that has made no access and has heard of none."""
+
+
 class VectorClock:
     """The clock of one thread, whose number is `thread`."""
 
@@ -32,7 +36,7 @@ class VectorClock:
         self.thread = thread
         self.tick = 1
         self.clock: dict[int, int] = {}
-        self._stamp: Stamp | None = None
+        self._stamp: Stamp | None = NOTHING
 
     def stamp(self) -> Stamp:
         """What to hand on.  What the thread does from now on is not covered by it."""
@@ -42,7 +46,7 @@ class VectorClock:
 
     def join(self, stamp: Stamp | None) -> None:
         """Learn what the giver of `stamp` knew."""
-        if stamp is None or stamp.thread == self.thread:
+        if stamp is NOTHING or stamp is None or stamp.thread == self.thread:
             return
         clock = self.clock
         if clock.get(stamp.thread, 0) >= stamp.tick:

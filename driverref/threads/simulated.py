@@ -29,7 +29,7 @@ from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
 from typing import Protocol
 
-from driverref.errors import Deadlock
+from driverref.errors import Deadlock, Nondeterministic
 from driverref.threads import (
     AWAIT,
     NOBODY,
@@ -58,6 +58,9 @@ from driverref.threads.primitives import (
 
 CLOCK = "the clock"
 """The thing that is read by whoever has, gives up or computes a deadline, and written when time passes."""
+
+TIME = -1
+"""In a script, who lets time pass."""
 
 Touch = tuple[object, Mode]
 
@@ -100,6 +103,8 @@ class Schedule(Protocol):
 
     logs: bool
     """Whether it wants to be told what the steps touch."""
+    script: list[int]
+    """Who makes the first steps, the last entry first: the numbers of threads, and `TIME`.  It is used up."""
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         """One of `threads.threads` that is able, or `None`: let time pass, or, if it cannot, a deadlock."""
@@ -115,6 +120,9 @@ class FirstCome:
 
     logs = False
 
+    def __init__(self) -> None:
+        self.script: list[int] = []
+
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         return min(threads.able(), key=lambda t: t.arrival, default=None)
 
@@ -126,6 +134,7 @@ class Random(FirstCome):
     """Anybody, and time as well."""
 
     def __init__(self, seed: object) -> None:
+        super().__init__()
         self.random = random.Random(str(seed))
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
@@ -150,6 +159,8 @@ class SimulatedThreads:
     def __init__(self, seed: int | None = None, schedule: Schedule | None = None) -> None:
         self.eager = schedule is None and seed is None
         self.schedule = schedule or (FirstCome() if seed is None else Random(seed))
+        self.script = self.schedule.script
+        self._scripted_steps = len(self.script)
         self.time = 0
         self.threads: list[SimulatedThread] = []
         self.log: list[Touch] = []
@@ -190,7 +201,12 @@ class SimulatedThreads:
             return True
         if self._closed:
             raise Unwound
-        me = self.running
+        me, script = self.running, self.script
+        if script and script[-1] == me.number and deadline is None and self._starter is None:
+            if enabled is None or enabled():  # the short way of what follows
+                script.pop()
+                self.also(thing, mode)
+                return True
         me.thing, me.mode, me.enabled, me.deadline, me.what = thing, mode, enabled, deadline, what
         me.expired = False
         self._arrivals += 1
@@ -220,7 +236,7 @@ class SimulatedThreads:
 
     def _choose(self) -> SimulatedThread:
         while self.failure is None:
-            chosen = self.schedule.choose(self)
+            chosen = self._scripted() if self.script else self.schedule.choose(self)
             if chosen is not None:
                 return chosen
             if self.failure is None and not self._let_time_pass():
@@ -229,6 +245,17 @@ class SimulatedThreads:
                 )
         self.schedule.end(self)
         return self.main
+
+    def _scripted(self) -> SimulatedThread | None:
+        number = self.script.pop()
+        if number == TIME and self.armed():
+            return None
+        if 0 <= number < len(self.started_ones) and self.started_ones[number].able():
+            return self.started_ones[number]
+        who = "time" if number == TIME else f"thread {number}"
+        step = self._scripted_steps - len(self.script)
+        self.give_up(Nondeterministic(f"at step {step} {who} could not go on"))
+        return None
 
     def able(self) -> list[SimulatedThread]:
         """The threads that can go on."""
