@@ -3,9 +3,9 @@
 A `DepthFirst` goes back to the last step at which somebody else could have gone on, and lets him.  What it finds is
 what there is to find; it takes its time.
 
-A `Recorder` stands between the threads and any schedule and writes down who made which step and what the step
-touched.  From that, and from nothing that the search keeps, `equivalence_class` says what can tell two runs apart:
-which steps there were, and which of them happened before which.
+Its steps are written down: who made them and what they touched.  A run of the search is made again by `Follow`, which
+writes down the same.  From that, and from nothing that the search keeps, `equivalence_class` says what can tell two
+runs apart: which steps there were, and which of them happened before which.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from driverref.emulator import Emulator
+from driverref.explore.run import Fault, Order, Scenario, Watch
+from driverref.explore.schedules import Pct, RandomWalk
 from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
-from driverref.threads.simulated import FirstCome, Schedule, SimulatedThread, SimulatedThreads
+from driverref.threads.simulated import FirstCome, SimulatedThread, SimulatedThreads
 
 TIME = -1
 
@@ -30,58 +33,13 @@ class TooMany(Exception):
     """There are more schedules than the story has time for."""
 
 
-class DepthFirst(FirstCome):
-    """Every way to go on at every step."""
+class Written(FirstCome):
+    """A schedule that writes down who makes which step, and what the step touches."""
 
     logs = False
 
     def __init__(self) -> None:
-        self.path: list[
-            list[int]
-        ] = []  # at each step: who can still be tried, the one who is first
-        self.begin()
-
-    def begin(self) -> None:
-        """Start from the beginning again."""
-        self.step = 0
-        self.over = False
-
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        if self.over:
-            return super().choose(threads)
-        able = {thread.number: thread for thread in threads.able()}
-        choices = sorted(able) + [TIME] * threads.armed()
-        if not choices:
-            return None
-        if self.step == len(self.path):
-            self.path.append(choices)
-        number = self.path[self.step][0]
-        assert number in choices, "the oracle met something else than the last time"
-        self.step += 1
-        return able.get(number)
-
-    def end(self, threads: SimulatedThreads) -> None:
-        self.over = True
-
-    def next(self) -> bool:
-        """Go back to the last step with somebody left to try; `False` if there is none."""
-        del self.path[self.step :]
-        while self.path and len(self.path[-1]) == 1:
-            self.path.pop()
-        if not self.path:
-            return False
-        del self.path[-1][0]
-        self.begin()
-        return True
-
-
-class Recorder:
-    """Writes down what another schedule has the threads do."""
-
-    logs = True
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+        super().__init__()
         self.steps: Steps = [(0, [])]
         self.over = False
 
@@ -98,13 +56,60 @@ class Recorder:
         return threads
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        chosen = self.schedule.choose(threads)
-        self.steps.append((TIME if chosen is None else chosen.number, []))
-        return chosen
+        if self.over:
+            return super().choose(threads)
+        able = {thread.number: thread for thread in threads.able()}
+        choices = sorted(able) + [TIME] * threads.armed()
+        if not choices:
+            return None
+        number = self.pick(len(self.steps) - 1, choices)
+        assert number in choices, "the program does something else than the last time"
+        self.steps.append((number, []))
+        return able.get(number)
+
+    def pick(self, step: int, choices: list[int]) -> int:
+        """Who makes this step."""
+        raise NotImplementedError
 
     def end(self, threads: SimulatedThreads) -> None:
         self.over = True
-        self.schedule.end(threads)
+
+
+class Follow(Written):
+    """A schedule that is known."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def pick(self, step: int, choices: list[int]) -> int:
+        return self.numbers[step]
+
+
+class DepthFirst(Written):
+    """Every way to go on at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path: list[
+            list[int]
+        ] = []  # at each step: who can still be tried, the one who is first
+
+    def pick(self, step: int, choices: list[int]) -> int:
+        if step == len(self.path):
+            self.path.append(choices)
+        return self.path[step][0]
+
+    def next(self) -> bool:
+        """Go back to the last step with somebody left to try; `False` if there is none."""
+        del self.path[len(self.steps) - 1 :]
+        while self.path and len(self.path[-1]) == 1:
+            self.path.pop()
+        if not self.path:
+            return False
+        del self.path[-1][0]
+        super().__init__()
+        return True
 
 
 def happens_before(steps: Steps) -> list[set[int]]:
@@ -150,13 +155,10 @@ class Seen:
     classes: list[Class] = field(default_factory=list)
     """One for each run that was not cut short."""
 
-    def add(self, outcome: Hashable, recorder: Recorder | None) -> None:
+    def add(self, outcome: Hashable, steps: Steps | None) -> None:
         """A run has ended."""
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-        if recorder is not None:
-            steps = recorder.steps
-            if steps[-1] == (TIME, []):  # nobody could go on, and time could not pass either
-                steps.pop()
+        if steps is not None:
             self.classes.append(equivalence_class(steps))
 
 
@@ -171,29 +173,28 @@ def every_schedule(run: Run, limit: int, classes: bool = False) -> Seen:
         seen.runs += 1
         if seen.runs > limit:
             raise TooMany
-        recorder = Recorder(schedule)
-        if classes:
-            outcome = run(recorder.watch(SimulatedThreads(schedule=recorder)))
-        else:
-            outcome = run(SimulatedThreads(schedule=schedule))
-        seen.add(outcome, recorder if classes else None)
+        threads = SimulatedThreads(schedule=schedule)
+        outcome = run(schedule.watch(threads) if classes else threads)
+        seen.add(outcome, schedule.steps if classes else None)
         if not schedule.next():
             return seen
 
 
 def searched(run: Run, limit: int = 100_000) -> Seen:
-    """What the search sees, with the class of each run."""
+    """What the search sees, with the class of each run, or `TooMany`."""
     search, seen = Search(), Seen()
     while True:
         seen.runs += 1
-        assert seen.runs <= limit, "the search does not come to its end"
-        recorder = Recorder(search)
+        if seen.runs > limit:
+            raise TooMany
         try:
-            outcome = run(recorder.watch(SimulatedThreads(schedule=recorder)))
+            outcome = run(SimulatedThreads(schedule=search))
         except Cut:
             seen.cut += 1
         else:
-            seen.add(outcome, recorder)
+            follow = Follow([state.choice for state in search.states[1:]])
+            assert run(follow.watch(SimulatedThreads(schedule=follow))) == outcome
+            seen.add(outcome, follow.steps)
         if not search.next():
             return seen
 
@@ -212,3 +213,30 @@ def on_threads(program: Callable[[SimulatedThreads], Any]) -> Run:
         return outcome
 
     return run
+
+
+def on_emulator(scenario: Scenario, observe: tuple[str, ...] = (), **options: Any) -> Run:
+    """A scenario of `explore` as a run."""
+    return lambda threads: outcome_of(scenario, threads, observe, options)
+
+
+def outcome_of(
+    scenario: Scenario, threads: SimulatedThreads, observe: tuple[str, ...], options: dict[str, Any]
+) -> Hashable:
+    """What the scenario comes to on these threads."""
+    watch = Watch(threads, observe)
+    try:
+        with Emulator(threads=threads, trace=watch, **options) as erl:
+            value: Hashable = scenario(erl)
+    except Exception as error:
+        return Fault(type(error).__name__, str(error))
+    return (value, Order(watch.order())) if observe else value
+
+
+def drawn_at_random(run: Run, seeds: range) -> set[Hashable]:
+    """What some random schedules come to, of two kinds."""
+    found = set()
+    for seed in seeds:
+        schedule = RandomWalk(seed) if seed % 3 else Pct(seed, steps=80)
+        found.add(run(SimulatedThreads(schedule=schedule)))
+    return found
