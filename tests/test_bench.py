@@ -11,6 +11,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
 import beam
 import bench
+import exploring
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_the_file_has_the_documented_fields_and_the_status_tells_a_missed_bar(
     monkeypatch.setattr(
         bench, "figures", lambda quick: [bench.Figure("here", ratio, 1.0, "jobs/s", ratio, 4.0)]
     )
+    monkeypatch.setattr(bench, "search_figures", lambda quick: [])
     monkeypatch.setattr(
         bench, "emulator_figures", lambda quick: [bench.Figure("there", 1.0, 2.0, "us", 0.5)]
     )
@@ -61,6 +63,7 @@ def test_without_the_emulator_a_line_says_what_is_missing_and_nothing_fails(
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(bench, "OUTPUT", tmp_path / "bench.json")
     monkeypatch.setattr(bench, "figures", lambda quick: [])
+    monkeypatch.setattr(bench, "search_figures", lambda quick: [])
     assert bench.main([]) == 0
     _, line = capsys.readouterr().out.splitlines()
     assert "no erl, no erlc, no C compiler (Debian, Ubuntu: apt install erlang-base" in line
@@ -94,6 +97,10 @@ def test_every_job_of_ours_is_answered() -> None:
     assert bench.ours(5, 1) > 0
     assert bench.ours(20, 5) > 0
     assert bench.queued(20) > 0
+
+
+def test_every_schedule_of_the_search_is_counted() -> None:
+    assert exploring.ours(1) > 0
 
 
 def test_every_job_of_the_emulators_is_answered() -> None:

@@ -1,5 +1,7 @@
 """What the runtime costs on OS threads, side by side with the standard library and the real emulator in one run.
 
+And what a search costs, side by side with frontrun (see `exploring.py`).
+
 `python tests/benchmarks/bench.py [--quick]` prints a line per figure: ours, theirs, the ratio and the bar; writes
 `build/bench.json`; and ends with status 1 if a figure falls short of its bar.
 
@@ -26,6 +28,7 @@ from queue import SimpleQueue
 from time import perf_counter
 
 import beam
+import exploring
 
 from driverref import Driver, Emulator
 from driverref.erl_driver import driver_async, driver_output
@@ -218,6 +221,20 @@ def figures(quick: bool) -> list[Figure]:
     return table
 
 
+def search_figures(quick: bool) -> list[Figure]:
+    """Schedules a second: against frontrun, and against what a reader who waits for a table can bear."""
+    rounds, times = (1, 20) if quick else (5, 100)
+    exploring.ours(times)  # so that nobody pays for the first time
+    pairs = [(exploring.ours(times), exploring.theirs_apart()) for _ in range(rounds)]
+    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    what = "two jobs, one key, one close"
+    return [
+        Figure(f"{what}: explored, frontrun", ours, theirs, "/s", ratio, 10.0),
+        Figure(f"{what}: explored, bar", ours, 3_000, "/s", ours / 3_000, 1.0),
+    ]
+
+
 def emulator_figures(quick: bool) -> list[Figure]:
     """The figures against the real emulator: no bar.  `beam.Missing` where it cannot be asked."""
     rounds, trips, jobs, window = (3, 500, 4_000, 1_000) if quick else (7, 5_000, 50_000, 10_000)
@@ -245,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small numbers, for a look")
     quick = parser.parse_args(arguments).quick
     print(f"{'figure':44} {'ours':>12} {'theirs':>12} {'':7} {'ratio':>6}  bar")
-    table = figures(quick)
+    table = figures(quick) + search_figures(quick)
     show(table)
     try:
         against = emulator_figures(quick)
