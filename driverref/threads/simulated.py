@@ -202,13 +202,13 @@ class SimulatedThreads:
         if self._closed:
             raise Unwound
         me, script = self.running, self.script
+        me.expired = False
         if script and script[-1] == me.number and deadline is None and self._starter is None:
             if enabled is None or enabled():  # the short way of what follows
                 script.pop()
                 self.also(thing, mode)
                 return True
         me.thing, me.mode, me.enabled, me.deadline, me.what = thing, mode, enabled, deadline, what
-        me.expired = False
         self._arrivals += 1
         me.arrival = self._arrivals
         if deadline is not None:
