@@ -90,7 +90,7 @@ class AsyncPool:
     def finish(self) -> None:
         """Have every thread end when it has run what is in its queue now."""
         for queue in self.queues:
-            queue.put(None)
+            queue.put_at_once(None)
 
     def stop(self) -> None:
         """Let every queued job run to its end, then end the threads and wait for them."""

@@ -113,6 +113,9 @@ class Process:
         `what` says what it waits for, should that never come; `thing` is what the condition reads, for `touch`.
         """
         also = self.runtime.also
+        also(thing, WRITE)
+        if condition():
+            return True
         also(WAITERS, WRITE)
         self.runtime.waiters.add(self)
         self.thread.waits_for = what

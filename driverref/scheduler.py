@@ -61,7 +61,7 @@ class Scheduler:
 
     def stop(self) -> None:
         """End the scheduler's thread once it has done everything that is in its queue now."""
-        self.work.add(self._stop)
+        self.work.add_at_once(self._stop)
         self.runtime.threads.join(self.thread)
 
     def _run(self) -> None:

@@ -17,7 +17,7 @@ from driverref.errors import Nondeterministic, wrong_type, wrong_value
 from driverref.explore.check import assert_outcomes
 from driverref.explore.outcomes import Found, Outcomes, Tally, label, replay
 from driverref.explore.progress import Progress
-from driverref.explore.run import Fault, Litter, Order, Scenario, check_observe, run
+from driverref.explore.run import Fault, Order, Scenario, check_observe, run
 from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
 from driverref.explore.search import Search
 from driverref.explore.share import Job, Sharing
@@ -120,13 +120,11 @@ def _search(
         raise Nondeterministic(f"it ended with {label(again)} and not with {label(first)}")
     if not search.repeated():
         raise Nondeterministic("it made more steps")
-    with Litter() as litter:
-        while search.next():
-            if tally.schedules == limit:
-                return f"stopped at the limit of {limit:,}"
-            job.run_once(search, tally)
-            litter.sweep()
-            show(tally)
+    while search.next():
+        if tally.schedules == limit:
+            return f"stopped at the limit of {limit:,}"
+        job.run_once(search, tally)
+        show(tally)
     return None
 
 

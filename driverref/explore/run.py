@@ -7,13 +7,13 @@ the outcome: each is a write to one thing, `ORDER`, and so the search tries them
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
 from driverref.event import NAMES
+from driverref.runtime import Runtime
 from driverref.threads import WRITE
 from driverref.threads.simulated import Schedule, SimulatedThreads
 from driverref.trace import Raw, Record, Trace
@@ -86,6 +86,7 @@ def run(
     threads = SimulatedThreads(schedule=schedule)
     watch = Watch(threads, observe)
     erl = Emulator(threads=threads, trace=watch, **options)
+    runtime = erl.runtime
     try:
         with erl:
             value = scenario(erl)
@@ -93,6 +94,8 @@ def run(
         raise
     except Exception as error:
         return Fault(type(error).__name__, str(error))
+    finally:
+        _untie(threads, runtime, erl)
     try:
         hash(value)
     except TypeError:
@@ -106,33 +109,15 @@ def run(
     return order if value is None else (value, order)
 
 
-class Litter:
-    """In its block, the collector of garbage looks at what runs have left behind when `sweep` says so.
+def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
+    """Undo an emulator that is at its end, so that the garbage collector need not look for it.
 
-    An emulator is a knot of references that only the collector can undo; every run leaves one, and to look for
-    others in the middle of a run is in vain.
+    It is a knot of references; a search makes thousands of them.
     """
-
-    EVERY = 64
-    """Runs."""
-
-    def __init__(self) -> None:
-        self.runs = 0
-        self.enabled = gc.isenabled()
-
-    def __enter__(self) -> Litter:
-        gc.disable()
-        return self
-
-    def sweep(self) -> None:
-        """A run has ended."""
-        self.runs += 1
-        if self.runs % self.EVERY == 0:
-            gc.collect(0)
-
-    def __exit__(self, *error: object) -> None:
-        if self.enabled:
-            gc.enable()
+    for thread in threads.started_ones:
+        thread.process = thread.scheduler = thread.emulator = None
+    for part in (*runtime.schedulers, runtime.pool, runtime, threads, erl):
+        vars(part).clear()
 
 
 def check_observe(observe: object) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from driverref.explore.history import Touched
 from driverref.explore.outcomes import Tally
-from driverref.explore.run import Litter, Scenario, run
+from driverref.explore.run import Scenario, run
 from driverref.explore.schedules import witness
 from driverref.explore.search import Cut, Demand, Search, State
 
@@ -68,11 +68,9 @@ def search_part(job: Job, trunk: list[State], runs: int) -> Part:
     search, part = Search(trunk), Part(Tally())
     more = True
     try:
-        with Litter() as litter:
-            while more and part.tally.schedules < runs:
-                job.run_once(search, part.tally)
-                more = search.next()
-                litter.sweep()
+        while more and part.tally.schedules < runs:
+            job.run_once(search, part.tally)
+            more = search.next()
     except Exception as error:
         part.error = error
         return part

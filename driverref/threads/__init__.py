@@ -137,6 +137,10 @@ class Work(Protocol):
     """
 
     def add(self, item: Any) -> None: ...
+    def add_at_once(self, item: Any) -> None:
+        """As `add`, but nobody else runs before."""
+        ...
+
     def wait(self, deadline: int | None) -> None:
         """Called by the server: return when there is work, when the deadline has passed, or for nothing."""
         ...

@@ -71,6 +71,8 @@ class NativeWork:
             self._tell = None
             tell(None)
 
+    add_at_once = add
+
     def wait(self, deadline: int | None) -> None:
         self._tell = self._ring
         if self._items.empty():

@@ -219,7 +219,7 @@ class SimulatedWork(SimulatedQueue):
     Only the server takes.  So what is there stays there for it, and to take it is no step of its own.
     """
 
-    add = SimulatedQueue.put
+    add, add_at_once = SimulatedQueue.put, SimulatedQueue.put_at_once
 
     def wait(self, deadline: int | None) -> None:
         threads = self.threads
