@@ -449,9 +449,9 @@ def test_a_wrong_argument_is_named(
 
 def test_an_event_that_there_is_not_is_named_with_those_there_are() -> None:
     with pytest.raises(
-        ValueError, match="observe has 'stopp', which is no event; events are .*, stop, "
+        ValueError, match="observe has 'jump', which is no event; events are .*, stop, "
     ):
-        explore(dead_heat, observe=["stopp"])
+        explore(dead_heat, observe=["jump"])
 
 
 def test_a_scenario_is_a_function() -> None:
