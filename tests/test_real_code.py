@@ -1,0 +1,528 @@
+"""The C and Erlang files beside the questions: what a reader copies compiles, runs, and keeps what its head promises.
+
+A pair is `<name>.c` and `<name>.erl`, and its head comments are the test's input: the indented lines that begin with
+`cc`, `erlc`, `erl` or `NAME=` are the commands, and the indented lines under "prints:" are what `main/0` prints, where
+`...` stands for anything.  `main/0` returns when it has shown what it shows.
+
+To see what is left behind, the C is compiled once more with `LEDGER`, which counts what the file takes and gives back.
+A second emulator runs `main/0` whole, then kills it again and again at other moments, with all its processes, ports and
+the driver, and looks at the balance when the library has been unloaded.  Every other time the async threads are held
+up, so that jobs are still queued when their port is gone.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+QUESTIONS = Path(__file__).resolve().parents[1] / "docs" / "questions"
+FOLDERS = sorted(page.parent for page in QUESTIONS.glob("*/index.md"))
+PAIRS = sorted(path for kind in ("drv", "nif") for path in QUESTIONS.glob(f"*/*_{kind}.c"))
+NAMES = [path.stem for path in PAIRS]
+PATIENCE = 100
+"""Seconds after which a tool that has not ended is given up."""
+
+MISSING = [tool for tool in ("erl", "erlc", "cc") if shutil.which(tool) is None]
+real = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+pairs = pytest.mark.parametrize("source", PAIRS, ids=NAMES)
+
+FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]
+if sys.platform == "darwin":
+    FLAGS += ["-undefined", "dynamic_lookup"]
+
+
+def head(path: Path) -> list[str]:
+    """The lines of the comment that opens a file, without its marks."""
+    text = path.read_text()
+    if path.suffix == ".c":
+        assert text.startswith("/*"), f"{path.name}: no comment at the head"
+        lines = text[2 : text.index("*/")].splitlines()
+        return [re.sub(r"^ \* ?", "", line).rstrip() for line in lines]
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("%%"):
+            break
+        lines.append(line.removeprefix("%%").removeprefix(" ").rstrip())
+    return lines
+
+
+def commands(path: Path) -> list[str]:
+    """The commands that a head gives."""
+    return [line.strip() for line in head(path) if re.match(r" +(cc |erlc |erl |[A-Z_]+=)", line)]
+
+
+def promised(path: Path) -> str:
+    """What a head says that `main/0` prints."""
+    lines = head(path)
+    after = [place for place, line in enumerate(lines) if line.lower().endswith("prints:")]
+    assert len(after) == 1, f"{path.name}: no single line that ends in 'prints:'"
+    found = []
+    for line in lines[after[0] + 1 :]:
+        if line.startswith("  "):
+            found.append(line.strip())
+        elif found and line:
+            break
+    assert found, f"{path.name}: nothing under 'prints:'"
+    return "\n".join(found)
+
+
+def like(printed: str, promise: str) -> bool:
+    """Whether what was printed is what was promised."""
+    lines = [line.strip() for line in printed.strip().splitlines()]
+    pattern = re.sub(r"([*?\[])", r"[\1]", promise).replace("...", "*")
+    return fnmatch.fnmatchcase("\n".join(line for line in lines if line), pattern)
+
+
+def call(argv: list[str], folder: Path, **environment: str) -> str:
+    """Run a tool, insist that it ends well, and return all it wrote."""
+    with subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=os.environ | {"ERL_CRASH_DUMP_BYTES": "0"} | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as tool:
+        try:
+            written, _ = tool.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(tool.pid, 9)
+            written, _ = tool.communicate()
+            raise AssertionError(f"{argv} did not end; it wrote:\n{written}") from None
+    assert tool.returncode == 0, f"{argv} ended with {tool.returncode}:\n{written}"
+    return written
+
+
+@pytest.fixture(scope="session")
+def include() -> Path:
+    """The folder of `erl_driver.h` and `erl_nif.h`."""
+    say_root = "io:put_chars(code:root_dir()), halt()."
+    folder = Path(call(["erl", "-noinput", "-eval", say_root], QUESTIONS), "usr", "include")
+    if not (folder / "erl_driver.h").is_file():
+        pytest.skip("not installed: erl_driver.h")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build(include: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, bool], Path]:
+    """`build(source, counting)`: the folder in which a pair was compiled; compiled once."""
+    built: dict[tuple[Path, bool], Path] = {}
+
+    def build(source: Path, counting: bool = False) -> Path:
+        key = source, counting
+        if key not in built:
+            folder = tmp_path_factory.mktemp(source.stem)
+            more = []
+            if counting:
+                (folder / "ledger.h").write_text(LEDGER)
+                (folder / "harness.erl").write_text(HARNESS)
+                (folder / "plug.c").write_text(PLUG)
+                call(["erlc", "+warnings_as_errors", "harness.erl"], folder)
+                call(["cc", *FLAGS, "-I", str(include), "-o", "plug.so", "plug.c"], folder)
+                more = ["-w", "-include", "ledger.h"]
+                more += ["-DLEDGER_NIF"] if source.stem.endswith("_nif") else []
+            files = ["-I", str(include), "-o", f"{source.stem}.so", str(source)]
+            call(["cc", *FLAGS, *more, *files], folder)
+            call(["erlc", "+warnings_as_errors", str(source.with_suffix(".erl"))], folder)
+            built[key] = folder
+        return built[key]
+
+    return build
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_question_has_a_driver_and_a_nif(folder: Path) -> None:
+    wanted = {f"{folder.name}_{kind}" for kind in ("drv.c", "drv.erl", "nif.c", "nif.erl")}
+    assert {path.name for path in folder.iterdir()} >= wanted
+
+
+@pairs
+def test_a_file_carries_its_licence_and_says_what_it_is(source: Path) -> None:
+    for path in source, source.with_suffix(".erl"):
+        first, *rest = head(path)
+        assert first.strip() == "SPDX-License-Identifier: 0BSD", path.name
+        assert any(len(line.split()) > 4 for line in rest), path.name
+        assert "\t" not in path.read_text(), path.name
+        assert path.read_text().isascii(), path.name
+        assert max(map(len, path.read_text().splitlines())) <= 120, path.name
+
+
+@pairs
+def test_a_driver_is_of_the_extended_kind(source: Path) -> None:
+    if source.stem.endswith("_drv"):
+        for word in (
+            "ERL_DRV_EXTENDED_MARKER",
+            "ERL_DRV_EXTENDED_MAJOR_VERSION",
+            "ERL_DRV_EXTENDED_MINOR_VERSION",
+            "ERL_DRV_FLAG_USE_PORT_LOCKING",
+        ):
+            assert word in source.read_text()
+
+
+@real
+@pairs
+def test_the_commands_in_the_heads_are_all_one_needs(
+    source: Path, include: Path, tmp_path: Path
+) -> None:
+    both = source, source.with_suffix(".erl")
+    for path in both:
+        shutil.copy(path, tmp_path)
+    lines = list(dict.fromkeys(line for path in both for line in commands(path)))
+    for tool in "cc ", "erlc ", "erl ":
+        assert any(line.startswith(tool) for line in lines), f"no command {tool}"
+    if sys.platform == "darwin":
+        lines = [line.replace("-shared", "-shared -undefined dynamic_lookup") for line in lines]
+    for flag in "-std=c11 -Wall -Wextra -Werror -fPIC -shared".split():
+        assert any(flag in line for line in lines if line.startswith("cc "))
+    printed = call(["sh", "-euc", "\n".join(lines)], tmp_path)
+    assert like(printed, promised(both[1])), printed
+
+
+@real
+@pytest.mark.parametrize("threads", [1, 4], ids="+A{}".format)
+@pytest.mark.parametrize("schedulers", [1, 2], ids="+S{}".format)
+@pairs
+def test_main_prints_what_the_head_says(
+    source: Path, schedulers: int, threads: int, build: Callable[..., Path]
+) -> None:
+    options = ["+A", f"{threads}", "+S", f"{schedulers}", "-noshell"]
+    printed = call(
+        ["erl", *options, "-s", source.stem, "main", "-s", "erlang", "halt"], build(source)
+    )
+    assert like(printed, promised(source.with_suffix(".erl"))), printed
+
+
+@real
+@pytest.mark.parametrize("threads", [1, 4], ids="+A{}".format)
+@pairs
+def test_nothing_is_left_behind_whenever_it_is_killed(
+    source: Path, threads: int, build: Callable[..., Path], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    arguments = ["-run", "harness", "main", source.stem, "-s", "erlang", "halt"]
+    printed = call(
+        ["erl", "+A", f"{threads}", "-noshell", *arguments],
+        build(source, counting=True),
+        LEDGER=str(ledger),
+    )
+    assert "harness: done" in printed, printed
+    balances = ledger.read_text().splitlines()
+    assert balances, "the library was never unloaded"
+    assert set(balances) == {"nothing left"}, printed
+
+
+HARNESS = r"""
+-module(harness).
+-export([main/1]).
+
+main([Name]) ->
+    Module = list_to_atom(Name),
+    end_of(start(Module, group_leader())),
+    unload(Module),
+    ok = erl_ddll:load_driver(".", "plug"),
+    Plug = open_port({spawn_driver, "plug"}, []),
+    Before = census(),
+    [killed(Module, Round, Plug) || Round <- lists:seq(0, 39)],
+    Sink = spawn(fun sink/0),
+    end_of(start(Module, Sink)),
+    exit(Sink, kill),
+    unload(Module),
+    same(Before, census(), 2000),
+    io:format("harness: done~n").
+
+%% Kills main and whatever it has started, sooner or later: after 0, 4, 16, 36 us and so on up to 6 ms.
+killed(Module, Round, Plug) ->
+    [port_command(Plug, "") || Round rem 2 =:= 0, _ <- lists:seq(1, erlang:system_info(thread_pool_size))],
+    Sink = spawn(fun sink/0),
+    {Pid, Monitor} = start(Module, Sink),
+    spin(erlang:monotonic_time(microsecond) + 4 * Round * Round),
+    exit(Pid, kill),
+    receive
+        {'DOWN', Monitor, process, Pid, Reason} when Reason =:= normal; Reason =:= killed -> ok;
+        {'DOWN', Monitor, process, Pid, Reason} -> exit({main, Round, Reason})
+    end,
+    [exit(P, kill) || P <- processes(), process_info(P, group_leader) =:= {group_leader, Sink}],
+    exit(Sink, kill).
+
+spin(Until) ->
+    erlang:yield(),
+    case erlang:monotonic_time(microsecond) < Until of
+        true -> spin(Until);
+        false -> ok
+    end.
+
+start(Module, Leader) ->
+    spawn_monitor(fun() -> group_leader(Leader, self()), ok = Module:main() end).
+
+end_of({Pid, Monitor}) ->
+    receive
+        {'DOWN', Monitor, process, Pid, normal} -> ok;
+        {'DOWN', Monitor, process, Pid, Reason} -> exit({main, Reason})
+    end.
+
+unload(Module) ->
+    true = code:delete(Module),
+    code:purge(Module),
+    gone(atom_to_list(Module)).
+
+gone(Name) ->
+    {ok, Loaded} = erl_ddll:loaded_drivers(),
+    case lists:member(Name, Loaded) of
+        false -> ok;
+        true -> receive after 1 -> gone(Name) end
+    end.
+
+%% What a library could leave: ports, processes, descriptors, threads.
+census() ->
+    {length(erlang:ports()), length(processes()), entries("/proc/self/fd"), entries("/proc/self/task")}.
+
+entries(Folder) ->
+    case file:list_dir(Folder) of
+        {ok, Names} -> length(Names);
+        {error, _} -> unknown
+    end.
+
+%% What was killed may take a moment to be gone.
+same(Before, Before, _) -> ok;
+same(Before, After, 0) -> exit({left, Before, After});
+same(Before, _, Left) -> receive after 5 -> same(Before, census(), Left - 1) end.
+
+sink() ->
+    receive
+        {io_request, From, Tag, _} -> From ! {io_reply, Tag, ok};
+        _ -> ok
+    end,
+    sink().
+"""
+
+PLUG = r"""
+/* Each command holds up an async thread for 2 ms. */
+#define _GNU_SOURCE
+#include <unistd.h>
+#include <erl_driver.h>
+
+static ErlDrvPort port;
+static ErlDrvData start(ErlDrvPort opened, char *command) { (void)command; port = opened; return NULL; }
+static void hold(void *data) { (void)data; usleep(2000); }
+static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
+{
+    (void)data, (void)buf, (void)len;
+    driver_async(port, NULL, hold, NULL, NULL);
+}
+static ErlDrvEntry entry = {
+    .driver_name = "plug", .start = start, .output = output,
+    .extended_marker = ERL_DRV_EXTENDED_MARKER, .major_version = ERL_DRV_EXTENDED_MAJOR_VERSION,
+    .minor_version = ERL_DRV_EXTENDED_MINOR_VERSION,
+};
+DRIVER_INIT(plug) { return &entry; }
+"""
+
+LEDGER = r"""
+/* Stands before a driver or a NIF and counts.  A freed block is overwritten and never used again, so that who still
+ * reads it reads nonsense, and who still writes to it is found. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef LEDGER_NIF
+#include <erl_nif.h>
+#else
+#include <erl_driver.h>
+#endif
+
+typedef struct { unsigned char *at; size_t size; int freed; } LedgerBlock;
+static LedgerBlock *ledger_blocks;
+static size_t ledger_used, ledger_room;
+static pthread_mutex_t ledger_lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_long ledger_binaries, ledger_resources, ledger_envs, ledger_locks, ledger_threads, ledger_others;
+
+static void ledger_die(const char *what)
+{
+    fprintf(stderr, "ledger: %s\n", what);
+    abort();
+}
+
+static void *ledger_in(void *at, size_t size)
+{
+    if (at == NULL)
+        return NULL;
+    memset(at, 0xA5, size); /* nobody may count on zeros */
+    pthread_mutex_lock(&ledger_lock);
+    if (ledger_used == ledger_room) {
+        ledger_room = ledger_room ? 2 * ledger_room : 1024;
+        ledger_blocks = (realloc)(ledger_blocks, ledger_room * sizeof *ledger_blocks);
+        if (ledger_blocks == NULL)
+            ledger_die("no memory");
+    }
+    ledger_blocks[ledger_used++] = (LedgerBlock){at, size, 0};
+    pthread_mutex_unlock(&ledger_lock);
+    return at;
+}
+
+static void ledger_out(void *at)
+{
+    size_t i;
+
+    if (at == NULL)
+        return;
+    pthread_mutex_lock(&ledger_lock);
+    for (i = ledger_used; i > 0 && ledger_blocks[i - 1].at != at; i--)
+        ;
+    if (i == 0)
+        ledger_die("freed what was never allocated");
+    if (ledger_blocks[i - 1].freed)
+        ledger_die("freed twice");
+    ledger_blocks[i - 1].freed = 1;
+    memset(at, 0xDB, ledger_blocks[i - 1].size);
+    pthread_mutex_unlock(&ledger_lock);
+}
+
+/* Only for a block that the file itself could have been given. */
+static void *ledger_move(void *to, void *at, size_t size)
+{
+    size_t i, old = 0;
+
+    if (to == NULL || at == NULL)
+        return to;
+    for (i = 0; i < ledger_used; i++)
+        if (ledger_blocks[i].at == at)
+            old = ledger_blocks[i].size;
+    memcpy(to, at, old < size ? old : size);
+    ledger_out(at);
+    return to;
+}
+
+__attribute__((destructor)) static void ledger_close(void)
+{
+    const char *name = getenv("LEDGER");
+    FILE *file = name ? fopen(name, "a") : NULL;
+    size_t i, j;
+    long left = 0, spoilt = 0;
+
+    if (file == NULL)
+        return;
+    for (i = 0; i < ledger_used; i++) {
+        left += !ledger_blocks[i].freed;
+        for (j = 0; ledger_blocks[i].freed && j < ledger_blocks[i].size; j++)
+            if (ledger_blocks[i].at[j] != 0xDB) {
+                spoilt++;
+                break;
+            }
+    }
+    if (left || spoilt || ledger_binaries || ledger_resources || ledger_envs || ledger_locks || ledger_threads
+        || ledger_others)
+        fprintf(file, "blocks %ld, written after free %ld, binaries %ld, resources %ld, envs %ld, locks %ld, "
+                "threads %ld, others %ld\n", left, spoilt, ledger_binaries, ledger_resources, ledger_envs, ledger_locks,
+                ledger_threads, ledger_others);
+    else
+        fprintf(file, "nothing left\n");
+    fclose(file);
+}
+
+static void *ledger_malloc(size_t n) { return ledger_in((malloc)(n), n); }
+static void *ledger_calloc(size_t n, size_t m)
+{
+    void *at = ledger_in((malloc)(n * m), n * m);
+    return at ? memset(at, 0, n * m) : NULL;
+}
+static void *ledger_realloc(void *p, size_t n) { return ledger_move(ledger_malloc(n), p, n); }
+static char *ledger_strdup(const char *s)
+{
+    void *at = ledger_malloc(strlen(s) + 1);
+    return at ? strcpy(at, s) : NULL;
+}
+#define malloc ledger_malloc
+#define calloc ledger_calloc
+#define realloc ledger_realloc
+#undef strdup
+#define strdup ledger_strdup
+#define free ledger_out
+
+#define LEDGER_PAIR(count, name, made, take, types, names, drop, type) \
+    static made ledger_##take types { made got = take names; if (got) count++; return got; } \
+    static void ledger_##drop(type it) { count--; drop(it); }
+
+#ifdef LEDGER_NIF
+static void *ledger_enif_alloc(size_t n) { return ledger_in(enif_alloc(n), n); }
+static void *ledger_enif_realloc(void *p, size_t n) { return ledger_move(ledger_enif_alloc(n), p, n); }
+#define enif_alloc ledger_enif_alloc
+#define enif_realloc ledger_enif_realloc
+#define enif_free ledger_out
+static int ledger_enif_alloc_binary(size_t n, ErlNifBinary *b)
+{ int ok = enif_alloc_binary(n, b); if (ok) { ledger_binaries++; memset(b->data, 0xA5, n); } return ok; }
+static void ledger_enif_release_binary(ErlNifBinary *b) { ledger_binaries--; enif_release_binary(b); }
+static ERL_NIF_TERM ledger_enif_make_binary(ErlNifEnv *e, ErlNifBinary *b)
+{ ledger_binaries--; return enif_make_binary(e, b); }
+#define enif_alloc_binary ledger_enif_alloc_binary
+#define enif_release_binary ledger_enif_release_binary
+#define enif_make_binary ledger_enif_make_binary
+static void *ledger_enif_alloc_resource(ErlNifResourceType *t, size_t n)
+{ void *at = enif_alloc_resource(t, n); if (at) { ledger_resources++; memset(at, 0xA5, n); } return at; }
+static void ledger_enif_release_resource(void *r) { ledger_resources--; enif_release_resource(r); }
+static void ledger_enif_keep_resource(void *r) { ledger_resources++; enif_keep_resource(r); }
+#define enif_alloc_resource ledger_enif_alloc_resource
+#define enif_release_resource ledger_enif_release_resource
+#define enif_keep_resource ledger_enif_keep_resource
+LEDGER_PAIR(ledger_envs, env, ErlNifEnv *, enif_alloc_env, (void), (), enif_free_env, ErlNifEnv *)
+LEDGER_PAIR(ledger_locks, mutex, ErlNifMutex *, enif_mutex_create, (char *n), (n), enif_mutex_destroy, ErlNifMutex *)
+LEDGER_PAIR(ledger_locks, cond, ErlNifCond *, enif_cond_create, (char *n), (n), enif_cond_destroy, ErlNifCond *)
+LEDGER_PAIR(ledger_locks, rw, ErlNifRWLock *, enif_rwlock_create, (char *n), (n), enif_rwlock_destroy, ErlNifRWLock *)
+#define enif_alloc_env ledger_enif_alloc_env
+#define enif_free_env ledger_enif_free_env
+#define enif_mutex_create ledger_enif_mutex_create
+#define enif_mutex_destroy ledger_enif_mutex_destroy
+#define enif_cond_create ledger_enif_cond_create
+#define enif_cond_destroy ledger_enif_cond_destroy
+#define enif_rwlock_create ledger_enif_rwlock_create
+#define enif_rwlock_destroy ledger_enif_rwlock_destroy
+static int ledger_enif_thread_create(char *n, ErlNifTid *t, void *(*f)(void *), void *a, ErlNifThreadOpts *o)
+{ int e = enif_thread_create(n, t, f, a, o); if (e == 0) ledger_threads++; return e; }
+static int ledger_enif_thread_join(ErlNifTid t, void **r) { ledger_threads--; return enif_thread_join(t, r); }
+#define enif_thread_create ledger_enif_thread_create
+#define enif_thread_join ledger_enif_thread_join
+#else
+static void *ledger_driver_alloc(ErlDrvSizeT n) { return ledger_in(driver_alloc(n), n); }
+static void *ledger_driver_realloc(void *p, ErlDrvSizeT n) { return ledger_move(ledger_driver_alloc(n), p, n); }
+#define driver_alloc ledger_driver_alloc
+#define driver_realloc ledger_driver_realloc
+#define driver_free ledger_out
+static ErlDrvBinary *ledger_driver_alloc_binary(ErlDrvSizeT n)
+{ ErlDrvBinary *b = driver_alloc_binary(n); if (b) { ledger_binaries++; memset(b->orig_bytes, 0xA5, n); } return b; }
+static void ledger_driver_free_binary(ErlDrvBinary *b) { ledger_binaries--; driver_free_binary(b); }
+static ErlDrvSInt ledger_driver_binary_inc_refc(ErlDrvBinary *b) { ledger_binaries++; return driver_binary_inc_refc(b); }
+static ErlDrvSInt ledger_driver_binary_dec_refc(ErlDrvBinary *b) { ledger_binaries--; return driver_binary_dec_refc(b); }
+#define driver_alloc_binary ledger_driver_alloc_binary
+#define driver_free_binary ledger_driver_free_binary
+#define driver_binary_inc_refc ledger_driver_binary_inc_refc
+#define driver_binary_dec_refc ledger_driver_binary_dec_refc
+LEDGER_PAIR(ledger_locks, m, ErlDrvMutex *, erl_drv_mutex_create, (char *n), (n), erl_drv_mutex_destroy, ErlDrvMutex *)
+LEDGER_PAIR(ledger_locks, c, ErlDrvCond *, erl_drv_cond_create, (char *n), (n), erl_drv_cond_destroy, ErlDrvCond *)
+LEDGER_PAIR(ledger_locks, r, ErlDrvRWLock *, erl_drv_rwlock_create, (char *n), (n), erl_drv_rwlock_destroy,
+            ErlDrvRWLock *)
+#define erl_drv_mutex_create ledger_erl_drv_mutex_create
+#define erl_drv_mutex_destroy ledger_erl_drv_mutex_destroy
+#define erl_drv_cond_create ledger_erl_drv_cond_create
+#define erl_drv_cond_destroy ledger_erl_drv_cond_destroy
+#define erl_drv_rwlock_create ledger_erl_drv_rwlock_create
+#define erl_drv_rwlock_destroy ledger_erl_drv_rwlock_destroy
+static int ledger_erl_drv_thread_create(char *n, ErlDrvTid *t, void *(*f)(void *), void *a, ErlDrvThreadOpts *o)
+{ int e = erl_drv_thread_create(n, t, f, a, o); if (e == 0) ledger_threads++; return e; }
+static int ledger_erl_drv_thread_join(ErlDrvTid t, void **r) { ledger_threads--; return erl_drv_thread_join(t, r); }
+#define erl_drv_thread_create ledger_erl_drv_thread_create
+#define erl_drv_thread_join ledger_erl_drv_thread_join
+#endif
+"""
