@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "driverref"
 ROOMS = """
     errors terms release event timeline trace threads atomic races memory posix binary runtime scheduler process
     handles ioq async_pool driver senders port_state port process_bifs port_bifs ddll emulator erl_driver explore
-    command __main__
+    conformance command __main__
 """.split()
 
 SEAM_ONLY = {"threading", "time", "queue", "greenlet", "_thread"}
