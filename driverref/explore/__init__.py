@@ -75,6 +75,7 @@ def explore(
             elif executor is None:
                 stopped = _search(job, limit, tally, show)
             else:
+                _begin_twice(job, Search(), Tally())
                 sharing = Sharing(job, executor, limit)
                 tally = sharing.tally
                 if not sharing.run(show):
@@ -83,7 +84,7 @@ def explore(
             stopped = "interrupted"
     outcomes = Outcomes(tally, stopped, scenario, emulator, strategy)
     if stopped != "interrupted":
-        _confirm(job, tally, "" if strategy == "all" and executor is None else None)
+        _confirm(job, tally, "" if strategy == "all" else None)
     return outcomes
 
 
@@ -113,6 +114,17 @@ def _search(
 ) -> str | None:
     """All schedules, on this core.  Why it stopped early, or `None`."""
     search = Search()
+    _begin_twice(job, search, tally)
+    while search.next():
+        if tally.schedules == limit:
+            return f"stopped at the limit of {limit:,}"
+        job.run_once(search, tally)
+        show(tally)
+    return None
+
+
+def _begin_twice(job: Job, search: Search, tally: Tally) -> None:
+    """Make the first run of a search, and again, which must not make a difference."""
     first = job.run_once(search, tally)
     search.repeat()
     again = job.run_once(search, Tally())
@@ -120,12 +132,6 @@ def _search(
         raise Nondeterministic(f"it ended with {label(again)} and not with {label(first)}")
     if not search.repeated():
         raise Nondeterministic("it made more steps")
-    while search.next():
-        if tally.schedules == limit:
-            return f"stopped at the limit of {limit:,}"
-        job.run_once(search, tally)
-        show(tally)
-    return None
 
 
 def _draw(

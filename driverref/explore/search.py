@@ -72,14 +72,17 @@ class State:
         return len(self.notes) == len(self.able) > 0
 
     def left(self) -> list[int]:
-        """Who is still to be tried."""
+        """Who is still to be tried; where there is no choice, nobody."""
+        if len(self.able) == 1:
+            return []
         return [n for n in self.notes if n not in self.done and n not in self.sleep]
 
-    def chosen(self, number: int, with_sleep: bool = False) -> State:
-        """A copy to stand on the way to a part of the tree."""
-        state = State([], self.default, number, self.sleep if with_sleep else {})
-        if with_sleep:
-            state.done = self.done.copy()
+    def chosen(self, number: int, last: bool = False) -> State:
+        """A copy to stand on the way to a part of the tree; the `last` one knows who can go on and who sleeps."""
+        if not last:
+            return State([], self.default, number, {})
+        state = State(self.able, self.default, number, self.sleep)
+        state.done = self.done.copy()
         return state
 
     def asleep_after(self, log: Log) -> dict[int, Touched]:
@@ -118,14 +121,17 @@ class Search(FirstCome):
         self._begin()
 
     def _begin(self) -> None:
-        known = len(self.history)
-        self.script = [state.choice for state in reversed(self.states[1:])]
-        self._known = known
+        self._known = len(self.history)
+        # The trunk's steps have to be looked at one by one, in the first run.
+        scripted = self.states[1:] if self._known else []
+        self.script = [state.choice for state in reversed(scripted)]
         self._mark = 0  # where the log of the step under way begins
         self._under_way = True
         self._over = False
         self._fatal = False
         self._whole = False
+        self.strange: Nondeterministic | None = None
+        """What is wrong with a run that has come to its end."""
 
     # A run.
 
@@ -134,17 +140,33 @@ class Search(FirstCome):
             return super().choose(threads)
         try:
             self._end_step(threads)
-            state = self._new_state(threads)
+            choice = self._choice(threads)
         except (Nondeterministic, Cut) as error:
             self._over = True
             threads.give_up(error)
             return None
+        if choice is None:
+            return None
+        self._under_way = True
+        return None if choice == TIME else threads.started_ones[choice]
+
+    def _choice(self, threads: SimulatedThreads) -> int | None:
+        """Who makes the next step; `None` if nobody can."""
+        step = len(self.history)
+        if step < len(self.states):
+            choice = self.states[step].choice
+            possible = choice == TIME or (
+                choice < len(threads.started_ones) and threads.started_ones[choice].able()
+            )
+            if not possible:
+                raise Nondeterministic(f"at step {step} thread {choice} could not go on")
+            return choice
+        state = self._new_state(threads)
         if state is None:
             return None
         self._whole = False
         self.states.append(state)
-        self._under_way = True
-        return None if state.choice == TIME else threads.started_ones[state.choice]
+        return state.choice
 
     def _new_state(self, threads: SimulatedThreads) -> State | None:
         """The state that has been reached; `None` if nobody can go on."""
@@ -198,9 +220,13 @@ class Search(FirstCome):
         """The run has ended; those who are left would have gone on, or wait for ever."""
         if self._over:
             return
-        if self._under_way:
-            self._end_step(threads)
         self._over = True
+        if self._under_way:
+            try:
+                self._end_step(threads)
+            except Nondeterministic as error:
+                self.strange = error  # the scenario's own exception, if there is one, says more
+                return
         left = [t for t in threads.threads if t is not threads.main or threads.failure is not None]
         if not left:
             return

@@ -46,6 +46,8 @@ class Job:
         except Cut:
             tally.cut += 1
             return None
+        if search.strange is not None:
+            raise search.strange
         tally.count(outcome, witness(search.deviations()))
         return outcome
 
@@ -103,7 +105,7 @@ class Branch:
 
     def trunk(self, number: int) -> list[State]:
         """The states on the way, with their choices, and `number` as the choice here."""
-        states = [self.state.chosen(number, with_sleep=True)]
+        states = [self.state.chosen(number, last=True)]
         branch = self
         while branch.up is not None:
             states.append(branch.up.state.chosen(branch.via))
