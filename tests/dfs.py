@@ -19,7 +19,8 @@ from driverref.explore.run import Fault, Order, Scenario, Watch
 from driverref.explore.schedules import Pct, RandomWalk
 from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
-from driverref.threads.simulated import FirstCome, SimulatedThread, SimulatedThreads
+from driverref.threads.schedule import FirstCome
+from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 
 TIME = -1
 

@@ -15,7 +15,8 @@ from driverref.errors import Nondeterministic
 from driverref.event import NAMES
 from driverref.runtime import Runtime
 from driverref.threads import WRITE
-from driverref.threads.simulated import Schedule, SimulatedThreads
+from driverref.threads.schedule import Schedule
+from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Raw, Record, Trace
 
 Scenario = Callable[[Emulator], Any]

@@ -11,7 +11,8 @@ import random
 import re
 from collections.abc import Iterable
 
-from driverref.threads.simulated import TIME, FirstCome, SimulatedThread, SimulatedThreads
+from driverref.threads.schedule import TIME, FirstCome
+from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 
 _WITNESS = re.compile(r"(\d+):(\d+|t)")
 

@@ -29,7 +29,8 @@ from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.explore.history import History, Log, Touched
-from driverref.threads.simulated import TIME, FirstCome, SimulatedThread, SimulatedThreads
+from driverref.threads.schedule import TIME, FirstCome
+from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 
 
 class Cut(BaseException):

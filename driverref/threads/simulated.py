@@ -8,12 +8,7 @@ not empty; to sleep is a step that is never enabled and has a deadline.
 
 A thread may touch more before its next step; it says so with `also`.
 
-Who is chosen is up to a `Schedule`:
-
-* by default **first come**: the running thread keeps the processor until it has to wait; then the one that has
-  waited longest among those that can go on;
-* with a `seed`, anybody who can go on, at random, at every step;
-* the search of `driverref.explore` tries one choice after the other.
+Who is chosen is up to a `Schedule` (`schedule`).
 
 Time is virtual.  To let it pass, to the earliest deadline, is a choice like any other, because a thread may be
 arbitrarily slow and a timeout may win any race; first come does so only if nobody can go on.  If there is no deadline
@@ -23,11 +18,9 @@ names who waits for what.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
-from typing import Protocol
 
 from driverref.errors import Deadlock, Nondeterministic
 from driverref.threads import (
@@ -55,12 +48,10 @@ from driverref.threads.primitives import (
     SimulatedWork,
     never,
 )
+from driverref.threads.schedule import TIME, FirstCome, Random, Schedule
 
 CLOCK = "the clock"
 """The thing that is read by whoever has, gives up or computes a deadline, and written when time passes."""
-
-TIME = -1
-"""In a script, who lets time pass."""
 
 Touch = tuple[object, Mode]
 
@@ -96,52 +87,6 @@ class SimulatedThread(Thread):
     def able(self) -> bool:
         """Whether it can go on if it is chosen."""
         return self.expired or self.enabled is None or bool(self.enabled())
-
-
-class Schedule(Protocol):
-    """Who goes on, step by step."""
-
-    logs: bool
-    """Whether it wants to be told what the steps touch."""
-    script: list[int]
-    """Who makes the first steps, the last entry first: the numbers of threads, and `TIME`.  It is used up."""
-
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        """One of `threads.threads` that is able, or `None`: let time pass, or, if it cannot, a deadlock."""
-        ...
-
-    def end(self, threads: SimulatedThreads) -> None:
-        """The last step has been made: the adopted thread has closed the seam, or something is wrong."""
-        ...
-
-
-class FirstCome:
-    """Whoever runs keeps running; then whoever has waited longest."""
-
-    logs = False
-
-    def __init__(self) -> None:
-        self.script: list[int] = []
-
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        return min(threads.able(), key=lambda t: t.arrival, default=None)
-
-    def end(self, threads: SimulatedThreads) -> None:
-        pass
-
-
-class Random(FirstCome):
-    """Anybody, and time as well."""
-
-    def __init__(self, seed: object) -> None:
-        super().__init__()
-        self.random = random.Random(str(seed))
-
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        choices: list[SimulatedThread | None] = [*threads.able()]
-        if threads.armed():
-            choices.append(None)
-        return self.random.choice(choices) if choices else None
 
 
 _arrival = attrgetter("arrival")
