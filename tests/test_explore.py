@@ -228,12 +228,16 @@ def test_a_seeds_first_schedules_stay_the_same() -> None:
     assert all(more[outcome].count >= found.count for outcome, found in few.items())
 
 
-def test_ctrl_c_ends_the_search_and_keeps_what_was_found() -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_ctrl_c_ends_the_search_and_keeps_what_was_found(early: bool) -> None:
     runs = itertools.count()
 
     def scenario(erl: Emulator) -> tuple[bytes, ...]:
+        last = next(runs) == 3
+        if last and early:
+            raise KeyboardInterrupt
         heat = dead_heat(erl)
-        if next(runs) == 3:
+        if last:
             raise KeyboardInterrupt
         return heat
 

@@ -40,7 +40,7 @@ THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
 few = settings(
     deadline=None,
-    max_examples=60 * THOROUGHNESS,
+    max_examples=40 * THOROUGHNESS,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
@@ -60,7 +60,7 @@ def alone(*lists: list[tuple[Any, ...]], joined: bool = True) -> Made:
     return Made(list(lists), dict.fromkeys(others, 0), dict.fromkeys(others, joined))
 
 
-@settings(few, max_examples=200 * THOROUGHNESS)
+@settings(few, max_examples=100 * THOROUGHNESS)
 @given(made=programs())
 @example(made=alone([("acquire", 0), ("acquire", 1)], [("acquire", 1), ("acquire", 0)]))
 @example(made=alone([("wait",)], [("notify",)], [("notify_all",)]))

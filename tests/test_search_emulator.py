@@ -325,7 +325,7 @@ def lives(draw: st.DrawFn) -> Lives:
 
 @settings(
     deadline=None,
-    max_examples=15 * THOROUGHNESS,
+    max_examples=8 * THOROUGHNESS,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(
@@ -340,11 +340,11 @@ def test_of_any_scenario_random_schedules_show_nothing_new(
     options = {"schedulers": schedulers, "async_threads": async_threads}
     run = on_emulator(spec.__call__, observe, **options)
     try:
-        seen = searched(run, 400)
+        seen = searched(run, 200)
     except TooMany:
         reject()
     assert len(set(seen.classes)) == len(seen.classes)
-    assert drawn_at_random(run, range(200)) <= set(seen.outcomes)
+    assert drawn_at_random(run, range(100)) <= set(seen.outcomes)
 
 
 # Thrift.
