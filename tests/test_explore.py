@@ -7,6 +7,7 @@ import itertools
 import random
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -316,25 +317,34 @@ def test_a_witness_of_something_else_is_refused(witness: str, why: str) -> None:
         replay(dead_heat, witness)
 
 
-def test_time_is_a_step_of_a_witness() -> None:
-    def scenario(erl: Emulator) -> object:
-        port = opened(
-            erl,
-            made_of(
-                output=lambda port, buf: (
-                    driver_set_timer(port, 1),
-                    driver_async(port, None, lambda _: 0, 0),
-                ),
-                timeout=lambda port: driver_output(port, b"late"),
-                ready_async=lambda port, data: driver_output(port, b"done"),
-            ),
-        )
-        erl.port_command(port, b"")
-        return erl.receive()[1][1]
+def against_the_clock(erl: Emulator) -> object:
+    """Which comes first: the timer, or the job."""
 
-    found = explore(scenario)
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_set_timer(port, 1)
+        driver_async(port, None, lambda data: None, None)
+
+    driver = made_of(
+        output=output,
+        timeout=lambda port: driver_output(port, b"late"),
+        ready_async=lambda port, data: driver_output(port, b"done"),
+    )
+    erl.port_command(opened(erl, driver), b"")
+    return erl.receive()[1][1]
+
+
+def test_time_is_a_step_of_a_witness() -> None:
+    found = explore(against_the_clock)
     assert set(found) == {b"late", b"done"}
     assert ":t" in found[b"late"].witness
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_time_may_pass_in_a_drawn_schedule(strategy: Any) -> None:
+    assert set(explore(against_the_clock, strategy=strategy, limit=100)) == {b"late", b"done"}
+    (fault,) = explore(lambda erl: erl.receive(), strategy=strategy, limit=3)
+    assert isinstance(fault, Fault)
+    assert fault.name == "Deadlock"
 
 
 # What does not repeat.
@@ -380,6 +390,32 @@ def test_nor_an_address() -> None:
 
 
 kept: dict[int, object] = {}
+
+
+def test_nor_what_starts_fewer_processes_when_it_is_run_again() -> None:
+    runs = itertools.count()
+
+    def scenario(erl: Emulator) -> None:
+        number = next(runs)
+        for _ in range(2 if number < 4 else 1):
+            erl.spawn(dead_heat, erl)
+        erl.receive(timeout=1)
+
+    with pytest.raises(Nondeterministic, match=r"at step \d+|it ended|it made more steps"):
+        explore(scenario)
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 4])
+def test_nor_what_ends_early_in_some_later_run(last: int) -> None:
+    runs = itertools.count()
+
+    def scenario(erl: Emulator) -> object:
+        if next(runs) >= last:
+            return None
+        return dead_heat(erl)
+
+    with pytest.raises(Nondeterministic):
+        explore(scenario, async_threads=3)
 
 
 def test_what_changes_only_later_is_noticed_as_well() -> None:
@@ -449,6 +485,14 @@ def test_a_wrong_argument_is_named(
     with pytest.raises(kind) as wrong:
         explore(dead_heat, **arguments)
     assert str(wrong.value) == says
+
+
+def test_schedules_are_drawn_on_one_core() -> None:
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(ValueError, match="executor must be None with the strategy 'pct', not <"),
+    ):
+        explore(dead_heat, strategy="pct", limit=3, executor=executor)
 
 
 def test_an_event_that_there_is_not_is_named_with_those_there_are() -> None:
