@@ -479,7 +479,7 @@ class Witnessed:
         }
 
 
-_two, _bytes = st.integers(0, 1), (st.integers(0, 3), st.integers(1, 3))
+_two, _bytes = st.integers(0, 1), (st.integers(0, 3), st.integers(0, 3))
 _operations = st.one_of(
     st.tuples(st.sampled_from(["put", "get", "load"]), _two),
     st.tuples(st.just("critical"), _two, *_bytes),
