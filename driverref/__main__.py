@@ -220,11 +220,12 @@ def explore_command(
         outcomes = explore(scenario, executor=executor, **options)
     click.echo(str(outcomes))
     if html is not None:
-        threads = f"--async-threads {options['async_threads']} --schedulers {options['schedulers']}"
+        again = f"driverref timeline {shlex.quote(target)}"
+        again += f" --async-threads {options['async_threads']} --schedulers {options['schedulers']}"
+        if options["observe"]:
+            again += f" --observe {','.join(options['observe'])}"
         with loading.silence():
-            page = report.page(
-                target, f"driverref timeline {shlex.quote(target)} {threads}", outcomes
-            )
+            page = report.page(target, again, outcomes)
         write(html, page)
     ctx.exit(1 if outcomes.faults else 0)
 
@@ -242,6 +243,9 @@ def workers(target: str, jobs: int | None) -> AbstractContextManager[Executor | 
 @emulator_options
 @click.option("--witness", default="", help="The schedule to take, as explore prints it.")
 @click.option(
+    "--observe", metavar="NAMES", multiple=True, callback=event_names, help="As explore had it."
+)
+@click.option(
     "--events", metavar="NAMES", multiple=True, callback=event_names, help="Show only these events."
 )
 @click.option(
@@ -253,6 +257,7 @@ def timeline_command(
     /,
     target: str,
     witness: str,
+    observe: tuple[str, ...],
     events: tuple[str, ...],
     svg: Path | None,
     **options: Any,
@@ -260,8 +265,8 @@ def timeline_command(
     """Run a scenario once and print what ran where, in order.
 
     Without --witness the run is the one that a plain Emulator takes.  A witness is that of an outcome of `driverref
-    explore`, and needs the same --async-threads and --schedulers.  What the scenario prints, and the fault in which
-    it ends, go to standard error.
+    explore`, and needs the same --async-threads, --schedulers and --observe.  What the scenario prints, and the fault
+    in which it ends, go to standard error.
 
     \b
       driverref timeline my_driver.py
@@ -272,26 +277,28 @@ def timeline_command(
     scenario = loading.scenario(target)
     witness = "" if witness == FIRST_COME else witness
     with refusing(), redirect_stdout(sys.stderr):
-        trace = replay(scenario, witness, **options).trace
+        trace = replay(scenario, witness, observe=observe, **options).trace
     trace = trace.select(*events) if events else trace
     if svg is None:
         click.echo(timeline.text(trace))
     else:
         picture = timeline.svg(trace, title=f"A run of {target}")
         write(svg, picture.replace("<style>", f"<style>{THEME}", 1) + "\n")
-    if fault := fault_of(scenario, witness, options):
+    if fault := fault_of(scenario, witness, observe, options):
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)
 
 
-def fault_of(scenario: Scenario, witness: str, options: dict[str, Any]) -> Fault | None:
+def fault_of(
+    scenario: Scenario, witness: str, observe: tuple[str, ...], options: dict[str, Any]
+) -> Fault | None:
     """The fault in which this run ends, which a replay does not raise."""
 
     def without_value(erl: Emulator) -> None:
         scenario(erl)
 
     with loading.silence():
-        outcome = run(without_value, Replay(witness), (), options)
+        outcome = run(without_value, Replay(witness), observe, options)
     return outcome if isinstance(outcome, Fault) else None
 
 

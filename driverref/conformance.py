@@ -3,11 +3,14 @@
 A run of the real emulator leaves an order of events.  `admits` asks whether some schedule of the model has exactly
 that order; `orders` are all that the model has.
 
-The search is that of `explore`, with a guide: a run whose events have left the order that is asked for is cut there
-and then, and whoever else could have gone on is tried in place of the step that left it.  That step sleeps meanwhile,
-like any other that was tried: until something it depends on has happened it would make the same wrong event again, and
-whatever comes after a wrong event is of no interest.  So a no is as certain as an `explore` that has run to its end,
-and costs a fraction of it.
+The search is that of `explore`, with two differences.
+
+* To be seen is a step.  A driver that logs its events does so under a lock, and between two of its events any other
+  thread may come.  So an observed event is a step here, even where `explore` sees none because no program could tell.
+* It has a guide.  A run whose events have left the order that is asked for is cut there and then.  A run that is cut
+  is one that ends in a fault: it is not known what the others would have done, so each of them is tried in place of
+  the step that left the order.  Whatever comes after a wrong event is never run.  So a no is as certain as an `explore`
+  that has come to its end, and costs a fraction of it.
 
 A run that ends in a `Leak` counts, because the emulator does not look for leaks and everything else has happened.  A
 run that ends in another fault does not: what the emulator does after it is not defined.
@@ -16,17 +19,17 @@ run that ends in another fault does not: what the emulator does after it is not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from driverref.emulator import Emulator
 from driverref.errors import Leak
 from driverref.explore import Fault, Order, Scenario, label
-from driverref.explore.run import check_observe, run
-from driverref.explore.schedules import witness
+from driverref.explore.run import ORDER, Watch, check_observe, run
 from driverref.explore.search import Cut, Search
+from driverref.threads import WRITE
 from driverref.threads.simulated import SimulatedThread, SimulatedThreads
-from driverref.trace import Trace
+from driverref.trace import Raw, Record, Trace
 
 __all__ = ["Verdict", "admits", "orders"]
 
@@ -36,12 +39,12 @@ THE_END = "(the end)"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of `admits`.  True if the model has the order; `print` says why or why not."""
+    """The answer of `admits`.  True if the model has the order; `print` says why not."""
 
     events: Order
     """What was asked for."""
-    witness: str | None
-    """The schedule that has it, for `replay`; `None` if there is none."""
+    witness: Trace | None = field(repr=False)
+    """A run that has it, with all its events; `None` if there is none."""
     reached: Order
     """The longest beginning of it that some schedule has."""
     instead: tuple[str, ...]
@@ -53,15 +56,14 @@ class Verdict:
         return self.witness is not None
 
     def __str__(self) -> str:
-        if self.witness is not None:
-            return f"the model has {self.events}: schedule {self.witness or 'first come'}"
+        if self:
+            return f"the model has {self.events}"
         missing = [*self.events, THE_END][len(self.reached)]
-        could = "; ".join(self.instead)
         return (
             f"the model does not have {self.events}\n"
             f"  it has as much of it as: {self.reached}\n"
             f"  asked for next: {missing}\n"
-            f"  what the model has there: {could}"
+            f"  what the model has there: {'; '.join(self.instead)}"
         )
 
 
@@ -86,56 +88,69 @@ def admits(
             raise ValueError(f"admits: {event!r} cannot come, because observe does not name it")
     wanted = Order(events)
     reached, instead, count = -1, dict[str, None](), 0
-    for order, end, guide in _runs(scenario, names, emulator, wanted):
+    for trace, end in _runs(scenario, names, emulator, wanted):
         count += 1
-        if order == wanted and end == THE_END:
-            return Verdict(wanted, witness(guide.deviations()), wanted, (), count)
-        common = next(
-            (i for i, (one, other) in enumerate(zip(order, wanted, strict=False)) if one != other),
-            min(len(order), len(wanted)),
-        )
+        if trace.seen == [*wanted] and end == THE_END:
+            return Verdict(wanted, trace, wanted, (), count)
+        pairs = enumerate(zip(trace.seen, wanted, strict=False))
+        shorter = min(len(trace.seen), len(wanted))
+        common = next((i for i, (one, other) in pairs if one != other), shorter)
         if common > reached:
             reached = common
             instead.clear()
-        if common == reached and (next_one := [*order, end][common]) is not None:
-            instead[next_one] = None
+        if common == reached and (then := [*trace.seen, end][common]) is not None:
+            instead[then] = None
     return Verdict(wanted, None, Order(wanted[:reached]), tuple(instead), count)
 
 
 def orders(
     scenario: Scenario, *, observe: tuple[str, ...] | list[str], **emulator: Any
-) -> dict[Order, str]:
-    """Every order of the observed events that the model has, each with a witness of it.
+) -> list[Order]:
+    """Every order of the observed events that the model has: those that `admits` says yes to, and no others.
 
-    The keys are those that `admits` says yes to.  The scenario and `emulator` are as for `explore`.
+    The scenario and `emulator` are as for `explore`.  There may be more than `explore` finds, because to be seen is
+    a step.
     """
-    found: dict[Order, str] = {}
-    for order, end, guide in _runs(scenario, check_observe(observe), emulator, None):
-        if end == THE_END and order not in found:
-            found[order] = witness(guide.deviations())
-    return found
+    runs = _runs(scenario, check_observe(observe), emulator, None)
+    return [*dict.fromkeys(Order(trace.seen) for trace, end in runs if end == THE_END)]
+
+
+class Seen(Watch):
+    """A trace of all events.  Those that are observed are steps."""
+
+    def __init__(self, threads: SimulatedThreads, observe: Sequence[str]) -> None:
+        super().__init__(threads, observe)
+        self.seen: list[str] = []
+        """The observed events, as `Trace.order` gives them."""
+
+    def begin(self, now: int) -> Record | None:
+        append = Trace.begin(self, now)
+        assert append is not None
+
+        def record(raw: Raw) -> None:
+            _, thread, name, port, job, detail = raw
+            if name in self._observe:
+                self._threads.step(ORDER, WRITE)
+                self.seen.append(name if job is None else f"{name}({job})")
+            append((self._threads.time, thread, name, port, job, detail))
+
+        return record
+
+    select = Trace.select
 
 
 class Guided(Search):
     """The search, held to an order of events; without one, the search as it is."""
 
     def __init__(self, wanted: Order | None) -> None:
-        self.wanted = wanted
         super().__init__()
-
-    def _begin(self) -> None:
-        super()._begin()
-        self.trace = Trace()
-        self._seen = 0
-        self._astray = False
+        self.wanted = wanted
+        self.trace: Seen
 
     def astray(self) -> bool:
         """Whether the run has left the order."""
-        if self.wanted is not None and len(self.trace) > self._seen:
-            order = self.trace.order()
-            self._seen = len(order)
-            self._astray = tuple(order) != self.wanted[: self._seen]
-        return self._astray
+        seen = self.trace.seen
+        return self.wanted is not None and tuple(seen) != self.wanted[: len(seen)]
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         if not self._over and self.astray():
@@ -143,30 +158,31 @@ class Guided(Search):
             return None
         return super().choose(threads)
 
-    def end(self, threads: SimulatedThreads) -> None:
-        super().end(threads)
-        if self.astray():
-            self._fatal = False  # the step may sleep: it depends on what it has touched, no more
-
 
 def _runs(
     scenario: Scenario, observe: tuple[str, ...], emulator: dict[str, Any], wanted: Order | None
-) -> Iterator[tuple[Order, str | None, Guided]]:
-    """Each run's events, and how it ended; `None` if it was cut."""
+) -> Iterator[tuple[Seen, str | None]]:
+    """Each run, and how it ended; `None` if it was cut."""
     guide = Guided(wanted)
 
-    def guided(erl: Emulator) -> None:
-        guide.trace = erl.trace
+    class Guiding(Seen):
+        def __init__(self, threads: SimulatedThreads, observe: Sequence[str]) -> None:
+            super().__init__(threads, observe)
+            guide.trace = self
+
+    def unheard(erl: Emulator) -> None:
         scenario(erl)
 
     more = True
     while more:
         end: str | None = None
         try:
-            outcome = run(guided, guide, observe, emulator)
-            whole = not isinstance(outcome, Fault) or outcome.name == Leak.__name__
-            end = THE_END if whole else label(outcome)
+            outcome = run(unheard, guide, observe, emulator, Guiding)
+            leaks = isinstance(outcome, Fault) and outcome.name == Leak.__name__
+            end = label(outcome) if isinstance(outcome, Fault) and not leaks else THE_END
         except Cut:
             pass
-        yield Order(guide.trace.order()), end, guide
+        if guide.strange is not None:
+            raise guide.strange
+        yield guide.trace, end
         more = guide.next()

@@ -55,7 +55,7 @@ class Accesses:
 
 
 def _overlap(one: Span | None, other: Span | None) -> bool:
-    return one is None or other is None or (one[0] < other[1] and other[0] < one[1])
+    return one is None or other is None or max(one[0], other[0]) < min(one[1], other[1])
 
 
 def _covers(new: Span | None, old: Span | None) -> bool:

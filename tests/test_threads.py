@@ -6,6 +6,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -685,9 +686,10 @@ def test_a_coroutine_that_nobody_refers_to_unwinds() -> None:
 
 
 def test_a_coroutine_gets_the_stack_of_one_that_has_ended() -> None:
-    outside, order = Coroutine(), []
+    outside = Coroutine()
+    order: list[int] = []
     for number in range(3):
-        inside = Coroutine(lambda number=number: order.append(number))
+        inside = Coroutine(partial(order.append, number))
         inside.finish_into(outside)
         inside.switch()
     assert order == [0, 1, 2]

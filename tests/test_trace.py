@@ -26,6 +26,7 @@ def trace() -> Trace:
 def test_times_count_from_the_moment_at_which_the_trace_began() -> None:
     trace = Trace()
     record = trace.begin(1000)
+    assert record is not None
     record((1000, "scheduler 1", "start", 1, None, None))
     record((1070, "async 1", "async_invoke", 1, 4, Atom("x")))
     assert list(trace) == [
@@ -38,6 +39,7 @@ def test_times_count_from_the_moment_at_which_the_trace_began() -> None:
 def test_a_trace_grows_under_its_reader() -> None:
     trace = Trace()
     record = trace.begin(0)
+    assert record is not None
     assert not trace
     record((0, "main", "halt", None, None, None))
     assert len(trace) == 1

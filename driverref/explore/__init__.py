@@ -82,7 +82,7 @@ def explore(
                     stopped = f"stopped at the limit of {limit:,}"
         except KeyboardInterrupt:
             stopped = "interrupted"
-    outcomes = Outcomes(tally, stopped, scenario, emulator, strategy)
+    outcomes = Outcomes(tally, stopped, scenario, emulator, job.observe, strategy)
     if stopped != "interrupted":
         _confirm(job, tally, "" if strategy == "all" else None)
     return outcomes

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from driverref.emulator import Emulator
-from driverref.explore.run import Fault, Order, Scenario
+from driverref.explore.run import Fault, Order, Scenario, Watch, check_observe
 from driverref.explore.schedules import Replay
 from driverref.threads.simulated import SimulatedThreads
 
@@ -54,16 +54,23 @@ def _length(witness: str) -> tuple[int, int, str]:
     return witness.count(","), len(witness), witness
 
 
-def replay(scenario: Scenario, witness: str, **emulator: Any) -> Emulator:
+def replay(
+    scenario: Scenario,
+    witness: str,
+    *,
+    observe: tuple[str, ...] | list[str] = (),
+    **emulator: Any,
+) -> Emulator:
     """Run a scenario under the schedule that `witness` names, and return the emulator, stopped, with its trace.
 
-    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `emulator` are the options
-    that `explore` had: the arguments of `Emulator` but `threads`, `seed` and `trace`.  A fault of the driver is not
-    raised: the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside
-    an emulator.
+    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `observe` and `emulator`
+    are what `explore` had: a witness counts steps, and an observed event is one.  A fault of the driver is not raised:
+    the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside an emulator.
     """
     schedule = Replay(witness)
-    erl = Emulator(threads=SimulatedThreads(schedule=schedule), **emulator)
+    threads = SimulatedThreads(schedule=schedule)
+    watch = Watch(threads, check_observe(observe), whole=True)
+    erl = Emulator(threads=threads, trace=watch, **emulator)
     try:
         with erl:
             scenario(erl)
@@ -86,11 +93,14 @@ class Outcomes(Mapping[Hashable, Found]):
         stopped: str | None,
         scenario: Scenario,
         options: dict[str, Any],
+        observe: tuple[str, ...] = (),
         strategy: str = "all",
     ) -> None:
         self._found = dict(sorted(tally.found.items(), key=lambda item: -item[1].count))
         self._scenario = scenario
         self._options = options
+        self.observe = observe
+        """The names of the events whose order belongs to the outcomes."""
         self.strategy = strategy
         self.schedules = tally.schedules
         """Schedules that were run, those that were cut short included."""
@@ -117,7 +127,8 @@ class Outcomes(Mapping[Hashable, Found]):
 
     def replay(self, outcome: Hashable) -> Emulator:
         """Run the outcome's witness again: the emulator, stopped, with its complete trace."""
-        return replay(self._scenario, self._found[outcome].witness, **self._options)
+        witness = self._found[outcome].witness
+        return replay(self._scenario, witness, observe=self.observe, **self._options)
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The table: outcome, count, witness.  A fault that tells a long story shows its first line."""

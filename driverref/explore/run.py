@@ -2,7 +2,8 @@
 
 The outcome of a run is what the scenario returned, or the fault that ended it; the emulator's orderly end belongs to
 the run, so a leak or a callback that fails in `stop` is found too.  If events are observed, their order belongs to
-the outcome: each is a write to one thing, `ORDER`, and so the search tries them in every order that is possible.
+the outcome: each is a step that writes one thing, `ORDER`, as if the driver logged it under a lock, and so the search
+tries them in every order that is possible.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
 from driverref.event import NAMES
 from driverref.runtime import Runtime
-from driverref.threads import WRITE
 from driverref.threads.schedule import Schedule
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Raw, Record, Trace
@@ -49,27 +49,35 @@ class Order(tuple[str, ...]):
 
 
 class Watch(Trace):
-    """A trace of the observed events only.  Whoever asks it for others would learn nothing about their order."""
+    """A trace that makes a step of each observed event, and holds no others, unless it is `whole`.
 
-    def __init__(self, threads: SimulatedThreads, observe: Sequence[str]) -> None:
+    Whoever asked it for others would learn nothing about their order.
+    """
+
+    def __init__(
+        self, threads: SimulatedThreads, observe: Sequence[str], whole: bool = False
+    ) -> None:
         super().__init__()
         self._threads = threads
         self._observe = frozenset(observe)
+        self._whole = whole
 
     def begin(self, now: int) -> Record | None:
         append = super().begin(now)
-        if not self._observe or append is None:
+        if append is None or not (self._observe or self._whole):
             return None
 
         def record(raw: Raw) -> None:
             if raw[2] in self._observe:
-                self._threads.also(ORDER, WRITE)
+                self._threads.touch(ORDER, write=True)
+                append((self._threads.time, *raw[1:]))
+            elif self._whole:
                 append(raw)
 
         return record
 
     def select(self, *names: str) -> Trace:
-        if unseen := set(names) - self._observe:
+        if not self._whole and (unseen := set(names) - self._observe):
             raise ValueError(
                 f"explore: the scenario looks at {', '.join(sorted(unseen))} in its trace;"
                 " name it in observe=, so that its order is explored"
@@ -78,14 +86,18 @@ class Watch(Trace):
 
 
 def run(
-    scenario: Scenario, schedule: Schedule, observe: Sequence[str], options: dict[str, Any]
+    scenario: Scenario,
+    schedule: Schedule,
+    observe: Sequence[str],
+    options: dict[str, Any],
+    watch_with: type[Watch] = Watch,
 ) -> Hashable:
     """Run the scenario once, and return its outcome.
 
     `Cut`, `Nondeterministic` and what is no `Exception` pass through.
     """
     threads = SimulatedThreads(schedule=schedule)
-    watch = Watch(threads, observe)
+    watch = watch_with(threads, observe)
     erl = Emulator(threads=threads, trace=watch, **options)
     runtime = erl.runtime
     try:
