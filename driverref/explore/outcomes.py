@@ -65,7 +65,8 @@ def replay(
 
     `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `observe` and `emulator`
     are what `explore` had: a witness counts steps, and an observed event is one.  A fault of the driver is not raised:
-    the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside an emulator.
+    the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside an
+    emulator.
     """
     schedule = Replay(witness)
     threads = SimulatedThreads(schedule=schedule)
