@@ -64,13 +64,15 @@ def alone(*lists: list[tuple[Any, ...]], joined: bool = True) -> Made:
 @given(made=programs())
 @example(made=alone([("acquire", 0), ("acquire", 1)], [("acquire", 1), ("acquire", 0)]))
 @example(made=alone([("wait",)], [("notify",)], [("notify_all",)]))
+@example(made=alone([("get", 0)], [("put", 0), ("get", 0), ("put", 0)]))
+@example(made=alone([("close", 0)], [("send", 0)]))
 @example(made=alone([], [("read", 0)], [("write", 0)], joined=False))
 @example(
     made=Made(
         [[], [], [("read", 0)], [("write", 0)]], {1: 0, 2: 0, 3: 1}, {1: True, 2: True, 3: True}
     )
 )
-@example(made=alone([("get_until", 2)], [("sleep", 1), ("put", 0)], [("crash",)]))
+@example(made=alone([("get_until", 0, 2)], [("sleep", 1), ("put", 0)], [("crash",)]))
 def test_of_any_program_the_search_finds_what_the_oracle_finds(made: Made) -> None:
     run = on_threads(program(made))
     try:
@@ -115,8 +117,8 @@ def test_to_take_a_lock_changes_places_with_taking_it_and_not_with_giving_it_bac
 
 
 def test_to_get_what_must_have_been_put_comes_after_it() -> None:
-    assert classes([("get",)], [("put", 0)]) == 1
-    assert classes([("get_nowait",)], [("put", 0)]) == 2
+    assert classes([("get", 0)], [("put", 0)]) == 1
+    assert classes([("get_nowait", 0)], [("put", 0)]) == 2
 
 
 def test_time_may_pass_before_or_after_whatever_has_to_do_with_it() -> None:
@@ -126,7 +128,7 @@ def test_time_may_pass_before_or_after_whatever_has_to_do_with_it() -> None:
 def test_a_run_in_which_everybody_sleeps_is_cut_short() -> None:
     """Two orders of the writes; the third run would begin one of them again."""
     run = on_threads(
-        program(alone([("read_clock",), ("get_until", 1)], [("sleep", 1)], [("put", 0)]))
+        program(alone([("read_clock",), ("get_until", 0, 1)], [("sleep", 1)], [("put", 0)]))
     )
     seen = searched(run)
     hold(seen, every_schedule(run, 5000))
