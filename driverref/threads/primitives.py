@@ -323,6 +323,7 @@ class SimulatedSocket:
         self._arrive(None)
 
     def close(self) -> None:
+        self.threads.also((self.id, "closed"), READ)
         if not self.closed:
             self.shutdown(socket.SHUT_RDWR)
             self.threads.also((self.id, "closed"), WRITE)
