@@ -3,14 +3,10 @@
 A run of the real emulator leaves an order of events.  `admits` asks whether some schedule of the model has exactly
 that order; `orders` are all that the model has.
 
-The search is that of `explore`, with two differences.
-
-* To be seen is a step.  A driver that logs its events does so under a lock, and between two of its events any other
-  thread may come.  So an observed event is a step here, even where `explore` sees none because no program could tell.
-* It has a guide.  A run whose events have left the order that is asked for is cut there and then.  A run that is cut
-  is one that ends in a fault: it is not known what the others would have done, so each of them is tried in place of
-  the step that left the order.  Whatever comes after a wrong event is never run.  So a no is as certain as an `explore`
-  that has come to its end, and costs a fraction of it.
+The search is that of `explore`, with a guide.  A run whose events have left the order that is asked for is cut there
+and then.  A run that is cut is one that ends in a fault: it is not known what the others would have done, so each of
+them is tried in place of the step that left the order.  Whatever comes after a wrong event is never run.  So a no is as
+certain as an `explore` that has come to its end, and costs a fraction of it.
 
 A run that ends in a `Leak` counts, because the emulator does not look for leaks and everything else has happened.  A
 run that ends in another fault does not: what the emulator does after it is not defined.
@@ -19,17 +15,17 @@ run that ends in another fault does not: what the emulator does after it is not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from driverref.emulator import Emulator
 from driverref.errors import Leak
 from driverref.explore import Fault, Order, Scenario, label
-from driverref.explore.run import ORDER, Watch, check_observe, run
+from driverref.explore.run import check_observe, run
+from driverref.explore.schedules import witness
 from driverref.explore.search import Cut, Search
-from driverref.threads import WRITE
 from driverref.threads.simulated import SimulatedThread, SimulatedThreads
-from driverref.trace import Raw, Record, Trace
+from driverref.trace import Trace
 
 __all__ = ["Verdict", "admits", "orders"]
 
@@ -43,8 +39,8 @@ class Verdict:
 
     events: Order
     """What was asked for."""
-    witness: Trace | None = field(repr=False)
-    """A run that has it, with all its events; `None` if there is none."""
+    witness: str | None
+    """The schedule that has it, for `replay`; `None` if there is none."""
     reached: Order
     """The longest beginning of it that some schedule has."""
     instead: tuple[str, ...]
@@ -57,7 +53,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if self:
-            return f"the model has {self.events}"
+            return f"the model has {self.events}: schedule {self.witness or 'first come'}"
         missing = [*self.events, THE_END][len(self.reached)]
         return (
             f"the model does not have {self.events}\n"
@@ -88,17 +84,17 @@ def admits(
             raise ValueError(f"admits: {event!r} cannot come, because observe does not name it")
     wanted = Order(events)
     reached, instead, count = -1, dict[str, None](), 0
-    for trace, end in _runs(scenario, names, emulator, wanted):
+    for seen, end, guide in _runs(scenario, names, emulator, wanted):
         count += 1
-        if trace.seen == [*wanted] and end == THE_END:
-            return Verdict(wanted, trace, wanted, (), count)
-        pairs = enumerate(zip(trace.seen, wanted, strict=False))
-        shorter = min(len(trace.seen), len(wanted))
+        if seen == wanted and end == THE_END:
+            return Verdict(wanted, witness(guide.deviations()), wanted, (), count)
+        pairs = enumerate(zip(seen, wanted, strict=False))
+        shorter = min(len(seen), len(wanted))
         common = next((i for i, (one, other) in pairs if one != other), shorter)
         if common > reached:
             reached = common
             instead.clear()
-        if common == reached and (then := [*trace.seen, end][common]) is not None:
+        if common == reached and (then := [*seen, end][common]) is not None:
             instead[then] = None
     return Verdict(wanted, None, Order(wanted[:reached]), tuple(instead), count)
 
@@ -108,35 +104,10 @@ def orders(
 ) -> list[Order]:
     """Every order of the observed events that the model has: those that `admits` says yes to, and no others.
 
-    The scenario and `emulator` are as for `explore`.  There may be more than `explore` finds, because to be seen is
-    a step.
+    The scenario and `emulator` are as for `explore`.
     """
     runs = _runs(scenario, check_observe(observe), emulator, None)
-    return [*dict.fromkeys(Order(trace.seen) for trace, end in runs if end == THE_END)]
-
-
-class Seen(Watch):
-    """A trace of all events.  Those that are observed are steps."""
-
-    def __init__(self, threads: SimulatedThreads, observe: Sequence[str]) -> None:
-        super().__init__(threads, observe)
-        self.seen: list[str] = []
-        """The observed events, as `Trace.order` gives them."""
-
-    def begin(self, now: int) -> Record | None:
-        append = Trace.begin(self, now)
-        assert append is not None
-
-        def record(raw: Raw) -> None:
-            _, thread, name, port, job, detail = raw
-            if name in self._observe:
-                self._threads.step(ORDER, WRITE)
-                self.seen.append(name if job is None else f"{name}({job})")
-            append((self._threads.time, thread, name, port, job, detail))
-
-        return record
-
-    select = Trace.select
+    return [*dict.fromkeys(seen for seen, end, _ in runs if end == THE_END)]
 
 
 class Guided(Search):
@@ -145,12 +116,19 @@ class Guided(Search):
     def __init__(self, wanted: Order | None) -> None:
         super().__init__()
         self.wanted = wanted
-        self.trace: Seen
+        self.trace = Trace()
+        self._length = 0
+
+    def watch(self, trace: Trace) -> None:
+        """Another run begins."""
+        self.trace, self._length = trace, 0
 
     def astray(self) -> bool:
         """Whether the run has left the order."""
-        seen = self.trace.seen
-        return self.wanted is not None and tuple(seen) != self.wanted[: len(seen)]
+        if self.wanted is None or len(self.trace) == self._length:
+            return False
+        self._length = len(self.trace)
+        return tuple(self.trace.order()) != self.wanted[: self._length]
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         if not self._over and self.astray():
@@ -161,28 +139,24 @@ class Guided(Search):
 
 def _runs(
     scenario: Scenario, observe: tuple[str, ...], emulator: dict[str, Any], wanted: Order | None
-) -> Iterator[tuple[Seen, str | None]]:
-    """Each run, and how it ended; `None` if it was cut."""
+) -> Iterator[tuple[Order, str | None, Guided]]:
+    """Each run's events, and how it ended; `None` if it was cut."""
     guide = Guided(wanted)
 
-    class Guiding(Seen):
-        def __init__(self, threads: SimulatedThreads, observe: Sequence[str]) -> None:
-            super().__init__(threads, observe)
-            guide.trace = self
-
-    def unheard(erl: Emulator) -> None:
+    def watched(erl: Emulator) -> None:
+        guide.watch(erl.trace)
         scenario(erl)
 
     more = True
     while more:
         end: str | None = None
         try:
-            outcome = run(unheard, guide, observe, emulator, Guiding)
+            outcome = run(watched, guide, observe, emulator)
             leaks = isinstance(outcome, Fault) and outcome.name == Leak.__name__
             end = label(outcome) if isinstance(outcome, Fault) and not leaks else THE_END
         except Cut:
             pass
         if guide.strange is not None:
             raise guide.strange
-        yield guide.trace, end
+        yield Order(guide.trace.order()), end, guide
         more = guide.next()

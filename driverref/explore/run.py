@@ -86,18 +86,14 @@ class Watch(Trace):
 
 
 def run(
-    scenario: Scenario,
-    schedule: Schedule,
-    observe: Sequence[str],
-    options: dict[str, Any],
-    watch_with: type[Watch] = Watch,
+    scenario: Scenario, schedule: Schedule, observe: Sequence[str], options: dict[str, Any]
 ) -> Hashable:
     """Run the scenario once, and return its outcome.
 
     `Cut`, `Nondeterministic` and what is no `Exception` pass through.
     """
     threads = SimulatedThreads(schedule=schedule)
-    watch = watch_with(threads, observe)
+    watch = Watch(threads, observe)
     erl = Emulator(threads=threads, trace=watch, **options)
     runtime = erl.runtime
     try:
