@@ -16,6 +16,9 @@ from driverref import Emulator, replay
 from driverref.conformance import Verdict, admits, orders
 from driverref.erl_driver import ErlDrvPort, driver_free
 from driverref.explore import Order, explore
+from driverref.explore.search import Cut
+from driverref.threads.schedule import FirstCome
+from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
@@ -174,3 +177,31 @@ def test_an_event_that_is_not_observed_is_a_mistake() -> None:
         admits(closed_early, ["async_free(1)"], observe=["stop"])
     with pytest.raises(ValueError, match="'closing', which is no event"):
         admits(closed_early, [], observe=["closing"])
+
+
+class OneStep(FirstCome):
+    """A schedule that is cut at its second step."""
+
+    steps = 0
+
+    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        self.steps += 1
+        if self.steps == 2:
+            threads.give_up(Cut())
+        return super().choose(threads)
+
+
+def test_a_cut_is_not_hidden_by_what_is_done_on_the_way_out() -> None:
+    threads = SimulatedThreads(schedule=OneStep())
+    threads.adopt("main")
+    threads.touch("one", write=True)
+
+    def story() -> None:
+        try:
+            threads.touch("two", write=True)
+        finally:
+            threads.touch("a lock, which is given back", write=True)
+
+    with pytest.raises(Cut):
+        story()
+    threads.close()

@@ -126,6 +126,7 @@ class SimulatedThreads:
         self._deadlines = False  # whether there ever was one
         self._starter: SimulatedThread | None = None  # waits for one that settles
         self._closed = False
+        self._given_up: BaseException | None = None
 
     # The step, and who goes on.
 
@@ -145,7 +146,7 @@ class SimulatedThreads:
         if self.eager and (enabled is None or enabled()) and not self._closed:
             return True
         if self._closed:
-            raise Unwound
+            raise self._given_up or Unwound  # what is to be seen is not what came up on the way out
         me, script = self.running, self.script
         me.expired = False
         if script and script[-1] == me.number and deadline is None and self._starter is None:
@@ -238,7 +239,7 @@ class SimulatedThreads:
 
     def give_up(self, why: BaseException) -> None:
         """Raise `why` in the adopted thread next, and let nobody make another step."""
-        self.failure = why
+        self.failure = self._given_up = why
         self._closed = True
 
     # Threads.
