@@ -178,9 +178,7 @@ class Life:
         self._with_a_socket(me, number, lambda end: end.shutdown(how))
 
     def close(self, me: int, label: object, number: int) -> None:
-        """Each end is closed by one thread, if at all; the others may be at it."""
-        if me == number:
-            self._with_a_socket(me, number, lambda end: end.close())
+        self._with_a_socket(me, number, lambda end: end.close())
 
     def add(self, me: int, label: object) -> None:
         self.work.add(label)

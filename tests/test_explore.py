@@ -262,7 +262,7 @@ def test_a_witness_leads_to_its_outcome(strategy: Any) -> None:
     for outcome in found:
         for erl in (
             found.replay(outcome),
-            replay(dead_heat, found[outcome].witness, async_threads=2),
+            replay(dead_heat, found[outcome].witness, observe=["ready_async"], async_threads=2),
         ):
             assert erl.trace.order("ready_async") == list(outcome[1])  # type: ignore[index]
             assert erl.trace.order("output") == ["output"], "the trace is complete"
@@ -390,6 +390,17 @@ def test_nor_an_address() -> None:
 
 
 kept: dict[int, object] = {}
+
+
+def test_nor_one_more_step_at_its_end() -> None:
+    runs = itertools.count()
+
+    def scenario(erl: Emulator) -> None:
+        for _ in range(1 + next(runs)):
+            opened(erl, made_of("d", start=lambda port, command: None))
+
+    with pytest.raises(Nondeterministic):
+        explore(scenario)
 
 
 def test_nor_what_starts_fewer_processes_when_it_is_run_again() -> None:

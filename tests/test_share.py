@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from importlib import import_module
 from multiprocessing import get_context, parent_process
 from typing import Any
@@ -173,6 +179,59 @@ def test_what_a_worker_raises_that_is_no_outcome_is_raised(processes: Executor) 
 
 def returns_a_list(erl: Emulator) -> list[int]:
     return [1]
+
+
+@pytest.mark.parametrize("size", [4, 100])
+def test_what_is_raised_in_a_task_is_raised_here(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share, "FIRST", size)
+    monkeypatch.setattr(share, "AFTERWARDS", size)
+    with pytest.raises(TypeError, match="the scenario returned \\[1\\], which cannot be counted"):
+        explore(sometimes_a_list, executor=Here(), async_threads=2)
+    for scenario in (counts_its_runs, fails_later, opens_fewer_ports_later):
+        lives.clear()
+        with pytest.raises(Nondeterministic):
+            explore(scenario, executor=Here(), async_threads=3)
+
+
+def sometimes_a_list(erl: Emulator) -> object:
+    heat = who_is_first(erl)
+    return [1] if heat[0] == b"b" else heat
+
+
+def fails_later(erl: Emulator) -> object:
+    lives.append(None)
+    if len(lives) > 5:
+        raise LookupError("later")
+    return who_is_first(erl)
+
+
+def opens_fewer_ports_later(erl: Emulator) -> None:
+    lives.append(None)
+    driver = Several()
+    for _ in range(1 if len(lives) > 5 else 2):
+        erl.port_command(opened(erl, driver), b"ab")
+
+
+class Broken(Here):
+    """Takes a task or two, and then no more."""
+
+    def __init__(self) -> None:
+        self.tasks = 2
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.tasks -= 1
+        if self.tasks < 0:
+            raise BrokenExecutor("all workers are gone")
+        return super().submit(fn, *args, **kwargs)
+
+
+def test_an_executor_that_breaks_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "FIRST", 2)
+    monkeypatch.setattr(share, "AFTERWARDS", 2)
+    found = explore(who_is_first, executor=Broken(), async_threads=2)
+    assert facts(found) == facts(explore(who_is_first, async_threads=2))
 
 
 def test_a_scenario_that_does_not_repeat_is_noticed(processes: Executor) -> None:
