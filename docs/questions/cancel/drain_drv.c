@@ -152,7 +152,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
     free_job(job);
     if (error != 0)
-        driver_failure_posix(state->port, error); /* empties the queue as well */
+        driver_failure_posix(state->port, error); /* with stop(), whatever is queued */
     else
         (void)driver_deq(state->port, 1); /* if that was the last, stop() comes next */
 }

@@ -7,15 +7,20 @@
 open(File) ->
     Dir = filename:dirname(code:which(?MODULE)),
     case erl_ddll:load(Dir, "drain_drv") of
-        ok -> open_port({spawn_driver, "drain_drv " ++ File}, []);
-        {error, Why} -> error({drain_drv, erl_ddll:format_error(Why)})
+        ok ->
+            try open_port({spawn_driver, "drain_drv " ++ File}, [])
+            catch error:Why -> ok = erl_ddll:unload("drain_drv"), error(Why)
+            end;
+        {error, Why} ->
+            error({drain_drv, erl_ddll:format_error(Why)})
     end.
 
 %% If a write fails, the port ends with the reason, and so does its owner.
 append(Port, Data) ->
     true = port_command(Port, Data).
 
-%% For the owner: returns when everything is written.
+%% For the owner: returns when everything is written, or could not be. A port
+%% that is closing can send nothing, so from here on nobody learns of an error.
 close(Port) ->
     Port ! {self(), close},
     closed(Port),

@@ -73,7 +73,8 @@ static void free_job(void *data)
     driver_free(job);
 }
 
-/* 0, or why there is nothing more to wait for. */
+/* 0, or why there is nothing more to wait for. It looks once a second, should a
+ * system not wake poll() for a shutdown(). */
 static int wait_for(Job *job, short events)
 {
     for (;;) {

@@ -8,8 +8,12 @@ open(Address, TcpPort) ->
     Dir = filename:dirname(code:which(?MODULE)),
     Command = lists:flatten(io_lib:format("socket_drv ~s ~b", [Address, TcpPort])),
     case erl_ddll:load(Dir, "socket_drv") of
-        ok -> open_port({spawn_driver, Command}, []);
-        {error, Why} -> error({socket_drv, erl_ddll:format_error(Why)})
+        ok ->
+            try open_port({spawn_driver, Command}, [])
+            catch error:Why -> ok = erl_ddll:unload("socket_drv"), error(Why)
+            end;
+        {error, Why} ->
+            error({socket_drv, erl_ddll:format_error(Why)})
     end.
 
 %% For the process that has opened the port: it has loaded the driver as well.

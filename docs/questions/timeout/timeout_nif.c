@@ -49,7 +49,8 @@ static void shut(ErlNifEnv *env, Socket *s)
 {
     if (!s->closed) {
         s->closed = true;
-        (void)enif_select(env, s->fd, ERL_NIF_SELECT_STOP, s, NULL, enif_make_atom(env, "undefined"));
+        (void)enif_select(env, s->fd, ERL_NIF_SELECT_STOP, s, NULL,
+                          enif_make_atom(env, "undefined"));
     }
 }
 
