@@ -566,5 +566,49 @@ static int ledger_erl_drv_thread_create(char *n, ErlDrvTid *t, void *(*f)(void *
 static int ledger_erl_drv_thread_join(ErlDrvTid t, void **r) { ledger_threads--; return erl_drv_thread_join(t, r); }
 #define erl_drv_thread_create ledger_erl_drv_thread_create
 #define erl_drv_thread_join ledger_erl_drv_thread_join
+
+/* What `control` and `call` leave in *rbuf is the emulator's. */
+static ErlDrvEntry ledger_entry;
+static void ledger_hand_over(char *given, char *now)
+{
+    size_t i;
+
+    if (now == given || now == NULL)
+        return;
+    pthread_mutex_lock(&ledger_lock);
+    for (i = ledger_used; i > 0 && ledger_blocks[i - 1].at != (unsigned char *)now; i--)
+        ;
+    if (i > 0)
+        ledger_blocks[i - 1] = ledger_blocks[--ledger_used];
+    else
+        ledger_binaries--;
+    pthread_mutex_unlock(&ledger_lock);
+}
+static ErlDrvSSizeT ledger_control(ErlDrvData d, unsigned c, char *b, ErlDrvSizeT n, char **r, ErlDrvSizeT m)
+{
+    char *given = *r;
+    ErlDrvSSizeT size = ledger_entry.control(d, c, b, n, r, m);
+    ledger_hand_over(given, *r);
+    return size;
+}
+static ErlDrvSSizeT ledger_call(ErlDrvData d, unsigned c, char *b, ErlDrvSizeT n, char **r, ErlDrvSizeT m, unsigned *f)
+{
+    char *given = *r;
+    ErlDrvSSizeT size = ledger_entry.call(d, c, b, n, r, m, f);
+    ledger_hand_over(given, *r);
+    return size;
+}
+#undef DRIVER_INIT
+#define DRIVER_INIT(NAME) \
+    static ErlDrvEntry *ledger_driver_init(void); \
+    ERL_DRIVER_EXPORT ErlDrvEntry *ERLANG_DRIVER_NAME(NAME)(void) \
+    { \
+        ErlDrvEntry *entry = ledger_driver_init(); \
+        ledger_entry = *entry; \
+        entry->control = entry->control ? ledger_control : NULL; \
+        entry->call = entry->call ? ledger_call : NULL; \
+        return entry; \
+    } \
+    static ErlDrvEntry *ledger_driver_init(void)
 #endif
 """
