@@ -61,6 +61,7 @@ def test_outside_an_emulator_there_is_nobody_to_block(call: object) -> None:
 
 def test_a_socket_pair_is_connected(threads: Threads) -> None:
     one, other = posix.socketpair()
+    assert one.send(b"") == 0
     assert one.send(b"question") == 8
     assert other.recv(100) == b"question"
     one.shutdown(posix.SHUT_RDWR)

@@ -181,7 +181,7 @@ def returns_a_list(erl: Emulator) -> list[int]:
     return [1]
 
 
-@pytest.mark.parametrize("size", [4, 100])
+@pytest.mark.parametrize("size", [1, 4, 100])
 def test_what_is_raised_in_a_task_is_raised_here(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

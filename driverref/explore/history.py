@@ -9,6 +9,7 @@ Two steps *race* if they depend on each other directly, and the later one could 
 
 from __future__ import annotations
 
+from itertools import accumulate, zip_longest
 from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
@@ -128,17 +129,16 @@ class History:
                 causes.append(other)
                 if mode is READ or mode is WRITE:
                     races.append(other)
-            if mode is WRITE or mode is ACQUIRE:
+            if mode is WRITE:
                 for other in touched.read_since():
                     if other != step and not mine >> other & 1:
                         before |= past[other]
                         causes.append(other)
-                        if mode is WRITE:
-                            races.append(other)
-                if mode is ACQUIRE and touched.acquired:
-                    taken = touched.acquired[-1]
-                    if taken != step and not mine >> taken & 1:
-                        locks.append(taken)
+                        races.append(other)
+            elif mode is ACQUIRE and touched.acquired:  # what is acquired is never only read
+                taken = touched.acquired[-1]
+                if taken != step and not mine >> taken & 1:
+                    locks.append(taken)
             if step != _NEVER:
                 touched.touch(step, mode)
         if len(causes) > 1:  # a race is direct: no other step lies between
@@ -196,13 +196,7 @@ class History:
         known = [touch for step in self.logs for touch in step]
         if log[: len(known)] == known:
             return len(known)
-        at = 0
-        for step, then in enumerate(self.logs):
-            now = log[at : at + len(then)]
-            at += len(then)
-            for (one, _), (other, _) in zip(then, now, strict=False):
-                if one != other:
-                    raise Nondeterministic(f"at step {step} it touched {other} and not {one}")
-            if len(now) < len(then):
-                raise Nondeterministic(f"it ended at step {step}")
-        raise Nondeterministic("it touched the same things in another way")
+        at = next(i for i, (one, other) in enumerate(zip_longest(known, log)) if one != other)
+        step = sum(end <= at for end in accumulate(map(len, self.logs)))
+        now = log[at][0] if at < len(log) else "nothing"
+        raise Nondeterministic(f"at step {step} it touched {now} and not {known[at][0]}")

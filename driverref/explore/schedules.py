@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from driverref.threads.schedule import TIME, FirstCome
@@ -38,7 +39,7 @@ def deviations(text: str) -> dict[int, int]:
     return found
 
 
-class Recorded(FirstCome):
+class Recorded(FirstCome, ABC):
     """A schedule that remembers where it was not first come."""
 
     def __init__(self) -> None:
@@ -57,9 +58,9 @@ class Recorded(FirstCome):
             self.deviations.append((self.step, number))
         return next((thread for thread in able if thread.number == number), None)
 
+    @abstractmethod
     def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
         """Who makes this step: the number of one who is able, or `TIME` if time can pass."""
-        raise NotImplementedError
 
 
 class Replay(Recorded):

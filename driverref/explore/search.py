@@ -88,8 +88,6 @@ class State:
 
     def asleep_after(self, log: Log) -> dict[int, Touched]:
         """The sleep set after the chosen step, which touched what `log` says."""
-        if not self.done and not self.sleep:
-            return {}
         return {
             number: touched
             for number, touched in (self.sleep | self.done).items()
@@ -130,7 +128,6 @@ class Search(FirstCome):
         self._under_way = True
         self._over = False
         self._fatal = False
-        self._whole = False
         self.strange: Nondeterministic | None = None
         """What is wrong with a run that has come to its end."""
 
@@ -165,7 +162,6 @@ class Search(FirstCome):
         state = self._new_state(threads)
         if state is None:
             return None
-        self._whole = False
         self.states.append(state)
         return state.choice
 
@@ -218,7 +214,7 @@ class Search(FirstCome):
             self.states[step].note(threads)
 
     def end(self, threads: SimulatedThreads) -> None:
-        """The run has ended; those who are left would have gone on, or wait for ever."""
+        """The run has ended."""
         if self._over:
             return
         self._over = True
@@ -227,10 +223,16 @@ class Search(FirstCome):
                 self._end_step(threads)
             except Nondeterministic as error:
                 self.strange = error  # the scenario's own exception, if there is one, says more
-                return
-        left = [t for t in threads.threads if t is not threads.main or threads.failure is not None]
-        if not left:
+        if self.strange is None and len(self.history) < len(self.states):
+            self.strange = Nondeterministic(f"it ended at step {len(self.history)}")
+        if self.strange is not None:
             return
+        left = [t for t in threads.threads if t is not threads.main or threads.failure is not None]
+        if left:
+            self._leave(left, threads)
+
+    def _leave(self, left: list[SimulatedThread], threads: SimulatedThreads) -> None:
+        """Some are left, who would have gone on, or wait for ever: with what do their next steps race?"""
         history, last = self.history, len(self.history) - 1
         number, past = history.makers[last], history.past[last]
         if threads.armed() or any(t.able() for t in left):
@@ -272,11 +274,6 @@ class Search(FirstCome):
     def repeat(self) -> None:
         """Make the next run the same as the last one."""
         self._begin()
-        self._whole = True
-
-    def repeated(self) -> bool:
-        """Whether that run made no more steps than the one before."""
-        return self._whole
 
     def touched(self, step: int) -> Touched | None:
         """What a step of the last run touched; `None`: it ended the run."""

@@ -119,5 +119,4 @@ class Coroutine:
             worker.throw(Unwound())
         else:
             worker.body = None
-            if worker:  # kept from another body
-                _idle.workers.append(worker)
+            _idle.workers.append(worker)
