@@ -68,6 +68,6 @@ serve(Listen, Client) ->
                 {error, _} -> Client ! asked % its limit came first
             end,
             serve(Listen, Client);
-        {error, closed} ->
+        {error, _} -> % main has closed it
             ok
     end.
