@@ -29,6 +29,7 @@ extensions = [
     "_ext.outcomes",
     "_ext.states",
     "_ext.program",
+    "_ext.real_thing",
 ]
 
 exclude_patterns = ["_ext", "LICENSE-snippets"]

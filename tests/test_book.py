@@ -279,7 +279,7 @@ def buttons(page: BeautifulSoup) -> list[str]:
     return [
         copied(block.get_text(), settings)
         for block in page.select("div.highlight-python pre, div.highlight-pycon pre")
-        if block.find_parent("dl", class_="py") is None
+        if block.find_parent(class_=["py", "real-thing"]) is None  # no blocks of the page's own
     ]
 
 
