@@ -10,7 +10,7 @@ RUN = $(VENV)/bin/python
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help html serve test test-newest soak bench picture format lint check clean
+.PHONY: help html serve test test-newest soak bench beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ soak: $(READY) ## the long run on OS threads: ten times the jobs of the test run
 
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py
+
+beam: $(READY) ## play every scenario on the real emulator, and ask the model whether it may
+	@$(RUN) tests/beam/run.py
 
 picture: $(READY) ## draw the README's picture anew
 	@PYTHONPATH=docs $(RUN) -m _ext.picture

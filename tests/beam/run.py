@@ -1,0 +1,421 @@
+"""`make beam`: play every scenario on the real emulator, write down what it did, ask the model whether it may.
+
+Emulators are started with 1, 2 and 4 async threads and 1 and 2 schedulers; each plays every scenario many times,
+because it takes longer to start one than to play.  A scenario that takes its emulator with it has one for every run.
+
+An emulator that says nothing for a while hangs: it is killed, the run is counted as hung, and another emulator goes on
+with the next.  The same goes for one that crashes.  Neither is dropped: it stands in the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import selectors
+import shlex
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from scenarios import ASYNC_THREADS, SCENARIOS, SCHEDULERS, Scenario
+
+from driverref.conformance import admits
+from driverref.explore import Order, explore
+
+HERE = Path(__file__).resolve().parent
+RECORD = HERE / "record.json"
+COMPILERS = ("cc", "gcc", "clang")
+CFLAGS = "-std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -pthread"
+VARIANTS = {
+    "judge": "PORT",
+    "judge_other": "PORT",
+    "judge_lock": "0",
+    "judge_bare": "PORT -DBARE",
+    "judge_no_ready": "PORT -DNO_READY_ASYNC",
+    "judge_no_flush": "PORT -DNO_FLUSH",
+    "judge_soft": "PORT|ERL_DRV_FLAG_SOFT_BUSY",
+    "judge_unloaded": "PORT",
+}
+"""The drivers that `judge_drv.c` is compiled to, with their flags; PORT stands for port locking."""
+PATIENCE = 10
+"""Seconds after which an emulator that says nothing hangs."""
+RUNS = 240
+"""Runs of each scenario, at least, over all emulators."""
+LIMIT = 5000
+"""Schedules; a scenario has a few hundred at most."""
+WHO = """
+    io:format("~s~n~s~n~s~n", [code:root_dir() | [erlang:system_info(I) || I <- [otp_release, version]]]), halt().
+"""
+INSTALL = "Debian, Ubuntu: apt install erlang-base erlang-dev gcc; macOS: brew install erlang"
+
+
+class Missing(Exception):
+    """The real emulator is not there: one line with what is missing and how to install it."""
+
+
+class Broken(Exception):
+    """The judge itself does not work: what does not, and what was said."""
+
+
+class Hung(Exception):
+    """An emulator says nothing any more."""
+
+
+class Crashed(Exception):
+    """A signal has ended an emulator."""
+
+
+@dataclass
+class Runs:
+    """What one kind of emulator did in one scenario."""
+
+    async_threads: int
+    schedulers: int
+    orders: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    hung: int = 0
+    crashed: int = 0
+
+    @property
+    def options(self) -> str:
+        return f"+A {self.async_threads} +S {self.schedulers}"
+
+    @property
+    def runs(self) -> int:
+        return self.orders.total() + self.hung + self.crashed
+
+
+class Judge:
+    """The compiled judge: plays scenarios on emulators."""
+
+    def __init__(self, directory: Path, erl: str, release: str, erts: str) -> None:
+        self.directory = directory
+        self.erl = erl
+        self.release = release
+        self.erts = erts
+
+    def command(self, runs: Runs, *arguments: str) -> list[str]:
+        options = f"+A {runs.async_threads} +S {runs.schedulers}:{runs.schedulers} -noinput"
+        main = ["-run", "judge", "main", str(self.directory), *arguments]
+        return [self.erl, *options.split(), "-pa", str(self.directory), *main]
+
+    def play(self, plan: list[tuple[Scenario, Runs]], times: int) -> None:
+        """Play all scenarios of a plan, which have the same options, so many times, in as few emulators as possible."""
+        todo = [(scenario, runs, times) for scenario, runs in plan if not scenario.once]
+        while todo:
+            todo = self._play(todo)
+        alone = [item for item in plan if item[0].once for _ in range(times)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            ends = pool.map(lambda item: self._play_once(*item), alone)
+            for (_, runs), end in zip(alone, ends, strict=True):
+                runs.hung += end is Hung
+                runs.crashed += end is Crashed
+                if isinstance(end, tuple):
+                    runs.orders[end] += 1
+
+    def _play(self, todo: list[tuple[Scenario, Runs, int]]) -> list[tuple[Scenario, Runs, int]]:
+        """Play as much as one emulator can.  What it could not."""
+        items = [f"{scenario.erlang}:{times}" for scenario, _, times in todo]
+        status = "ended"
+        lines = self._lines(self.command(todo[0][1], "many", *items))
+        left = list(todo)
+        try:
+            for line in lines:
+                scenario, runs, times = left[0]
+                name, _, events = line.partition("\t")
+                if name != scenario.erlang:
+                    raise Broken(f"{scenario.name}: the emulator said {line!r}")
+                runs.orders[observed(events, scenario)] += 1
+                left[0] = (scenario, runs, times - 1)
+                if times == 1:
+                    left.pop(0)
+        except Hung:
+            status = "hung"
+        except Crashed:
+            status = "crashed"
+        if left and status == "ended":
+            status = "crashed"
+        if left:
+            scenario, runs, times = left[0]
+            runs.hung += status == "hung"
+            runs.crashed += status == "crashed"
+            left[0] = (scenario, runs, times - 1)
+            if times == 1:
+                left.pop(0)
+        return left
+
+    def _play_once(
+        self, scenario: Scenario, runs: Runs
+    ) -> tuple[str, ...] | type[Hung] | type[Crashed]:
+        """Play a scenario that ends its emulator.  The order, or what came instead."""
+        events: list[str] = []
+        try:
+            lines = self._lines(self.command(runs, "once", scenario.erlang))
+            events += [line.removeprefix("+") for line in lines]
+        except (Hung, Crashed) as end:
+            return type(end)
+        return observed(" ".join(events), scenario)
+
+    def _lines(self, command: list[str]) -> Iterator[str]:
+        """What an emulator prints, line by line.  `Hung` if it says nothing for long, `Crashed` if a signal ends it."""
+        environment = {
+            **os.environ,
+            "ERL_CRASH_DUMP": os.devnull,
+            "ERL_FLAGS": "",
+            "ERL_AFLAGS": "",
+            "ERL_ZFLAGS": "",
+        }
+        with (
+            subprocess.Popen(
+                command,
+                cwd=self.directory,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            ) as emulator,
+            selectors.DefaultSelector() as selector,
+        ):
+            assert emulator.stdout is not None
+            selector.register(emulator.stdout, selectors.EVENT_READ)
+            try:
+                rest = b""
+                while True:
+                    if not selector.select(PATIENCE):
+                        raise Hung
+                    chunk = os.read(emulator.stdout.fileno(), 1 << 16)
+                    if not chunk:
+                        break
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield line.decode()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    if emulator.wait(PATIENCE) < 0:
+                        raise Crashed
+                    return
+                raise Hung
+            finally:
+                emulator.kill()
+
+
+def observed(events: str, scenario: Scenario) -> tuple[str, ...]:
+    """Those events of a run that the scenario is about.  What must never happen is kept: no model admits it."""
+    return tuple(
+        event
+        for event in events.split()
+        if event.partition("(")[0] in scenario.observe
+        or event.startswith(("!", "wrong-thread", "bad-script"))
+    )
+
+
+@contextlib.contextmanager
+def compiled() -> Iterator[Judge]:
+    """Compile the judge into a temporary directory.  `Missing` if a tool or a header is not there."""
+    erl, erlc = shutil.which("erl"), shutil.which("erlc")
+    cc = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if erl is None or erlc is None or cc is None:
+        tools = {"erl": erl, "erlc": erlc, "C compiler": cc}
+        lacking = ", ".join(f"no {name}" for name, path in tools.items() if path is None)
+        raise Missing(f"the real emulator was not asked: {lacking} ({INSTALL})")
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        said = call([erl, "-noinput", "-eval", WHO], directory)
+        root, release, erts = said.splitlines()
+        include = Path(root, "usr", "include")
+        if not (include / "erl_driver.h").is_file():
+            raise Missing(f"the real emulator was not asked: no erl_driver.h ({INSTALL})")
+        build(directory, cc, erlc, include)
+        yield Judge(directory, erl, release, erts)
+
+
+def build(directory: Path, cc: str, erlc: str, include: Path) -> None:
+    """Compile the log, every variant of the driver, and the module."""
+    own, found = (
+        ("-install_name", "-Wl,-rpath,@loader_path")
+        if sys.platform == "darwin"
+        else ("-soname", "-Wl,-rpath,$ORIGIN")
+    )
+    flags = [*shlex.split(CFLAGS), "-isystem", str(include)]
+    if sys.platform == "darwin":
+        flags += ["-undefined", "dynamic_lookup"]
+    log = "judge_log.so"
+    call([cc, *flags, f"-Wl,{own},{log}", "-o", log, str(HERE / "judge_log.c")], directory)
+    commands = [[erlc, "+warnings_as_errors", str(HERE / "judge.erl")]]
+    for name, how in VARIANTS.items():
+        defined, *others = how.replace("PORT", "ERL_DRV_FLAG_USE_PORT_LOCKING").split()
+        macros = [f"-DJUDGE={name}", f"-DFLAGS={defined}", *others]
+        commands.append(
+            [cc, *flags, *macros, "-o", f"{name}.so", str(HERE / "judge_drv.c"), log, found]
+        )
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda command: call(command, directory), commands))
+
+
+def call(command: list[str], directory: Path) -> str:
+    """What a command prints; `Broken` with what it said if it fails."""
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=120, check=False
+    )
+    if done.returncode:
+        raise Broken(f"{shlex.join(command)}: {done.returncode}\n{done.stderr}{done.stdout}")
+    return done.stdout
+
+
+def ask(
+    judge: Judge, scenarios: list[Scenario], runs: int, progress: bool = False
+) -> dict[str, list[Runs]]:
+    """Play every scenario `runs` times or a few more, spread over the kinds of emulators."""
+    result: dict[str, list[Runs]] = {scenario.name: [] for scenario in scenarios}
+    for async_threads in ASYNC_THREADS:
+        for schedulers in SCHEDULERS:
+            plan = []
+            for scenario in scenarios:
+                if schedulers in scenario.schedulers and async_threads in scenario.async_threads:
+                    plan.append((scenario, Runs(async_threads, schedulers)))
+                    result[scenario.name].append(plan[-1][1])
+            by_times: dict[int, list[tuple[Scenario, Runs]]] = {}
+            for item in plan:
+                kinds = len(item[0].async_threads) * len(item[0].schedulers)
+                by_times.setdefault(-(-runs // kinds), []).append(item)
+            for times, items in by_times.items():
+                judge.play(items, times)
+            if progress:
+                print(f"played with +A {async_threads} +S {schedulers}", file=sys.stderr)
+    return result
+
+
+def record(judge: Judge, result: dict[str, list[Runs]]) -> dict[str, Any]:
+    """What is written down."""
+    return {
+        "release": judge.release,
+        "erts": judge.erts,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "scenarios": {
+            name: [
+                {
+                    "options": runs.options,
+                    "async_threads": runs.async_threads,
+                    "schedulers": runs.schedulers,
+                    "runs": runs.runs,
+                    "hung": runs.hung,
+                    "crashed": runs.crashed,
+                    "orders": [
+                        [list(order), times]
+                        for order, times in sorted(runs.orders.items(), key=lambda i: (-i[1], i[0]))
+                    ],
+                }
+                for runs in several
+            ]
+            for name, several in result.items()
+        },
+    }
+
+
+def readable(data: dict[str, Any]) -> str:
+    """The record as JSON, one order a line."""
+    dumps = json.dumps
+    lines = ["{"]
+    lines += [f" {dumps(key)}: {dumps(data[key])}," for key in ("release", "erts", "machine")]
+    lines.append(' "scenarios": {')
+    blocks = []
+    for name, several in data["scenarios"].items():
+        entries = []
+        for entry in several:
+            head = ", ".join(f"{dumps(k)}: {dumps(v)}" for k, v in entry.items() if k != "orders")
+            orders = ",\n".join(f"    {dumps(order)}" for order in entry["orders"])
+            entries.append(f'   {{{head}, "orders": [\n{orders}\n   ]}}')
+        blocks.append(f"  {dumps(name)}: [\n" + ",\n".join(entries) + "\n  ]")
+    lines.append(",\n".join(blocks))
+    lines += [" }", "}", ""]
+    return "\n".join(lines)
+
+
+def orders(scenario: Scenario, async_threads: int, schedulers: int) -> frozenset[tuple[str, ...]]:
+    """Every order of events that the model has.  `Broken` if a schedule ends in a fault, or not all were tried."""
+    found = explore(
+        scenario.model,
+        observe=scenario.observe,
+        limit=LIMIT,
+        progress=False,
+        async_threads=async_threads,
+        schedulers=schedulers,
+    )
+    if found.faults or not found.complete:
+        raise Broken(f"{scenario.name} with +A {async_threads} +S {schedulers}:\n{found}")
+    return frozenset(tuple(order) for order in found if isinstance(order, Order))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
+    parser.add_argument("--only", nargs="*", help="only these scenarios; nothing is written")
+    parser.add_argument("--unseen", action="store_true", help="list the model's other orders")
+    given = parser.parse_args(arguments)
+    chosen = [s for s in SCENARIOS if given.only is None or s.name in given.only]
+    try:
+        with compiled() as judge:
+            data = record(judge, ask(judge, chosen, given.runs, progress=True))
+    except Missing as missing:
+        print(missing)
+        return 1
+    if given.only is None:
+        RECORD.write_text(readable(data), "utf-8")
+    return report(chosen, data, given.unseen)
+
+
+def report(chosen: list[Scenario], data: dict[str, Any], unseen: bool = False) -> int:
+    """Compare, print, and say whether the model admits everything."""
+    total = lost = refused = distinct = 0
+    for scenario in chosen:
+        seen: set[tuple[str, ...]] = set()
+        never: set[tuple[str, ...]] = set()
+        for entry in data["scenarios"][scenario.name]:
+            total += entry["runs"]
+            lost += entry["hung"] + entry["crashed"]
+            here = {tuple(order) for order, _ in entry["orders"]}
+            known = orders(scenario, entry["async_threads"], entry["schedulers"])
+            for order in here - known:
+                print(f"{scenario.name}: {entry['options']}: not admitted: {' '.join(order)}")
+                print(why_not(scenario, order, entry))
+                refused += 1
+            for what in ("hung", "crashed"):
+                if entry[what]:
+                    print(f"{scenario.name}: {entry['options']}: {entry[what]} {what}")
+            seen |= here
+            never |= known
+        distinct += len(seen)
+        print(f"{scenario.name}: {len(seen)} orders seen, {len(never - seen)} more in the model")
+        for order in sorted(never - seen, key=str) if unseen else ():
+            print("    never seen:", " ".join(map(str, order)))
+    verdict = "the model admits every one" if not refused else f"the model does not admit {refused}"
+    print(
+        f"{len(chosen)} scenarios, {total} runs, {lost} hung or crashed, {distinct} distinct orders: {verdict}"
+    )
+    return 1 if refused else 0
+
+
+def why_not(scenario: Scenario, order: tuple[str, ...], entry: dict[str, Any]) -> str:
+    """How far the model comes."""
+    if strange := [event for event in order if event.partition("(")[0] not in scenario.observe]:
+        return f"nothing may say {' '.join(strange)}"
+    return str(
+        admits(
+            scenario.model,
+            order,
+            observe=scenario.observe,
+            async_threads=entry["async_threads"],
+            schedulers=entry["schedulers"],
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
