@@ -17,6 +17,7 @@ from typing import Any
 import book
 import pytest
 from _ext import pages
+from hypothesis import settings
 from sybil import Document, Region, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.evaluators.doctest import DocTestEvaluator
@@ -24,6 +25,11 @@ from sybil.integration.pytest import SybilItem
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.myst import PythonCodeBlockParser
 from sybil.sybil import SybilCollection
+
+settings.register_profile(
+    "driverref", deadline=None
+)  # how long an example takes is the machine's affair
+settings.load_profile("driverref")
 
 FAILED = pytest.StashKey[int]()
 """On a page's collector: the line at which it failed."""

@@ -15,6 +15,7 @@ from test_search_emulator import EVENTS, Lives, lives
 from driverref import Emulator, replay
 from driverref.conformance import Verdict, admits, orders
 from driverref.erl_driver import ErlDrvPort, driver_free
+from driverref.errors import Nondeterministic
 from driverref.explore import Order, explore
 from driverref.explore.search import Cut
 from driverref.threads.schedule import FirstCome
@@ -205,3 +206,16 @@ def test_a_cut_is_not_hidden_by_what_is_done_on_the_way_out() -> None:
     with pytest.raises(Cut):
         story()
     threads.close()
+
+
+def test_what_does_not_repeat_is_noticed() -> None:
+    texts = iter(range(10**6))
+
+    def other_each_time(erl: Emulator) -> None:
+        port = opened(erl, Stopping())
+        if next(texts) < 2:
+            erl.port_command(port, b"one")
+            erl.port_close(port)
+
+    with pytest.raises(Nondeterministic):
+        orders(other_each_time, observe=("async_invoke", "stop"))

@@ -185,6 +185,14 @@ def test_the_page_says_how_to_see_each_run_again(folder: Path) -> None:
     assert sorted(codes) == [0, 1]
 
 
+def test_a_witness_of_a_run_that_was_observed_says_so(folder: Path) -> None:
+    observed = ("--observe", "async_invoke,async_return")
+    given("explore", "sleeper.py:hopes", *observed, "--html", "out.html")
+    page = Page((folder / "out.html").read_text("utf-8"))
+    assert all("--observe async_invoke,async_return" in line for line in page.commands)
+    assert {given(*shlex.split(line)[1:]).exit_code for line in page.commands} <= {0, 1}
+
+
 # timeline
 
 

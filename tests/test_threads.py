@@ -685,6 +685,29 @@ def test_a_coroutine_that_nobody_refers_to_unwinds() -> None:
     assert order == ["unwound", "over"]
 
 
+def test_a_coroutine_may_be_made_in_another_and_outlive_it() -> None:
+    order = []
+
+    def story() -> None:  # in an OS thread of its own, where no stack is kept
+        outside = Coroutine()
+        inner: list[Coroutine] = []
+
+        def body() -> None:
+            inner.append(Coroutine(lambda: order.append("inner")))
+            inner[0].finish_into(outside)
+
+        outer = Coroutine(body)
+        outer.finish_into(outside)
+        outer.switch()
+        inner[0].switch()
+        order.append("over")
+
+    thread = threading.Thread(target=story)
+    thread.start()
+    thread.join()
+    assert order == ["inner", "over"]
+
+
 def test_a_coroutine_gets_the_stack_of_one_that_has_ended() -> None:
     outside = Coroutine()
     order: list[int] = []

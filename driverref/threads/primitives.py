@@ -265,13 +265,13 @@ class SimulatedSocket:
 
     def recv(self, size: int, /) -> bytes:
         self._open()
-        threads = self.threads
+        threads, timeout = self.threads, self.timeout
         deadline = None
-        if self.timeout is not None:
-            deadline = threads.time + round(self.timeout * 1e9)
+        if timeout is not None:
+            deadline = threads.time + round(timeout * 1e9)
         if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
             threads.also((self.id, self.gone), READ)
-            raise TimeoutError("timed out") if self.timeout else _os_error(errno.EAGAIN)
+            raise TimeoutError("timed out") if timeout else _os_error(errno.EAGAIN)
         threads.also((self.id, self.gone), READ if threads.running.expired else AWAIT)
         data = bytearray()
         while self.received and len(data) < size:
