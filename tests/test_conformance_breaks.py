@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _ext import judged
 from scripted import made_of
 from test_conformance import tampered
 
@@ -464,6 +466,30 @@ BREAKS = [
     Break(outlive_the_owner, killed, "start stop start stop"),
 ]  # fmt: skip
 
+RECORDED: dict[Callable[[Patch], None], str] = {
+    switch_a_row: "queue_keeps_port",
+    skip_flush: "queue_keeps_port",
+    give_back_while_closing: "queue_keeps_port",
+    flush_on_failure: "fail_drops_queue",
+    lose_the_write_back: "key_written_back",
+    count_threads_from_one: "key_counts_too",
+    wait_in_stop: "close_running",
+    fire_when_closed: "timer_closed",
+    drop_what_is_queued: "close_queued",
+    free_at_close: "close_running",
+    free_after_ready_async: "round_trip",
+    ready_async_when_closed: "close_running",
+    keep_without_ready_async: "no_ready_async",
+    lifo_jobs: "one_key",
+    lifo_completions: "one_key",
+    never_busy: "busy_nosuspend",
+    one_scheduler_for_all: "answers_overtake",
+    unload_at_once: "unload_in_flight",
+    halt_without_the_queue: "halt_flushes",
+    outlive_the_owner: "connect",
+}
+"""A scenario of the record for each break: it loses an order that the emulator has shown."""
+
 each = pytest.mark.parametrize("broken", BREAKS, ids=str)
 
 
@@ -488,3 +514,27 @@ def test_of_each_scenario_the_model_has_what_explore_finds(broken: Break) -> Non
         assert admits(broken.scenario, order, **broken.options())
         for other in tampered(order) if found.complete else ():
             assert bool(admits(broken.scenario, other, **broken.options())) == (other in found)
+
+
+@each
+def test_of_the_record_the_broken_model_lacks_an_order(
+    broken: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = judged.read(Path(__file__).parent)
+    if record is None:
+        pytest.skip("there is no record: make beam writes it")
+    name = RECORDED[broken.patch]
+    assert record.judged(name).admitted
+    scenario = record.scenarios[name]
+    broken.patch(monkeypatch)
+    assert not all(
+        admits(
+            scenario.model,
+            order,
+            observe=scenario.observe,
+            async_threads=entry["async_threads"],
+            schedulers=entry["schedulers"],
+        )
+        for entry in record.entries[name]
+        for order, _ in entry["orders"]
+    )
