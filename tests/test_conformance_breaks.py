@@ -277,15 +277,16 @@ def wait_in_stop(patch: Patch) -> None:
 
 
 def fire_when_closed(patch: Patch) -> None:
-    whole = ErlDrvPort.terminate
+    """A timer that runs when the port ends, or that `stop` sets, fires after `stop`."""
+    for name in ("terminate", "gone"):
 
-    def terminate(port: ErlDrvPort) -> None:
-        late = port.timer is not None
-        whole(port)
-        if late:
-            port.callback("timeout", None)
+        def end(port: ErlDrvPort, whole: Callable[..., None] = getattr(ErlDrvPort, name)) -> None:
+            late = port.timer is not None
+            whole(port)
+            if late:
+                port.callback("timeout", None)
 
-    patch.setattr(ErlDrvPort, "terminate", terminate)
+        patch.setattr(ErlDrvPort, name, end)
 
 
 def drop_what_is_queued(patch: Patch) -> None:
@@ -467,14 +468,14 @@ BREAKS = [
 ]  # fmt: skip
 
 RECORDED: dict[Callable[[Patch], None], str] = {
-    switch_a_row: "queue_keeps_port",
-    skip_flush: "queue_keeps_port",
-    give_back_while_closing: "queue_keeps_port",
+    switch_a_row: "flush_by_timer",
+    skip_flush: "flush_empties",
+    give_back_while_closing: "job_from_flush",
     flush_on_failure: "fail_drops_queue",
     lose_the_write_back: "key_written_back",
     count_threads_from_one: "key_counts_too",
     wait_in_stop: "close_running",
-    fire_when_closed: "timer_closed",
+    fire_when_closed: "timer_in_stop",
     drop_what_is_queued: "close_queued",
     free_at_close: "close_running",
     free_after_ready_async: "round_trip",
