@@ -278,15 +278,16 @@ def wait_in_stop(patch: Patch) -> None:
 
 def fire_when_closed(patch: Patch) -> None:
     """A timer that runs when the port ends, or that `stop` sets, fires after `stop`."""
-    for name in ("terminate", "gone"):
 
-        def end(port: ErlDrvPort, whole: Callable[..., None] = getattr(ErlDrvPort, name)) -> None:
-            late = port.timer is not None
-            whole(port)
-            if late:
-                port.callback("timeout", None)
+    def end(whole: Callable[[ErlDrvPort], None], port: ErlDrvPort) -> None:
+        late = port.timer is not None
+        whole(port)
+        if late:
+            port.callback("timeout", None)
 
-        patch.setattr(ErlDrvPort, name, end)
+    terminate, gone = ErlDrvPort.terminate, ErlDrvPort.gone
+    patch.setattr(ErlDrvPort, "terminate", lambda port: end(terminate, port))
+    patch.setattr(ErlDrvPort, "gone", lambda port: end(gone, port))
 
 
 def drop_what_is_queued(patch: Patch) -> None:
