@@ -331,7 +331,7 @@ queue_keeps_port() ->
     await(1),
     close(P),
     badarg = failure(fun() -> cmd(P, "n") end),
-    badarg = failure(fun() -> port_close(P) end),
+    badarg = failure(fun() -> close(P) end),
     [1] = control(P, "z"),
     give(2).
 
@@ -631,6 +631,17 @@ busy_close() ->
     control(P, ""),
     close(P),
     await(2).
+
+busy_queue() ->
+    P = open(judge),
+    on(2, fun() -> cmd(P, "l100s1w2o") end),
+    await(1),
+    give(2),
+    command(P, lists:duplicate(120, $ )),
+    command(P, "s3"),
+    mark(),
+    await(3),
+    close(P).
 
 messages_wait() ->
     P = open(judge),

@@ -385,7 +385,7 @@ def queue_keeps_port(s: Play) -> None:
     s.await_(1)
     s.close(p)
     assert s.failure(lambda: s.cmd(p, "n")) == "badarg"
-    assert s.failure(lambda: s.erl.port_close(p)) == "badarg"
+    assert s.failure(lambda: s.close(p)) == "badarg"
     assert s.control(p, "z") == [1]
     s.give(2)
 
@@ -834,6 +834,20 @@ def busy_close(s: Play) -> None:
     s.control(p, "")
     s.close(p)
     s.await_(2)
+
+
+@scenario("output driver_output send", schedulers=(2,))
+def busy_queue(s: Play) -> None:
+    """Commands for a locked port wait in its queue; above the limit the sender is suspended."""
+    p = s.open("judge")
+    s.on(2, lambda: s.cmd(p, "l100s1w2o"))
+    s.await_(1)
+    s.give(2)
+    s.command(p, " " * 120)
+    s.command(p, "s3")
+    s.mark()
+    s.await_(3)
+    s.close(p)
 
 
 @scenario("output driver_output send", schedulers=(2,))

@@ -1,0 +1,129 @@
+"""The real emulator as judge: the model admits every order of events that was ever recorded.
+
+The record is `tests/beam/record.json`, written by `make beam`.  Without Erlang the record is checked; with it, every
+scenario is played a few times more.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "beam"))
+import run
+from scenarios import SCENARIOS, Scenario
+
+from driverref.event import NAMES
+
+RECORD: dict[str, Any] = json.loads(run.RECORD.read_text("utf-8"))
+
+each = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+
+known = cache(run.orders)
+"""The model's orders of a scenario, which several tests ask for."""
+
+
+@each
+def test_the_model_admits_what_the_emulator_did(scenario: Scenario) -> None:
+    for entry in RECORD["scenarios"][scenario.name]:
+        seen = {tuple(order) for order, _ in entry["orders"]}
+        assert seen <= known(scenario, entry["async_threads"], entry["schedulers"])
+
+
+@each
+def test_the_record_is_of_enough_runs(scenario: Scenario) -> None:
+    entries = RECORD["scenarios"][scenario.name]
+    kinds = {(entry["async_threads"], entry["schedulers"]) for entry in entries}
+    assert kinds == {(a, s) for a in scenario.async_threads for s in scenario.schedulers}
+    assert sum(entry["runs"] for entry in entries) >= 200
+    for entry in entries:
+        assert entry["options"] == f"+A {entry['async_threads']} +S {entry['schedulers']}"
+        counts = [times for _, times in entry["orders"]]
+        assert sum(counts) + entry["hung"] + entry["crashed"] == entry["runs"]
+        assert counts == sorted(counts, reverse=True)
+
+
+@each
+def test_a_scenario_says_why_and_observes_events(scenario: Scenario) -> None:
+    assert scenario.why.endswith((".", "?", "!"))
+    assert set(scenario.observe) <= NAMES
+    assert f"\n{scenario.erlang}() ->" in (run.HERE / "judge.erl").read_text("utf-8")
+
+
+def test_the_record_is_of_these_scenarios_and_readable() -> None:
+    assert list(RECORD["scenarios"]) == [scenario.name for scenario in SCENARIOS]
+    assert run.readable(RECORD) == run.RECORD.read_text("utf-8")
+
+
+def test_an_order_that_the_model_does_not_have_is_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scenario = next(s for s in SCENARIOS if s.name == "close_running")
+    entry = RECORD["scenarios"][scenario.name][0]
+    wrong = ["port_close", "async_return(1)", "async_free(1)", "stop"]
+    data = {"scenarios": {scenario.name: [{**entry, "hung": 1, "orders": [[wrong, 3]]}]}}
+    assert run.report([scenario], data) == 1
+    out = capsys.readouterr().out
+    assert f"close_running: {entry['options']}: not admitted: {' '.join(wrong)}" in out
+    assert "1 hung" in out
+
+
+def test_what_must_not_happen_is_kept_in_an_order() -> None:
+    scenario = next(s for s in SCENARIOS if s.name == "close_running")
+    assert run.observed("start stop wrong-thread(1) !oops", scenario) == (
+        "stop",
+        "wrong-thread(1)",
+        "!oops",
+    )
+
+
+def test_without_erlang_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert run.main([]) == 1
+    assert capsys.readouterr().out == (
+        f"the real emulator was not asked: no erl, no erlc, no C compiler ({run.INSTALL})\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[dict[str, list[run.Runs]]]:
+    """A short round on the real emulator."""
+    try:
+        with run.compiled() as judge:
+            yield run.ask(judge, [s for s in SCENARIOS if not s.once], runs=6)
+    except run.Missing as missing:
+        pytest.skip(str(missing))
+
+
+@each
+def test_the_model_admits_what_the_emulator_does_now(
+    scenario: Scenario, played: dict[str, list[run.Runs]]
+) -> None:
+    for runs in played.get(scenario.name, []):
+        assert (runs.hung, runs.crashed) == (0, 0)
+        assert runs.orders.keys() <= known(scenario, runs.async_threads, runs.schedulers)
+
+
+def test_an_emulator_that_hangs_or_crashes_is_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a shell in the emulator's place: it plays one run, then hangs or dies; the next goes on."""
+    scenario = next(s for s in SCENARIOS if s.name == "close_running")
+    for last, hung, crashed in (("sleep 60", 3, 0), ("kill -9 $$", 0, 3)):
+        judge = run.Judge(tmp_path, "sh", "25", "13")
+        line = f"printf '{scenario.erlang}\\tstop\\n'; {last}"
+        monkeypatch.setattr(judge, "command", lambda *_, line=line: ["sh", "-c", line])
+        monkeypatch.setattr(run, "PATIENCE", 0.2)
+        runs = run.Runs(1, 1)
+        judge.play([(scenario, runs)], 6)
+        assert (runs.hung, runs.crashed) == (hung, crashed)
+        assert runs.orders == Counter({("stop",): 3})
