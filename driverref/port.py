@@ -49,7 +49,7 @@ class ErlDrvPort(Senders):
     __slots__ = (
         "_stopping", "binary", "caller", "close_reply", "control_flags", "driver", "drv_data",
         "eof", "id", "jobs", "links", "monitors", "number", "output", "owner", "pdl", "queue", "queue_thing",
-        "ready_async", "state", "thing", "timer",
+        "ready_async", "state", "telling_exit", "thing", "timer",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
@@ -74,6 +74,8 @@ class ErlDrvPort(Senders):
         self.queue_thing = ("driver queue", self.number)
         """The queue to those who look at it with one lock or the other, for `touch`."""
         self.timer: Timer | None = None
+        self.telling_exit = False
+        """Whether `process_exit` runs."""
         self.busy = False
         self.suspended: list[Process] = []
         self.signals: deque[tuple[Callable[[], None], int]] = deque()
@@ -285,6 +287,8 @@ class ErlDrvPort(Senders):
 
     def fail(self, reason: object) -> int:
         """What `driver_failure` does: drop the driver queue, run `stop` before returning.  0, or -1 if too late."""
+        if self.telling_exit:
+            raise Misuse("driver_failure was called in process_exit, which crashes the emulator")
         match self.state:
             case State.OPENING:
                 hint = "return ERL_DRV_ERROR_GENERAL instead"

@@ -563,6 +563,27 @@ def test_a_monitored_process_s_end_is_told_once(threads: Kind) -> None:
 
 
 @both
+def test_a_port_must_not_fail_while_it_is_told_of_an_end(threads: Kind) -> None:
+    driver = made_of(
+        control=lambda port, command, buf: [driver_monitor_process(port, driver_caller(port)), b""][
+            1
+        ],
+        process_exit=lambda port, monitor: driver_failure_eof(port),
+    )
+
+    def story() -> None:
+        with Emulator(threads=threads) as erl:
+            port = opened(erl, driver)
+            pid = erl.spawn(lambda: do(erl, port, 0))
+            ref = erl.monitor("process", pid)
+            erl.receive(lambda message: message[1] == ref)
+            erl.receive(timeout=10_000)
+
+    with pytest.raises(Misuse, match="called in process_exit, which crashes the emulator"):
+        story()
+
+
+@both
 def test_a_monitor_can_be_taken_back_and_dies_with_its_port(threads: Kind) -> None:
     seen: list[Any] = []
     with Emulator(threads=threads) as erl:

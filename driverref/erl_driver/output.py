@@ -159,7 +159,7 @@ def _by_identifier(call: str, port: Port) -> ErlDrvPort | None:
     thread = current(call)
     if not isinstance(port, Port):
         raise wrong_type(call, "port", "the Port that driver_mk_port gave", port)
-    thread.emulator.also((Port, port.number), READ)
+    thread.emulator.threads.touch((Port, port.number), write=False)
     handle: ErlDrvPort | None = thread.emulator.ports.get(port.number)
     return handle
 

@@ -230,7 +230,9 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
     def gone(pid: Pid) -> None:
         with port:
             if port.state in (CONNECTED, CLOSING):
+                port.telling_exit = True
                 port.callback("process_exit", port.drv_data, monitor, detail=pid)
+                port.telling_exit = False
 
     return monitor if port.runtime.monitor(monitor.ref, process, gone) else 1
 
