@@ -208,14 +208,25 @@ def test_a_cut_is_not_hidden_by_what_is_done_on_the_way_out() -> None:
     threads.close()
 
 
-def test_what_does_not_repeat_is_noticed() -> None:
-    texts = iter(range(10**6))
+@pytest.mark.parametrize("last", range(1, 6))
+def test_what_does_not_repeat_is_noticed(last: int) -> None:
+    runs = iter(range(10**6))
 
-    def other_each_time(erl: Emulator) -> None:
-        port = opened(erl, Stopping())
-        if next(texts) < 2:
-            erl.port_command(port, b"one")
-            erl.port_close(port)
+    def ends_early_later(erl: Emulator) -> None:
+        if next(runs) < last:
+            closed_early(erl)
 
     with pytest.raises(Nondeterministic):
-        orders(other_each_time, observe=("async_invoke", "stop"))
+        orders(ends_early_later, observe=("async_invoke", "stop"), async_threads=2)
+
+
+def test_nor_what_fails_at_once_in_a_later_run() -> None:
+    runs = iter(range(10**6))
+
+    def fails_later(erl: Emulator) -> None:
+        if next(runs):
+            raise RuntimeError("not again")
+        closed_early(erl)
+
+    with pytest.raises(Nondeterministic):
+        orders(fails_later, observe=("async_invoke", "stop"))
