@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from pickle import PicklingError
 from typing import Any
 
 from driverref.explore.history import Touched
@@ -173,7 +174,10 @@ class Sharing:
         try:
             part = future.result()
         except Exception as error:
-            if "pickle" in f"{type(error).__name__} {error}".lower():
+            # Who cannot pickle something says so in one of these ways; who has lost a worker, in others.
+            if isinstance(error, PicklingError | AttributeError | TypeError) or "pickle" in str(
+                error
+            ):
                 raise TypeError(
                     "explore: the executor's workers cannot be given the scenario or its outcomes"
                     f" ({error}): define it in a module, not inside a function or at a prompt"
