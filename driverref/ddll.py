@@ -17,7 +17,7 @@ from driverref.errors import badarg, wrong_type
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.terms import Atom, Pid, Ref, Tuple
-from driverref.threads import READ, WRITE
+from driverref.threads import WRITE
 
 OK = Atom("ok")
 
@@ -86,7 +86,7 @@ class ErlDdll:
         `{error, Reason}` as `try_unload`.  A job that does not return keeps this waiting for ever.  Stands for
         `erl_ddll:unload_driver/1`.
         """
-        loaded = self._find(name) if isinstance(name, str) else None
+        loaded = self._runtime.find_driver(name) if isinstance(name, str) else None
         result = self._try_unload("unload_driver", name, ["kill_ports"])
         if loaded is not None and result == (OK, "pending_driver"):
             process = self._enter("unload_driver")
@@ -117,7 +117,7 @@ class ErlDdll:
         _check_name(call, name)
         if not isinstance(options, list | tuple) or any(o != "kill_ports" for o in options):
             raise badarg(call, "options", 'a list of "kill_ports"', options)
-        loaded = self._find(name)
+        loaded = self._runtime.find_driver(name)
         if loaded is None:
             return Tuple((Atom("error"), Atom("not_loaded")))
         with process.scheduler.mutex:
@@ -140,7 +140,7 @@ class ErlDdll:
         loaded.killing = kill
         if kill:
             for port in sorted(loaded.ports):
-                handle = self._runtime.ports.get(port.number)
+                handle = self._runtime.find_port(port)
                 if handle is not None:
                     with handle:
                         handle.fail(Atom("driver_unloaded"))
@@ -169,16 +169,12 @@ class ErlDdll:
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
         ref = Ref(self._runtime.number(Ref))
-        loaded = self._find(name)
+        loaded = self._runtime.find_driver(name)
         if loaded is None:
             process.deliver(unloaded(ref, name))
         else:
             loaded.monitors[ref] = process
         return ref
-
-    def _find(self, name: str) -> LoadedDriver | None:
-        self._runtime.also(("driver", name), READ)
-        return self._runtime.drivers.get(name)
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`.  Stands for `erl_ddll:loaded_drivers/0`."""

@@ -187,8 +187,7 @@ class Emulator(PortBifs):
                 process.exit_signal(main.pid, KILL)
             for process in others:
                 runtime.threads.join(process.thread)
-            if main.attention:
-                main.attend()
+            main.heed()
         self._close_ports(main)
         main.wait_until("its ports to close", PORTS, lambda: not runtime.ports)
         runtime.pool.stop()
@@ -197,8 +196,7 @@ class Emulator(PortBifs):
         for driver in list(runtime.drivers.values()):
             driver.unloading = True
             self._guarded(driver.finish_if_idle)
-        if main.attention:
-            main.attend()
+        main.heed()
 
     def _flush(self, process: Process, deadline: int | None) -> bool:
         """Close the ports, have the jobs done; `False` if the deadline passes first."""

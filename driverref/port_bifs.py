@@ -71,9 +71,7 @@ class PortBifs(ProcessBifs):
 
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
-        name = command.split(maxsplit=1)[0]
-        self.runtime.also(("driver", name), READ)
-        driver: LoadedDriver | None = self.runtime.drivers.get(name)
+        driver: LoadedDriver | None = self.runtime.find_driver(command.split(maxsplit=1)[0])
         return None if driver is None or driver.killing else driver
 
     def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
@@ -167,8 +165,7 @@ class PortBifs(ProcessBifs):
         if not isinstance(dest, Pid | Port):
             raise badarg("send", "dest", "a Pid or a Port", dest)
         if isinstance(dest, Port):
-            self.runtime.also((Port, dest.number), READ)
-            port = self.runtime.ports.get(dest.number)
+            port = self.runtime.find_port(dest)
             if port is not None:
                 self._signal(process, port, message)
         else:
@@ -318,8 +315,7 @@ class PortBifs(ProcessBifs):
             raise badarg("port_info", "port", "a Port", port)
         if item is not None and item not in INFO_ITEMS:
             raise badarg("port_info", "item", "one of " + ", ".join(INFO_ITEMS), item)
-        self.runtime.also((Port, port.number), READ)
-        handle = self.runtime.ports.get(port.number)
+        handle = self.runtime.find_port(port)
         if handle is None:
             return None
         values = {
@@ -343,8 +339,7 @@ class PortBifs(ProcessBifs):
     def _handle(self, call: str, port: Port) -> ErlDrvPort:
         if not isinstance(port, Port):
             raise badarg(call, "port", "a Port", port)
-        self.runtime.also((Port, port.number), READ)
-        handle = self.runtime.ports.get(port.number)
+        handle = self.runtime.find_port(port)
         if handle is None:
             raise _not_open(call, port)
         assert isinstance(handle, ErlDrvPort)

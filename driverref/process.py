@@ -83,8 +83,13 @@ class Process:
 
     # What its own thread does.
 
-    def attend(self) -> None:
-        """Raise what `attention` is about."""
+    def heed(self) -> None:
+        """Look for signals, and raise what `attention` is about."""
+        self.runtime.also(self.signals, READ)
+        if self.attention:
+            self._attend()
+
+    def _attend(self) -> None:
         if self.runtime.down is not None:
             raise self.runtime.refusal()
         assert self.doom is not None
@@ -124,9 +129,7 @@ class Process:
                 also(thing, WRITE)
                 if condition():
                     return True
-                also(self.signals, READ)
-                if self.attention:
-                    self.attend()
+                self.heed()
                 item = self.inbox.get_until(deadline)
                 if item is EXPIRED:
                     return False
@@ -143,9 +146,7 @@ class Process:
             if matching is None or matching(message):
                 return self.saved.pop(index)
         while True:
-            self.runtime.also(self.signals, READ)
-            if self.attention:
-                self.attend()
+            self.heed()
             message = self._next(deadline)
             if message is EXPIRED:
                 return message

@@ -47,9 +47,7 @@ class ProcessBifs:
                 f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it"
             )
         assert isinstance(process, Process)
-        self.runtime.also(process.signals, READ)
-        if process.attention:
-            process.attend()
+        process.heed()
         return process
 
     def _guarded(self, work: Callable[[], Any]) -> Any:
@@ -217,8 +215,7 @@ class ProcessBifs:
             entity = self.runtime.find(dest)
             if entity is not None:
                 self._guarded(lambda: entity.exit_signal(process.pid, _atom(reason)))
-        if process.attention:
-            process.attend()
+        process.heed()
         return True
 
 

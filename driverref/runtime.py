@@ -100,6 +100,16 @@ class Runtime:
         self.also((type(id), id.number), READ)
         return self.entities.get(id)
 
+    def find_port(self, id: Port) -> Any:
+        """The `ErlDrvPort`, or `None` if the port has ended or never was."""
+        self.also((Port, id.number), READ)
+        return self.ports.get(id.number)
+
+    def find_driver(self, name: str) -> Any:
+        """The `LoadedDriver`, or `None`."""
+        self.also(("driver", name), READ)
+        return self.drivers.get(name)
+
     def all(self) -> list[Entity]:
         """The processes and ports that have not ended."""
         self.also(TABLE, WRITE)

@@ -1,7 +1,6 @@
-"""For a test of one's own driver: two lines that hold every schedule to what is expected.
+"""For a test of one's own driver: one call holds every schedule to what is expected.
 
-def test_closing_early_is_safe():
-    assert_outcomes(close_early, async_threads=1)
+The test is two lines: `def test_closing_early_is_safe():` and `assert_outcomes(close_early, async_threads=1)`.
 """
 
 from __future__ import annotations

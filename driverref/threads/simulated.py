@@ -160,7 +160,7 @@ class SimulatedThreads:
         if deadline is not None:
             self._deadlines = True
             self.also(CLOCK, READ)
-        chosen = self._choose() if self._starter is None else self._next()
+        chosen = self._next()
         if chosen is not me:
             chosen.coroutine.switch()
             self.running = me
