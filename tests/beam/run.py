@@ -15,8 +15,6 @@ import json
 import os
 import platform
 import selectors
-import shlex
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -27,6 +25,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from otp import INSTALL as INSTALL
+from otp import Missing as Missing
+from otp import Tools, call, tools
 from scenarios import ASYNC_THREADS, SCENARIOS, SCHEDULERS, Scenario
 
 from driverref.conformance import admits
@@ -34,8 +36,6 @@ from driverref.explore import Order, explore
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "record.json"
-COMPILERS = ("cc", "gcc", "clang")
-CFLAGS = "-std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -pthread"
 VARIANTS = {
     "judge": "PORT",
     "judge_other": "PORT",
@@ -53,14 +53,6 @@ RUNS = 240
 """Runs of each scenario, at least, over all emulators."""
 LIMIT = 5000
 """Schedules; a scenario has a few hundred at most."""
-WHO = """
-    io:format("~s~n~s~n~s~n", [code:root_dir() | [erlang:system_info(I) || I <- [otp_release, version]]]), halt().
-"""
-INSTALL = "Debian, Ubuntu: apt install erlang-base erlang-dev gcc; macOS: brew install erlang"
-
-
-class Missing(Exception):
-    """The real emulator is not there: one line with what is missing and how to install it."""
 
 
 class Broken(Exception):
@@ -219,54 +211,31 @@ def observed(events: str, scenario: Scenario) -> tuple[str, ...]:
 @contextlib.contextmanager
 def compiled() -> Iterator[Judge]:
     """Compile the judge into a temporary directory.  `Missing` if a tool or a header is not there."""
-    erl, erlc = shutil.which("erl"), shutil.which("erlc")
-    cc = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if erl is None or erlc is None or cc is None:
-        tools = {"erl": erl, "erlc": erlc, "C compiler": cc}
-        lacking = ", ".join(f"no {name}" for name, path in tools.items() if path is None)
-        raise Missing(f"the real emulator was not asked: {lacking} ({INSTALL})")
     with TemporaryDirectory() as name:
         directory = Path(name)
-        said = call([erl, "-noinput", "-eval", WHO], directory)
-        root, release, erts = said.splitlines()
-        include = Path(root, "usr", "include")
-        if not (include / "erl_driver.h").is_file():
-            raise Missing(f"the real emulator was not asked: no erl_driver.h ({INSTALL})")
-        build(directory, cc, erlc, include)
-        yield Judge(directory, erl, release, erts)
+        found = tools("asked", directory)
+        build(directory, found)
+        yield Judge(directory, found.erl, found.release, found.erts)
 
 
-def build(directory: Path, cc: str, erlc: str, include: Path) -> None:
+def build(directory: Path, found: Tools) -> None:
     """Compile the log, every variant of the driver, and the module."""
-    own, found = (
+    own, rpath = (
         ("-install_name", "-Wl,-rpath,@loader_path")
         if sys.platform == "darwin"
         else ("-soname", "-Wl,-rpath,$ORIGIN")
     )
-    flags = [*shlex.split(CFLAGS), "-isystem", str(include)]
-    if sys.platform == "darwin":
-        flags += ["-undefined", "dynamic_lookup"]
     log = "judge_log.so"
-    call([cc, *flags, f"-Wl,{own},{log}", "-o", log, str(HERE / "judge_log.c")], directory)
-    commands = [[erlc, "+warnings_as_errors", str(HERE / "judge.erl")]]
+    source = str(HERE / "judge_log.c")
+    call(found.compile_c("-pthread", f"-Wl,{own},{log}", "-o", log, source), directory)
+    commands = [found.compile_erlang(HERE / "judge.erl")]
     for name, how in VARIANTS.items():
         defined, *others = how.replace("PORT", "ERL_DRV_FLAG_USE_PORT_LOCKING").split()
         macros = [f"-DJUDGE={name}", f"-DFLAGS={defined}", *others]
-        commands.append(
-            [cc, *flags, *macros, "-o", f"{name}.so", str(HERE / "judge_drv.c"), log, found]
-        )
+        files = ["-o", f"{name}.so", str(HERE / "judge_drv.c"), log]
+        commands.append(found.compile_c("-pthread", *macros, *files, rpath))
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda command: call(command, directory), commands))
-
-
-def call(command: list[str], directory: Path) -> str:
-    """What a command prints; `Broken` with what it said if it fails."""
-    done = subprocess.run(
-        command, cwd=directory, capture_output=True, text=True, timeout=120, check=False
-    )
-    if done.returncode:
-        raise Broken(f"{shlex.join(command)}: {done.returncode}\n{done.stderr}{done.stdout}")
-    return done.stdout
 
 
 def ask(
