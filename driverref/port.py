@@ -367,8 +367,17 @@ class ErlDrvPort(Senders):
             self.timer.cancel()
             self.timer = None
 
+    def run_signals(self) -> None:
+        """Carry out what waits, in order; a timeout of 0 ms too, which who has set it does not overtake (OTP-15472)."""
+        super().run_signals()
+        if self.timer is not None and self.timer.due_for is running():
+            self._time_out(self.timer)
+
     def _timer_due(self, timer: Timer) -> None:
         with self:
-            if self.timer is timer:  # else it was cancelled or replaced meanwhile
-                self.timer = None
-                self.callback("timeout", self.drv_data)
+            self._time_out(timer)
+
+    def _time_out(self, timer: Timer) -> None:
+        if self.timer is timer:  # else it was cancelled or replaced meanwhile
+            self.cancel_timer()
+            self.callback("timeout", self.drv_data)

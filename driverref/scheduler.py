@@ -24,11 +24,13 @@ from driverref.threads import READ, WRITE, Empty, Thread, running
 class Timer:
     """A running timer: `action()` is due at `deadline`, on the clock of the seam, unless it is cancelled."""
 
-    __slots__ = ("action", "deadline")
+    __slots__ = ("action", "deadline", "due_for")
 
     def __init__(self, deadline: int, action: Callable[[Timer], None]) -> None:
         self.deadline = deadline
         self.action: Callable[[Timer], None] | None = action
+        self.due_for: Thread | None = None
+        """The thread that has set it to 0 ms, to which it was due at once."""
 
     def cancel(self) -> None:
         """Never fire.  Nothing happens if it has fired."""
@@ -53,6 +55,7 @@ class Scheduler:
     def start_timer(self, ns: int, action: Callable[[Timer], None]) -> Timer:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
         timer = Timer(self.runtime.threads.read_clock() + ns, action)
+        timer.due_for = None if ns else running()
         self.runtime.also(("timers", self.index), WRITE)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
         if self.timers[0][2] is timer and running() is not self.thread:

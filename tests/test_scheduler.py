@@ -18,7 +18,7 @@ from support import (
     opened,
 )
 
-from driverref import Driver, Emulator
+from driverref import Driver, Emulator, explore
 from driverref.erl_driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
@@ -155,6 +155,42 @@ def test_at_most_twenty_completions_are_handled_in_a_go() -> None:
     goes = [count for name, count in runs if name == "ready_async"]
     assert max(goes) == 20
     assert sum(goes) == 45
+
+
+class Yielding(Driver):
+    """Sets its timer to what a command says, in milliseconds."""
+
+    driver_name = "yielding"
+
+    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+        return port
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        driver_set_timer(port, int(buf))
+
+    def timeout(self, port: ErlDrvPort) -> None:
+        pass
+
+    def stop(self, port: ErlDrvPort) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "after"), [(b"0", {"timeout stop"}), (b"1", {"timeout stop", "stop"})]
+)
+@pytest.mark.parametrize("schedulers", [1, 2])
+def test_who_has_set_a_timer_of_zero_does_not_overtake_it(
+    schedulers: int, milliseconds: bytes, after: set[str]
+) -> None:
+    """The timeout stands in line at the port before the close does; of 1 ms it is not yet due."""
+
+    def closes(erl: Emulator) -> None:
+        port = opened(erl, Yielding())
+        erl.port_command(port, milliseconds)
+        erl.port_close(port)
+
+    found = explore(closes, observe=("timeout", "stop"), schedulers=schedulers, progress=False)
+    assert {str(order) for order in found} == after
 
 
 class SittingWorker(PortLockingWorker):
