@@ -6,7 +6,7 @@
 from driverref.atomic import Atomic
 from driverref.driver import Driver
 from driverref.emulator import Emulator
-from driverref.explore import explore, replay
+from driverref.explore import compare, explore, replay
 from driverref.memory import Struct
 from driverref.terms import Atom, Pid, Port, Ref
 from driverref.trace import Event, Trace
@@ -22,6 +22,7 @@ __all__ = [
     "Ref",
     "Struct",
     "Trace",
+    "compare",
     "explore",
     "replay",
 ]

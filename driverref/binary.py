@@ -10,6 +10,7 @@ from __future__ import annotations
 from driverref.atomic import Atomic
 from driverref.errors import DoubleFree, Misuse, wrong_type
 from driverref.memory import Memory, allocate, freeable
+from driverref.since import since
 
 
 class ErlDrvBinary:
@@ -83,6 +84,7 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
         bin._memory._release(call)
 
 
+@since("R11B-0")
 def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
     """The count of references, which another thread may change at once.
 
@@ -91,6 +93,7 @@ def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
     return _count("driver_binary_get_refc", bin, 0)
 
 
+@since("R11B-0")
 def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
     """Take one more reference, to be given back by `driver_free_binary`.  Returns the new count.
 
@@ -99,6 +102,7 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
     return _count("driver_binary_inc_refc", bin, +1)
 
 
+@since("R11B-0")
 def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
     """Take 1 from the count and return the new count.  Never frees, not even at 0.
 

@@ -16,6 +16,7 @@ from driverref.driver import CALLBACKS, Driver, LoadedDriver, unloaded
 from driverref.errors import badarg, wrong_type
 from driverref.process import Process
 from driverref.runtime import Runtime
+from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
 from driverref.threads import WRITE
 
@@ -53,6 +54,7 @@ class ErlDdll:
 
     def load(self, driver: Driver) -> object:
         """As `load_driver`, but unloading it will wait for its ports.  Stands for `erl_ddll:load/2`."""
+        check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
         return self._load("load", driver, kill_ports=False)
 
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
@@ -66,7 +68,7 @@ class ErlDdll:
                 )
             if loaded is None:
                 loaded = LoadedDriver(self._runtime, driver, kill_ports)
-                if self._guarded(loaded.init) not in (None, 0):
+                if not self._guarded(loaded.init):
                     return Tuple((Atom("error"), Atom("driver_init_failed")))
                 self._runtime.also(loaded.thing, WRITE)
                 self._runtime.drivers[driver.driver_name] = loaded
@@ -99,6 +101,7 @@ class ErlDdll:
 
         Returns `ok` without waiting, or `{error, Reason}` as `try_unload`.  Stands for `erl_ddll:unload/1`.
         """
+        check_bif(self._runtime.release, "erl_ddll:unload", "R11B-3")
         result = self._try_unload("unload", name, ())
         return OK if result[0] == OK else result
 
@@ -107,9 +110,10 @@ class ErlDdll:
 
         With `"kill_ports"` among the options, and always if `load_driver` has loaded it, its ports are killed, without
         `flush`.  Returns `{ok, pending_driver}`, although it may be gone by then, `{ok, pending_process}` if processes
-        use it still, or `{error, not_loaded}` or `{error, not_loaded_by_this_process}`.  Stands for
-        `erl_ddll:try_unload/2`.
+        use it still, or `{error, not_loaded}` or `{error, not_loaded_by_this_process}`; from R11B-2 to R14B
+        `{error, permanent}` once the driver has called `driver_async`.  Stands for `erl_ddll:try_unload/2`.
         """
+        check_bif(self._runtime.release, "erl_ddll:try_unload", "R11B-3")
         return self._try_unload("try_unload", name, options)
 
     def _try_unload(self, call: str, name: str, options: Sequence[str]) -> Tuple:
@@ -120,6 +124,8 @@ class ErlDdll:
         loaded = self._runtime.find_driver(name)
         if loaded is None:
             return Tuple((Atom("error"), Atom("not_loaded")))
+        if loaded.permanent:
+            return Tuple((Atom("error"), Atom("permanent")))
         with process.scheduler.mutex:
             with self._runtime.lock:
                 if loaded.users and process.pid not in loaded.users:
@@ -131,20 +137,8 @@ class ErlDdll:
                 if loaded.users:
                     return Tuple((OK, Atom("pending_process")))
             kill = loaded.kill_ports or "kill_ports" in options
-            self._guarded(lambda: self._give_up(loaded, kill))
+            self._guarded(lambda: loaded.give_up(kill))
         return Tuple((OK, Atom("pending_driver")))
-
-    def _give_up(self, loaded: LoadedDriver, kill: bool) -> None:
-        self._runtime.also(loaded.thing, WRITE)
-        loaded.unloading = True
-        loaded.killing = kill
-        if kill:
-            for port in sorted(loaded.ports):
-                handle = self._runtime.find_port(port)
-                if handle is not None:
-                    with handle:
-                        handle.fail(Atom("driver_unloaded"))
-        loaded.finish_if_idle()
 
     def _user_gone(self, pid: Pid) -> None:
         """A process has ended: the drivers that only it had loaded are given up."""
@@ -152,7 +146,7 @@ class ErlDdll:
             with self._runtime.lock:
                 last = loaded.users.pop(pid, None) is not None and not loaded.users
             if last:
-                self._give_up(loaded, loaded.kill_ports)
+                loaded.give_up(loaded.kill_ports)
 
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
         """Ask for `{'DOWN', Ref, driver, Name, unloaded}` when a driver has been unloaded.
@@ -161,6 +155,7 @@ class ErlDdll:
         cancelled, `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Stands for `erl_ddll:monitor/2`.
         """
         process = self._enter("monitor")
+        check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
         match kind, item:
             case "driver", (str(name), "unloaded"):
                 pass

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from driverref.runtime import Runtime
@@ -139,12 +140,21 @@ class LoadedDriver:
 
     def __init__(self, runtime: Runtime, entry: Driver, kill_ports: bool) -> None:
         self.runtime = runtime
-        self.entry = entry
+        release = runtime.release
+        self.source = entry
+        self.entry: Any = SimpleNamespace(
+            **{
+                name: getattr(entry, name) if name in release.callbacks else None
+                for name in CALLBACKS
+            }
+        )
+        """What the emulator has copied of it: the callbacks that the release knows."""
+        self.flags = entry.driver_flags & release.driver_flags
         self.name = entry.driver_name
         self.thing = ("driver", self.name)
         """The driver to those who look at it without a lock, for `touch`."""
         self.lock: PortLock | None = None
-        if not entry.driver_flags & ERL_DRV_FLAG_USE_PORT_LOCKING:
+        if not self.flag(ERL_DRV_FLAG_USE_PORT_LOCKING):
             self.lock = self._new_lock(f"driver {self.name}")
         self.ports: set[Port] = set()
         self.lingering: set[Port] = set()
@@ -155,6 +165,8 @@ class LoadedDriver:
         """Whether it was loaded so that unloading it kills its ports."""
         self.unloading = self.killing = False
         """Whether it was given up, and whether with its ports."""
+        self.permanent = False
+        """Whether it cannot be unloaded any more."""
         self.gone = False
         self.monitors: dict[Ref, Any] = {}
 
@@ -183,13 +195,44 @@ class LoadedDriver:
             process.deliver(unloaded(ref, self.name))
         self.runtime.changed()
 
-    def init(self) -> Any:
-        """Run `init`, if there is one."""
-        return self._run("init")
+    def init(self) -> bool:
+        """Run `init`, if there is one.  Whether the driver may be loaded."""
+        return self._run("init") in (None, 0) or not self.runtime.release.init_may_refuse
+
+    def give_up(self, kill: bool) -> None:
+        """Have it unloaded as soon as nothing needs it; with `kill`, kill its ports, or in old releases its last job
+        kills them.
+        """
+        self.runtime.also(self.thing, WRITE)
+        if self.permanent:
+            return
+        self.unloading = True
+        if kill and not (self.runtime.release.unload_waits_for_jobs and self._has_jobs()):
+            self._kill_ports()
+        self.finish_if_idle()
+
+    def unload_if_jobless(self) -> None:
+        """A job is done: unload the driver if that was waited for, where jobs and not ports are waited for."""
+        if self.unloading and self.runtime.release.unload_waits_for_jobs and not self._has_jobs():
+            self._kill_ports()
+            self.finish_if_idle()
+
+    def _has_jobs(self) -> bool:
+        ports = self.runtime.ports
+        return bool(self.lingering) or any(ports[port.number].jobs for port in self.ports)
+
+    def _kill_ports(self) -> None:
+        self.killing = True
+        reason = self.runtime.release.unload_reason
+        for port in sorted(self.ports):
+            handle = self.runtime.find_port(port)
+            if handle is not None:
+                with handle:
+                    handle.fail(Atom(reason) if isinstance(reason, str) else reason)
 
     def is_as(self, entry: Driver, kill_ports: bool) -> bool:
         """Whether it is this driver, loaded in this way."""
-        return self.entry is entry and self.kill_ports is kill_ports
+        return self.source is entry and self.kill_ports is kill_ports
 
     def keep(self) -> bool:
         """Somebody loads it: it is not to be unloaded any more.  Whether it was.  With the runtime's lock held."""
@@ -227,8 +270,8 @@ class LoadedDriver:
         return PortLock(mutex, partial(self.runtime.also, ("waiting", whose), WRITE))
 
     def flag(self, flag: int) -> bool:
-        """Whether the entry carries this `ERL_DRV_FLAG_*`."""
-        return bool(self.entry.driver_flags & flag)
+        """Whether the entry carries this `ERL_DRV_FLAG_*`, and the release knows it."""
+        return bool(self.flags & flag)
 
     def idle(self) -> bool:
         """Whether neither a port nor a job keeps the driver in memory."""

@@ -22,9 +22,10 @@ from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_
 from driverref.port_bifs import PortBifs
 from driverref.process import Process
 from driverref.process_bifs import check_number
-from driverref.release import OTP_25, Release
+from driverref.release import OTP_25, Release, find
 from driverref.runtime import PORTS, Runtime
 from driverref.scheduler import Scheduler
+from driverref.since import check_bif
 from driverref.terms import KILL, KILLED
 from driverref.threads import NOBODY, WRITE, Threads, running
 from driverref.threads.native import NativeThreads
@@ -35,7 +36,9 @@ from driverref.trace import Trace
 class Emulator(PortBifs):
     """An emulator with its schedulers and async threads running.
 
-    `async_threads` is `+A`: 1 to 1024, 0 counts as 1, by default what the release says.  `schedulers` is `+S`.
+    `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"` to `"29"`), or a
+    `Release` of your own.  `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.  `schedulers` is
+    `+S`; where there were two emulators, 1 is the plain one and more the SMP one.
     `threads` is `"simulated"` (deterministic, virtual time; `seed` makes the order random) or `"native"`.
     `trace=False` records nothing.  Both also take an object of the kind they choose, as `explore` passes.  Raises
     `ValueError` for a bad number of threads and `Misuse` if the calling thread already has an emulator.
@@ -52,10 +55,9 @@ class Emulator(PortBifs):
         threads: Literal["simulated", "native"] | Threads = "simulated",
         seed: int | None = None,
         trace: bool | Trace = True,
-        release: Release = OTP_25,
+        release: str | Release = OTP_25,
     ) -> None:
-        if not isinstance(release, Release):
-            raise wrong_type("Emulator", "release", "a Release", release)
+        release = find(release)
         if not isinstance(trace, bool | Trace):
             raise wrong_type("Emulator", "trace", "True or False", trace)
         if async_threads is None:
@@ -63,7 +65,7 @@ class Emulator(PortBifs):
         check_number(
             "Emulator", "async_threads", async_threads, range(release.max_async_threads + 1)
         )
-        check_number("Emulator", "schedulers", schedulers, range(1, 1025))
+        check_number("Emulator", "schedulers", schedulers, range(1, release.max_schedulers + 1))
         if running() is not NOBODY:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
@@ -114,7 +116,7 @@ class Emulator(PortBifs):
             "schedulers": len(runtime.schedulers),
             "otp_release": release.name,
             "version": release.erts,
-            "driver_version": ".".join(map(str, release.driver_version)),
+            "driver_version": release.driver_version and ".".join(map(str, release.driver_version)),
             "port_count": len(runtime.ports),
         }
         if not isinstance(item, str) or item not in items:
@@ -129,8 +131,11 @@ class Emulator(PortBifs):
         With `flush`, every port is closed with reason `killed`, closing ports are waited for, and every queued job
         is run to its end.  Completions race with the exit, so whether the last `async_free` is called is not
         defined.  A port that never empties its driver queue, or a job that does not return, keeps this waiting
-        for ever; with `flush_timeout` (milliseconds, since OTP 27) the status is then 255.  Without `flush`
-        everything stops where it is: no `stop`, no `async_free`.
+        for ever; with `flush_timeout` (milliseconds, since OTP 27) the status is then 255.  Without `flush` (an option
+        since R15B01) everything stops where it is: no `stop`, no `async_free`.
+
+        Before R15B01 no port is closed.  R7B to R9C exit at once; later releases let the queued jobs run first if the
+        status is 0, but hand nothing over.
 
         No leak is reported: the memory went with the emulator.  If another process than the first calls it, the
         first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
@@ -139,16 +144,23 @@ class Emulator(PortBifs):
         check_number("halt", "status", status, range(256))
         if not isinstance(flush, bool):
             raise badarg("halt", "flush", "True or False", flush)
+        release = self.runtime.release
         deadline = None
+        if not flush:
+            check_bif(release, "halt's flush", "R15B01")
         if flush_timeout is not None:
             check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
+            check_bif(release, "halt's flush_timeout", "27.0")
             deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
         if self.runtime.record is not None:
             self.runtime.record(
                 (self.runtime.now(), process.scheduler.name, "halt", None, None, status)
             )
-        if flush and not self._flush(process, deadline):
+        how = release.smp_halt if len(self.runtime.schedulers) > 1 else release.halt
+        if flush and how == "flush" and not self._flush(process, deadline):
             status = 255
+        if how == "join" and status == 0:
+            self._join(process, None)
         if process is self._main:
             self._abandon("it has halted")
             return status
@@ -201,9 +213,14 @@ class Emulator(PortBifs):
     def _flush(self, process: Process, deadline: int | None) -> bool:
         """Close the ports, have the jobs done; `False` if the deadline passes first."""
         self._close_ports(process)
-        ports, pool = self.runtime.ports, self.runtime.pool
+        ports = self.runtime.ports
         if not process.wait_until("its ports to close", PORTS, lambda: not ports, deadline):
             return False
+        return self._join(process, deadline)
+
+    def _join(self, process: Process, deadline: int | None) -> bool:
+        """Have every queued job run, and end the async threads; `False` if the deadline passes first."""
+        pool = self.runtime.pool
         with process.scheduler.mutex:  # from here on it handles no completions
             pool.finish()
             return process.wait_until(

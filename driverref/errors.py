@@ -101,6 +101,14 @@ class ProcessExit(Exception):
         super().__init__(str(reason))
 
 
+class EmulatorHang(Exception):
+    """A call has sent the emulator into a loop that never ends, and nobody else can go on any more.
+
+    The emulator's own fault: `driver_async_cancel` does so until R14B02, unless the job is the newest of its queue.  On
+    OS threads it is raised at once, because nobody could tell the loop from a long one.
+    """
+
+
 class EmulatorStopped(Exception):
     """The emulator has stopped, halted or crashed, so nothing can be asked of it.  Start a new one."""
 

@@ -63,10 +63,16 @@ class Entry:
     back, and a place is `"drv.py:12 in work"`: the first caller outside this package.
     """
 
-    __slots__ = ("_accesses", "_began", "_ended", "born", "freed_by", "id", "ledger", "what")
+    __slots__ = (
+        "_accesses", "_began", "_ended", "born", "freed_by", "id", "label", "ledger", "size", "what",
+    )  # fmt: skip
 
     def __init__(self, ledger: Ledger, what: str, born: str, freed_by: str, began: Place) -> None:
         self.ledger, self.what, self.born, self.freed_by = ledger, what, born, freed_by
+        self.size = 0
+        """Bytes, of a block."""
+        self.label: int | None = None
+        """What R7B's `sys_alloc_from` was given; see `instrument`."""
         self.id = ledger.fresh()
         self._began = began
         self._ended: Place = None
@@ -305,6 +311,7 @@ def allocate(
     except (MemoryError, OverflowError):
         return None
     entry = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by)
+    entry.size = size
     if old is not None:
         contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
         old._release(call)
@@ -325,7 +332,9 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
     struct: S = object.__new__(size)
-    _set_entry(struct, enter("driver_alloc", size.__name__, "driver_free"))
+    entry = enter("driver_alloc", size.__name__, "driver_free")
+    entry.size = 8 * len(size._zeros)
+    _set_entry(struct, entry)
     _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
     return struct
 

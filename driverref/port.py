@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from driverref.async_pool import Job
+from driverref.completions import Completions
 from driverref.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, LoadedDriver, PortLock
 from driverref.errors import Misuse
 from driverref.handles import ErlDrvPDL
@@ -24,7 +24,6 @@ from driverref.port_state import CLOSED, CLOSING, CONNECTED, OPENING, TRANSITION
 from driverref.process import Process
 from driverref.runtime import PORTS, Runtime
 from driverref.scheduler import Scheduler, Timer
-from driverref.senders import Senders
 from driverref.terms import (
     DOWN,
     KILL,
@@ -38,24 +37,24 @@ from driverref.terms import (
     iolist_to_binary,
     iolist_to_iovec,
 )
-from driverref.threads import READ, WRITE, Thread, running
+from driverref.threads import READ, WRITE, running
 
 PORT_CONTROL_FLAG_BINARY = 1 << 0
 
 
-class ErlDrvPort(Senders):
+class ErlDrvPort(Completions):
     """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
 
     __slots__ = (
-        "_stopping", "binary", "caller", "close_reply", "control_flags", "driver", "drv_data",
-        "eof", "id", "jobs", "links", "monitors", "number", "output", "owner", "pdl", "queue", "queue_thing",
-        "ready_async", "state", "telling_exit", "thing", "timer",
+        "_stopping", "binary", "caller", "close_reply", "control_flags", "eof", "id", "links", "monitors", "number",
+        "output", "owner", "pdl", "queue", "queue_thing", "telling_exit", "thing", "timer",
     )  # fmt: skip
 
-    def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process) -> None:
+    def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process, number: int) -> None:
         self.runtime = runtime
-        self.number = runtime.number(Port)
+        self.number = number
         self.id = Port(self.number)
+        self.slot = number % (runtime.release.slots or 1)
         self.thing = ("port", self.number)
         self.driver = driver
         self.lock: PortLock = driver.lock_for_port(self.id)
@@ -82,13 +81,12 @@ class ErlDrvPort(Senders):
         self.msgq_size = 0
         self.msgq_limits: tuple[int, int] | None = None
         if not driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
-            self.msgq_limits = (runtime.release.busy_msgq_low, runtime.release.busy_msgq_high)
+            self.msgq_limits = runtime.release.busy_msgq_limits
         self.pdl: ErlDrvPDL | None = None
         self.binary = self.eof = False
         """The options of `open_port`."""
         self.control_flags = 0
         self.jobs = 0
-        """Jobs accepted and not yet given back.  Changed with the lock held."""
         self.close_reply: Process | None = None
         """Who asked with `Port ! {Owner, close}` and is owed `{Port, closed}`."""
         self._stopping = False
@@ -131,58 +129,6 @@ class ErlDrvPort(Senders):
         record, now = self.runtime.record, self.runtime.now
         if record is not None:
             record((now(), running().lane, name, self.number, job, detail))
-
-    def complete(self, job: Job, thread: Thread) -> None:
-        """A job has been done: hand its data to `ready_async`, or to `async_free` if that is not to be.
-
-        On the scheduler that submitted the job, without the port's lock.  It waits for the lock rather
-        than queue behind the port's signals, so it overtakes commands that wait.
-        """
-        job_id, _, _, async_data, async_free, _, pdl = job
-        lock, ready_async = self.lock, self.ready_async
-        mutex, record = lock.mutex, self.runtime.record
-        if mutex is not None:
-            self.runtime.also(self.thing, READ)
-        if self.state is not CLOSED:
-            if mutex is not None:
-                mutex.acquire()
-            try:
-                if self.state is not CLOSED:
-                    lock.holder = thread
-                    if ready_async is not None:
-                        if record is not None:
-                            now = self.runtime.now
-                            record((now(), thread.lane, "ready_async", self.number, job_id, None))
-                        ready_async(self.drv_data, async_data)
-                    elif async_free is not None:
-                        self.note("async_free", job_id)
-                        async_free(async_data)
-                    if pdl is not None:
-                        pdl.release()
-                    self.jobs -= 1
-                    if self.state is not CONNECTED:
-                        self.epilogue()
-                    return
-            finally:
-                lock.holder = None
-                # With one scheduler nobody can have closed the port meanwhile, so it has returned.
-                if mutex is not None:  # pragma: no branch
-                    mutex.release()
-                    lock.pass_on(thread)
-        self._give_back(job)
-
-    def _give_back(self, job: Job) -> None:
-        """The port is gone: its data goes to `async_free`, without any lock."""
-        job_id, _, _, async_data, async_free, _, pdl = job
-        if async_free is not None:
-            self.note("async_free", job_id)
-            async_free(async_data)
-        if pdl is not None:
-            pdl.release()
-        self.lock.acquire()
-        self.jobs -= 1
-        self.lock.release()
-        self.epilogue()
 
     def epilogue(self) -> None:
         """After a callback or a job: close the port if its driver queue is empty, let the driver go if it can.
@@ -310,12 +256,19 @@ class ErlDrvPort(Senders):
         if self._stopping:
             return
         self._stopping = True
+        if self.runtime.release.closed_before_stop:
+            self._say_closed()
         self.cancel_timer()
         self.callback("stop", self.drv_data)
         self.transit("stop returned")
         self.gone()
+        self._say_closed()
+
+    def _say_closed(self) -> None:
+        """Send `{Port, closed}` to whoever is owed it."""
         if self.close_reply is not None:
             self.close_reply.deliver(Tuple((self.id, Atom("closed"))))
+            self.close_reply = None
 
     def queue_size(self) -> int:
         """The bytes in the driver queue."""
@@ -341,6 +294,7 @@ class ErlDrvPort(Senders):
             self.pdl.release()
         self.runtime.also(PORTS, READ)
         del self.runtime.ports[self.number]
+        self.runtime.slots.pop(self.slot, None)
         self.runtime.remove(self.id)
         self.driver.ports.discard(self.id)
         if self.jobs:
@@ -356,7 +310,9 @@ class ErlDrvPort(Senders):
     # The timer.
 
     def set_timer(self, milliseconds: int) -> None:
-        """Start the port's one timer, in place of the one that runs."""
+        """Start the port's one timer, in place of the one that runs; in old releases that one stands."""
+        if self.timer is not None and not self.runtime.release.resets_timer:
+            return
         self.cancel_timer()
         scheduler: Scheduler = running().scheduler
         self.timer = scheduler.start_timer(milliseconds * 1_000_000, self._timer_due)

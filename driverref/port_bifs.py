@@ -21,6 +21,7 @@ from driverref.port_state import CLOSING, CONNECTED
 from driverref.process import Process
 from driverref.process_bifs import ProcessBifs
 from driverref.runtime import PORTS
+from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
 from driverref.threads import READ, WRITE, running
 
@@ -54,14 +55,19 @@ class PortBifs(ProcessBifs):
                 raise ErlangError("enoent", f"open_port: {what}, and OS programs are not modelled")
             raise ErlangError("badarg", f"open_port: {what}")
         with process.scheduler.mutex:
-            port = ErlDrvPort(self.runtime, driver, process)
+            number = self.runtime.port_number()
+            if number is None:
+                raise ErlangError("enfile", "open_port: every slot of the port table is taken")
+            port = ErlDrvPort(self.runtime, driver, process, number)
             with port:  # before others can find it: they wait until start has returned
                 port.binary, port.eof = "binary" in options, "eof" in options
                 with self.runtime.lock:
                     if self._driver(command) is not driver:
                         raise ErlangError("badarg", f"open_port: {driver.name!r} was unloaded")
                     self.runtime.also(PORTS, READ)
-                    self.runtime.ports[port.id.number] = port
+                    self.runtime.ports[number] = port
+                    if self.runtime.release.slots:
+                        self.runtime.slots[port.slot] = port
                     self.runtime.enter(port.id, port)
                     driver.ports.add(port.id)
                 refused = self._guarded(lambda: port.start(command, process.pid))
@@ -91,8 +97,7 @@ class PortBifs(ProcessBifs):
         runtime = self.runtime
         if type(port) is Port and type(data) is bytes and not options:
             runtime.also(process.signals, READ)
-            runtime.also((Port, port.number), READ)
-            handle = runtime.ports.get(port.number)
+            handle = runtime.find_port(port)
         else:
             handle = None
         if handle is not None and type(data) is bytes:
@@ -128,6 +133,8 @@ class PortBifs(ProcessBifs):
             finally:
                 turn.release()
         force, nosuspend = _command_options(options)
+        if options:
+            check_bif(self.runtime.release, "port_command/3", "R13B03")
         return self._command(process, self._handle("port_command", port), data, force, nosuspend)
 
     def _command(
@@ -158,8 +165,9 @@ class PortBifs(ProcessBifs):
         the port is gone; anything else, or somebody else than the owner, gives the owner the exit signal
         `badsig`.  Unlike `port_connect`, a connect does not link the new owner.
 
-        If the port is locked the caller does not wait.  With a command it is suspended if the port is busy, or if
-        more than `busy_msgq_high` bytes of commands wait already.  Stands for `erlang:send/2`.
+        If the port is locked the caller does not wait; before R16A it does.  With a command it is suspended if the port
+        is busy, in R7B with any message, or if more bytes of commands wait already than the port allows.  Stands for
+        `erlang:send/2`.
         """
         process = self._enter("send")
         if not isinstance(dest, Pid | Port):
@@ -178,10 +186,11 @@ class PortBifs(ProcessBifs):
         return message
 
     def _signal(self, process: Process, port: ErlDrvPort, message: object) -> None:
-        size, is_command = 0, False
+        release = self.runtime.release
+        size, holds = 0, release.busy_holds_any_message
         match message:
             case (Pid(), ("command", data)):
-                is_command = True
+                holds = True
                 with suppress(ValueError):  # the port finds out, and answers badsig
                     size = len(iolist_to_binary(data))
 
@@ -195,11 +204,11 @@ class PortBifs(ProcessBifs):
 
         while True:
             with process.scheduler.mutex:
-                if is_command and held_up():
+                if holds and held_up():
                     port.suspend(process)
                     if not held_up():
                         port.resume()  # it ended before we were in line: nobody else will
-                elif port.signals or not port.lock.acquire(blocking=False):
+                elif port.signals or not port.lock.acquire(blocking=release.signals_wait):
                     port.post(carry_out, size)
                     return
                 else:
@@ -258,6 +267,7 @@ class PortBifs(ProcessBifs):
         May be called as `port_control`, and raises `badarg` as that does.  Stands for `erlang:port_call/3`.
         """
         process = self._enter("port_call")
+        check_bif(self.runtime.release, "port_call", "R8B-0")
         handle = self._handle("port_call", port)
         _check_operation("port_call", operation)
         with process.scheduler.mutex, handle:

@@ -23,6 +23,7 @@ from driverref.errors import (
 )
 from driverref.process import Matching, Process
 from driverref.runtime import Runtime
+from driverref.since import check_bif
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import EXPIRED, NOBODY, READ, Empty, running
 
@@ -182,6 +183,8 @@ class ProcessBifs:
         process = self._enter("monitor")
         if (kind, type(item)) not in (("process", Pid), ("port", Port)):
             raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
+        if kind == "port":
+            check_bif(self.runtime.release, "monitor of a port", "19.0")
         ref = Ref(self.runtime.number(Ref))
         with process.scheduler.mutex:
             if not self.runtime.monitor(ref, item, process):

@@ -1,49 +1,287 @@
-"""What differs between releases of the emulator, as one frozen record a release.
+"""What differs between releases of the emulator, as one frozen record an era.
 
-No other module compares versions: it reads a field.  A field is named after the behaviour, not after
-the release that changed it.
+No other module compares versions: it reads a field.  A field is named after the behaviour, not after the release that
+changed it, and its docstring says where that was read.  Below the fields of one record a reader sees an era; beside
+them, in the record before and after, what it changed.
+
+Which calls a release has stands beside each call, see `since`.
+
+Sources are named `release file:function`; `ERTS x` are the release notes of that version of the run-time system.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from driverref.errors import wrong_type, wrong_value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """What an emulator of one era does.  Units are in the names or beside the fields."""
 
     name: str
-    """The release that was run to check the record, such as `"25"`."""
+    """How it is asked for: `Emulator(release="R7B-3")`."""
+    version: str
+    """The release whose source or run stands behind the record, such as `"R13B03"`."""
+    years: str
+    """From when to when releases behaved so."""
     covers: str
     """The releases that behave alike, as far as a driver can see."""
     erts: str
     """The run-time system's version: what `driver_system_info` reports."""
-    driver_version: tuple[int, int]
-    """`ERL_DRV_EXTENDED_MAJOR_VERSION` and `_MINOR_VERSION` of `erl_driver.h`."""
+    driver_version: tuple[int, int] | None
+    """`ERL_DRV_EXTENDED_MAJOR_VERSION` and `_MINOR_VERSION` of `erl_driver.h`; `None` before there were any."""
+
+    # The driver entry.
+
+    callbacks: frozenset[str]
+    """The callbacks the entry has a place for; of another one the emulator does not know, so it is never called."""
+    driver_flags: int
+    """The `ERL_DRV_FLAG_*` that the emulator knows, or'ed; others it does not look at."""
+    init_may_refuse: bool
+    """Whether a driver is not loaded if its `init` returns an error (ERTS 5.6; R11B `io.c:add_driver_entry` does not
+    look)."""
+
+    # Threads.
+
+    max_schedulers: int
+    """1 where there is one emulator thread and nothing else.  In the years of two emulators, plain and SMP, one
+    scheduler stands for the plain one."""
     default_async_threads: int
     """Threads in the pool when `+A` is not given."""
     min_async_threads: int
-    """`+A` below this is raised to it (`erl_init.c`: `+A 0` gives 1)."""
+    """`+A` below this is raised to it (25 `erl_init.c`: `+A 0` gives 1)."""
     max_async_threads: int
     """`+A` above this is refused."""
+    numbers_inline_jobs: bool
+    """What `driver_async` returns without a pool: the job's id as ever, or 0 (R15B `erl_async.c:driver_async`)."""
+
+    # Completions.
+
+    completions: Literal["stack", "queue"]
+    """Where finished jobs wait for the emulator: on one stack, last in, first out, all taken at once (R7B
+    `erl_async.c:async_ready`, `check_async_ready`); or in a queue of the scheduler that submitted the job."""
+    async_thread_completes: bool
+    """Whether, with several schedulers, the async thread itself calls `ready_async`, under the port's lock (R11B to
+    R14B `erl_async.c:async_main`)."""
     ready_async_batch: int
     """Completions a scheduler handles before it turns to other work (`ERTS_MAX_ASYNC_READY_CALLS_IN_SEQ`)."""
-    busy_msgq_high: int
-    """Bytes of command data waiting for a locked port at which its senders are suspended."""
-    busy_msgq_low: int
-    """Bytes of waiting command data at which suspended senders go on."""
+    slots: int
+    """A job knows its port by one of so many slots of the port table, which the next port may have by then (R7B
+    `erl_async.c:check_async_ready`); 0: by the port's own identifier (R11B-3)."""
+    frees_for_closed_port: bool
+    """Whether `async_free` is called when the port is gone (not so in R11B-3 to R12B-5; ERTS 5.7, OTP-7784)."""
+    driver_async_cancel: Literal["newest", "search", "nothing"] | None
+    """What `driver_async_cancel` does: looks at the newest job of each queue, and for ever at one that is another (R7B
+    `erl_async.c:async_del`); searches the queues (ERTS 5.8.4, OTP-9302); nothing (R15A); `None`: it is gone (17.0)."""
+    pdl_held_for_completion: bool
+    """Whether a job keeps its reference to the port data lock until its completion has run (ERTS 5.9.2, OTP-10249)."""
+
+    # The end.
+
+    closed_before_stop: bool
+    """Whether `{Port, closed}` is sent before `stop` runs (R7B `io.c:terminate_port`; after it since OTP-6437)."""
+    halt: Literal["exit", "join", "flush"]
+    """What `halt` does about jobs: exits; for status 0 lets those that are queued run, without their completions;
+    closes the ports as well (ERTS 5.9.1)."""
+    smp_halt: Literal["exit", "join", "flush"]
+    """The same, with several schedulers."""
+    unload_reason: str | int
+    """The reason with which unloading kills a driver's ports (ERTS 5.5.1)."""
+    unload_waits_for_jobs: bool
+    """Whether an unloading that meets a job leaves the ports alone until the last job is done (R7B
+    `ddll_drv.c`)."""
+    driver_async_locks_driver: bool
+    """Whether the first `driver_async` makes a driver permanent (R11B-2 to R14B `erl_async.c:driver_async`)."""
+
+    # Ports.
+
+    resets_timer: bool
+    """Whether `driver_set_timer` replaces a timer that runs; else it does nothing and returns 0 (ERTS 5.4.13,
+    OTP-5942)."""
+    timer_needs_timeout: bool
+    """Whether `driver_set_timer` returns -1 if the driver has no `timeout` (until R12B-4)."""
+    busy_holds_any_message: bool
+    """Whether a busy port suspends who sends it anything, or only who sends a command (R7B `bif.c:send`;
+    ERTS 5.10, OTP-10336)."""
+    signals_wait: bool
+    """Whether `Port ! Message` waits for the port's lock, as the BIFs do, or leaves a signal (ERTS 5.10)."""
+    busy_msgq_limits: tuple[int, int] | None
+    """Bytes of command data waiting for a locked port at which suspended senders go on, and above which they are
+    suspended; `None` where no signals wait."""
+
+    def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
+        """Whether this release is not one of those from `since` until before `until`: then why not."""
+        here = _order(self.version)
+        if _order(since) <= here and (until is None or here < _order(until)):
+            return None
+        life = f"it came with {since}" + (f" and went with {until}" if until else "")
+        return f"{what}: {self.name} does not have it; {life}"
 
 
-OTP_25 = Release(
+def _order(version: str) -> tuple[int, str, int]:
+    """A version's place in time: R7B-3, R13B03, 17.0, 25.2.3."""
+    match = re.fullmatch(r"R?(\d+)([A-C]?)[-.]?(\d*)[.\d]*", version)
+    assert match, f"{version!r} is no release"
+    major, letter, minor = match.groups()
+    return int(major), letter, int(minor or 0)
+
+
+def find(release: object) -> Release:
+    """The record that is meant: a `Release`, or the name of one.  `ValueError` names those there are."""
+    if isinstance(release, Release):
+        return release
+    if not isinstance(release, str):
+        raise wrong_type("Emulator", "release", "a release's name, or a Release", release)
+    if release not in RELEASES:
+        names = ", ".join(RELEASES)
+        raise wrong_value("Emulator", "release", f"one of {names}", release)
+    return RELEASES[release]
+
+
+_CALLBACKS_R7B = frozenset(
+    "init start stop output outputv control ready_input ready_output ready_async timeout finish".split()
+)
+_CALLBACKS_R11B = _CALLBACKS_R7B | {"flush", "call", "process_exit"}
+_CALLBACKS_R13B = _CALLBACKS_R11B | {"stop_select"}
+
+R7B_3 = Release(
+    name="R7B-3",
+    version="R7B-3",
+    years="2000 to 2006",
+    covers="R7B to R10B",
+    erts="5.0.2.4",
+    driver_version=None,
+    callbacks=_CALLBACKS_R7B,
+    driver_flags=0,
+    init_may_refuse=False,
+    max_schedulers=1,
+    default_async_threads=0,
+    min_async_threads=0,
+    max_async_threads=256,
+    numbers_inline_jobs=True,
+    completions="stack",
+    async_thread_completes=False,
+    ready_async_batch=1,
+    slots=1024,
+    frees_for_closed_port=True,
+    driver_async_cancel="newest",
+    pdl_held_for_completion=True,
+    closed_before_stop=True,
+    halt="exit",
+    smp_halt="exit",
+    unload_reason=-1,
+    unload_waits_for_jobs=True,
+    driver_async_locks_driver=False,
+    resets_timer=False,
+    timer_needs_timeout=True,
+    busy_holds_any_message=True,
+    signals_wait=True,
+    busy_msgq_limits=None,
+)
+
+R11B_5 = replace(
+    R7B_3,
+    name="R11B-5",
+    version="R11B-5",
+    years="2006 to 2009",
+    covers="R11B-3 to R12B-5",
+    erts="5.5.5",
+    driver_version=(1, 1),
+    callbacks=_CALLBACKS_R11B,
+    driver_flags=0b1,
+    max_schedulers=1024,
+    max_async_threads=1024,
+    async_thread_completes=True,
+    slots=0,
+    frees_for_closed_port=False,
+    pdl_held_for_completion=False,
+    closed_before_stop=False,
+    halt="join",
+    unload_reason="driver_unloaded",
+    unload_waits_for_jobs=False,
+    driver_async_locks_driver=True,
+    resets_timer=True,
+)
+
+R13B = replace(
+    R11B_5,
+    name="R13B",
+    version="R13B03",
+    years="2009 to 2011",
+    covers="R13A to R14B02",
+    erts="5.7.4",
+    driver_version=(1, 4),
+    callbacks=_CALLBACKS_R13B,
+    driver_flags=0b11,
+    init_may_refuse=True,
+    frees_for_closed_port=True,
+    timer_needs_timeout=False,
+)
+
+R14B04 = replace(
+    R13B,
+    name="R14B04",
+    version="R14B04",
+    years="2011",
+    covers="R14B03 and R14B04",
+    erts="5.8.5",
+    driver_version=(1, 5),
+    driver_async_cancel="search",
+    smp_halt="join",
+)
+
+R16B = replace(
+    R14B04,
+    name="R16B",
+    version="R16B03",
+    years="2011 to 2020",
+    covers="R15B to 22",
+    erts="5.10.4",
+    driver_version=(2, 2),
+    driver_flags=0b111,
+    default_async_threads=10,
+    numbers_inline_jobs=False,
+    completions="queue",
+    async_thread_completes=False,
+    ready_async_batch=20,
+    driver_async_cancel="nothing",
+    pdl_held_for_completion=True,
+    halt="flush",
+    smp_halt="flush",
+    driver_async_locks_driver=False,
+    busy_holds_any_message=False,
+    signals_wait=False,
+    busy_msgq_limits=(4096, 8192),
+)
+
+OTP_25 = replace(
+    R16B,
     name="25",
+    version="25.2.3",
+    years="since 2020",
     covers="23 to 29",
     erts="13.1.5",
     driver_version=(3, 3),
+    callbacks=_CALLBACKS_R13B | {"emergency_close"},
     default_async_threads=1,
     min_async_threads=1,
-    max_async_threads=1024,
-    ready_async_batch=20,
-    busy_msgq_high=8192,
-    busy_msgq_low=4096,
+    driver_async_cancel=None,
 )
+
+_LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0", "27": "15.0", "28": "16.0", "29": "17.0"}
+
+ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
+"""A record an era, oldest first."""
+
+RELEASES: Mapping[str, Release] = {
+    **{era.name: era for era in ERAS},
+    **{
+        name: replace(OTP_25, name=name, version=name, erts=erts) for name, erts in _LIKE_25.items()
+    },
+}
+"""Every release that can be asked for, by name."""

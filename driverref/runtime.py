@@ -68,6 +68,9 @@ class Runtime:
         self.entities: dict[Pid | Port, Entity] = {}
         self.ports: dict[int, Any] = {}
         """`port.ErlDrvPort` by number: those that are open, opening or closing."""
+        self.slots: dict[int, Any] = {}
+        """The same by slot, where the release has slots."""
+        self._last_port = 0
         self.drivers: dict[str, Any] = {}
         """`driver.LoadedDriver` by name."""
         self.schedulers: list[Any] = []
@@ -98,12 +101,35 @@ class Runtime:
     def find(self, id: Pid | Port) -> Entity | None:
         """The process or the port, if it has not ended."""
         self.also((type(id), id.number), READ)
+        if isinstance(id, Port) and self.release.slots:
+            return self.find_port(id)  # type: ignore[no-any-return]
         return self.entities.get(id)
 
     def find_port(self, id: Port) -> Any:
-        """The `ErlDrvPort`, or `None` if the port has ended or never was."""
+        """The `ErlDrvPort`, or `None` if the port has ended or never was.
+
+        Where there are slots, only the slot is looked at: the identifier of a closed port leads to the next one there.
+        """
         self.also((Port, id.number), READ)
+        if self.release.slots:
+            return self.slots.get(id.number % self.release.slots)
         return self.ports.get(id.number)
+
+    def port_number(self) -> int | None:
+        """The number of the next port; `None` if every slot of the port table is taken.
+
+        Where there are slots, it is the next free one after the last that was given, which comes round last of all;
+        each time round, the table's size is added.  Source: R7B `io.c:get_free_port`.
+        """
+        size = self.release.slots
+        if not size:
+            return self.number(Port)
+        last = self._last_port
+        for number in range(last + 1, last + size):
+            if number % size not in self.slots:
+                self._last_port = number
+                return number
+        return None
 
     def find_driver(self, name: str) -> Any:
         """The `LoadedDriver`, or `None`."""

@@ -110,7 +110,12 @@ NEW: list[Row] = [
     (lambda w: new(seed=True), TypeError, "seed must be an int or None, not True"),
     (lambda w: new(threads="native", seed=7), ValueError, "seed must be None on OS threads"),
     (lambda w: new(trace="yes"), TypeError, "trace must be True or False, not 'yes'"),
-    (lambda w: new(release="25"), TypeError, "release must be a Release, not '25'"),
+    (
+        lambda w: new(release=25),
+        TypeError,
+        "release must be a release's name, or a Release, not 25",
+    ),
+    (lambda w: new(release="R12B"), ValueError, "release must be one of R7B-3, R11B-5, R13B,"),
     (lambda w: c.Key("7"), TypeError, "Key: value must be an int, not '7'"),
     (lambda w: c.Key(True), TypeError, "Key: value must be an int, not True"),
     (lambda w: c.ErlIOVec([b"ab"]), TypeError, "pieces must be pairs of a memoryview and an ErlDr"),
@@ -246,6 +251,7 @@ def needs(text: str, *calls: Callable[[Any], object]) -> list[Row]:
 
 
 DRIVER: list[Row] = [
+    (lambda w: c.driver_async_cancel("1"), Misuse, "25 does not have it"),
     *needs_port(
         lambda w: c.driver_async(5, None, work, None, None),
         lambda w: c.driver_async_port_key(5),
@@ -647,6 +653,7 @@ NAMED_OTHERWISE = {
     ("memset", "size"): "the text is about c and size",
     ("driver_free", "ptr"): "InvalidFree says what the call takes",
     ("driver_realloc", "ptr"): "InvalidFree says what the call takes",
+    ("driver_async_cancel", "id"): "no release of today has the call",
     ("driver_free_binary", "bin"): "InvalidFree says what the call takes",
 }
 

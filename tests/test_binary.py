@@ -20,6 +20,7 @@ from driverref.binary import (
 )
 from driverref.errors import DoubleFree, InvalidFree, Leak, Misuse, Uninitialised, UseAfterFree
 from driverref.memory import Ledger, driver_alloc, driver_free, driver_realloc
+from driverref.release import OTP_25
 from driverref.threads import Threads, here
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
@@ -31,7 +32,7 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    here.get().emulator = SimpleNamespace(threads=threads, ledger=ledger)
+    here.get().emulator = SimpleNamespace(threads=threads, ledger=ledger, release=OTP_25)
     return ledger
 
 

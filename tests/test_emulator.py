@@ -391,7 +391,7 @@ def test_halt_without_flush_calls_nothing_any_more(threads: Kind) -> None:
 
 @both
 def test_halt_gives_up_at_a_port_that_never_empties_its_queue(threads: Kind) -> None:
-    with Emulator(threads=threads) as erl:
+    with Emulator(threads=threads, release="27") as erl:
         port = opened(erl, made_of(output=driver_enq))
         erl.port_command(port, b"x")
         assert erl.halt(flush_timeout=20) == 255
@@ -400,7 +400,7 @@ def test_halt_gives_up_at_a_port_that_never_empties_its_queue(threads: Kind) -> 
 
 @both
 def test_halt_gives_up_at_a_job_that_never_returns(threads: Kind) -> None:
-    with Emulator(threads=threads) as erl:
+    with Emulator(threads=threads, release="27") as erl:
         driver = Halting()
         erl.port_command(opened(erl, driver), b"wait")
         driver.work_gate.await_arrival()
@@ -410,7 +410,7 @@ def test_halt_gives_up_at_a_job_that_never_returns(threads: Kind) -> None:
 
 @both
 def test_halt_in_time_keeps_its_status(threads: Kind) -> None:
-    with Emulator(threads=threads) as erl:
+    with Emulator(threads=threads, release="27") as erl:
         erl.port_command(opened(erl, Halting()), b"x")
         assert erl.halt(7, flush_timeout=60_000) == 7
 

@@ -14,6 +14,7 @@ from support import Kind, both, opened
 
 from driverref import Emulator, erl_driver
 from driverref.driver import CALLBACKS
+from driverref.errors import Misuse
 
 DECLARED = """
     erl_drv_busy_msgq_limits driver_select driver_output driver_output2 driver_output_binary driver_outputv
@@ -66,6 +67,8 @@ ABSENT = {
 }
 
 LOOKS_LIKE_C = re.compile(r"(driver|erl_drv|set|get)_\w+\Z")
+GONE = {"driver_async_cancel"}
+"""What older headers declared; `since` says until when."""
 BESIDE = {"set_errno"}
 """What looks like a function of the header and stands for something else: the assignment `errno = ...`."""
 
@@ -73,7 +76,7 @@ BESIDE = {"set_errno"}
 @pytest.mark.rule("header.names")
 def test_every_function_is_here_under_its_name_or_absent_for_a_reason() -> None:
     here = {name for name in vars(erl_driver) if LOOKS_LIKE_C.match(name)}
-    assert here == set(DECLARED) - set(ABSENT) | BESIDE
+    assert here == set(DECLARED) - set(ABSENT) | BESIDE | GONE
     assert set(ABSENT) <= set(DECLARED)
     assert len(DECLARED) == len(set(DECLARED)) == 111
 
@@ -130,9 +133,14 @@ def test_one_header_declares_driver_async_and_its_key(threads: Kind) -> None:
 
 @pytest.mark.rule("cancel.no-such-call")
 def test_there_is_nothing_to_cancel_a_job_with() -> None:
-    cancels = [name for name in vars(erl_driver) if "cancel" in name]
-    assert cancels == ["driver_cancel_timer"]
     assert [name for name in DECLARED if "cancel" in name] == ["driver_cancel_timer"]
+    cancels = {name for name in vars(erl_driver) if "cancel" in name}
+    assert cancels - GONE == {"driver_cancel_timer"}
+    with Emulator() as erl:
+        port = opened(erl, made_of(output=lambda port, buf: erl_driver.driver_async_cancel(1)))
+        with pytest.raises(Misuse, match="25 does not have it; it came with R7B-0 and went with"):
+            erl.port_command(port, b"")
+        erl.stop()
 
 
 DEFINED = {

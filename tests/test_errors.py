@@ -10,6 +10,7 @@ from driverref import errors
 from driverref.errors import (
     Deadlock,
     DriverFault,
+    EmulatorHang,
     EmulatorStopped,
     ErlangError,
     Leak,
@@ -32,7 +33,7 @@ def test_every_error_says_what_to_make_of_it(kind: type[Exception]) -> None:
 
 
 def test_what_the_driver_did_wrong_can_be_caught_as_one() -> None:
-    others = {ErlangError, ProcessExit, EmulatorStopped, Nondeterministic}
+    others = {ErlangError, ProcessExit, EmulatorHang, EmulatorStopped, Nondeterministic}
     assert {kind for kind in CLASSES if not issubclass(kind, DriverFault)} == others
 
 

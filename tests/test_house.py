@@ -11,9 +11,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "driverref"
 
 ROOMS = """
-    errors terms release event timeline trace threads atomic races memory posix binary runtime scheduler process
-    handles ioq async_pool driver senders port_state port process_bifs port_bifs ddll emulator erl_driver explore
-    conformance command __main__
+    errors terms release event timeline trace threads since atomic races memory instrument posix binary runtime
+    scheduler process handles ioq cancelling async_pool driver senders port_state completions port process_bifs
+    port_bifs ddll emulator erl_driver explore conformance command __main__
 """.split()
 
 SEAM_ONLY = {"threading", "time", "queue", "greenlet", "_thread"}

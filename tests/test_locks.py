@@ -61,6 +61,7 @@ from driverref.erl_driver import (
 )
 from driverref.errors import Deadlock, Leak, Misuse, UseAfterFree
 from driverref.memory import Ledger
+from driverref.release import OTP_25
 from driverref.threads import Threads, here
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
@@ -71,6 +72,7 @@ class Desk:
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
+        self.release = OTP_25
         self.ledger = Ledger(threads)
         self.crashes: list[BaseException] = []
 

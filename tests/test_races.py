@@ -21,6 +21,7 @@ from driverref.errors import DataRace, Deadlock, UseAfterFree
 from driverref.explore import Fault, explore
 from driverref.memory import Ledger, Memory
 from driverref.races import Accesses
+from driverref.release import OTP_25
 from driverref.threads import here
 from driverref.threads.simulated import SimulatedThreads
 
@@ -46,7 +47,9 @@ def race_of(share: Callable[[], T], *bodies: Callable[[T], object], seed: int | 
     """The race that is found when each body runs on a thread of its own, or nothing."""
     threads = SimulatedThreads(seed)
     threads.adopt("main")
-    here.get().emulator = emulator = SimpleNamespace(threads=threads, ledger=Ledger(threads))
+    here.get().emulator = emulator = SimpleNamespace(
+        threads=threads, ledger=Ledger(threads), release=OTP_25
+    )
     found: list[str] = []
 
     def run(body: Callable[[T], object], shared: T) -> None:

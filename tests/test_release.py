@@ -23,5 +23,6 @@ def test_another_release_is_a_copy_with_other_values() -> None:
 def test_limits_are_in_order() -> None:
     r = OTP_25
     assert r.min_async_threads <= r.default_async_threads <= r.max_async_threads
-    assert r.busy_msgq_low < r.busy_msgq_high
+    assert r.busy_msgq_limits is not None
+    assert r.busy_msgq_limits[0] < r.busy_msgq_limits[1]
     assert r.ready_async_batch > 0

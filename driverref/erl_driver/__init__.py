@@ -25,7 +25,11 @@ from driverref.driver import (
     ERL_DRV_FLAG_SOFT_BUSY,
     ERL_DRV_FLAG_USE_PORT_LOCKING,
 )
-from driverref.erl_driver.asynchronous import driver_async, driver_async_port_key
+from driverref.erl_driver.asynchronous import (
+    driver_async,
+    driver_async_cancel,
+    driver_async_port_key,
+)
 from driverref.erl_driver.locks import (
     driver_pdl_create,
     driver_pdl_dec_refc,

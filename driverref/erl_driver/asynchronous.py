@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from driverref.async_pool import AsyncFree, AsyncInvoke, Key, write_back
-from driverref.erl_driver.checks import in_callback
-from driverref.errors import wrong_type
+from driverref.erl_driver.checks import check_int, in_callback
+from driverref.errors import Misuse, wrong_type
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
-from driverref.threads import WRITE, running
+from driverref.since import since
+from driverref.threads import WRITE, current, running
 
 
 def driver_async(
@@ -23,7 +24,7 @@ def driver_async(
     async_data: Any,
     async_free: AsyncFree | None = None,
 ) -> int:
-    """Have `async_invoke(async_data)` called on an async thread.
+    """Have `async_invoke(async_data)` called on an async thread; without a pool, until OTP 22, at once and here.
 
     `key` picks the thread: `*key mod N`, written back to a `Key`; without one, the job's id `mod N`.  Jobs of one
     thread run one after the other, in the order of the calls.  The job may run before this returns.
@@ -32,7 +33,8 @@ def driver_async(
     the scheduler that made this call: `ready_async` if the driver has one and the port is not closed.
 
     Returns the job's id, 1 or more, or -1 if the port is closed; then nothing is called and the data is still
-    the caller's.  Not thread-safe: only in a callback of the port.  Stands for `driver_async`.
+    the caller's.  0 in R15B to 22 if there is no pool.  Not thread-safe: only in a callback of the port.  Stands for
+    `driver_async`.
     """
     thread = running()
     if (
@@ -62,12 +64,38 @@ def driver_async(
     scheduler = thread.scheduler
     if runtime.record is not None:
         now, record = runtime.now, runtime.record
-        record((now(), scheduler.name, "driver_async", port.number, job_id, None))
+        record((now(), thread.lane, "driver_async", port.number, job_id, None))
+    if runtime.release.driver_async_locks_driver:
+        port.driver.permanent = True
     job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
+    if not pool.size:
+        port.complete_inside(job)
+        return job_id if runtime.release.numbers_inline_jobs else 0
     pool.puts[queue % pool.size](job)
     return job_id  # type: ignore[no-any-return]
 
 
+@since("R7B-0", until="17.0")
+def driver_async_cancel(id: int) -> int:
+    """Take a job out of its queue, if it has not begun, and call its `async_free`.  Returns 1, or 0 if it cannot.
+
+    Until R14B02 it looks only at the newest job of each queue, and if that is another one it loops for ever:
+    `EmulatorHang`.  R14B03 and R14B04 search the queues.  From R15A it does nothing and returns 0.  It never
+    stops a job that runs.  Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
+    """
+    check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
+    thread = current("driver_async_cancel")
+    if thread.scheduler is None:
+        raise Misuse(f"driver_async_cancel: only a callback may call it, not {thread.name}")
+    pool = thread.emulator.pool
+    job = None if pool.cancel is None else pool.cancel(pool.queues, id)
+    if job is None:
+        return 0
+    job[1].take_back(job)
+    return 1
+
+
+@since("R16B02")
 def driver_async_port_key(port: ErlDrvPort) -> int:
     """A key for the jobs of this port: its number, so that ports spread evenly.  0 if the port is closed.
 

@@ -19,6 +19,7 @@ from driverref.errors import Misuse, wrong_type
 from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
 from driverref.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.port import ErlDrvPort
+from driverref.since import since
 from driverref.threads import READ
 
 
@@ -32,6 +33,7 @@ def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
 # Mutexes.
 
 
+@since("R12B-0")
 def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex:
     """Create a mutex, not recursive.  `name` is for messages.
 
@@ -40,6 +42,7 @@ def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex:
     return ErlDrvMutex("erl_drv_mutex_create", name, "erl_drv_mutex_destroy")
 
 
+@since("R12B-0")
 def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     """Destroy a mutex that nobody holds; `Misuse` if somebody does.
 
@@ -52,11 +55,13 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     mtx.entry.end("erl_drv_mutex_destroy")
 
 
+@since("R16B02")
 def erl_drv_mutex_name(mtx: ErlDrvMutex | None) -> str | None:
     """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
     return _name("erl_drv_mutex_name", ErlDrvMutex, mtx)
 
 
+@since("R12B-0")
 def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
     """Wait until nobody holds the mutex and lock it; `Misuse` if the caller holds it.
 
@@ -66,6 +71,7 @@ def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
     mtx.lock("erl_drv_mutex_lock", me)
 
 
+@since("R12B-0")
 def erl_drv_mutex_trylock(mtx: ErlDrvMutex) -> int:
     """Lock the mutex if nobody holds it.  Returns 0, or `EBUSY` at once, to its holder too.
 
@@ -75,6 +81,7 @@ def erl_drv_mutex_trylock(mtx: ErlDrvMutex) -> int:
     return 0 if mtx.try_lock(me) else EBUSY
 
 
+@since("R12B-0")
 def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
     """Unlock the mutex.  Only the thread that holds it, else `Misuse`.
 
@@ -87,6 +94,7 @@ def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
 # Conditions.
 
 
+@since("R12B-0")
 def erl_drv_cond_create(name: str | None) -> ErlDrvCond:
     """Create a condition variable.  `name` is for messages.
 
@@ -95,6 +103,7 @@ def erl_drv_cond_create(name: str | None) -> ErlDrvCond:
     return ErlDrvCond("erl_drv_cond_create", name, "erl_drv_cond_destroy")
 
 
+@since("R12B-0")
 def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
     """Destroy a condition that nobody waits for; `Misuse` if somebody does.
 
@@ -107,11 +116,13 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
     cnd.entry.end("erl_drv_cond_destroy")
 
 
+@since("R16B02")
 def erl_drv_cond_name(cnd: ErlDrvCond | None) -> str | None:
     """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
     return _name("erl_drv_cond_name", ErlDrvCond, cnd)
 
 
+@since("R12B-0")
 def erl_drv_cond_signal(cnd: ErlDrvCond) -> None:
     """Wake one thread that waits for the condition, if there is one.
 
@@ -122,6 +133,7 @@ def erl_drv_cond_signal(cnd: ErlDrvCond) -> None:
         cnd.signalled.notify()
 
 
+@since("R12B-0")
 def erl_drv_cond_broadcast(cnd: ErlDrvCond) -> None:
     """Wake every thread that waits for the condition.
 
@@ -132,6 +144,7 @@ def erl_drv_cond_broadcast(cnd: ErlDrvCond) -> None:
         cnd.signalled.notify_all()
 
 
+@since("R12B-0")
 def erl_drv_cond_wait(cnd: ErlDrvCond, mtx: ErlDrvMutex) -> None:
     """Unlock `mtx`, wait until woken, lock `mtx` again.  It may wake for nothing: test in a loop.
 
@@ -146,6 +159,7 @@ def erl_drv_cond_wait(cnd: ErlDrvCond, mtx: ErlDrvMutex) -> None:
 # Read/write locks.
 
 
+@since("R12B-0")
 def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock:
     """Create a read/write lock, not recursive.  `name` is for messages.
 
@@ -154,6 +168,7 @@ def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock:
     return ErlDrvRWLock("erl_drv_rwlock_create", name, "erl_drv_rwlock_destroy")
 
 
+@since("R12B-0")
 def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
     """Destroy a lock that nobody holds; `Misuse` if somebody does.
 
@@ -167,11 +182,13 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
     rwlck.entry.end("erl_drv_rwlock_destroy")
 
 
+@since("R16B02")
 def erl_drv_rwlock_name(rwlck: ErlDrvRWLock | None) -> str | None:
     """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
     return _name("erl_drv_rwlock_name", ErlDrvRWLock, rwlck)
 
 
+@since("R12B-0")
 def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock) -> None:
     """Lock for reading; waits while somebody writes or waits to write.
 
@@ -181,6 +198,7 @@ def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock) -> None:
     rwlck.acquire("erl_drv_rwlock_rlock", me, write=False)
 
 
+@since("R12B-0")
 def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock) -> int:
     """Lock for reading if that is possible now.  Returns 0 or `EBUSY`.
 
@@ -190,6 +208,7 @@ def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock) -> int:
     return rwlck.acquire("erl_drv_rwlock_tryrlock", me, write=False, wait=False)
 
 
+@since("R12B-0")
 def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock) -> None:
     """Stop reading.  Only a thread that holds the lock for reading, else `Misuse`.
 
@@ -199,6 +218,7 @@ def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock) -> None:
     rwlck.release("erl_drv_rwlock_runlock", me, write=False)
 
 
+@since("R12B-0")
 def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock) -> None:
     """Lock for reading and writing; waits while anybody holds the lock.
 
@@ -208,6 +228,7 @@ def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock) -> None:
     rwlck.acquire("erl_drv_rwlock_rwlock", me, write=True)
 
 
+@since("R12B-0")
 def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock) -> int:
     """Lock for reading and writing if nobody holds the lock.  Returns 0 or `EBUSY`.
 
@@ -217,6 +238,7 @@ def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock) -> int:
     return rwlck.acquire("erl_drv_rwlock_tryrwlock", me, write=True, wait=False)
 
 
+@since("R12B-0")
 def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock) -> None:
     """Stop writing.  Only the thread that holds the lock for writing, else `Misuse`.
 
@@ -229,6 +251,7 @@ def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock) -> None:
 # Port data locks.
 
 
+@since("R11B-3")
 def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
     """Create the port's data lock, which lets any thread that holds it use the driver queue.
 
@@ -242,6 +265,7 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
     return port.pdl
 
 
+@since("R11B-3")
 def driver_pdl_lock(pdl: ErlDrvPDL) -> None:
     """Wait until nobody holds the lock and lock it; `Misuse` if the caller holds it.
 
@@ -254,6 +278,7 @@ def driver_pdl_lock(pdl: ErlDrvPDL) -> None:
     pdl.lock("driver_pdl_lock", me)
 
 
+@since("R11B-3")
 def driver_pdl_unlock(pdl: ErlDrvPDL) -> None:
     """Unlock and give back the reference that `driver_pdl_lock` added, which may free the lock.
 
@@ -264,6 +289,7 @@ def driver_pdl_unlock(pdl: ErlDrvPDL) -> None:
     pdl.release()
 
 
+@since("R11B-3")
 def driver_pdl_get_refc(pdl: ErlDrvPDL) -> int:
     """The number of references.  `UseAfterFree` if there are none left.
 
@@ -273,6 +299,7 @@ def driver_pdl_get_refc(pdl: ErlDrvPDL) -> int:
     return pdl.count(0)
 
 
+@since("R11B-3")
 def driver_pdl_inc_refc(pdl: ErlDrvPDL) -> int:
     """Add a reference and return how many there are now.  `UseAfterFree` if there were none left.
 
@@ -282,6 +309,7 @@ def driver_pdl_inc_refc(pdl: ErlDrvPDL) -> int:
     return pdl.count(1)
 
 
+@since("R11B-3")
 def driver_pdl_dec_refc(pdl: ErlDrvPDL) -> int:
     """Give back a reference and return how many are left; at 0 the lock is freed.
 

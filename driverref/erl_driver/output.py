@@ -21,6 +21,7 @@ from driverref.memory import Memory
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED, CLOSING, CONNECTED
 from driverref.process import Process
+from driverref.since import since
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import READ, current, running
 
@@ -132,6 +133,7 @@ def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
     return _term(port, "driver_send_term", receiver, message)
 
 
+@since("R16A")
 def erl_drv_output_term(port: Port, term: object) -> int:
     """Send a term to the owner of the port with this identifier, which `driver_mk_port` gave.
 
@@ -145,6 +147,7 @@ def erl_drv_output_term(port: Port, term: object) -> int:
     return _term(handle, "erl_drv_output_term", handle.owner.pid, message)
 
 
+@since("R16A")
 def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
     """As `erl_drv_output_term`, to any process.  Stands for `erl_drv_send_term`."""
     _check_receiver("erl_drv_send_term", receiver)

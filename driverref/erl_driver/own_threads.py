@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from driverref.errors import Misuse, wrong_type
 from driverref.handles import Handle, use
+from driverref.since import since
 from driverref.threads import Thread, current
 
 _OWN = -1
@@ -99,6 +100,7 @@ def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
     return tid.thread
 
 
+@since("R12B-0")
 def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts:
     """Create thread options with default values, to change and give to `erl_drv_thread_create`.
 
@@ -107,6 +109,7 @@ def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts:
     return ErlDrvThreadOpts("erl_drv_thread_opts_create", name, "erl_drv_thread_opts_destroy")
 
 
+@since("R12B-0")
 def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts) -> None:
     """Destroy thread options; `Misuse` if that was done before.
 
@@ -116,6 +119,7 @@ def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts) -> None:
     opts.entry.end("erl_drv_thread_opts_destroy")
 
 
+@since("R12B-0")
 def erl_drv_thread_create(
     name: str | None,
     tid: ErlDrvTid,
@@ -141,6 +145,7 @@ def erl_drv_thread_create(
     return 0
 
 
+@since("R12B-0")
 def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     """Wait until a thread has ended; `exit_value.value` becomes what its function returned.
 
@@ -164,6 +169,7 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     return 0
 
 
+@since("R12B-0")
 def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
     """End the calling thread, as if its function had returned `exit_value`.
 
@@ -175,6 +181,7 @@ def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
     raise _Exit(exit_value)
 
 
+@since("R12B-0")
 def erl_drv_thread_self() -> ErlDrvTid:
     """The identifier of the calling thread, whoever has started it.
 
@@ -187,6 +194,7 @@ def erl_drv_thread_self() -> ErlDrvTid:
     return tid
 
 
+@since("R12B-0")
 def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
     """1 if both identify the same thread, else 0.  `Misuse` if one of them is empty.
 
@@ -196,6 +204,7 @@ def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
     return int(_filled(call, "tid1", tid1) is _filled(call, "tid2", tid2))
 
 
+@since("R16B02")
 def erl_drv_thread_name(tid: ErlDrvTid) -> str:
     """The name that the thread was created with; `unknown` for one that no driver has started.
 
@@ -239,6 +248,7 @@ def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
     return key.key, use(call, _Key, key.key)
 
 
+@since("R12B-0")
 def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
     """Fill in `key`: a new key, under which every thread has a value of its own.  Returns 0.
 
@@ -250,6 +260,7 @@ def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
     return 0
 
 
+@since("R12B-0")
 def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
     """Destroy a key; `Misuse` if that was done before.  What it led to is not freed.
 
@@ -259,6 +270,7 @@ def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
     _use_key("erl_drv_tsd_key_destroy", key)[0].entry.end("erl_drv_tsd_key_destroy")
 
 
+@since("R12B-0")
 def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
     """Set the calling thread's value.  The thread must set it to `None` before it ends.
 
@@ -268,6 +280,7 @@ def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
     me.tsd[own.number] = data
 
 
+@since("R12B-0")
 def erl_drv_tsd_get(key: ErlDrvTSDKey) -> Any:
     """The calling thread's value, `None` (NULL) if it has set none.
 

@@ -13,6 +13,7 @@ from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSING, CONNECTED
+from driverref.since import since
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current
 
@@ -42,11 +43,13 @@ def driver_set_timer(port: ErlDrvPort, t: int) -> int:
     """Have `timeout` called once, `t` milliseconds from now or later; 0 means as soon as possible.
 
     The port has one timer: a running one is replaced.  It is cancelled when the port closes.  Returns 0, or -1 if
-    the port is closed; 0 also if the driver has no `timeout`, although the manual says -1.  Stands for
-    `driver_set_timer`.
+    the port is closed; 0 also if the driver has no `timeout`, although the manual says -1.  Until R10B-9 a running
+    one stands, and the result is 0; until R12B-4 a driver without `timeout` gets -1.  Stands for `driver_set_timer`.
     """
     check_int("driver_set_timer", "t", t, 0, 2**64 - 1, "milliseconds")
     if not in_callback("driver_set_timer", port):
+        return -1
+    if port.runtime.release.timer_needs_timeout and port.driver.entry.timeout is None:
         return -1
     port.note("driver_set_timer", detail=t)
     port.set_timer(t)
@@ -92,6 +95,7 @@ def set_busy_port(port: ErlDrvPort, on: int) -> None:
         port.set_busy(bool(on))
 
 
+@since("R16A")
 def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None) -> None:
     """Set or read how many bytes of commands may wait for a locked port.
 
@@ -215,6 +219,7 @@ class ErlDrvMonitor:
     pid: Pid
 
 
+@since("R11B-3")
 def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | int:
     """Have `process_exit(drv_data, monitor)` called when the process ends.
 
@@ -237,6 +242,7 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
     return monitor if port.runtime.monitor(monitor.ref, process, gone) else 1
 
 
+@since("R11B-3")
 def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     """Undo `driver_monitor_process`.  Returns 0, or a positive number if the process is gone.
 
@@ -251,6 +257,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     return 0 if known else 1
 
 
+@since("R11B-3")
 def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pid:
     """The process that a monitor is about.  Stands for `driver_get_monitored_process`."""
     if not isinstance(monitor, ErlDrvMonitor):
@@ -259,6 +266,7 @@ def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pi
     return monitor.pid
 
 
+@since("R11B-3")
 def driver_compare_monitors(monitor1: ErlDrvMonitor, monitor2: ErlDrvMonitor) -> int:
     """0 if they are the same, else which sorts first.  Any thread.  Stands for `driver_compare_monitors`."""
     for name, monitor in (("monitor1", monitor1), ("monitor2", monitor2)):
@@ -284,6 +292,7 @@ class ErlDrvSysInfo:
     scheduler_threads: int
 
 
+@since("R11B-3")
 def driver_system_info() -> ErlDrvSysInfo:
     """The emulator's versions and numbers of threads.  Any thread.
 
@@ -291,9 +300,10 @@ def driver_system_info() -> ErlDrvSysInfo:
     """
     runtime = current("driver_system_info").emulator
     release = runtime.release
+    major, minor = release.driver_version or (0, 0)
     return ErlDrvSysInfo(
-        release.driver_version[0],
-        release.driver_version[1],
+        major,
+        minor,
         release.erts,
         release.name,
         1,
@@ -303,6 +313,7 @@ def driver_system_info() -> ErlDrvSysInfo:
     )
 
 
+@since("18.3")
 def erl_drv_monotonic_time(time_unit: str) -> int:
     """The clock, in `"sec"`, `"msec"`, `"usec"` or `"nsec"`.  Only on a scheduler; elsewhere `Misuse`.
 

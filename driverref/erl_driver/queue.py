@@ -13,6 +13,7 @@ from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
+from driverref.since import since
 from driverref.threads import READ, WRITE, running
 
 
@@ -120,6 +121,7 @@ def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
     return [data for data, _ in port.queue.pieces()]
 
 
+@since("R8B-0")
 def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
     """As `driver_peekq`, as a vector with its binaries.  Stands for `driver_peekqv`."""
     if not _may("driver_peekqv", port):

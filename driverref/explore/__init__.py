@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from driverref.errors import Nondeterministic, wrong_type, wrong_value
 from driverref.explore.check import assert_outcomes
+from driverref.explore.eras import Comparison, System, systems
 from driverref.explore.outcomes import Found, Outcomes, Tally, label, replay
 from driverref.explore.progress import Progress
 from driverref.explore.run import Fault, Order, Scenario, check_observe, run
@@ -23,12 +24,15 @@ from driverref.explore.search import Search
 from driverref.explore.share import Job, Sharing
 
 __all__ = [
+    "Comparison",
     "Fault",
     "Found",
     "Order",
     "Outcomes",
     "Scenario",
+    "System",
     "assert_outcomes",
+    "compare",
     "explore",
     "label",
     "replay",
@@ -86,6 +90,27 @@ def explore(
     if stopped != "interrupted":
         _confirm(job, tally, "" if strategy == "all" else None)
     return outcomes
+
+
+def compare(
+    scenario: Scenario,
+    *,
+    async_threads: int = 1,
+    schedulers: int = 1,
+    observe: tuple[str, ...] | list[str] = (),
+    limit: int | None = None,
+) -> Comparison:
+    """The outcomes of a scenario on the emulator of every era, from R7B-3 to today.
+
+    Each gets so many threads and schedulers as asked for, or as it can have: R7B-3 has one emulator thread, and comes
+    twice, without async threads and with.  With two schedulers R11B to R14B are the SMP emulators, with one the plain
+    ones.  The rest is as for `explore`.
+    """
+    found = {
+        system: explore(scenario, observe=observe, limit=limit, progress=False, **system.options)
+        for system in systems(async_threads, schedulers)
+    }
+    return Comparison(found)
 
 
 def _check(

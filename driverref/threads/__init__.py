@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from enum import IntEnum
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from driverref.errors import Misuse
 
@@ -229,6 +229,14 @@ class Threads(Protocol):
 
     def load(self, thing: object) -> None:
         """The running thread is about to read an atomic."""
+        ...
+
+    def spin(self, loop: str) -> NoReturn:
+        """Go round for ever in a loop that nobody else can end, such as `"loops in driver_async_cancel"`.
+
+        On simulated threads, when nobody else can go on, the adopted thread gets an `EmulatorHang`.  On OS threads,
+        where nobody could tell the loop from a long one, the running thread gets it, at once.
+        """
         ...
 
     def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
+from driverref.errors import EmulatorHang
 from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here, running
 
 _PATIENCE = 20
@@ -144,6 +145,9 @@ class NativeThreads:
 
     def load(self, thing: object) -> None:
         pass
+
+    def spin(self, loop: str) -> NoReturn:
+        raise EmulatorHang(f"{running().name} {loop}")
 
     def fresh(self) -> int:
         return 0

@@ -21,8 +21,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
+from typing import NoReturn
 
-from driverref.errors import Deadlock, Nondeterministic
+from driverref.errors import Deadlock, EmulatorHang, Nondeterministic
 from driverref.threads import (
     AWAIT,
     NOBODY,
@@ -63,8 +64,8 @@ class SimulatedThread(Thread):
     """A `Thread`, its coroutine, and the step it is about to make."""
 
     __slots__ = (
-        "arrival", "clock", "coroutine", "deadline", "enabled", "ended", "expired", "made", "mode",
-        "number", "thing", "what",
+        "arrival", "clock", "coroutine", "deadline", "enabled", "ended", "expired", "loop", "made",
+        "mode", "number", "thing", "what",
     )  # fmt: skip
 
     def __init__(self, name: str, number: int) -> None:
@@ -83,6 +84,8 @@ class SimulatedThread(Thread):
         self.expired = False
         self.arrival = 0
         self.ended: Stamp | None = None
+        self.loop = ""
+        """The loop that it will never leave."""
 
     def able(self) -> bool:
         """Whether it can go on if it is chosen."""
@@ -186,11 +189,16 @@ class SimulatedThreads:
             if chosen is not None:
                 return chosen
             if self.failure is None and not self._let_time_pass():
-                self.failure = Deadlock(
-                    [f"{t.name} waits for {t.waits_for or t.what}" for t in self.threads]
-                )
+                self.failure = self._stuck()
         self.schedule.end(self)
         return self.main
+
+    def _stuck(self) -> EmulatorHang | Deadlock:
+        """What to say now that nobody can go on any more."""
+        for thread in self.threads:
+            if thread.loop:
+                return EmulatorHang(f"{thread.name} {thread.loop}")
+        return Deadlock([f"{t.name} waits for {t.waits_for or t.what}" for t in self.threads])
 
     def _scripted(self) -> SimulatedThread | None:
         number = self.script.pop()
@@ -337,6 +345,11 @@ class SimulatedThreads:
     def load(self, thing: object) -> None:
         self.step(thing, READ)
         self.running.clock.join(self._stamps.get(thing))
+
+    def spin(self, loop: str) -> NoReturn:
+        self.running.loop = loop
+        self.step(None, READ, never)
+        raise AssertionError("nobody ends the loop")  # pragma: no cover
 
     def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
         self.step(thing, WRITE)

@@ -1,0 +1,80 @@
+"""The queue of an async thread in which a job can be looked for: what the releases up to R14B had.
+
+It is a list, a mutex and a condition, as in `erl_async.c`; the lock-free queue that came with R15B cannot be searched,
+and nothing is cancelled there.  `driver_async_cancel` came in two versions:
+
+* `cancel_newest` looks at the newest job of each queue in turn.  If that is another job the loop does not advance: it
+  looks again, for ever, and holds the mutex meanwhile, so nobody can take the job away.
+* `cancel_found` looks at every job, newest first (R14B03).
+
+Both take a job away only while it is queued.  One that runs is in no queue.  Source: `erl_async.c:async_del`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from driverref.threads import Threads
+
+
+class SearchableQueue:
+    """A FIFO that can be looked into.  Any thread puts, one thread gets."""
+
+    def __init__(self, threads: Threads, name: str) -> None:
+        self.threads = threads
+        self.mutex = threads.mutex(f"the queue of {name}")
+        self.filled = threads.condition(self.mutex, name)
+        self.items: deque[Any] = deque()
+
+    def put(self, item: Any) -> None:
+        """Add an item, and wake whoever waits for the first."""
+        with self.mutex:
+            self.items.append(item)
+            if len(self.items) == 1:
+                self.filled.notify()
+
+    put_at_once = put
+
+    def get(self) -> Any:
+        """Take the oldest item; wait until there is one."""
+        with self.mutex:
+            while not self.items:
+                self.filled.wait()
+            return self.items.popleft()
+
+
+Cancel: TypeAlias = Callable[[Sequence[SearchableQueue], int], Any]
+"""Takes the job of this id out of the queues and returns it; `None` if it is in none."""
+
+
+def cancel_newest(queues: Sequence[SearchableQueue], job_id: int) -> Any:
+    """Until R14B02.  Returns only if the job is the newest of its queue, or there is none, and the queues before it
+    are empty.
+    """
+    for queue in queues:
+        with queue.mutex:
+            if not queue.items:
+                continue
+            if queue.items[-1][0] != job_id:
+                queue.threads.spin(
+                    "loops for ever in driver_async_cancel, and holds the mutex of a queue"
+                )
+            return queue.items.pop()
+    return None
+
+
+def cancel_found(queues: Sequence[SearchableQueue], job_id: int) -> Any:
+    """R14B03 and R14B04."""
+    for queue in queues:
+        with queue.mutex:
+            for job in queue.items:
+                if job[0] == job_id:
+                    queue.items.remove(job)
+                    return job
+    return None
+
+
+CANCEL: dict[str, Cancel] = {"newest": cancel_newest, "search": cancel_found}
+"""By the value of `Release.driver_async_cancel`."""

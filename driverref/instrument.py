@@ -1,0 +1,123 @@
+"""What the 200 in `sys_alloc_from(200, size)` was: a label in the table of an instrumented emulator, until R9B.
+
+Inside the emulator each place that allocated had a number.  An emulator built for it (`erl -instr`) kept the number
+beside each block; an ordinary one dropped it.  Erlang's module `instrument` read the table and knew a name for each
+number: 200 is the file driver.
+
+`sys_alloc_from` was declared in the emulator's own `sys.h`, so only drivers that were linked into the emulator could
+call it.  A driver that is loaded calls `driver_alloc`, whose blocks all had the label 220.  In R7B's own table that is
+called `breakpoint data`: the number had been given twice.
+
+Here every emulator of that age is an instrumented one.  The process that owns a block is not kept.
+Sources: R7B `sys.h`, `utils.c:alloc_from`, `collect_memory`, `io.c`, `instrument.erl`.
+"""
+
+from __future__ import annotations
+
+from driverref.errors import Misuse, wrong_type, wrong_value
+from driverref.memory import Memory, allocate, freeable
+from driverref.since import since
+from driverref.terms import Atom, Tuple
+from driverref.threads import current
+
+LABELS = {
+    -1: "unknown",
+    1: "atom text",
+    2: "bignum (big_to_list)",
+    4: "stack",
+    8: "heap",
+    11: "atom desc",
+    31: "fixalloc",
+    32: "unknown fixalloc block",
+    33: "message buffer",
+    51: "db segment",
+    52: "db term",
+    53: "db add_counter",
+    54: "db segment table",
+    55: "db table (fix)",
+    56: "db bindings",
+    57: "db counter",
+    61: "binary",
+    62: "procbin (fix)",
+    71: "binary (io.c)",
+    91: "process table",
+    92: "process desc",
+    110: "hash buckets",
+    111: "hash table",
+    120: "index init",
+    121: "index table",
+    130: "temp buffer",
+    140: "timer wheel",
+    150: "distribution cache",
+    151: "dmem",
+    152: "distribution table",
+    160: "port table",
+    161: "driver entry",
+    162: "port setup",
+    163: "port wait",
+    170: "module",
+    171: "fundef",
+    180: "file table",
+    181: "driver table",
+    182: "poll struct",
+    190: "inet driver",
+    200: "efile driver",
+    210: "gc root set",
+    220: "breakpoint data",
+    **{800 + n: f"heap ({n})" for n in range(1, 6)},
+}
+"""The labels of R7B, as `instrument:type_string/1` spelt them."""
+
+_BY_CALL = {"driver_free": 220, "driver_free_binary": 71}
+"""What `io.c` passed for the calls of `erl_driver.h`, by what frees their blocks."""
+
+
+@since("R6B-0", until="R9C")
+def sys_alloc_from(where: int, size: int) -> Memory | None:
+    """Allocate `size` bytes and label them `where`, a number of `LABELS`.  Freed by `sys_free`.
+
+    The contents are indeterminate; `None` (NULL) if there is no such memory.  No driver that is loaded could call it.
+    Any thread.  Stands for `sys_alloc_from` of R7B's `sys.h`.
+    """
+    if not isinstance(where, int) or isinstance(where, bool):
+        raise wrong_type("sys_alloc_from", "where", "a number of instrument.LABELS", where)
+    if where not in LABELS:
+        raise wrong_value("sys_alloc_from", "where", "a number of instrument.LABELS", where)
+    block = allocate("sys_alloc_from", size, "block", "sys_free", None)
+    if block is not None:
+        block._entry.label = where
+    return block
+
+
+@since("R6B-0", until="R9C")
+def sys_free(ptr: Memory | None) -> None:
+    """Free what `sys_alloc_from` returned; NULL is accepted.  Any thread.  Stands for `sys_free` of `sys.h`."""
+    if ptr is not None:
+        freeable("sys_free", ptr, Memory, "sys_free")._release("sys_free")
+
+
+def memory_data() -> list[Tuple]:
+    """The driver's blocks, oldest first: `{Label, Address, Size, undefined}`, the size in bytes.
+
+    The addresses are made up.  `Misuse` since R9C.  Stands for `instrument:memory_data/0`.
+    """
+    runtime = current("memory_data").emulator
+    if (why := runtime.release.lacks("memory_data", "R6B-0", "R9C")) is not None:
+        raise Misuse(why)
+    rows = sorted(runtime.ledger.rows, key=lambda entry: entry.id)
+    labels = [_BY_CALL.get(row.freed_by, -1) if row.label is None else row.label for row in rows]
+    address, table = 0x10_0000, []
+    for row, label in zip(rows, labels, strict=True):
+        table.append(Tuple((label, address, row.size, Atom("undefined"))))
+        address += row.size + 28
+    return table
+
+
+def type_string(label: int) -> str:
+    """The name of a label: `type_string(200)` is `"efile driver"`.  Stands for `instrument:type_string/1`.
+
+    Raises `ValueError` for a number that has none, where Erlang raises `function_clause`.
+    """
+    if label not in LABELS:
+        raise wrong_value("type_string", "label", "a number of instrument.LABELS", label)
+    return LABELS[label]
