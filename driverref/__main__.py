@@ -7,31 +7,36 @@ said in one line; for that, click's own errors are shown without the usage that 
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.markdown import Markdown
 
 from driverref import timeline
-from driverref.command import BadInput, beginning, book, loading, report
+from driverref.command import BadInput, beginning, book, eras, loading, report
+from driverref.command.options import (
+    OBSERVE,
+    OUT,
+    TARGET,
+    THREADS,
+    emulator_options,
+    event_names,
+    writable,
+)
 from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
-from driverref.event import NAMES
-from driverref.explore import Fault, Scenario, explore, replay
+from driverref.explore import Fault, Scenario, compare, explore, replay
 from driverref.explore.run import run
 from driverref.explore.schedules import Replay
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 FIRST_COME = "first come"
 """What explore prints for the empty witness."""
@@ -76,26 +81,6 @@ def refusing() -> Iterator[None]:
         raise BadInput(str(error)) from None
 
 
-def event_names(
-    ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The names of events in an option that may be given several times, with commas between them."""
-    names = tuple(dict.fromkeys(",".join(given).replace(",", " ").split()))
-    for name in names:
-        if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise click.BadParameter(f"no event is called {name!r}{hint}")
-    return names
-
-
-def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
-    """A file that is to be written, checked before the work is done that it is to show."""
-    if file is not None and not file.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {str(file.parent)!r}")
-    return file
-
-
 def write(file: Path, text: str, mode: str = "w") -> None:
     """Write a file; with mode `"x"` only if there is none."""
     try:
@@ -103,31 +88,6 @@ def write(file: Path, text: str, mode: str = "w") -> None:
             stream.write(text)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from None
-
-
-def emulator_options(command: F) -> F:
-    """The options of the emulator in which a scenario runs."""
-    threads = click.option(
-        "--async-threads",
-        metavar="N",
-        type=click.IntRange(0, 1024),
-        default=1,
-        show_default=True,
-        help="How many async threads there are: Erlang's +A.",
-    )
-    schedulers = click.option(
-        "--schedulers",
-        metavar="N",
-        type=click.IntRange(1, 1024),
-        default=2,
-        show_default=True,
-        help="How many schedulers there are: Erlang's +S.",
-    )
-    return threads(schedulers(command))
-
-
-TARGET = click.argument("target", metavar="FILE[:SCENARIO]")
-OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @click.group(cls=OneLine, invoke_without_command=True)
@@ -165,13 +125,7 @@ def installed() -> str:
 @main.command("explore", short_help="Run a scenario in every order of events.")
 @TARGET
 @emulator_options
-@click.option(
-    "--observe",
-    metavar="NAMES",
-    multiple=True,
-    callback=event_names,
-    help="Events whose order belongs to the outcome, with commas between: ready_async,stop.",
-)
+@OBSERVE
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs.")
 @click.option(
     "--strategy",
@@ -222,6 +176,8 @@ def explore_command(
     if html is not None:
         again = f"driverref timeline {shlex.quote(target)}"
         again += f" --async-threads {options['async_threads']} --schedulers {options['schedulers']}"
+        if options["release"] != "25":
+            again += f" --release {options['release']}"
         if options["observe"]:
             again += f" --observe {','.join(options['observe'])}"
         with loading.silence():
@@ -242,9 +198,7 @@ def workers(target: str, jobs: int | None) -> AbstractContextManager[Executor | 
 @TARGET
 @emulator_options
 @click.option("--witness", default="", help="The schedule to take, as explore prints it.")
-@click.option(
-    "--observe", metavar="NAMES", multiple=True, callback=event_names, help="As explore had it."
-)
+@OBSERVE
 @click.option(
     "--events", metavar="NAMES", multiple=True, callback=event_names, help="Show only these events."
 )
@@ -265,8 +219,8 @@ def timeline_command(
     """Run a scenario once and print what ran where, in order.
 
     Without --witness the run is the one that a plain Emulator takes.  A witness is that of an outcome of `driverref
-    explore`, and needs the same --async-threads, --schedulers and --observe.  What the scenario prints, and the fault
-    in which it ends, go to standard error.
+    explore`, and needs the same --async-threads, --schedulers, --release and --observe.  What the scenario prints, and
+    the fault in which it ends, go to standard error.
 
     \b
       driverref timeline my_driver.py
@@ -300,6 +254,53 @@ def fault_of(
     with loading.silence():
         outcome = run(without_value, Replay(witness), observe, options)
     return outcome if isinstance(outcome, Fault) else None
+
+
+@main.command("compare", short_help="Run a scenario in every order, on each release.")
+@TARGET
+@THREADS
+@click.option(
+    "--schedulers",
+    metavar="N",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="How many schedulers there are, where there can be several.",
+)
+@OBSERVE
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs each.")
+def compare_command(target: str, **options: Any) -> None:
+    """Run a scenario in every order of events on the emulators of every era, and list what can come of it on each.
+
+    Emulators that come to the same stand together.  For what differs between them see `driverref releases`.
+
+    \b
+      driverref compare my_driver.py
+      driverref compare my_driver.py --async-threads 2 --observe ready_async,stop
+
+    Exit status: 0 the table has been printed, 2 bad input.
+    """
+    scenario = loading.scenario(target)
+    with refusing(), loading.silence():
+        found = compare(scenario, **options)
+    click.echo(str(found))
+
+
+@main.command("releases", short_help="See what differs between releases of the emulator.")
+def releases_command() -> None:
+    """See what differs between releases of the emulator, as the model has it.
+
+    Each column is an era, named after the release that stands for it: give that name to --release.
+
+    \b
+      driverref releases
+
+    Exit status: 0 the table has been printed, 2 bad input.
+    """
+    console = Console(width=max(Console().width, 100))
+    with console.capture() as shown:
+        console.print(eras.table())
+    click.echo("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()), nl=False)
 
 
 @main.command("answers", short_help="Read the short answers to the nine questions.")

@@ -68,8 +68,9 @@ class Release:
     async_thread_completes: bool
     """Whether, with several schedulers, the async thread itself calls `ready_async`, under the port's lock (R11B to
     R14B `erl_async.c:async_main`)."""
-    ready_async_batch: int
-    """Completions a scheduler handles before it turns to other work (`ERTS_MAX_ASYNC_READY_CALLS_IN_SEQ`)."""
+    ready_async_batch: int | None
+    """Completions a scheduler handles before it turns to other work (`ERTS_MAX_ASYNC_READY_CALLS_IN_SEQ`); `None`: the
+    whole stack at once."""
     slots: int
     """A job knows its port by one of so many slots of the port table, which the next port may have by then (R7B
     `erl_async.c:check_async_ready`); 0: by the port's own identifier (R11B-3)."""
@@ -166,7 +167,7 @@ R7B_3 = Release(
     numbers_inline_jobs=True,
     completions="stack",
     async_thread_completes=False,
-    ready_async_batch=1,
+    ready_async_batch=None,
     slots=1024,
     frees_for_closed_port=True,
     driver_async_cancel="newest",

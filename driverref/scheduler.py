@@ -46,7 +46,7 @@ class Scheduler:
         self.name = f"scheduler {number}"
         self.mutex = runtime.threads.mutex(self.name)
         self.work = runtime.threads.work(f"work for {self.name}")
-        self.batch = runtime.release.ready_async_batch
+        self.batch = runtime.release.ready_async_batch or 1
         self.stopped = False
         self.timers: list[tuple[int, int, Timer]] = []
         self._order = itertools.count()

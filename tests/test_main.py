@@ -323,6 +323,53 @@ def test_a_scenario_that_does_not_repeat_itself() -> None:
     assert refused("explore", "dice.py").startswith("the scenario is not deterministic: ")
 
 
+# Releases.
+
+
+def test_a_scenario_may_run_on_an_old_release() -> None:
+    result = given("explore", "sleeper.py:closes", "--release", "R11B-5")
+    assert result.exit_code == 1
+    assert "Leak: 1 block never freed" in result.stdout
+
+
+def test_a_witness_belongs_to_its_release(folder: Path) -> None:
+    options = ["--release", "R7B-3", "--observe", "ready_async,async_free", "--html", "out.html"]
+    assert "2 ways to end" in printed("explore", "sleeper.py:closes", *options)
+    for command in Page((folder / "out.html").read_text()).commands:
+        assert "--release R7B-3" in command
+        result = given(*shlex.split(command)[1:])
+        assert (result.exit_code, result.stderr) == (0, "at work\n")
+        assert "async_invoke" in result.stdout
+
+
+def test_r7b_has_one_emulator_thread() -> None:
+    said = refused("explore", "sleeper.py:closes", "--release", "R7B-3", "--schedulers", "2")
+    assert said == "Invalid value for '--schedulers': R7B-3 has one emulator thread"
+
+
+def test_a_release_that_is_not_there_is_refused() -> None:
+    assert "'R12B' is not one of" in refused("explore", "sleeper.py:closes", "--release", "R12B")
+
+
+def test_a_scenario_is_compared_on_every_release() -> None:
+    shown = printed("compare", "sleeper.py:closes", "--observe", "async_free,ready_async")
+    rows = {line.partition("  ")[0]: line for line in shown.splitlines()}
+    assert "Leak: 1 block never freed" in rows["R11B-5 +A 1 +S 1"]
+    today = next(names for names in rows if names.endswith("25 +A 1 +S 1"))
+    assert today.startswith("R13B +A 1 +S 1, R14B04")
+
+
+def test_the_releases_are_a_table() -> None:
+    shown = printed("releases").splitlines()
+    head = next(line for line in shown if line.strip())
+    assert head.split() == ["R7B-3", "R11B-5", "R13B", "R14B04", "R16B", "25"]
+    rows = {line.split()[0]: line.split()[1:] for line in shown if line.strip()}
+    assert rows["completions"] == ["stack"] * 4 + ["queue"] * 2
+    assert rows["driver_async_cancel"] == ["newest"] * 3 + ["search", "nothing", "-"]
+    assert rows["default_async_threads"] == ["0", "0", "0", "0", "10", "1"]
+    assert rows["driver_version"] == ["-", "1.1", "1.4", "1.5", "2.2", "3.3"]
+
+
 # Help.
 
 
@@ -330,7 +377,14 @@ def test_without_a_command_there_is_help() -> None:
     shown = printed()
     assert shown == printed("--help")
     commands = re.findall(r"^  (\w+)  ", shown.partition("Commands:")[2], re.MULTILINE)
-    assert commands == ["explore", "timeline", "answers", "new"]
+    assert commands == [
+        "explore",
+        "timeline",
+        "compare",
+        "releases",
+        "answers",
+        "new",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

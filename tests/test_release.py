@@ -25,4 +25,5 @@ def test_limits_are_in_order() -> None:
     assert r.min_async_threads <= r.default_async_threads <= r.max_async_threads
     assert r.busy_msgq_limits is not None
     assert r.busy_msgq_limits[0] < r.busy_msgq_limits[1]
+    assert r.ready_async_batch is not None
     assert r.ready_async_batch > 0

@@ -59,8 +59,9 @@ class Comparison(Mapping[System, Outcomes]):
         An emulator that comes to the same as the one before it has no row of its own: both stand in one.
         """
         rows: list[tuple[str, str, str]] = []
-        for names, outcomes in self.groups():
-            first = ", ".join(names)
+        groups = self.groups()
+        for names, outcomes in groups:
+            first = ", ".join(names) if len(groups) > 1 else "every emulator"
             for outcome in outcomes:
                 rows.append((first, label(outcome), f"{outcomes[outcome].count:,}"))
                 first = ""

@@ -1,0 +1,85 @@
+"""The options that several commands have in common, and what is wrong with a value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from driverref.event import NAMES
+from driverref.release import RELEASES
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def event_names(
+    ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The names of events in an option that may be given several times, with commas between them."""
+    names = tuple(dict.fromkeys(",".join(given).replace(",", " ").split()))
+    for name in names:
+        if name not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.BadParameter(f"no event is called {name!r}{hint}")
+    return names
+
+
+def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
+    """A file that is to be written, checked before the work is done that it is to show."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(file.parent)!r}")
+    return file
+
+
+def several(ctx: click.Context, param: click.Parameter, given: int | None) -> int:
+    """How many schedulers: by default two, or as many as the release can have."""
+    most = RELEASES[ctx.params.get("release", "25")].max_schedulers
+    if given is not None and given > most:
+        raise click.BadParameter(f"{ctx.params['release']} has one emulator thread")
+    return min(2, most) if given is None else given
+
+
+RELEASE = click.option(
+    "--release",
+    type=click.Choice(list(RELEASES)),
+    default="25",
+    show_default=True,
+    is_eager=True,
+    help="The emulator's release; see `driverref releases`.",
+)
+THREADS = click.option(
+    "--async-threads",
+    metavar="N",
+    type=click.IntRange(0, 1024),
+    default=1,
+    show_default=True,
+    help="How many async threads there are: Erlang's +A.",
+)
+SCHEDULERS = click.option(
+    "--schedulers",
+    metavar="N",
+    type=click.IntRange(1, 1024),
+    callback=several,
+    show_default="2, in R7B-3 1",
+    help="How many schedulers there are: Erlang's +S.",
+)
+OBSERVE = click.option(
+    "--observe",
+    metavar="NAMES",
+    multiple=True,
+    callback=event_names,
+    help="Events whose order belongs to the outcome, with commas between: ready_async,stop.",
+)
+
+
+def emulator_options(command: F) -> F:
+    """The options of the emulator in which a scenario runs."""
+    return THREADS(SCHEDULERS(RELEASE(command)))
+
+
+TARGET = click.argument("target", metavar="FILE[:SCENARIO]")
+OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
