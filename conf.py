@@ -27,6 +27,7 @@ extensions = [
     "_ext.rules",
     "_ext.timeline",
     "_ext.outcomes",
+    "_ext.eras",
     "_ext.states",
     "_ext.program",
     "_ext.real_thing",

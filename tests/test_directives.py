@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from _ext import docstrings, judged, pages, states
 from book import sphinx
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 HEAD = """\
 # A page
@@ -109,6 +109,35 @@ See {rule}`key.order`.
 :description: A leak, or ready_async.
 ```
 
+```python
+>>> from driverref import compare
+>>> from driverref.erl_driver import driver_async_cancel
+>>> class Cancels(Forgets):
+...     def output(self, port, buf):
+...         first = driver_async(port, None, self.work, driver_alloc(Word), driver_free)
+...         driver_async(port, None, self.work, driver_alloc(Word), driver_free)
+...         driver_async_cancel(first)
+...
+>>> def cancels(erl):
+...     erl.erl_ddll.load_driver(Cancels())
+...     port = erl.open_port(("spawn_driver", "forgets"))
+...     erl.port_command(port, b"")
+...
+>>> then = compare(closes, observe=["ready_async"])
+>>> hangs = compare(cancels, observe=["ready_async"], limit=9)
+```
+
+```{then-and-now} then
+:title: A close & its eras
+:description: A leak in "all" of them.
+:events: port_close async_invoke
+```
+
+```{then-and-now} hangs
+:title: To cancel
+:description: It hangs, and is gone today.
+```
+
 ```{program}
 ```
 
@@ -153,6 +182,11 @@ See {rule}`no.such-rule`.
 :title: Without a description
 ```
 
+```{then-and-now} events
+:title: No eras
+:description: This is a list.
+```
+
 ```python
 >>> 1 + 1
 3
@@ -180,6 +214,8 @@ def double(n):
     return 2 * n
 '''
 
+RELEASES = "---\norphan: true\n---\n# Releases\n"
+
 TEST = 'import pytest\n\n@pytest.mark.rule("key.order")\ndef test_order(): ...\n'
 UNKNOWN = 'import pytest\n\n@pytest.mark.rule("key.gone")\ndef test_gone(): ...\n'
 
@@ -190,6 +226,7 @@ def build(folder: Path, page: str, test: str) -> subprocess.CompletedProcess[str
     (folder / "docs" / "index.md").write_text(page, "utf-8")
     table = "# Rules\n\n```{rule-table}\n```\n"
     (folder / "docs" / "reference" / "rules.md").write_text(table, "utf-8")
+    (folder / "docs" / "reference" / "releases.md").write_text(RELEASES, "utf-8")
     (folder / "described.py").write_text(DESCRIBED, "utf-8")
     (folder / "tests").mkdir(exist_ok=True)
     (folder / "tests" / "test_key.py").write_text(test, "utf-8")
@@ -259,7 +296,7 @@ def test_a_fault_says_that_it_is_one_and_all_that_it_says(good: Path) -> None:
 
 
 def test_each_outcome_opens_to_the_timeline_of_its_witness(good: Path) -> None:
-    for table in article(good).select("div.outcomes table"):
+    for table in article(good).select("div.outcomes:not(.eras) table"):
         for outcome, witness, how in zip(
             table.select("th[scope=row]"),
             table.select("tr:not(.how) td:last-child"),
@@ -280,7 +317,7 @@ def test_an_outcome_with_an_order_shows_both(good: Path) -> None:
 
 
 def test_timelines_of_outcomes_show_the_events_that_are_named(good: Path) -> None:
-    every, named, _ = article(good).select("div.outcomes table")
+    every, named, _ = article(good).select("div.outcomes:not(.eras) table")
     shown = {
         tuple(re.findall(r"port_close|async_invoke|driver_async", run.text))
         for run in named.select("tr.how pre")
@@ -297,6 +334,94 @@ def test_outcomes_end_with_both_numbers_and_the_same_as_text(good: Path) -> None
     text = table.select("div.outcomes > details pre")[-1].text.splitlines()
     assert text[0].split() == ["outcome", "schedules", "witness"]
     assert f"{text[-1]}." == summary
+    assert len(text) == 4
+
+
+def eras(book: Path, number: int) -> Tag:
+    """One of the comparisons."""
+    return article(book).select("div.eras")[number]
+
+
+def groups(table: Tag) -> list[list[str]]:
+    """The emulators of each group of rows."""
+    return [
+        [line.get_text(" ", strip=True) for line in body.select("th[scope=rowgroup] p")]
+        for body in table.select("tbody")
+    ]
+
+
+def test_emulators_that_come_to_the_same_stand_together_with_their_years(good: Path) -> None:
+    assert groups(eras(good, 0)) == [
+        ["R7B-3 without threads R7B to R10B, 2000 to 2006"],
+        [
+            "R7B-3 +A 1 R7B to R10B, 2000 to 2006",
+            "R11B-5 +A 1 +S 1 R11B-3 to R12B-5, 2006 to 2009",
+            "R13B +A 1 +S 1 R13A to R14B02, 2009 to 2011",
+            "R14B04 +A 1 +S 1 R14B03 and R14B04, 2011",
+            "R16B +A 1 +S 1 R15B to 22, 2011 to 2020",
+            "25 +A 1 +S 1 today 23 to 29, since 2020",
+        ],
+    ]
+
+
+def test_only_today_s_emulator_is_marked_and_all_lead_to_the_releases(good: Path) -> None:
+    lines = eras(good, 1).select("th[scope=rowgroup] p")
+    assert [line.select("a")[0].text for line in lines if line.select(".today")] == ["25"]
+    assert {link["href"] for line in lines for link in line.select("a")} == {
+        "reference/releases.html"
+    }
+
+
+def test_each_outcome_of_an_era_opens_to_its_run_on_that_emulator(good: Path) -> None:
+    comparison = eras(good, 1)
+    title = str(comparison.select("table")[0]["aria-label"])
+    for body in comparison.select("tbody"):
+        system = " ".join(str(body.select("th p")[0].contents[n].text).strip() for n in (0, 1))
+        for row, how in zip(
+            body.select("tr:has(th[scope=row])"), body.select("tr.how details"), strict=True
+        ):
+            witness = row.select("td")[1].text
+            assert how.select("summary")[0].text == f"How it comes about on {system}: {witness}"
+            assert how.select("svg > title")[0].text.startswith(f"{title} on {system}: ")
+            assert not ("without threads" in system and "async 1" in how.select("pre")[0].text)
+
+
+def test_a_hang_and_a_call_that_is_gone_are_faults(good: Path) -> None:
+    found = {}
+    for body in eras(good, 1).select("tbody"):
+        for system in body.select("th[scope=rowgroup] a"):
+            found[system.text] = [fault.text for fault in body.select("th[scope=row] .fault")]
+    assert found == {
+        "R7B-3": ["Fault: EmulatorHang"],
+        "R11B-5": ["Fault: Leak", "Fault: EmulatorHang"],
+        "R13B": ["Fault: EmulatorHang"],
+        "R14B04": [],
+        "R16B": [],
+        "25": ["Fault: Misuse"],
+    }
+
+
+def test_a_group_shows_the_fewest_and_the_most_schedules(good: Path) -> None:
+    alone, alike = eras(good, 0).select("tbody")
+    assert [row.select("td")[0].text for row in alone.select("tr:has(th[scope=row])")] == ["1"]
+    assert [row.select("td")[0].text for row in alike.select("tr:has(th[scope=row])")] == [
+        "2 to 6",
+        "1 to 4",
+    ]
+
+
+def test_eras_end_with_the_schedules_run_and_the_same_as_text(good: Path) -> None:
+    whole, limited = (eras(good, number) for number in (0, 1))
+    summary = whole.select("p.outcomes-summary")[0].text
+    assert summary == "7 emulators, 47 schedules run, and there are no other outcomes."
+    said = limited.select("p.outcomes-summary")[0].text
+    assert "there may be other outcomes of R7B-3 +A 1 (stopped at the limit of 9), R11B-5" in said
+    text = whole.select(":scope > details pre")[0].text.splitlines()
+    assert [re.split(r"  +", line) for line in text][:2] == [
+        ["emulator", "outcome", "schedules"],
+        ["R7B-3 without threads", "'<closed>'", "ready_async(1)", "1"],
+    ]
+    assert "Word allocated at line 6 in output" in text[2]
     assert len(text) == 4
 
 
@@ -350,6 +475,7 @@ def test_a_wrong_example_stops_the_build_and_says_where(bad: str) -> None:
     "said",
     [
         r"index.md:\d+: ERROR: outcomes cannot be shown: TypeError.*events is not what explore",
+        r"index.md:\d+: ERROR: then-and-now cannot be shown: .*events is not what compare returns",
         r"index.md:\d+: ERROR: outcomes needs :description: for those who do not see it",
     ],
 )

@@ -4,6 +4,8 @@ Its argument is a name, or another expression, that is an `Outcomes` in the page
 the blocks above have run. Each outcome has two rows: what it is, and a `<details>` with the
 timeline of its witness, which is run again for it. So the table needs no JavaScript, and the
 keyboard opens what a pointer opens. A fault says that it is one and what it says, in full.
+
+`Table` is what `{then-and-now}` shares with it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from . import pages
 from .timeline import PACKAGE, literal, run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
     from driverref.explore import Outcomes
     from driverref.trace import Trace
@@ -37,8 +39,8 @@ PLACE = re.compile(r"[^\s/]+\.md:(\d+)")
 HEAD = '<thead><tr><th scope="col">outcome</th><th scope="col">schedules</th><th scope="col">witness</th></tr></thead>'
 
 
-class OutcomesTable(SphinxDirective):
-    """The outcomes of a scenario, and how each of them comes about."""
+class Table(SphinxDirective):
+    """A table of outcomes, and how each of them comes about."""
 
     required_arguments = 1
     final_argument_whitespace = True
@@ -54,66 +56,65 @@ class OutcomesTable(SphinxDirective):
         for path in PACKAGE.rglob("*.py"):
             self.env.note_dependency(str(path))
         if missing := {"title", "description"} - set(self.options):
-            raise self.error(f"outcomes needs :{min(missing)}: for those who do not see it")
+            raise self.error(f"{self.name} needs :{min(missing)}: for those who do not see it")
         try:
-            return self._draw(self._outcomes())
+            run = run_of(self.env.temp_data, Path(self.env.doc2path(self.env.docname)))
+            run.until(self.lineno)
+            return [self.draw(eval(self.arguments[0], run.namespace))]
         except pages.Failed as failure:
             where = f"{self.env.doc2path(self.env.docname)}:{failure.line}"
             logger.warning("%s", failure, type="book", subtype="example", location=where)
             return []
         except Exception as error:
-            raise self.error(f"outcomes cannot be shown: {error!r}") from error
+            raise self.error(f"{self.name} cannot be shown: {error!r}") from error
 
-    def _outcomes(self) -> Outcomes:
-        from driverref.explore import Outcomes  # the package is the book's subject
+    def draw(self, value: object) -> nodes.Node:
+        """The table of what the argument is; `TypeError` if that is something else."""
+        raise NotImplementedError
 
-        run = run_of(self.env.temp_data, Path(self.env.doc2path(self.env.docname)))
-        run.until(self.lineno)
-        outcomes = eval(self.arguments[0], run.namespace)
-        if not isinstance(outcomes, Outcomes):
-            raise TypeError(f"{self.arguments[0]} is not what explore returns: {outcomes!r}")
-        return outcomes
-
-    def _draw(self, outcomes: Outcomes) -> list[nodes.Node]:
+    def box(self, kind: str, bodies: list[nodes.Node], summary: str, text: str) -> nodes.Node:
+        """The whole table around the groups of its rows."""
         title, description = self.options["title"], self.options["description"]
-        box = nodes.container(classes=["picture", "outcomes"])
+        box = nodes.container(classes=["picture", *kind.split()])
         box += nodes.paragraph(title, title, classes=["picture-title"])
         caption = f'<table aria-label="{escape(title)}"><caption>{escape(description)}</caption>'
         box += raw(caption + HEAD)
-        for outcome in outcomes:
-            box += self._rows(outcomes, outcome)
+        box += bodies
         box += raw("</table>")
-        summary = outcomes.summary()
         box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
         box += raw("<details><summary>The same as text</summary>")
-        box += literal(as_text(outcomes))
+        box += literal(text)
         box += raw("</details>")
-        return [box]
+        return box
 
-    def _rows(self, outcomes: Outcomes, outcome: Hashable) -> list[nodes.Node]:
-        """What the outcome is, and the timeline of its witness."""
-        from driverref import timeline
+    def rows(
+        self, alike: Sequence[Outcomes], outcome: Hashable, where: str = ""
+    ) -> list[nodes.Node]:
+        """What the outcome is, and the timeline of its witness: the one of the first, and `where` that was run."""
+        from driverref import timeline  # the package is the book's subject
 
-        found = outcomes[outcome]
+        found = alike[0][outcome]
+        counts = sorted({outcomes[outcome].count for outcomes in alike})
+        count = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
         witness = found.witness or "first come"
         told = told_in_full(outcome)
-        trace = self._trace(outcomes, outcome)
+        trace = self._trace(alike[0], outcome)
         picture = timeline.svg(
             trace,
-            title=f"{self.options['title']}: {told}",
+            title=f"{self.options['title']}{where}: {told}",
             description=f"The run of witness {witness}, one of {found.count} schedules"
             " that end so. The same stands below as text.",
         )
-        group = f'role="group" aria-label="The run of witness {witness}"'
+        group = f'role="group" aria-label="The run of witness {witness}{where}"'
         return [
             raw(
-                f'<tbody><tr><th scope="row">{shown(outcome, told)}</th><td>{found.count:,}</td>'
+                f'<tr><th scope="row">{shown(outcome, told)}</th><td>{count}</td>'
                 f"<td>{escape(witness)}</td></tr>"
-                f'<tr class="how"><td colspan="3"><details><summary>How it comes about: '
+                f'<tr class="how"><td colspan="3"><details><summary>How it comes about{where}: '
                 f'{escape(witness)}</summary><div class="picture-scroll" tabindex="0" {group}>{picture}</div>'
             ),
             literal(timeline.text(trace)),
-            raw("</details></td></tr></tbody>"),
+            raw("</details></td></tr>"),
         ]
 
     def _trace(self, outcomes: Outcomes, outcome: Hashable) -> Trace:
@@ -123,6 +124,21 @@ class OutcomesTable(SphinxDirective):
         if not len(trace):
             raise ValueError(f"the trace of {outcome!r} is empty")
         return trace[:]
+
+
+class OutcomesTable(Table):
+    """The outcomes of a scenario."""
+
+    def draw(self, value: object) -> nodes.Node:
+        """A group of rows an outcome."""
+        from driverref.explore import Outcomes
+
+        if not isinstance(value, Outcomes):
+            raise TypeError(f"{self.arguments[0]} is not what explore returns: {value!r}")
+        bodies: list[nodes.Node] = []
+        for outcome in value:
+            bodies += [raw("<tbody>"), *self.rows([value], outcome), raw("</tbody>")]
+        return self.box("outcomes", bodies, value.summary(), as_text(value))
 
 
 def told_in_full(outcome: Hashable) -> str:
@@ -140,10 +156,14 @@ def placed(text: str) -> str:
 def as_text(outcomes: Outcomes) -> str:
     """The table as `print` shows it."""
     head = ("outcome", "schedules", "witness")
-    rows = [head, *((placed(cell), *more) for cell, *more in outcomes.rows())]
+    return "\n".join([*columns([head, *outcomes.rows()], ">"), outcomes.summary()])
+
+
+def columns(rows: Sequence[tuple[str, str, str]], align: str) -> list[str]:
+    """Lines of three columns, the second aligned as told."""
+    rows = [(placed(a), placed(b), c) for a, b, c in rows]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    lines = [f"{a:<{first}}  {b:>{second}}  {c}" for a, b, c in rows]
-    return "\n".join([*lines, outcomes.summary()])
+    return [f"{a:<{first}}  {b:{align}{second}}  {c}".rstrip() for a, b, c in rows]
 
 
 def shown(outcome: Hashable, told: str) -> str:
