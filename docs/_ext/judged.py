@@ -102,6 +102,16 @@ def read(tests: Path) -> Record | None:
     )
 
 
+def unseen(tests: Path) -> dict[str, list[Any]]:
+    """The reasons why orders of the model were never seen, by scenario."""
+    if read(tests) is None:
+        return {}
+    found = dict[str, list[Any]]()
+    for reason in importlib.import_module("unseen").REASONS:
+        found.setdefault(reason.scenario, []).append(reason)
+    return found
+
+
 def _judge(scenario: Any, entries: list[dict[str, Any]]) -> Judged:
     from driverref.explore import explore  # the package is the book's subject, not its builder
 

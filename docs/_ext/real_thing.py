@@ -1,11 +1,12 @@
-"""The directives `{real-thing}`, `{real-runs}` and `{real-record}`: the same in C, and what it did.
+"""The directives `{real-thing}`, `{real-runs}`, `{real-record}`, `{real-unseen}`: the same in C, and what it did.
 
 `{real-thing} free` stands on the page of a question. It shows the page's program and the files
 of its folder in tabs: C, Erlang, and what one writes today as a NIF, each with a link to the file
 itself, which is copied beside the page's program. Other drivers of the folder follow, each under
 the first sentence of its head comment. The directive's content names the scenarios that belong to
 the question; a table shows what the real emulator did in them beside the model. `{real-runs}` is such a
-table alone, `{real-record}` has a line for every scenario.
+table alone, `{real-record}` has a line for every scenario, and `{real-unseen}` says why some of the model's
+orders were never seen.
 
 The tabs need no JavaScript. What is not there, a file or the record, is not shown.
 """
@@ -17,6 +18,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -181,6 +183,37 @@ class RealRecord(Record):
         return [nodes.paragraph(text, text, classes=["record-totals"]), box]
 
 
+class RealUnseen(Record):
+    """What the model has and was never seen, and why."""
+
+    def run(self) -> list[nodes.Node]:
+        """The table."""
+        record = self.record()
+        if record is None:
+            return []
+        body = "".join(
+            f'<tbody><tr class="scenario"><th scope="rowgroup" colspan="2">{in_html(record.scenarios[name].why)}'
+            f"<span><code>{escape(name)}</code></span></th></tr>{''.join(map(because, reasons))}</tbody>"
+            for name, reasons in judged.unseen(Path(self.config.rule_tests)).items()
+        )
+        head = "".join(f'<th scope="col">{name}</th>' for name in ("never seen", "why"))
+        caption = "Orders that the model has and the emulator never showed, by scenario."
+        box = nodes.container(classes=["judged", "unseen"])
+        box += raw(
+            f'<table aria-label="Never seen"><caption>{caption}</caption>'
+            f"<thead><tr>{head}</tr></thead>{body}</table>"
+        )
+        return [box]
+
+
+def because(reason: Any) -> str:
+    """Orders and why they were never seen, as one row."""
+    orders = "<br>".join(f"<code>{escape(order)}</code>" for order in reason.orders)
+    return (
+        f"<tr><td>{orders}</td><td><strong>{reason.kind}</strong>: {in_html(reason.why)}</td></tr>"
+    )
+
+
 def counted(total: dict[str, int], what: str) -> str:
     """A sum with its noun."""
     return judged.counted(total[f"{what}s"], what)
@@ -261,13 +294,12 @@ def besides(one: judged.Judged) -> str:
 
 def line(one: judged.Judged) -> str:
     """A scenario as one row."""
-    if one.admitted and not one.hung and not one.crashed:
-        verdict = f"has {'it' if len(one.seen) == 1 else f'all {len(one.seen)}'}"
-    else:
-        lost = sum(not seen.admitted for seen in one.seen)
-        said = [f"lacks {lost}"] * bool(lost) + [f"{one.hung} hung"] * bool(one.hung)
-        said += [f"{one.crashed} crashed"] * bool(one.crashed)
-        verdict = f'<strong class="fault">{", ".join(said)}</strong>'
+    lost = sum(not seen.admitted for seen in one.seen)
+    verdict = f"has {'it' if len(one.seen) == 1 else f'all {len(one.seen)}'}" if not lost else ""
+    faults = [f"lacks {lost}"] * bool(lost) + [f"{one.hung} hung"] * bool(one.hung)
+    faults += [f"{one.crashed} crashed"] * bool(one.crashed)
+    said = f'<strong class="fault">{", ".join(faults)}</strong>' if faults else ""
+    verdict = ", ".join(filter(None, (verdict, said)))
     plus = "" if one.complete else "+"
     verdict += f", {one.others}{plus} unseen" if one.others else ""
     return (
@@ -298,5 +330,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("real-thing", RealThing)
     app.add_directive("real-runs", RealRuns)
     app.add_directive("real-record", RealRecord)
+    app.add_directive("real-unseen", RealUnseen)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -36,7 +36,7 @@ from typing import Any
 from driverref import Atomic, Driver, Emulator, Pid, Port
 from driverref import erl_driver as c
 from driverref.errors import ErlangError
-from driverref.threads import here
+from driverref.threads import here, running
 
 INSTRUCTION = re.compile(r"(.)(-?\d*)(?:\(([^)]*)\))?")
 
@@ -332,14 +332,16 @@ class Play:
         self.erl.send(self.erl.self(), "here")
 
     def give(self, gate: int) -> None:
-        self.gates.give(gate)
+        """Open a gate.  A BIF does it: not while a callback runs on the same scheduler."""
+        with running().scheduler.mutex:
+            self.gates.give(gate)
 
     def await_(self, *flags: int) -> None:
         for flag in flags:
             self.gates.wait(flag)
 
     def tell(self, flag: int) -> None:
-        self.gates.give(flag)
+        self.give(flag)
 
     def on(self, scheduler: int, function: Callable[[], object]) -> Pid:
         return self.erl.spawn(function, scheduler=min(scheduler, self.schedulers))

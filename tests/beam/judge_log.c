@@ -17,9 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, GATES = 10, LINE = 16384 };
+enum { EVENTS = 256, GATES = 10, LINE = 16384, NAP = 2500000 };
 
 enum { RESET = 1, QUIET, GIVE, MARK, PRINT, SAY, AT_ONCE };
 
@@ -61,7 +62,9 @@ static void say(const char *text, size_t size)
     }
 }
 
-/* In most runs threads dawdle now and then, because some orders are rare if everybody hurries. */
+/* In most runs threads dawdle now and then, because some orders are rare if everybody hurries: not at all, for a moment,
+ * for as long as it takes to wake a thread, or for longer than a millisecond, in which a timer may fire.
+ */
 static void dawdle(void)
 {
     static _Thread_local unsigned long state;
@@ -75,10 +78,16 @@ static void dawdle(void)
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
-    if (state % 3 != 0)
+    if (state % (unrest == 3 ? 6 : 3) != 0)
         return;
     if (state % 5 == 0)
         sched_yield();
+    if (unrest == 3) {
+        struct timespec nap = {.tv_nsec = (long)((state >> 20) % NAP)};
+
+        nanosleep(&nap, NULL);
+        return;
+    }
     spin = (state >> 20) % (unrest == 1 ? 3000 : 60000);
     for (volatile unsigned long i = 0; i < spin; i++)
         ;
@@ -242,7 +251,7 @@ static void reset(void)
     pthread_mutex_lock(&lock);
     count = submitted = 0;
     memset(gates, 0, sizeof gates);
-    unrest = (int)(runs++ % 3);
+    unrest = (int)(runs++ % 4);
     while (blocks != NULL) {
         Block *next = blocks->next;
 
@@ -309,6 +318,7 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int operation, char *buf, 
         return 0;
     case AT_ONCE:
         at_once = 1;
+        runs = (unsigned)getpid(); /* each emulator plays one run */
         return 0;
     default:
         return -1;

@@ -1,7 +1,8 @@
 """`make beam`: play every scenario on the real emulator, write down what it did, ask the model whether it may.
 
 Emulators are started with 1, 2 and 4 async threads and 1 and 2 schedulers; each plays every scenario many times,
-because it takes longer to start one than to play.  A scenario that takes its emulator with it has one for every run.
+because it takes longer to start one than to play.  A scenario that takes its emulator with it has one for every run;
+one in which the emulator was seen to crash has emulators that play nothing else.
 
 An emulator that says nothing for a while hangs: it is killed, the run is counted as hung, and another emulator goes on
 with the next.  The same goes for one that crashes.  Neither is dropped: it stands in the record.
@@ -21,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +32,7 @@ from otp import INSTALL as INSTALL
 from otp import Missing as Missing
 from otp import Tools, call, tools
 from scenarios import ASYNC_THREADS, SCENARIOS, SCHEDULERS, Scenario
+from unseen import reasons
 
 from driverref.conformance import admits
 from driverref.explore import Order, explore
@@ -53,6 +56,8 @@ RUNS = 240
 """Runs of each scenario, at least, over all emulators."""
 LIMIT = 5000
 """Schedules; a scenario has a few hundred at most."""
+
+Events = tuple[str, ...]
 
 
 class Broken(Exception):
@@ -102,9 +107,12 @@ class Judge:
 
     def play(self, plan: list[tuple[Scenario, Runs]], times: int) -> None:
         """Play all scenarios of a plan, which have the same options, so many times, in as few emulators as possible."""
-        todo = [(scenario, runs, times) for scenario, runs in plan if not scenario.once]
-        while todo:
-            todo = self._play(todo)
+        together = [(*item, times) for item in plan if not (item[0].once or item[0].crashes)]
+        apart = [[(*item, times)] for item in plan if item[0].crashes]
+        for group in [together, *apart]:
+            todo = group
+            while todo:
+                todo = self._play(todo)
         alone = [item for item in plan if item[0].once for _ in range(times)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ends = pool.map(lambda item: self._play_once(*item), alone)
@@ -241,7 +249,7 @@ def build(directory: Path, found: Tools) -> None:
 def ask(
     judge: Judge, scenarios: list[Scenario], runs: int, progress: bool = False
 ) -> dict[str, list[Runs]]:
-    """Play every scenario `runs` times or a few more, spread over the kinds of emulators."""
+    """Play every scenario `runs` times, or as often again as it asks for, spread over the kinds of emulators."""
     result: dict[str, list[Runs]] = {scenario.name: [] for scenario in scenarios}
     for async_threads in ASYNC_THREADS:
         for schedulers in SCHEDULERS:
@@ -253,7 +261,7 @@ def ask(
             by_times: dict[int, list[tuple[Scenario, Runs]]] = {}
             for item in plan:
                 kinds = len(item[0].async_threads) * len(item[0].schedulers)
-                by_times.setdefault(-(-runs // kinds), []).append(item)
+                by_times.setdefault(-(-runs * item[0].times // kinds), []).append(item)
             for times, items in by_times.items():
                 judge.play(items, times)
             if progress:
@@ -307,7 +315,8 @@ def readable(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def orders(scenario: Scenario, async_threads: int, schedulers: int) -> frozenset[tuple[str, ...]]:
+@cache
+def orders(scenario: Scenario, async_threads: int, schedulers: int) -> frozenset[Events]:
     """Every order of events that the model has.  `Broken` if a schedule ends in a fault, or not all were tried."""
     found = explore(
         scenario.model,
@@ -326,9 +335,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
     parser.add_argument("--only", nargs="*", help="only these scenarios; nothing is written")
-    parser.add_argument("--unseen", action="store_true", help="list the model's other orders")
+    parser.add_argument("--unseen", action="store_true", help="play nothing: what was never seen")
     given = parser.parse_args(arguments)
     chosen = [s for s in SCENARIOS if given.only is None or s.name in given.only]
+    if given.unseen:
+        return list_unseen(chosen, json.loads(RECORD.read_text("utf-8")))
     try:
         with compiled() as judge:
             data = record(judge, ask(judge, chosen, given.runs, progress=True))
@@ -337,38 +348,59 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     if given.only is None:
         RECORD.write_text(readable(data), "utf-8")
-    return report(chosen, data, given.unseen)
+    return report(chosen, data)
 
 
-def report(chosen: list[Scenario], data: dict[str, Any], unseen: bool = False) -> int:
+def report(chosen: list[Scenario], data: dict[str, Any]) -> int:
     """Compare, print, and say whether the model admits everything."""
     total = lost = refused = distinct = 0
     for scenario in chosen:
-        seen: set[tuple[str, ...]] = set()
-        never: set[tuple[str, ...]] = set()
         for entry in data["scenarios"][scenario.name]:
             total += entry["runs"]
             lost += entry["hung"] + entry["crashed"]
-            here = {tuple(order) for order, _ in entry["orders"]}
             known = orders(scenario, entry["async_threads"], entry["schedulers"])
-            for order in here - known:
+            for order in {tuple(order) for order, _ in entry["orders"]} - known:
                 print(f"{scenario.name}: {entry['options']}: not admitted: {' '.join(order)}")
                 print(why_not(scenario, order, entry))
                 refused += 1
             for what in ("hung", "crashed"):
                 if entry[what]:
                     print(f"{scenario.name}: {entry['options']}: {entry[what]} {what}")
-            seen |= here
-            never |= known
+        seen, others = compared(scenario, data)
         distinct += len(seen)
-        print(f"{scenario.name}: {len(seen)} orders seen, {len(never - seen)} more in the model")
-        for order in sorted(never - seen, key=str) if unseen else ():
-            print("    never seen:", " ".join(map(str, order)))
+        print(f"{scenario.name}: {len(seen)} orders seen, {len(others)} more in the model")
     verdict = "the model admits every one" if not refused else f"the model does not admit {refused}"
     print(
-        f"{len(chosen)} scenarios, {total} runs, {lost} hung or crashed, {distinct} distinct orders: {verdict}"
+        f"{len(chosen)} scenarios, {total:,} runs, {lost} hung or crashed, {distinct} distinct orders: {verdict}"
     )
     return 1 if refused else 0
+
+
+def compared(scenario: Scenario, data: dict[str, Any]) -> tuple[set[Events], set[Events]]:
+    """The orders of a scenario that were seen, and those that the model has besides."""
+    entries = data["scenarios"][scenario.name]
+    seen = {tuple(order) for entry in entries for order, _ in entry["orders"]}
+    known = {
+        order
+        for entry in entries
+        for order in orders(scenario, entry["async_threads"], entry["schedulers"])
+    }
+    return seen, known - seen
+
+
+def list_unseen(chosen: list[Scenario], data: dict[str, Any]) -> int:
+    """Print the orders that the model has and that were never seen.  1 if one has no reason, or a reason no order."""
+    wrong = 0
+    for scenario in chosen:
+        _, others = compared(scenario, data)
+        given = {tuple(order.split()): reason for order, reason in reasons(scenario.name).items()}
+        for order in sorted(others | given.keys()):
+            why: str = given[order].kind if order in given else "no reason is given"
+            if order not in others:
+                why = "a reason is given, but it was seen or the model does not have it"
+            wrong += order not in others or order not in given
+            print(f"{scenario.name}: {' '.join(order)}: {why}")
+    return 1 if wrong else 0
 
 
 def why_not(scenario: Scenario, order: tuple[str, ...], entry: dict[str, Any]) -> str:
