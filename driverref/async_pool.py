@@ -130,7 +130,7 @@ class AsyncPool:
     def _serve(self, name: str, queue: Queue) -> None:
         running().emulator = self.runtime
         record, now, hand_over = self.runtime.record, self.runtime.now, self.hand_over
-        early = not self.runtime.release.pdl_held_for_completion
+        early = hand_over is not complete_here and not self.runtime.release.pdl_held_for_completion
         while (job := queue.get()) is not None:
             job_id, port, async_invoke, async_data, _, scheduler, pdl = job
             if record is None:

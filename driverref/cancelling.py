@@ -45,6 +45,11 @@ class SearchableQueue:
             return self.items.popleft()
 
 
+def _jobs(queue: SearchableQueue) -> list[Any]:
+    """The jobs in a queue, oldest first, without what ends its thread.  With the mutex held."""
+    return [item for item in queue.items if item is not None]
+
+
 Cancel: TypeAlias = Callable[[Sequence[SearchableQueue], int], Any]
 """Takes the job of this id out of the queues and returns it; `None` if it is in none."""
 
@@ -55,13 +60,15 @@ def cancel_newest(queues: Sequence[SearchableQueue], job_id: int) -> Any:
     """
     for queue in queues:
         with queue.mutex:
-            if not queue.items:
+            jobs = _jobs(queue)
+            if not jobs:
                 continue
-            if queue.items[-1][0] != job_id:
+            if jobs[-1][0] != job_id:
                 queue.threads.spin(
                     "loops for ever in driver_async_cancel, and holds the mutex of a queue"
                 )
-            return queue.items.pop()
+            queue.items.remove(jobs[-1])
+            return jobs[-1]
     return None
 
 
@@ -69,7 +76,7 @@ def cancel_found(queues: Sequence[SearchableQueue], job_id: int) -> Any:
     """R14B03 and R14B04."""
     for queue in queues:
         with queue.mutex:
-            for job in queue.items:
+            for job in _jobs(queue):
                 if job[0] == job_id:
                     queue.items.remove(job)
                     return job

@@ -12,6 +12,7 @@ Sources: `erl_async.c:call_async_ready`; R7B `erl_async.c:check_async_ready`, `d
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from driverref.async_pool import Job
@@ -87,7 +88,8 @@ class Completions(Senders):
         self.lock.acquire()
         self.jobs -= 1
         self.lock.release()
-        self.epilogue()
+        if self.state is CLOSED:
+            self.epilogue()
 
     def take_back(self, job: Job) -> None:
         """A job was cancelled: `async_free` gets its data, in the thread that cancels, under whatever lock that holds.
@@ -102,8 +104,10 @@ class Completions(Senders):
             if pdl is not None:
                 pdl.release()
             self.jobs -= 1
-        else:
+        elif self.lock.mutex is None:
             self._done(job)
+        else:  # who cancels holds another port's lock, and does not wait for this one
+            running().scheduler.work.add(partial(self._done, job))
         self.driver.unload_if_jobless()
 
     def complete_in_slot(self, job: Job) -> None:

@@ -21,6 +21,7 @@ from driverref.terms import Atom, Pid, Ref, Tuple
 from driverref.threads import WRITE
 
 OK = Atom("ok")
+PERMANENT = Tuple((Atom("error"), Atom("permanent")))
 
 _USER = Ref(0)
 """Under this reference, which no monitor has, a process's end is reported to `ErlDdll`."""
@@ -45,10 +46,10 @@ class ErlDdll:
         """Load a driver for the calling process; unloading it will kill its ports.
 
         Returns `ok`, or `{error, Reason}`: `driver_init_failed` if its `init` refuses, `bad_driver_name` if another
-        driver of that name is loaded, or this one by `load`.  A process may load a driver several times, and has to
-        unload it as often.  To load a driver that waits to be unloaded cancels that, and those who monitor it
-        are told `{'UP', Ref, driver, Name, unload_cancelled}`.  Stands for `erl_ddll:load_driver/2`, with the
-        driver itself in place of its file.
+        driver of that name is loaded, or this one by `load`, `permanent` if this one cannot be unloaded any more.  A
+        process may load a driver several times, and has to unload it as often.  To load a driver that waits to be
+        unloaded cancels that, and those who monitor it are told `{'UP', Ref, driver, Name, unload_cancelled}`.  Stands
+        for `erl_ddll:load_driver/2`, with the driver itself in place of its file.
         """
         return self._load("load_driver", driver, kill_ports=True)
 
@@ -66,6 +67,8 @@ class ErlDdll:
                 cancelled = (
                     loaded is not None and loaded.is_as(driver, kill_ports) and loaded.keep()
                 )
+            if loaded is not None and loaded.permanent:
+                return PERMANENT
             if loaded is None:
                 loaded = LoadedDriver(self._runtime, driver, kill_ports)
                 if not self._guarded(loaded.init):
@@ -94,6 +97,8 @@ class ErlDdll:
             process = self._enter("unload_driver")
             what = f"driver {name!r} to be unloaded"
             process.wait_until(what, loaded.thing, lambda: loaded.gone or not loaded.unloading)
+            if loaded.permanent:
+                return PERMANENT
         return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
@@ -125,7 +130,7 @@ class ErlDdll:
         if loaded is None:
             return Tuple((Atom("error"), Atom("not_loaded")))
         if loaded.permanent:
-            return Tuple((Atom("error"), Atom("permanent")))
+            return PERMANENT
         with process.scheduler.mutex:
             with self._runtime.lock:
                 if loaded.users and process.pid not in loaded.users:

@@ -240,10 +240,23 @@ class LoadedDriver:
         self.runtime.also(self.thing, WRITE)
         return was
 
-    def tell_cancelled(self) -> None:
+    def make_permanent(self) -> None:
+        """Keep it in memory for ever, even if its unloading was asked for: nobody uses it, nobody can unload it.
+
+        Source: R13B `erl_bif_ddll.c:erts_ddll_lock_driver`.
+        """
+        if self.permanent:
+            return
+        with self.runtime.lock:
+            self.keep()
+            self.permanent = True
+            self.users.clear()
+        self.tell_cancelled("permanent")
+
+    def tell_cancelled(self, why: str = "unload_cancelled") -> None:
         """Tell those who wait for the unloading that it will not come."""
         for ref, process in self.monitors.items():
-            up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom("unload_cancelled"))
+            up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
             process.deliver(Tuple(up))
         self.monitors.clear()
         self.runtime.changed()

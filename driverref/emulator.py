@@ -152,15 +152,15 @@ class Emulator(PortBifs):
             check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
             check_bif(release, "halt's flush_timeout", "27.0")
             deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
-        if self.runtime.record is not None:
-            self.runtime.record(
-                (self.runtime.now(), process.scheduler.name, "halt", None, None, status)
-            )
         how = release.smp_halt if len(self.runtime.schedulers) > 1 else release.halt
+        with process.scheduler.mutex:  # from here on it handles no completions, but to flush
+            if self.runtime.record is not None:
+                now, name = self.runtime.now(), process.scheduler.name
+                self.runtime.record((now, name, "halt", None, None, status))
+            if how == "join" and status == 0:
+                self._join(process, None)
         if flush and how == "flush" and not self._flush(process, deadline):
             status = 255
-        if how == "join" and status == 0:
-            self._join(process, None)
         if process is self._main:
             self._abandon("it has halted")
             return status
@@ -216,16 +216,14 @@ class Emulator(PortBifs):
         ports = self.runtime.ports
         if not process.wait_until("its ports to close", PORTS, lambda: not ports, deadline):
             return False
-        return self._join(process, deadline)
+        with process.scheduler.mutex:  # from here on it handles no completions
+            return self._join(process, deadline)
 
     def _join(self, process: Process, deadline: int | None) -> bool:
         """Have every queued job run, and end the async threads; `False` if the deadline passes first."""
         pool = self.runtime.pool
-        with process.scheduler.mutex:  # from here on it handles no completions
-            pool.finish()
-            return process.wait_until(
-                "the async threads", SERVING, lambda: not pool.serving, deadline
-            )
+        pool.finish()
+        return process.wait_until("the async threads", SERVING, lambda: not pool.serving, deadline)
 
     def _close_ports(self, process: Process) -> None:
         """Close every port as halting does: with `killed`, so driver queues are flushed."""

@@ -331,7 +331,7 @@ class PortBifs(ProcessBifs):
         values = {
             "name": handle.driver.name,
             "links": sorted(handle.links, key=lambda pid: pid.number),
-            "id": port.number,
+            "id": handle.number,
             "connected": handle.owner.pid,
             "os_pid": None,
             "queue_size": handle.queue_size(),

@@ -80,7 +80,8 @@ class Release:
     """What `driver_async_cancel` does: looks at the newest job of each queue, and for ever at one that is another (R7B
     `erl_async.c:async_del`); searches the queues (ERTS 5.8.4, OTP-9302); nothing (R15A); `None`: it is gone (17.0)."""
     pdl_held_for_completion: bool
-    """Whether a job keeps its reference to the port data lock until its completion has run (ERTS 5.9.2, OTP-10249)."""
+    """Whether a job keeps its reference to the port data lock until its completion has run (ERTS 5.9.2, OTP-10249).
+    Where the async thread runs the completion it does in any case."""
 
     # The end.
 

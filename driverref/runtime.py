@@ -147,16 +147,21 @@ class Runtime:
             this, that = self.find(one), self.find(other)
             if this is None or that is None or not (this.lives() and that.lives()):
                 return False
-            this.links.add(other)
-            that.links.add(one)
+            this.links.add(self._own(other))
+            that.links.add(self._own(one))
         return True
+
+    def _own(self, id: Pid | Port) -> Pid | Port:
+        """The identifier that an entity was given, where that of another before it leads there too."""
+        port = self.find_port(id) if isinstance(id, Port) else None
+        return id if port is None else port.id
 
     def unlink(self, one: Pid | Port, other: Pid | Port) -> None:
         """Undo `link`, whether or not both are still alive."""
         with self.lock:
             for this, that in ((one, other), (other, one)):
                 if (entity := self.find(this)) is not None:
-                    entity.links.discard(that)
+                    entity.links.discard(self._own(that))
 
     def monitor(self, ref: Ref, of: Pid | Port, watcher: object) -> bool:
         """Have `watcher` told when `of` ends.  `False` if it has ended."""

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from driverref.errors import ErlangError, Misuse
-from driverref.release import RELEASES, Release
+from driverref.release import Release
 from driverref.threads import running
 
 P = ParamSpec("P")
@@ -31,13 +31,15 @@ def since(version: str, until: str | None = None) -> Callable[[Callable[P, R]], 
     def mark(function: Callable[P, R]) -> Callable[P, R]:
         name = function.__name__
         LIVES[name] = version, until
-        absent = {r.version for r in RELEASES.values() if r.lacks(name, version, until)}
+        present: set[str] = set()  # releases that were asked and have it
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             emulator = running().emulator
-            if emulator is not None and emulator.release.version in absent:
-                raise Misuse(emulator.release.lacks(name, version, until))
+            if emulator is not None and (release := emulator.release).version not in present:
+                if (why := release.lacks(name, version, until)) is not None:
+                    raise Misuse(why)
+                present.add(release.version)
             return function(*args, **kwargs)
 
         return call

@@ -65,12 +65,12 @@ def driver_async(
     if runtime.record is not None:
         now, record = runtime.now, runtime.record
         record((now(), thread.lane, "driver_async", port.number, job_id, None))
-    if runtime.release.driver_async_locks_driver:
-        port.driver.permanent = True
     job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
     if not pool.size:
         port.complete_inside(job)
         return job_id if runtime.release.numbers_inline_jobs else 0
+    if runtime.release.driver_async_locks_driver:
+        port.driver.make_permanent()
     pool.puts[queue % pool.size](job)
     return job_id  # type: ignore[no-any-return]
 
@@ -85,7 +85,7 @@ def driver_async_cancel(id: int) -> int:
     """
     check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
     thread = current("driver_async_cancel")
-    if thread.scheduler is None:
+    if thread.scheduler is None or thread.process is not None:
         raise Misuse(f"driver_async_cancel: only a callback may call it, not {thread.name}")
     pool = thread.emulator.pool
     job = None if pool.cancel is None else pool.cancel(pool.queues, id)

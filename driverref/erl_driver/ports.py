@@ -307,7 +307,7 @@ def driver_system_info() -> ErlDrvSysInfo:
         release.erts,
         release.name,
         1,
-        1,
+        int(len(runtime.schedulers) > 1 or not release.async_thread_completes),
         runtime.pool.size,
         len(runtime.schedulers),
     )

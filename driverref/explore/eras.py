@@ -31,7 +31,7 @@ def systems(async_threads: int, schedulers: int) -> list[System]:
     """The emulators of every era, with so many threads as they can have; R7B-3 as most had it, without, as well."""
     found = [System(ERAS[0], 0, 1)]
     for era in ERAS:
-        pool = max(async_threads, era.min_async_threads)
+        pool = min(max(async_threads, era.min_async_threads), era.max_async_threads)
         system = System(era, pool, min(schedulers, era.max_schedulers))
         if system not in found:
             found.append(system)
