@@ -31,6 +31,7 @@ extensions = [
     "_ext.states",
     "_ext.program",
     "_ext.real_thing",
+    "_ext.releases",
 ]
 
 exclude_patterns = ["_ext", "LICENSE-snippets"]
