@@ -10,6 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent / "beam"))
 import run
+from otp import call, tools
 from scenarios import SCENARIOS, Scenario
 from unseen import REASONS, Reason, reasons
 
@@ -132,13 +134,19 @@ def test_without_erlang_one_line_says_what_to_install(
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[dict[str, list[run.Runs]]]:
-    """A short round on the real emulator."""
+def judge() -> Iterator[run.Judge]:
+    """The compiled judge."""
     try:
         with run.compiled() as judge:
-            yield run.ask(judge, [s for s in SCENARIOS if not s.once], runs=6)
+            yield judge
     except run.Missing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def played(judge: run.Judge) -> dict[str, list[run.Runs]]:
+    """A short round on the real emulator."""
+    return run.ask(judge, [s for s in SCENARIOS if not s.once], runs=6)
 
 
 @each
@@ -149,6 +157,61 @@ def test_the_model_admits_what_the_emulator_does_now(
         assert runs.hung == 0
         assert runs.crashed == 0 or scenario.crashes
         assert runs.orders.keys() <= run.orders(scenario, runs.async_threads, runs.schedulers)
+
+
+@pytest.mark.rule("port.no-failure-in-process-exit")
+def test_a_failure_in_process_exit_crashes_the_emulator_every_time(judge: run.Judge) -> None:
+    """`driver_failure_atom`, `_posix`, `driver_failure`, `_eof` and `driver_exit`."""
+    plan = []
+    for what in ("fail", "posix", "number", "eof", "exit"):
+        erlang = f"{what}_in_process_exit"
+        scenario = replace(SCENARIOS[0], name=erlang, erlang=erlang, once=True)
+        plan.append((scenario, run.Runs(async_threads=1, schedulers=2)))
+    judge.play(plan, 3)
+    assert [(runs.crashed, runs.runs) for _, runs in plan] == [(3, 3)] * 5
+
+
+VERSIONED = """
+#include <erl_driver.h>
+static ErlDrvData start(ErlDrvPort port, char *command) { (void)command; return (ErlDrvData)port; }
+static ErlDrvEntry entry = {
+    .driver_name = NAME, .start = start, .extended_marker = (int)ERL_DRV_EXTENDED_MARKER,
+    .major_version = ERL_DRV_EXTENDED_MAJOR_VERSION + MAJOR,
+    .minor_version = ERL_DRV_EXTENDED_MINOR_VERSION + MINOR,
+};
+DRIVER_INIT(versioned) { return &entry; }
+"""
+"""A driver that says it was compiled for another version of the interface than the header's, which is 3.3."""
+
+LOADS = """
+    [io:format("~s ~0p~n", [D, case erl_ddll:load_driver(".", D) of {error, _} = E -> E; ok -> ok end])
+     || D <- string:tokens(os:getenv("DRIVERS"), " ")], halt().
+"""
+
+
+@pytest.mark.rule("header.version-on-load")
+def test_a_driver_of_a_newer_version_or_one_before_two_is_not_loaded(
+    judge: run.Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "versioned.c").write_text(VERSIONED)
+    found = tools("asked", tmp_path)
+    drivers = {
+        "d3_3": (0, 0, "ok"),
+        "d3_2": (0, -1, "ok"),
+        "d2_9": (-1, 6, "ok"),
+        "d2_0": (-1, -3, "ok"),
+        "d3_4": (0, 1, "{error,driver_incorrect_version}"),
+        "d4_0": (1, -3, "{error,driver_incorrect_version}"),
+        "d1_9": (-2, 6, "{error,driver_incorrect_version}"),
+    }
+    for name, (major, minor, _) in drivers.items():
+        macros = [f'-DNAME="{name}"', f"-DMAJOR=({major})", f"-DMINOR=({minor})"]
+        call(found.compile_c(*macros, "-o", f"{name}.so", "versioned.c"), tmp_path)
+    monkeypatch.setenv("DRIVERS", " ".join(drivers))
+    printed = call([judge.erl, "-noinput", "-eval", LOADS], tmp_path)
+    assert dict(line.split() for line in printed.splitlines()) == {
+        name: said for name, (*_, said) in drivers.items()
+    }
 
 
 def test_an_emulator_that_hangs_or_crashes_is_counted(

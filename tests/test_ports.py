@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -563,12 +564,16 @@ def test_a_monitored_process_s_end_is_told_once(threads: Kind) -> None:
 
 
 @both
-def test_a_port_must_not_fail_while_it_is_told_of_an_end(threads: Kind) -> None:
+@pytest.mark.parametrize("fail", [driver_failure_eof, partial(driver_exit, err=0)])
+@pytest.mark.rule("port.no-failure-in-process-exit")
+def test_a_port_must_not_fail_while_it_is_told_of_an_end(
+    threads: Kind, fail: Callable[[ErlDrvPort], int]
+) -> None:
     driver = made_of(
         control=lambda port, command, buf: [driver_monitor_process(port, driver_caller(port)), b""][
             1
         ],
-        process_exit=lambda port, monitor: driver_failure_eof(port),
+        process_exit=lambda port, monitor: fail(port),
     )
 
     def story() -> None:

@@ -842,3 +842,16 @@ halt_waits_for_queue() ->
     await(1),
     mark("halt"),
     erlang:halt(0).
+
+%% No scenarios: what `process_exit` does crashes the emulator.
+
+fail_in_process_exit() -> in_process_exit("f").
+posix_in_process_exit() -> in_process_exit("y").
+number_in_process_exit() -> in_process_exit("F").
+eof_in_process_exit() -> in_process_exit("e").
+exit_in_process_exit() -> in_process_exit("x").
+
+in_process_exit(Script) ->
+    P = open(judge, "p:" ++ Script),
+    on(1, fun() -> control(P, "p") end),
+    receive after 5000 -> ok end.
