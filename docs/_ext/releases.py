@@ -129,7 +129,7 @@ class EraMap(SphinxDirective):
         for path in PACKAGE.rglob("*.py"):
             self.env.note_dependency(str(path))
         caption = "What each era does. A border inside a row is a change."
-        whole, head, body = table("era-map", caption, [18, *(12 for _ in ERAS)])
+        whole, head, body = table("era-map", caption, [15, *(12 for _ in ERAS)])
         head += nodes.row("", nodes.entry("", nodes.paragraph("", "era")), *map(self.column, ERAS))
         for heading, rows in MAP.items():
             title = nodes.paragraph("", "", *in_words(heading))
