@@ -18,8 +18,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import pytest
 
@@ -128,31 +132,92 @@ def include() -> Path:
     return folder
 
 
+class Builder:
+    """Compiles each pair once, as it is and with the ledger.  Any thread."""
+
+    def __init__(self, include: Path, folder: Path) -> None:
+        self.include = include
+        self.folder = folder
+        self.lock = Lock()
+        self.built: dict[tuple[Path, bool], Future[Path]] = {}
+
+    def __call__(self, source: Path, counting: bool = False) -> Path:
+        """The folder in which a pair was compiled."""
+        with self.lock:
+            mine = Future[Path]()
+            future = self.built.setdefault((source, counting), mine)
+            folder = self.folder / f"{source.stem}-{len(self.built)}"
+        if future is mine:
+            try:
+                folder.mkdir()
+                mine.set_result(self.compile(source, counting, folder))
+            except BaseException as error:
+                mine.set_exception(error)
+        return future.result()
+
+    def compile(self, source: Path, counting: bool, folder: Path) -> Path:
+        more = []
+        if counting:
+            (folder / "ledger.h").write_text(LEDGER)
+            for file in self.harness.iterdir():
+                shutil.copy(file, folder)
+            more = ["-w", "-include", "ledger.h"]
+            more += ["-DLEDGER_NIF"] if source.stem.endswith("_nif") else []
+        files = ["-I", str(self.include), "-o", f"{source.stem}.so", str(source)]
+        call(["cc", *FLAGS, *more, *files], folder)
+        call(["erlc", "+warnings_as_errors", str(source.with_suffix(".erl"))], folder)
+        return folder
+
+    @cached_property
+    def harness(self) -> Path:
+        """The folder of what kills and holds up, compiled."""
+        source, folder = self.folder / "harness_source", self.folder / "harness"
+        with self.lock:
+            if not folder.exists():
+                source.mkdir()
+                (source / "harness.erl").write_text(HARNESS)
+                (source / "plug.c").write_text(PLUG)
+                call(["erlc", "+warnings_as_errors", "harness.erl"], source)
+                call(["cc", *FLAGS, "-I", str(self.include), "-o", "plug.so", "plug.c"], source)
+                folder.mkdir()
+                for name in "harness.beam", "plug.so":
+                    shutil.copy(source / name, folder)
+        return folder
+
+
 @pytest.fixture(scope="session")
-def build(include: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, bool], Path]:
+def build(include: Path, tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """`build(source, counting)`: the folder in which a pair was compiled; compiled once."""
-    built: dict[tuple[Path, bool], Path] = {}
+    return Builder(include, tmp_path_factory.mktemp("built"))
 
-    def build(source: Path, counting: bool = False) -> Path:
-        key = source, counting
-        if key not in built:
-            folder = tmp_path_factory.mktemp(source.stem)
-            more = []
-            if counting:
-                (folder / "ledger.h").write_text(LEDGER)
-                (folder / "harness.erl").write_text(HARNESS)
-                (folder / "plug.c").write_text(PLUG)
-                call(["erlc", "+warnings_as_errors", "harness.erl"], folder)
-                call(["cc", *FLAGS, "-I", str(include), "-o", "plug.so", "plug.c"], folder)
-                more = ["-w", "-include", "ledger.h"]
-                more += ["-DLEDGER_NIF"] if source.stem.endswith("_nif") else []
-            files = ["-I", str(include), "-o", f"{source.stem}.so", str(source)]
-            call(["cc", *FLAGS, *more, *files], folder)
-            call(["erlc", "+warnings_as_errors", str(source.with_suffix(".erl"))], folder)
-            built[key] = folder
-        return built[key]
 
-    return build
+@pytest.fixture(scope="module")
+def ahead(
+    request: pytest.FixtureRequest, build: Builder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Any]]]:
+    """Everything that the tests which were chosen will ask for, by their names, begun at once and as many at a time as
+    there are processors: most of the time an emulator starts, or waits.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        begun = {}
+        if not hasattr(request.config, "workerinput"):  # a worker would begin the others' as well
+            for item in request.session.items:
+                if isinstance(item, pytest.Function) and (work := WORK.get(item.originalname)):
+                    folder = tmp_path_factory.mktemp("ahead")
+                    begun[item.nodeid] = pool.submit(work, build, folder, **item.callspec.params)
+        yield begun
+        for future in begun.values():
+            future.cancel()
+
+
+@pytest.fixture
+def done(
+    request: pytest.FixtureRequest, ahead: dict[str, Future[Any]], build: Builder, tmp_path: Path
+) -> Any:
+    """What the test's `WORK` has come to."""
+    if request.node.nodeid in ahead:
+        return ahead[request.node.nodeid].result()
+    return WORK[request.node.originalname](build, tmp_path, **request.node.callspec.params)
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -184,14 +249,11 @@ def test_a_driver_is_of_the_extended_kind(source: Path) -> None:
             assert word in source.read_text()
 
 
-@real
-@pairs
-def test_the_commands_in_the_heads_are_all_one_needs(
-    source: Path, include: Path, tmp_path: Path
-) -> None:
+def follow_heads(build: Builder, folder: Path, source: Path) -> str:
+    """What is printed by the commands that the heads of a pair give, beside nothing but the two files."""
     both = source, source.with_suffix(".erl")
     for path in both:
-        shutil.copy(path, tmp_path)
+        shutil.copy(path, folder)
     lines = list(dict.fromkeys(line for path in both for line in commands(path)))
     for tool in "cc ", "erlc ", "erl ":
         assert any(line.startswith(tool) for line in lines), f"no command {tool}"
@@ -199,8 +261,19 @@ def test_the_commands_in_the_heads_are_all_one_needs(
         lines = [line.replace("-shared", "-shared -undefined dynamic_lookup") for line in lines]
     for flag in "-std=c11 -Wall -Wextra -Werror -fPIC -shared".split():
         assert any(flag in line for line in lines if line.startswith("cc "))
-    printed = call(["sh", "-euc", "\n".join(lines)], tmp_path)
-    check(printed, source)
+    return call(["sh", "-euc", "\n".join(lines)], folder)
+
+
+@real
+@pairs
+def test_the_commands_in_the_heads_are_all_one_needs(source: Path, done: str) -> None:
+    check(done, source)
+
+
+def run_main(build: Builder, folder: Path, source: Path, schedulers: int, threads: int) -> str:
+    """What `main/0` prints."""
+    options = ["+A", f"{threads}", "+S", f"{schedulers}", "-noshell"]
+    return call(["erl", *options, "-s", source.stem, "main", "-s", "erlang", "halt"], build(source))
 
 
 @real
@@ -208,16 +281,12 @@ def test_the_commands_in_the_heads_are_all_one_needs(
 @pytest.mark.parametrize("schedulers", [1, 2], ids="+S{}".format)
 @pairs
 def test_main_prints_what_the_head_says(
-    source: Path, schedulers: int, threads: int, build: Callable[..., Path]
+    source: Path, schedulers: int, threads: int, done: str
 ) -> None:
-    options = ["+A", f"{threads}", "+S", f"{schedulers}", "-noshell"]
-    printed = call(
-        ["erl", *options, "-s", source.stem, "main", "-s", "erlang", "halt"], build(source)
-    )
-    check(printed, source)
+    check(done, source)
 
 
-def balances(source: Path, threads: int, folder: Path, build: Callable[..., Path]) -> set[str]:
+def balances(build: Builder, folder: Path, source: Path, threads: int) -> set[str]:
     """What the ledger says each time that the library is unloaded, while `main/0` is run and killed."""
     ledger = folder / "ledger"
     arguments = ["-run", "harness", "main", source.stem, "-s", "erlang", "halt"]
@@ -234,9 +303,17 @@ def balances(source: Path, threads: int, folder: Path, build: Callable[..., Path
 @pytest.mark.parametrize("threads", [1, 4], ids="+A{}".format)
 @pairs
 def test_nothing_is_left_behind_whenever_it_is_killed(
-    source: Path, threads: int, build: Callable[..., Path], tmp_path: Path
+    source: Path, threads: int, done: set[str]
 ) -> None:
-    assert balances(source, threads, tmp_path, build) == {"nothing left"}
+    assert done == {"nothing left"}
+
+
+WORK: dict[str, Callable[..., Any]] = {
+    "test_the_commands_in_the_heads_are_all_one_needs": follow_heads,
+    "test_main_prints_what_the_head_says": run_main,
+    "test_nothing_is_left_behind_whenever_it_is_killed": balances,
+}
+"""What the tests wait for."""
 
 
 @real
@@ -251,14 +328,14 @@ def test_nothing_is_left_behind_whenever_it_is_killed(
     ids=["no free in ready_async", "no async_free", "a lock that stays", "a write too late"],
 )
 def test_the_ledger_notices(
-    right: str, wrong: str, found: str, build: Callable[..., Path], tmp_path: Path
+    right: str, wrong: str, found: str, build: Builder, tmp_path: Path
 ) -> None:
     source = tmp_path / "state_drv.c"
     text = (QUESTIONS / "state" / source.name).read_text()
     assert text.count(right) == 1
     source.write_text(text.replace(right, wrong))
     shutil.copy(QUESTIONS / "state" / "state_drv.erl", tmp_path)
-    assert any(re.search(found, line) for line in balances(source, 1, tmp_path, build))
+    assert any(re.search(found, line) for line in balances(build, tmp_path, source, 1))
 
 
 HARNESS = r"""
