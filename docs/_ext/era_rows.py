@@ -45,10 +45,13 @@ def as_is(title: str, field: str, rule: str) -> Row:
 
 def several(row: Row) -> Row:
     """A row about several schedulers, which the first emulators could not have."""
-    alone = Cell("one emulator thread", "era.one-thread")
-    return row._replace(
-        read=lambda release: alone if release.max_schedulers == 1 else row.read(release)
-    )
+
+    def read(release: Release) -> Cell:
+        if release.max_schedulers == 1:
+            return Cell("one emulator thread", "era.one-thread")
+        return row.read(release)
+
+    return Row(row.title, (*row.fields, "max_schedulers"), read)
 
 
 def interface(release: Release) -> Cell:
@@ -154,9 +157,7 @@ MAP: dict[str, list[Row]] = {
             ("min_async_threads", "numbers_inline_jobs"),
             without_threads,
         ),
-        several(
-            Row("schedulers", ("max_schedulers",), lambda _: Cell("one or more", "era.one-thread"))
-        ),
+        several(Row("schedulers", (), lambda _: Cell("one or more", "era.one-thread"))),
     ],
     "Completions": [
         one_of(
@@ -167,7 +168,7 @@ MAP: dict[str, list[Row]] = {
                 "queue": Cell("in a queue of each scheduler", "key.one-scheduler-in-order"),
             },
         ),
-        Row("handed over in one go", ("ready_async_batch",), batch),
+        Row("handed over in one go", ("completions", "ready_async_batch"), batch),
         several(
             either(
                 "handed over, with several schedulers, by",

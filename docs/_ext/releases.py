@@ -159,8 +159,8 @@ class Lives(SphinxDirective):
         for path in PACKAGE.rglob("*.py"):
             self.env.note_dependency(str(path))
         caption = "What came and went, by release, and the first era that shows it."
-        whole, head, body = table("lives", caption, [10, 60, 14])
-        titles = ("release", "what came or went", "seen from")
+        whole, head, body = table("lives", caption, [10, 10, 60])
+        titles = ("release", "seen from", "what")
         head += nodes.row("", *(nodes.entry("", nodes.paragraph("", title)) for title in titles))
         own = functions()
         for version, what, lives in changes(own + erlangs()):
@@ -170,7 +170,7 @@ class Lives(SphinxDirective):
                 told += [nodes.Text(", ")] * bool(number) + [name]
             seen = nodes.paragraph("", first_era(version))
             release = nodes.paragraph("", version)
-            body += nodes.row("", *(nodes.entry("", cell) for cell in (release, told, seen)))
+            body += nodes.row("", *(nodes.entry("", cell) for cell in (release, seen, told)))
         return [whole]
 
     def term(self, life: Life, function: bool) -> nodes.Node:
