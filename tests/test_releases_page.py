@@ -32,7 +32,7 @@ def page(built_book: Path) -> BeautifulSoup:
 
 
 def words(cell: Tag) -> str:
-    return " ".join(cell.get_text().split()).replace("’", "'")
+    return " ".join(cell.get_text().split()).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 def body(page: BeautifulSoup, table: str) -> list[list[Tag]]:
