@@ -79,10 +79,7 @@ def sys_alloc_from(where: int, size: int) -> Memory | None:
     The contents are indeterminate; `None` (NULL) if there is no such memory.  No driver that is loaded could call it.
     Any thread.  Stands for `sys_alloc_from` of R7B's `sys.h`.
     """
-    if not isinstance(where, int) or isinstance(where, bool):
-        raise wrong_type("sys_alloc_from", "where", "a number of instrument.LABELS", where)
-    if where not in LABELS:
-        raise wrong_value("sys_alloc_from", "where", "a number of instrument.LABELS", where)
+    _check("sys_alloc_from", "where", where)
     block = allocate("sys_alloc_from", size, "block", "sys_free", None)
     if block is not None:
         block._entry.label = where
@@ -99,7 +96,8 @@ def sys_free(ptr: Memory | None) -> None:
 def memory_data() -> list[Tuple]:
     """The driver's blocks, oldest first: `{Label, Address, Size, undefined}`, the size in bytes.
 
-    The addresses are made up.  `Misuse` since R9C.  Stands for `instrument:memory_data/0`.
+    The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse` since R9C.
+    Stands for `instrument:memory_data/0`.
     """
     runtime = current("memory_data").emulator
     if (why := runtime.release.lacks("memory_data", "R6B-0", "R9C")) is not None:
@@ -118,6 +116,12 @@ def type_string(label: int) -> str:
 
     Raises `ValueError` for a number that has none, where Erlang raises `function_clause`.
     """
-    if label not in LABELS:
-        raise wrong_value("type_string", "label", "a number of instrument.LABELS", label)
+    _check("type_string", "label", label)
     return LABELS[label]
+
+
+def _check(call: str, parameter: str, label: object) -> None:
+    if not isinstance(label, int) or isinstance(label, bool):
+        raise wrong_type(call, parameter, "a number of instrument.LABELS", label)
+    if label not in LABELS:
+        raise wrong_value(call, parameter, "a number of instrument.LABELS", label)
