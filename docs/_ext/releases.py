@@ -106,15 +106,13 @@ def linked(cell: Cell) -> nodes.paragraph:
     return nodes.paragraph("", "", link)
 
 
-def table(
-    css: str, caption: str, widths: list[int]
-) -> tuple[nodes.table, nodes.thead, nodes.tbody]:
+def table(css: str, widths: list[int]) -> tuple[nodes.table, nodes.thead, nodes.tbody]:
     """An empty table whose first column heads its rows."""
     head, body = nodes.thead(), nodes.tbody()
     group = nodes.tgroup(cols=len(widths))
     group += [nodes.colspec(colwidth=width, stub=int(not n)) for n, width in enumerate(widths)]
     group += [head, body]
-    return nodes.table("", nodes.title(caption, caption), group, classes=[css]), head, body
+    return nodes.table("", group, classes=[css]), head, body
 
 
 class EraMap(SphinxDirective):
@@ -128,8 +126,7 @@ class EraMap(SphinxDirective):
 
         for path in PACKAGE.rglob("*.py"):
             self.env.note_dependency(str(path))
-        caption = "What each era does. A border inside a row is a change."
-        whole, head, body = table("era-map", caption, [15, *(12 for _ in ERAS)])
+        whole, head, body = table("era-map", [15, *(12 for _ in ERAS)])
         head += nodes.row("", nodes.entry("", nodes.paragraph("", "era")), *map(self.column, ERAS))
         for heading, rows in MAP.items():
             title = nodes.paragraph("", "", *in_words(heading))
@@ -158,8 +155,7 @@ class Lives(SphinxDirective):
         """A row a release."""
         for path in PACKAGE.rglob("*.py"):
             self.env.note_dependency(str(path))
-        caption = "What came and went, by release, and the first era that shows it."
-        whole, head, body = table("lives", caption, [10, 10, 60])
+        whole, head, body = table("lives", [10, 10, 60])
         titles = ("release", "seen from", "what")
         head += nodes.row("", *(nodes.entry("", nodes.paragraph("", title)) for title in titles))
         own = functions()
