@@ -13,16 +13,12 @@ from _ext import era_rows, pages, releases, rulebook
 from book import DOCS, ROOT
 from bs4 import BeautifulSoup, Tag
 
-import driverref.erl_driver
-import driverref.instrument
 from driverref import Emulator
-from driverref.erl_driver import driver_async_cancel
-from driverref.errors import ErlangError
 from driverref.explore import Comparison, Fault
-from driverref.release import ERAS, RELEASES, Release
-from driverref.since import LIVES, check_bif
+from driverref.release import ERAS, Release
 
 ROWS = [row for rows in era_rows.MAP.values() for row in rows]
+FUNCTIONS = releases.functions()
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +96,8 @@ def test_everything_that_came_or_went_is_listed_in_order(page: BeautifulSoup) ->
         for version, _, told in table
         for name in told.partition(": ")[2].split(", ")
     }
-    expected = {(since, "came", name) for name, (since, _) in LIVES.items()}
-    expected |= {(until, "went", name) for name, (_, until) in LIVES.items() if until}
+    expected = {(since, "came", name) for name, since, _ in FUNCTIONS}
+    expected |= {(until, "went", name) for name, _, until in FUNCTIONS if until}
     assert expected <= listed
     assert {name for *_, name in listed - expected} == {
         "memory_data", "erl_ddll:load", "erl_ddll:unload", "erl_ddll:try_unload", "erl_ddll:monitor",
@@ -114,7 +110,7 @@ def test_everything_that_came_or_went_is_listed_in_order(page: BeautifulSoup) ->
 
 def test_a_listed_function_leads_to_its_entry(page: BeautifulSoup) -> None:
     linked = {link.get_text() for link in page.select("table.lives a[href^='api.html#']")}
-    assert linked == set(LIVES)
+    assert linked == {name for name, *_ in FUNCTIONS}
 
 
 @pytest.mark.parametrize(
@@ -132,26 +128,6 @@ def test_a_listed_function_leads_to_its_entry(page: BeautifulSoup) -> None:
 )
 def test_a_change_is_seen_from_the_first_record_that_has_it(version: str, era: str) -> None:
     assert releases.first_era(version) == era
-
-
-@pytest.mark.rule("era.calls")
-def test_each_function_is_there_where_the_table_has_it_and_nowhere_else() -> None:
-    for life in releases.functions():
-        for release in RELEASES.values():
-            came = releases.is_in(life.since, release.version)
-            went = life.until is not None and releases.is_in(life.until, release.version)
-            assert (release.lacks(life.name, life.since, life.until) is None) == (came and not went)
-    with Emulator() as erl, pytest.raises(driverref.errors.Misuse, match=r"went with 17\.0"):
-        driver_async_cancel(1)
-    assert erl.runtime.release.name == "25"
-
-
-@pytest.mark.rule("era.calls")
-def test_a_bif_before_its_time_is_undef_and_says_since_when() -> None:
-    with pytest.raises(ErlangError, match="it came with R8B-0") as error:
-        check_bif(RELEASES["R7B-3"], "port_call", "R8B-0")
-    assert error.value.reason == "undef"
-    check_bif(RELEASES["R11B-5"], "port_call", "R8B-0")
 
 
 @pytest.mark.rule("era.default-threads")
