@@ -137,7 +137,6 @@ class Completions(Senders):
         self.jobs -= 1
         if self.state is not CONNECTED:
             self.epilogue()
-        self.driver.unload_if_jobless()
 
     def hand_over(self, job: Job) -> None:
         """Call `ready_async`, or `async_free` if there is none.  With the lock held."""

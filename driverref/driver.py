@@ -214,7 +214,8 @@ class LoadedDriver:
     def unload_if_jobless(self) -> None:
         """A job is done: unload the driver if that was waited for, where jobs and not ports are waited for."""
         if self.unloading and self.runtime.release.unload_waits_for_jobs and not self._has_jobs():
-            self._kill_ports()
+            if not self.killing:  # else it was a job of a port that is killed
+                self._kill_ports()
             self.finish_if_idle()
 
     def _has_jobs(self) -> bool:

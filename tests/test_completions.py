@@ -13,6 +13,7 @@ from driverref import Emulator
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
+    driver_async_cancel,
     driver_failure_atom,
     driver_output,
     driver_set_timer,
@@ -225,6 +226,54 @@ def test_a_job_that_does_not_return_keeps_r7bs_unloading_waiting_and_its_ports_o
     with pytest.raises(Deadlock, match="waits for driver 'worker' to be unloaded"):
         scenario()
     assert driver.seen == []
+
+
+@both
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.rule("era.unload-after-jobs")
+def test_in_r7b_a_stop_that_unloading_calls_may_schedule_a_job(size: int, threads: Kind) -> None:
+    """With a thread the driver stays until that job is done, without one it is done at once."""
+    seen: list[str] = []
+    driver = made_of(
+        stop=lambda port: driver_async(port, None, lambda job: seen.append("job"), "data"),
+        finish=lambda: seen.append("finish"),
+    )
+    with Emulator(release="R7B-3", async_threads=size, threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        opened(erl, driver)
+        erl.open_port(("spawn_driver", "d"))
+        assert erl.erl_ddll.unload_driver("d") == "ok"
+    assert seen == ["job", "job", "finish"]
+
+
+@both
+def test_in_r7b_a_stop_that_unloading_calls_may_cancel_the_job_of_another_stop(
+    threads: Kind,
+) -> None:
+    seen: list[object] = []
+    gates: list[Gate] = []
+    ids: list[int] = []
+
+    def keep_the_thread(port: ErlDrvPort, buf: memoryview) -> None:
+        gates.append(Gate())
+        driver_async(port, 0, lambda job: gates[0].pass_through(), "first")
+
+    def stop(port: ErlDrvPort) -> None:
+        if ids:
+            seen.append(driver_async_cancel(ids[0]))
+        else:
+            ids.append(driver_async(port, 0, lambda job: seen.append("job"), "data"))
+
+    with Emulator(release="R7B-3", async_threads=1, threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        keeper = opened(erl, made_of("keeper", output=keep_the_thread))
+        erl.port_command(keeper, b"")
+        gates[0].await_arrival()
+        opened(erl, made_of(stop=stop, finish=lambda: seen.append("finish")))
+        erl.open_port(("spawn_driver", "d"))
+        assert erl.erl_ddll.unload_driver("d") == "ok"
+        gates[0].open()
+    assert seen == [1, "finish"]
 
 
 @both

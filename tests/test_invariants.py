@@ -1,16 +1,18 @@
 """What holds whatever happens: random lives of ports on simulated threads, in random order.
 
 A machine opens, commands, controls, closes, kills owners, sends exit signals, lets time pass, unloads and
-loads, in an order that hypothesis picks, on schedules that a seed picks.  Two agents on two schedulers do the
-same beside it.  The drivers write down what happens to them; after each step, and when the emulator has
-stopped, this must hold:
+loads, in an order that hypothesis picks, on schedules that a seed picks, in an emulator of any era, with and without
+async threads, on one scheduler or two.  Two agents do the same beside it.  The drivers write down what happens to them;
+after each step, and when the emulator has stopped, this must hold:
 
-* each accepted job is invoked exactly once, on the thread of its queue, and no other job beside it;
+* each accepted job is invoked exactly once, on the thread of its queue, and no other job beside it; unless it was
+  cancelled, then never;
 * in a queue the jobs of one scheduler are invoked in the order in which they were submitted;
 * a job's data then goes to exactly one of `ready_async` and `async_free`, and to nobody only where
-  `async_free` is NULL;
+  `async_free` is NULL, or where the era forgets the jobs of closed ports;
+* `ready_async` is called for the port of the job; in R7B, if that is closed, for another in its slot;
 * no callback gets driver data after `stop`, and callbacks under one lock do not overlap;
-* nothing leaks.
+* nothing leaks, and nothing hangs.
 
 `DRIVERREF_SOAK=10` tries ten times as many lives.
 """
@@ -21,6 +23,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,6 +38,7 @@ from driverref.erl_driver import (
     Key,
     driver_alloc,
     driver_async,
+    driver_async_cancel,
     driver_deq,
     driver_enq,
     driver_exit,
@@ -47,6 +51,7 @@ from driverref.erl_driver import (
 )
 from driverref.errors import ErlangError
 from driverref.posix import usleep
+from driverref.release import ERAS, OTP_25, R7B_3, Release
 from driverref.threads import here
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
@@ -70,7 +75,8 @@ class Data:
 class Book:
     """What happened to jobs and ports, and what should not have."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release, pool: int) -> None:
+        self.release, self.pool = release, pool
         self.faults: list[str] = []
         self.submitted: dict[tuple[int, str], list[int]] = defaultdict(list)
         """The jobs by queue and by submitting scheduler, in order."""
@@ -79,8 +85,13 @@ class Book:
         self.running: dict[str, int] = {}
         self.given: dict[int, list[str]] = defaultdict(list)
         """Who got the data of each job."""
+        self.of: dict[int, Data] = {}
+        """Whose job it is."""
         self.may_be_lost: set[int] = set()
         """Jobs with NULL for `async_free`."""
+        self.last: tuple[int, int, Data] | None = None
+        """The job that was accepted last: its id, its number, and the driver data of its port."""
+        self.cancelled: set[int] = set()
         self.inside: dict[object, str] = {}
         self.lives: list[Data] = []
 
@@ -133,6 +144,8 @@ class Subject(Driver):
                 driver_failure_atom(data.port, "failed")
             elif kind == b"exit":
                 driver_exit(data.port, 1)
+            elif kind == b"cancel" and self.book.release.driver_async_cancel == "search":
+                self.cancel_last(data)
             for _ in range(2 if kind == b"twice" else 1):
                 self.submit(data, number, kind, with_free=kind != b"lost")
 
@@ -153,25 +166,37 @@ class Subject(Driver):
             self.submit(data, 1, b"from stop", True)
             data.stopped = True
 
+    def cancel_last(self, data: Data) -> None:
+        """Cancel the job that was accepted last, if it is of this port."""
+        match self.book.last:
+            case (job_id, number, owner) if owner is data and driver_async_cancel(job_id):
+                self.book.cancelled.add(number)
+                if self.keeps:
+                    driver_deq(data.port, 1)
+
     def submit(self, data: Data, number: int | None, text: bytes, with_free: bool) -> None:
         book, key = self.book, None if number is None else Key(number)
         name = len(book.given) + 1
         book.given[name] = []
-        job: Any = driver_alloc(Job) if with_free else Plain()
+        forgets = not book.release.frees_for_closed_port
+        job: Any = driver_alloc(Job) if with_free and not forgets else Plain()
         job.number, job.text = name, text
-        if not with_free:
+        if not with_free or forgets:
             book.may_be_lost.add(name)
+        book.of[name] = data
         if self.keeps:
             driver_enq(data.port, b"!")
         job_id = driver_async(data.port, key, self.work, job, self.free if with_free else None)
         if job_id == -1:  # the port has failed before, in the same callback
             del book.given[name]
             book.given[-name] = ["nobody"]
-            if with_free:
+            if isinstance(job, Struct):
                 driver_free(job)
             return
-        queue = (job_id if key is None else key.value) % POOL
-        book.submitted[queue, here.get().lane].append(name)
+        book.last = job_id, name, data
+        if book.pool:
+            queue = (job_id if key is None else key.value) % book.pool
+            book.submitted[queue, here.get().lane].append(name)
 
     def work(self, job: Any) -> None:
         me, book = here.get().name, self.book
@@ -193,7 +218,7 @@ class Subject(Driver):
 
 
 class Plain:
-    """Data that nobody has to free."""
+    """Data that nobody has to free, because nobody may be given it."""
 
     number: int
     text: bytes
@@ -202,10 +227,14 @@ class Plain:
 class Ready(Subject):
     """With a `ready_async`."""
 
-    def ready_async(self, data: Data, job: Any) -> None:
+    def ready_async(self, data: Data | None, job: Any) -> None:
         with self.book.callback(self, data, "ready_async"):
-            text = job.text
+            text, owner = job.text, self.book.of[job.number]
             self.give(job, "ready_async")
+            if data is None:  # done inside start, which has not returned
+                return
+            if data is not owner and not (self.book.release.slots and owner.stopped):
+                self.book.faults.append(f"ready_async of another port got job {job.number}")
             driver_output(data.port, text)
             if self.keeps:
                 driver_deq(data.port, 1)
@@ -251,11 +280,16 @@ class KeepingByDriver(Keeping):
 
 
 SUBJECTS = (ReadyByPort, ReadyByDriver, FreeByPort, FreeByDriver, KeepingByPort, KeepingByDriver)
-POOL = 3
+FEW_SLOTS = replace(R7B_3, slots=16)
+"""So that a slot is taken again in so short a life."""
+RELEASES = (*(FEW_SLOTS if era is R7B_3 else era for era in ERAS), OTP_25, OTP_25)
 AGENTS = 2
 
 kinds = st.sampled_from(
-    [b"quick"] * 3 + [b"twice"] + [b"slow"] * 3 + [b"chain", b"eof", b"lost", b"fail", b"exit"]
+    [b"quick"] * 3
+    + [b"twice"]
+    + [b"slow"] * 3
+    + [b"chain", b"eof", b"lost", b"fail", b"exit", b"cancel"]
 )
 keys = st.sampled_from([b"-", b"-", b"0", b"1", b"5"])
 agents = st.integers(-1, AGENTS - 1)
@@ -268,11 +302,20 @@ class Lives(RuleBasedStateMachine):
 
     erl: Emulator
 
-    @initialize(seed=st.none() | st.integers(0, 2**32))
-    def begin(self, seed: int | None) -> None:
-        self.erl = Emulator(async_threads=POOL, schedulers=2, seed=seed)
+    @initialize(
+        seed=st.none() | st.integers(0, 2**32),
+        release=st.sampled_from(RELEASES),
+        pool=st.sampled_from([0, 1, 2, 3, 3]),
+        schedulers=st.integers(1, 2),
+    )
+    def begin(self, seed: int | None, release: Release, pool: int, schedulers: int) -> None:
+        self.schedulers = min(schedulers, release.max_schedulers)
+        pool = max(pool, release.min_async_threads)
+        self.erl = Emulator(
+            release=release, async_threads=pool, schedulers=self.schedulers, seed=seed
+        )
         self.erl.process_flag("trap_exit", True)
-        self.book = Book()
+        self.book = Book(release, pool)
         self.subjects = {subject.driver_name: subject(self.book) for subject in SUBJECTS}
         for subject in self.subjects.values():
             self.erl.erl_ddll.load_driver(subject)
@@ -291,7 +334,7 @@ class Lives(RuleBasedStateMachine):
                     with suppress(ErlangError):
                         message()
 
-        return erl.spawn(live, scheduler=index + 1)
+        return erl.spawn(live, scheduler=index % self.schedulers + 1)
 
     def do(self, agent: int, work: Callable[[], object]) -> None:
         """Have an agent do it, beside everything else; or, with -1, do it here."""
@@ -357,7 +400,10 @@ class Lives(RuleBasedStateMachine):
 
     @rule(name=names, again=st.booleans())
     def unload(self, name: str, again: bool) -> None:
-        self.erl.erl_ddll.try_unload(name, ["kill_ports"])
+        if self.book.release is FEW_SLOTS:
+            self.erl.erl_ddll.unload_driver(name)  # there is no other; it waits for the jobs
+        else:
+            self.erl.erl_ddll.try_unload(name, ["kill_ports"])
         if again:
             self.erl.receive(lambda _: False, timeout=1)
         self.erl.erl_ddll.load_driver(self.subjects[name])
@@ -376,10 +422,10 @@ class Lives(RuleBasedStateMachine):
         assert all(data.stopped for data in book.lives)
         invoked = [job for jobs in book.invoked.values() for job in jobs]
         accepted = [job for job in book.given if job > 0]
-        assert sorted(invoked) == accepted
+        assert sorted([*invoked, *book.cancelled]) == accepted
         for (queue, _), jobs in book.submitted.items():
-            mine = set(jobs)
-            assert [job for job in book.invoked[f"async {queue + 1}"] if job in mine] == jobs
+            mine = [job for job in jobs if job not in book.cancelled]
+            assert [job for job in book.invoked[f"async {queue + 1}"] if job in mine] == mine
         for job in accepted:
             assert len(book.given[job]) == 1 or (job in book.may_be_lost and not book.given[job])
 
