@@ -104,6 +104,8 @@ class Completions(Senders):
             if pdl is not None:
                 pdl.release()
             self.jobs -= 1
+            if self.state is CLOSED:
+                self.epilogue()
         elif self.lock.mutex is None:
             self._done(job)
         else:  # who cancels holds another port's lock, and does not wait for this one

@@ -204,9 +204,10 @@ class LoadedDriver:
         kills them.
         """
         self.runtime.also(self.thing, WRITE)
-        if self.permanent:
-            return
-        self.unloading = True
+        with self.runtime.lock:
+            if self.permanent:
+                return
+            self.unloading = True
         if kill and not (self.runtime.release.unload_waits_for_jobs and self._has_jobs()):
             self._kill_ports()
         self.finish_if_idle()

@@ -9,7 +9,7 @@ import pytest
 from scripted import Box, made_of
 from support import Gate, Job, Kind, PortLockingWorker, Worker, both, lanes, opened
 
-from driverref import Emulator
+from driverref import Atomic, Emulator, explore
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
@@ -128,6 +128,29 @@ def test_a_stop_that_schedules_a_job_undoes_the_unloading(release: str, threads:
         assert erl.receive() == ("EXIT", port, "driver_unloaded")
         assert erl.ports() == []
         assert erl.erl_ddll.loaded_drivers() == ("ok", ["d"])
+
+
+@pytest.mark.rule("era.permanent")
+def test_unloading_and_the_first_job_may_meet_and_then_the_driver_stays() -> None:
+    """Whoever is first: either the port is gone before the job, or the driver is there to stay."""
+
+    def scenario(erl: Emulator) -> tuple[bool, bool]:
+        erl.process_flag("trap_exit", True)
+        scheduled = Atomic(0)
+
+        def output(port: ErlDrvPort, buf: memoryview) -> None:
+            driver_async(port, None, lambda job: None, "data")
+            scheduled.store(1)
+
+        port = opened(erl, made_of(output=output))
+        pid = erl.spawn(lambda: erl.port_command(port, b""), scheduler=2)
+        ref = erl.monitor("process", pid)
+        erl.erl_ddll.unload_driver("d")
+        erl.receive(lambda message: message[1] == ref)
+        return bool(scheduled.load()), erl.erl_ddll.loaded_drivers() == ("ok", ["d"])
+
+    outcomes = explore(scenario, release="R13B", async_threads=1, schedulers=2, limit=2000)
+    assert set(outcomes) == {(False, False), (True, True)}
 
 
 # Unloading that meets a job.
@@ -329,15 +352,16 @@ def test_on_the_async_thread_ready_async_may_schedule_and_fail_as_anywhere(
     assert set(lanes(erl, "ready_async").values()) == {"async 1"}
 
 
+@both
 @pytest.mark.parametrize("release", ["R11B-5", "R13B", "R14B04"])
 @pytest.mark.rule("era.async-thread")
-def test_a_timer_that_ready_async_sets_there_fires(release: str) -> None:
+def test_a_timer_that_ready_async_sets_there_fires(release: str, threads: Kind) -> None:
     driver = made_of(
         output=lambda port, buf: driver_async(port, None, lambda job: None, "data"),
         ready_async=lambda port, job: driver_set_timer(port, 0),
         timeout=lambda port: driver_output(port, b"timeout"),
     )
-    with Emulator(release=release, async_threads=1, schedulers=2) as erl:
+    with Emulator(release=release, async_threads=1, schedulers=2, threads=threads) as erl:
         port = opened(erl, driver)
         erl.port_command(port, b"")
         assert erl.receive() == (port, ("data", b"timeout"))
