@@ -15,7 +15,7 @@ The letters are `s`tart, `r`eady_async (`r2`: that of job 2), `t`imeout, `f`lush
 | `q1` `d1` `z` | `driver_enq`, `driver_deq`, answer `driver_sizeq` |
 | `b1` `l100` | `set_busy_port`, both `erl_drv_busy_msgq_limits` |
 | `f` `y` `F` `e` `x` | `driver_failure_atom`, `_posix`, `driver_failure`, `_eof`, `driver_exit` |
-| `o` `M` `m` | `driver_output`, `erl_drv_output_term`, `erl_drv_send_term` to the caller |
+| `o` `M` `m` | `driver_output`, `erl_drv_output_term`, `erl_drv_send_term` to the caller, of `{Job}` or `{0}` |
 | `p` `P` | monitor the caller, give up the monitor; both answer the result |
 | `i` | tell the port's jobs that they are cancelled |
 | `R-1` | what `start` returns |
@@ -23,7 +23,7 @@ The letters are `s`tart, `r`eady_async (`r2`: that of job 2), `t`imeout, `f`lush
 | `B` `I` `Q` `A` `r` | allocate a binary, take a reference, enqueue it, free it, answer its count |
 | `Y` | answer `driver_async_port_key` modulo 100 |
 
-A job knows `w`, `g`, `s`, `m`, `M`, and `i`: end here if cancelled.
+A job knows `w`, `g`, `s`, `m`, `M`, `B`: send the bare number as `M` does, and `i`: end here if cancelled.
 """
 
 from __future__ import annotations
@@ -150,8 +150,10 @@ class Judge(Driver):
                     if state.cancelled.load():
                         return
                 case "m":
-                    c.erl_drv_send_term(state.id, state.caller, job.number)
+                    c.erl_drv_send_term(state.id, state.caller, (job.number,))
                 case "M":
+                    c.erl_drv_output_term(state.id, (job.number,))
+                case "B":
                     c.erl_drv_output_term(state.id, job.number)
                 case _:
                     raise AssertionError(f"a job knows no {what}")
@@ -225,9 +227,9 @@ class Judge(Driver):
             case "o":
                 c.driver_output(port, b"o")
             case "M":
-                c.erl_drv_output_term(state.id, 0)
+                c.erl_drv_output_term(state.id, (0,))
             case "m":
-                c.erl_drv_send_term(state.id, state.caller, 0)
+                c.erl_drv_send_term(state.id, state.caller, (0,))
             case "p":
                 state.monitor = c.driver_monitor_process(port, state.caller)
                 return state.monitor if isinstance(state.monitor, int) else 0

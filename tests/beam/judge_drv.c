@@ -89,7 +89,7 @@ static void body(Job *job)
 
     for (const char *s = job->script; *s != '\0'; s++) {
         int n = s[1] - '0', place;
-        ErlDrvTermData term[] = {ERL_DRV_INT, (ErlDrvTermData)job->number};
+        ErlDrvTermData term[] = {ERL_DRV_INT, (ErlDrvTermData)job->number, ERL_DRV_TUPLE, 1};
 
         switch (*s) {
         case 'w':
@@ -110,12 +110,13 @@ static void body(Job *job)
             break;
         case 'm':
             place = judge_event("erl_drv_send_term", 0);
-            if (erl_drv_send_term(state->term, state->caller, term, 2) == -1)
+            if (erl_drv_send_term(state->term, state->caller, term, 4) == -1)
                 judge_void(place);
             break;
         case 'M':
+        case 'B': /* the bare number */
             place = judge_event("erl_drv_output_term", 0);
-            if (erl_drv_output_term(state->term, term, 2) == -1)
+            if (erl_drv_output_term(state->term, term, *s == 'M' ? 4 : 2) == -1)
                 judge_void(place);
             break;
         default:
@@ -208,7 +209,7 @@ static void answer(Reply *reply, int byte)
 static void run(State *state, const char *script, Reply *reply)
 {
     static char data[64];
-    ErlDrvTermData term[] = {ERL_DRV_INT, 0};
+    ErlDrvTermData term[] = {ERL_DRV_INT, 0, ERL_DRV_TUPLE, 1};
     ErlDrvPort port = state->port;
 
     while (*script != '\0') {
@@ -303,10 +304,10 @@ static void run(State *state, const char *script, Reply *reply)
             CALL("driver_output", driver_output(port, "o", 1));
             break;
         case 'M':
-            CALL("erl_drv_output_term", erl_drv_output_term(state->term, term, 2));
+            CALL("erl_drv_output_term", erl_drv_output_term(state->term, term, 4));
             break;
         case 'm':
-            CALL("erl_drv_send_term", erl_drv_send_term(state->term, state->caller, term, 2));
+            CALL("erl_drv_send_term", erl_drv_send_term(state->term, state->caller, term, 4));
             break;
         case 'p':
             answer(reply, driver_monitor_process(port, state->caller, &state->monitor) & 0xff);

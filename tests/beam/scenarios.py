@@ -848,7 +848,7 @@ def busy_close(s: Play) -> None:
     s.await_(2)
 
 
-@scenario("output driver_output send", schedulers=(2,), times=20)
+@scenario("output driver_output send", schedulers=(2,), times=5)
 def busy_queue(s: Play) -> None:
     """Commands for a locked port wait in its queue; above the limit the sender is suspended."""
     p = s.open("judge")
@@ -897,7 +897,7 @@ def timer_replaced(s: Play) -> None:
 def timer_cancelled(s: Play) -> None:
     """A cancelled timer does not fire; to cancel none is no mistake."""
     p = s.open("judge", "r:s1")
-    assert s.control(p, "ct1TcT") == [1, 0]
+    assert s.control(p, "ct9000TcT") == [1, 0]
     s.cmd(p, "n")
     s.await_(1)
     s.close(p)
@@ -1041,8 +1041,8 @@ def job_sends(s: Play) -> None:
     """A job may send; its message comes before that of its `ready_async`."""
     p = s.open("judge", "r:M")
     s.cmd(p, "n(M)")
-    assert s.message() == 1
-    assert s.message() == 0
+    assert s.message() == (1,)
+    assert s.message() == (0,)
     s.close(p)
 
 
@@ -1056,11 +1056,20 @@ def job_sends_late(s: Play) -> None:
     s.give(2)
 
 
-@scenario("stop erl_drv_output_term async_return", times=10, crashes=True)
+@scenario("stop erl_drv_output_term async_return", times=10)
 def job_sends_at_close(s: Play) -> None:
-    """A job sends while the port is being closed: before, or not at all; about one run in 500 crashes the emulator."""
+    """A job sends while the port is being closed: before, or not at all."""
     p = s.open("judge")
     s.cmd(p, "n(s1M)")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("stop erl_drv_output_term async_return", times=10, crashes=True)
+def job_sends_bare(s: Play) -> None:
+    """The same with a number that no tuple or list holds: about one run in 500 crashes the emulator."""
+    p = s.open("judge")
+    s.cmd(p, "n(s1B)")
     s.await_(1)
     s.close(p)
 
