@@ -294,7 +294,7 @@ class ErlDrvPort(Completions):
             self.pdl.release()
         self.runtime.also(PORTS, READ)
         del self.runtime.ports[self.number]
-        self.runtime.slots.pop(self.slot, None)
+        self.runtime.take_slot(self.slot, None)
         self.runtime.remove(self.id)
         self.driver.ports.discard(self.id)
         if self.jobs:

@@ -66,8 +66,7 @@ class PortBifs(ProcessBifs):
                         raise ErlangError("badarg", f"open_port: {driver.name!r} was unloaded")
                     self.runtime.also(PORTS, READ)
                     self.runtime.ports[number] = port
-                    if self.runtime.release.slots:
-                        self.runtime.slots[port.slot] = port
+                    self.runtime.take_slot(port.slot, port)
                     self.runtime.enter(port.id, port)
                     driver.ports.add(port.id)
                 refused = self._guarded(lambda: port.start(command, process.pid))

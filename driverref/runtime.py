@@ -23,6 +23,7 @@ TABLE = "the table of processes and ports"
 the whole of it."""
 WAITERS = "the processes that wait for a change"
 PORTS = "the ports that are open"
+SLOT = "a slot of the port table"
 
 
 class Entity(Protocol):
@@ -69,7 +70,7 @@ class Runtime:
         self.ports: dict[int, Any] = {}
         """`port.ErlDrvPort` by number: those that are open, opening or closing."""
         self.slots: dict[int, Any] = {}
-        """The same by slot, where the release has slots."""
+        """The same by slot, where the release has slots; `None` in one that is free again."""
         self._last_port = 0
         self.drivers: dict[str, Any] = {}
         """`driver.LoadedDriver` by name."""
@@ -100,9 +101,9 @@ class Runtime:
 
     def find(self, id: Pid | Port) -> Entity | None:
         """The process or the port, if it has not ended."""
-        self.also((type(id), id.number), READ)
         if isinstance(id, Port) and self.release.slots:
             return self.find_port(id)  # type: ignore[no-any-return]
+        self.also((type(id), id.number), READ)
         return self.entities.get(id)
 
     def find_port(self, id: Port) -> Any:
@@ -110,10 +111,19 @@ class Runtime:
 
         Where there are slots, only the slot is looked at: the identifier of a closed port leads to the next one there.
         """
+        slots = self.release.slots
+        if slots:
+            slot = id.number % slots
+            self.also((SLOT, slot), READ)
+            return self.slots.get(slot)
         self.also((Port, id.number), READ)
-        if self.release.slots:
-            return self.slots.get(id.number % self.release.slots)
         return self.ports.get(id.number)
+
+    def take_slot(self, slot: int, port: Any) -> None:
+        """A port is opened, or, with `None`, gone: from now on the identifiers of the slot lead to it, or nowhere."""
+        if self.release.slots:
+            self.also((SLOT, slot), WRITE)
+            self.slots[slot] = port
 
     def port_number(self) -> int | None:
         """The number of the next port; `None` if every slot of the port table is taken.
@@ -126,7 +136,7 @@ class Runtime:
             return self.number(Port)
         last = self._last_port
         for number in range(last + 1, last + size):
-            if number % size not in self.slots:
+            if self.slots.get(number % size) is None:
                 self._last_port = number
                 return number
         return None

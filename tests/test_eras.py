@@ -149,3 +149,19 @@ def test_observed_events_and_the_limit_are_explores() -> None:
     found = compare(order_of_two, observe=("ready_async",), limit=2)
     assert all("ready_async" in str(outcome) for those in found.values() for outcome in those)
     assert not found[System(R7B_3, 1, 1)].complete
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        ({"async_threads": -1}, ValueError, "async_threads must be from 0 to 1024, not -1"),
+        ({"async_threads": "2"}, TypeError, "async_threads must be an int"),
+        ({"schedulers": 0}, ValueError, "schedulers must be from 1 to 1024, not 0"),
+        ({"schedulers": None}, TypeError, "schedulers must be an int"),
+    ],
+)
+def test_a_wrong_number_of_threads_is_named(
+    wrong: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=f"compare: {said}"):
+        compare(nothing, **wrong)

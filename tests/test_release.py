@@ -591,6 +591,31 @@ def test_an_exit_signal_to_a_closed_port_ends_the_one_in_its_slot() -> None:
         assert erl.receive() == ("EXIT", now, "enough")
 
 
+@pytest.mark.rule("era.stale-port")
+def test_whether_a_stale_identifier_leads_somewhere_is_a_matter_of_when() -> None:
+    """One process uses it while another opens the port that will have the slot."""
+
+    def scenario(erl: Emulator) -> str:
+        stale = opened(erl, made_of(output=lambda port, buf: None))
+        erl.open_port(("spawn_driver", "d"))
+        erl.port_close(stale)
+        me = erl.self()
+
+        def other() -> None:
+            try:
+                erl.port_command(stale, b"")
+                erl.send(me, "it led to another port")
+            except ErlangError as error:
+                erl.send(me, error.reason)
+
+        erl.spawn(other)
+        erl.open_port(("spawn_driver", "d"))
+        return str(erl.receive())
+
+    outcomes = explore(scenario, release=TWO_SLOTS)
+    assert set(outcomes) == {"badarg", "it led to another port"}
+
+
 # The port data lock.
 
 
@@ -759,6 +784,22 @@ def test_status_0_waits_for_the_jobs_and_hands_nothing_over(
             driver.work_gate.open()
         assert erl.halt(status) == status
     assert len(erl.trace.select("async_return")) == (2 if status == 0 else 0)
+    assert list(erl.trace.select("stop")) == []
+
+
+@both
+@pytest.mark.rule("era.halt-join")
+def test_r14b04_waits_for_them_with_two_schedulers_too(threads: Kind) -> None:
+    driver = Stopping()
+    with Emulator(release="R14B04", async_threads=2, schedulers=2, threads=threads) as erl:
+        port = opened(erl, driver)
+        erl.port_command(port, b"wait")
+        driver.work_gate.await_arrival()
+        for _ in range(4):
+            erl.port_command(port, b"x")
+        driver.work_gate.open()
+        assert erl.halt() == 0
+    assert len(erl.trace.select("async_return")) == 5
     assert list(erl.trace.select("stop")) == []
 
 

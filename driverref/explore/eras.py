@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from driverref.explore.outcomes import Outcomes, label
+from driverref.process_bifs import check_number
 from driverref.release import ERAS, Release
 
 
@@ -29,6 +30,8 @@ class System(NamedTuple):
 
 def systems(async_threads: int, schedulers: int) -> list[System]:
     """The emulators of every era, with so many threads as they can have; R7B-3 as most had it, without, as well."""
+    check_number("compare", "async_threads", async_threads, range(1025))
+    check_number("compare", "schedulers", schedulers, range(1, 1025))
     found = [System(ERAS[0], 0, 1)]
     for era in ERAS:
         pool = min(max(async_threads, era.min_async_threads), era.max_async_threads)
