@@ -105,6 +105,9 @@ class Release:
     resets_timer: bool
     """Whether `driver_set_timer` replaces a timer that runs; else it does nothing and returns 0 (ERTS 5.4.13,
     OTP-5942)."""
+    zero_timeout_in_line: bool
+    """Whether a timeout of 0 ms stands in line at its port as a signal does, or waits for the timer's next tick
+    (OTP 21.2, OTP-15472)."""
     timer_needs_timeout: bool
     """Whether `driver_set_timer` returns -1 if the driver has no `timeout` (until R12B-4)."""
     busy_holds_any_message: bool
@@ -180,6 +183,7 @@ R7B_3 = Release(
     unload_waits_for_jobs=True,
     driver_async_locks_driver=False,
     resets_timer=False,
+    zero_timeout_in_line=False,
     timer_needs_timeout=True,
     busy_holds_any_message=True,
     signals_wait=True,
@@ -272,6 +276,7 @@ OTP_25 = replace(
     callbacks=_CALLBACKS_R13B | {"emergency_close"},
     default_async_threads=1,
     min_async_threads=1,
+    zero_timeout_in_line=True,
     driver_async_cancel=None,
 )
 

@@ -55,11 +55,12 @@ class Scheduler:
     def start_timer(self, ns: int, action: Callable[[Timer], None]) -> Timer:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
         timer = Timer(self.runtime.threads.read_clock() + ns, action)
-        timer.due_for = None if ns else running()
+        if self.runtime.release.zero_timeout_in_line and not ns:
+            timer.due_for = running()
         self.runtime.also(("timers", self.index), WRITE)
         heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
         if self.timers[0][2] is timer and running() is not self.thread:
-            self.work.add(_look_again)  # the scheduler's thread sleeps until a later deadline
+            self.work.ring()  # the scheduler's thread sleeps until a later deadline
         return timer
 
     def stop(self) -> None:
@@ -115,7 +116,3 @@ class Scheduler:
 
     def _stop(self) -> None:
         self.stopped = True
-
-
-def _look_again() -> None:
-    """Work that does nothing but wake the scheduler's thread."""

@@ -179,6 +179,7 @@ class Yielding(Driver):
     ("milliseconds", "after"), [(b"0", {"timeout stop"}), (b"1", {"timeout stop", "stop"})]
 )
 @pytest.mark.parametrize("schedulers", [1, 2])
+@pytest.mark.rule("era.zero-timeout")
 def test_who_has_set_a_timer_of_zero_does_not_overtake_it(
     schedulers: int, milliseconds: bytes, after: set[str]
 ) -> None:
@@ -191,6 +192,18 @@ def test_who_has_set_a_timer_of_zero_does_not_overtake_it(
 
     found = explore(closes, observe=("timeout", "stop"), schedulers=schedulers, progress=False)
     assert {str(order) for order in found} == after
+
+
+@pytest.mark.parametrize("release", ["R7B-3", "R11B-5", "R13B", "R14B04", "R16B"])
+@pytest.mark.rule("era.zero-timeout")
+def test_before_21_2_the_next_call_may_overtake_a_timer_of_zero(release: str) -> None:
+    def closes(erl: Emulator) -> None:
+        port = opened(erl, Yielding())
+        erl.port_command(port, b"0")
+        erl.port_close(port)
+
+    found = explore(closes, observe=("timeout", "stop"), release=release, progress=False)
+    assert {str(order) for order in found} == {"timeout stop", "stop"}
 
 
 class SittingWorker(PortLockingWorker):

@@ -215,6 +215,12 @@ MAP: dict[str, list[Row]] = {
             Cell("does nothing", "era.timer-stands"),
         ),
         either(
+            "a timeout of 0 ms",
+            "zero_timeout_in_line",
+            Cell("stands in line at the port", "era.zero-timeout"),
+            Cell("waits for the next tick", "era.zero-timeout"),
+        ),
+        either(
             "setting one without `timeout`",
             "timer_needs_timeout",
             Cell("returns -1", "era.timer-needs-timeout"),

@@ -157,6 +157,10 @@ class Work(Protocol):
         """The thread that attended has other things to do; work that is left is the server's."""
         ...
 
+    def ring(self) -> None:
+        """Have the server, and nobody in its place, return from `wait` with a new deadline."""
+        ...
+
 
 class _Expired:
     def __repr__(self) -> str:

@@ -94,6 +94,9 @@ class NativeWork:
             self._tell = None
             self._ring(None)
 
+    def ring(self) -> None:
+        self._ring(None)
+
 
 class NativeThreads:
     """The seam on OS threads."""

@@ -235,6 +235,13 @@ class SimulatedWork(SimulatedQueue):
     def leave(self) -> None:
         pass
 
+    def ring(self) -> None:
+        self.add(_nothing)
+
+
+def _nothing() -> None:
+    """Work that only wakes the server."""
+
 
 class SimulatedSocket:
     """One end of a connected pair, with the words and errors of `socket.socket`.
