@@ -138,7 +138,8 @@ def erl_drv_output_term(port: Port, term: object) -> int:
     """Send a term to the owner of the port with this identifier, which `driver_mk_port` gave.
 
     Returns 1, or 0 if the port is closing or its owner gone, or -1 if the port is closed.  Any thread of the
-    emulator.  Stands for `erl_drv_output_term`.
+    emulator; on OTP 25 a bare number or atom that a job sends may crash the emulator, a tuple does not.  Stands for
+    `erl_drv_output_term`.
     """
     message = sendable("erl_drv_output_term", term)
     handle = _by_identifier("erl_drv_output_term", port)
