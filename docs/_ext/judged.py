@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LIMIT = 300
+LIMIT = 2000
 """Schedules of the model that are run to count its orders; what was seen is searched for in any case."""
 
 Options = tuple[int, int]

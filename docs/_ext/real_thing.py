@@ -208,10 +208,9 @@ class RealUnseen(Record):
 
 def because(reason: Any) -> str:
     """Orders and why they were never seen, as one row."""
-    orders = "<br>".join(f"<code>{escape(order)}</code>" for order in reason.orders)
-    return (
-        f"<tr><td>{orders}</td><td><strong>{reason.kind}</strong>: {in_html(reason.why)}</td></tr>"
-    )
+    orders = "".join(f"<li><code>{escape(order)}</code></li>" for order in reason.orders)
+    why = f"<strong>{reason.kind}</strong>: {in_html(reason.why)}"
+    return f"<tr><td><ul>{orders}</ul></td><td>{why}</td></tr>"
 
 
 def counted(total: dict[str, int], what: str) -> str:

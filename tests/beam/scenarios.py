@@ -1067,7 +1067,7 @@ def job_sends_at_close(s: Play) -> None:
 
 @scenario("stop erl_drv_output_term async_return", times=10, crashes=True)
 def job_sends_bare(s: Play) -> None:
-    """The same with a number that no tuple or list holds: about one run in 500 crashes the emulator."""
+    """A job sends a bare number, in no tuple or list, to a process that runs: one run in 500 crashes the emulator."""
     p = s.open("judge")
     s.cmd(p, "n(s1B)")
     s.await_(1)
