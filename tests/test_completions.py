@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from driverref.erl_driver import (
     driver_output,
     driver_set_timer,
 )
-from driverref.errors import Deadlock
+from driverref.errors import Deadlock, ErlangError
 from driverref.release import ERAS, R7B_3, Release
 from driverref.terms import Atom, Tuple
 
@@ -426,3 +428,49 @@ def test_who_is_given_a_late_job_may_fail_in_that_callback() -> None:
         gates[0].open()
         assert erl.receive(lambda m: m[1] == second) == ("EXIT", second, "not mine")
     assert stopped == [second]
+
+
+FEW_SLOTS = replace(R7B_3, name="R7B-3, 8 slots", slots=8)
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("schedulers", [1, 2])
+@pytest.mark.parametrize("release", [FEW_SLOTS, *ERAS], ids=lambda release: str(release.name))
+def test_on_os_threads_each_accepted_job_is_done_once_and_given_to_one(
+    release: Release, schedulers: int
+) -> None:
+    """Three processes open ports, command them and close them, as fast as they can."""
+    done: list[int] = []
+    given: list[int] = []
+    accepted: list[int] = []
+    numbers = itertools.count()
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        for _ in range(3):
+            number = next(numbers)
+            assert driver_async(port, None, done.append, number, given.append) >= 0
+            accepted.append(number)
+
+    driver = made_of(output=output, ready_async=lambda port, number: given.append(number))
+    schedulers = min(schedulers, release.max_schedulers)
+    with Emulator(
+        release=release, async_threads=2, schedulers=schedulers, threads="native", trace=False
+    ) as erl:
+        erl.erl_ddll.load_driver(driver)
+
+        def life() -> None:
+            for commands in range(60):
+                with suppress(ErlangError):  # every slot is taken, or the port is another's by now
+                    port = erl.open_port(("spawn_driver", "d"))
+                    for _ in range(commands % 7):
+                        erl.port_command(port, b"")
+                    erl.port_close(port)
+
+        ends = {erl.monitor("process", erl.spawn(life)) for _ in range(3)}
+        while ends:
+            ends.discard(erl.receive(lambda message: message[0] == "DOWN")[1])
+    assert sorted(done) == sorted(accepted) == sorted({*accepted})
+    assert len(given) == len({*given})
+    assert {*given} <= {*accepted}
+    if release.frees_for_closed_port:
+        assert len(given) == len(accepted)
