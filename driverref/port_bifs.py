@@ -112,6 +112,7 @@ class PortBifs(ProcessBifs):
                         and handle.state is CONNECTED
                         and not handle.busy
                         and not handle.signals
+                        and (handle.timer is None or handle.timer.due_for is None)
                     ):
                         lock.holder, thread.process, handle.caller = thread, None, process.pid
                         if record is not None:

@@ -194,6 +194,20 @@ def test_who_has_set_a_timer_of_zero_does_not_overtake_it(
     assert {str(order) for order in found} == after
 
 
+@pytest.mark.rule("era.zero-timeout")
+def test_a_command_does_not_overtake_a_timer_of_zero_either() -> None:
+    def two(erl: Emulator) -> None:
+        port = opened(erl, Yielding())
+        erl.port_command(port, b"0")
+        erl.port_command(port, b"1000")
+
+    found = explore(two, observe=("timeout", "output"), progress=False)
+    assert {str(order) for order in found} == {
+        "output timeout output",
+        "output timeout output timeout",
+    }
+
+
 @pytest.mark.parametrize("release", ["R7B-3", "R11B-5", "R13B", "R14B04", "R16B"])
 @pytest.mark.rule("era.zero-timeout")
 def test_before_21_2_the_next_call_may_overtake_a_timer_of_zero(release: str) -> None:
