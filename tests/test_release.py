@@ -495,18 +495,37 @@ def test_only_in_r7b_another_port_may_get_the_data(release: Release) -> None:
     assert seen == expected.get(release.name, ["free"])
 
 
+@every_era
 @pytest.mark.rule("era.slot")
-def test_in_r7b_a_slot_is_taken_again_when_the_search_has_been_all_round() -> None:
-    """With the table as large as it was: the 1024th open after the first has its slot."""
-    with Emulator(release="R7B-3", async_threads=1) as erl:
-        first = opened(erl, made_of())
-        numbers = [first.number]
+def test_a_slot_is_taken_again_when_the_search_has_been_all_round(release: Release) -> None:
+    """With the table as large as it was: the 1024th open after the first has its slot, and gets the job."""
+    seen: list[str] = []
+    gates: list[Gate] = []
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        gates.append(Gate())
+        driver_async(port, 0, lambda job: gates[0].pass_through(), "data", free)
+
+    def free(job: object) -> None:
+        seen.append("free")
+
+    def ready_async(port: ErlDrvPort, job: object) -> None:
+        seen.append(f"ready_async of {port.id}")
+
+    with Emulator(release=release, async_threads=1, trace=False) as erl:
+        first = opened(erl, made_of(output=output, ready_async=ready_async))
+        erl.port_command(first, b"")
+        gates[0].await_arrival()
         erl.port_close(first)
-        while numbers[-1] % 1024 != first.number or len(numbers) == 1:
+        for number in range(2, 1025):
             port = erl.open_port(("spawn_driver", "d"))
-            numbers.append(port.number)
+            assert port.number == number
             erl.port_close(port)
-    assert numbers == list(range(1, 1026))
+        assert erl.open_port(("spawn_driver", "d")).number == 1025
+        gates[0].open()
+        settle(erl)
+    expected = {"R7B-3": ["ready_async of #Port<0.1025>"], "R11B-5": []}
+    assert seen == expected.get(release.name, ["free"])
 
 
 @pytest.mark.rule("era.slot")
