@@ -272,7 +272,8 @@ def fault_of(
 def compare_command(target: str, **options: Any) -> None:
     """Run a scenario in every order of events on the emulators of every era, and list what can come of it on each.
 
-    Emulators that come to the same stand together.  For what differs between them see `driverref releases`.
+    Emulators that come to the same stand together, R7B-3 with async threads and without.  For what differs between
+    the others see `driverref releases`.
 
     \b
       driverref compare my_driver.py
@@ -283,7 +284,7 @@ def compare_command(target: str, **options: Any) -> None:
     scenario = loading.scenario(target)
     with refusing(), loading.silence():
         found = compare(scenario, **options)
-    click.echo(str(found))
+    click.echo(f"{found}\n{eras.summary(found)}")
 
 
 @main.command("releases", short_help="See what differs between releases of the emulator.")

@@ -347,8 +347,10 @@ def test_r7b_has_one_emulator_thread() -> None:
     assert said == "Invalid value for '--schedulers': R7B-3 has one emulator thread"
 
 
-def test_a_release_that_is_not_there_is_refused() -> None:
-    assert "'R12B' is not one of" in refused("explore", "sleeper.py:closes", "--release", "R12B")
+def test_who_asks_for_a_release_without_a_record_is_told_what_stands_for_it() -> None:
+    said = refused("explore", "sleeper.py:closes", "--release", "R9C")
+    assert said.startswith("Invalid value for '--release': there is no record of 'R9C'; take R7B-3")
+    assert "R7B-3 for R7B to R10B, R11B-5 for R11B-3 to R12B-5, " in said
 
 
 def test_a_scenario_is_compared_on_every_release() -> None:
@@ -357,6 +359,13 @@ def test_a_scenario_is_compared_on_every_release() -> None:
     assert "Leak: 1 block never freed" in rows["R11B-5 +A 1 +S 1"]
     today = next(names for names in rows if names.endswith("25 +A 1 +S 1"))
     assert today.startswith("R13B +A 1 +S 1, R14B04")
+    assert shown.splitlines()[-1].endswith(" schedules run, and there are no other outcomes")
+
+
+def test_a_comparison_that_was_cut_short_says_so() -> None:
+    last = printed("compare", "sleeper.py:closes", "--limit", "2").splitlines()[-1]
+    assert "there may be other outcomes of" in last
+    assert "R7B-3 +A 1 (stopped at the limit of 2)" in last
 
 
 def test_the_releases_are_a_table() -> None:
@@ -368,6 +377,8 @@ def test_the_releases_are_a_table() -> None:
     assert rows["driver_async_cancel"] == ["newest"] * 3 + ["search", "nothing", "-"]
     assert rows["default_async_threads"] == ["0", "0", "0", "0", "10", "1"]
     assert rows["driver_version"] == ["-", "1.1", "1.4", "1.5", "2.2", "3.3"]
+    assert rows["unload_reason"] == ["-1"] + ["driver_"] * 5
+    assert rows["unloaded"] == ["unloaded"] * 4
 
 
 # Help.

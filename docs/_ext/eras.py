@@ -18,7 +18,7 @@ from sphinx.util.typing import ExtensionMetadata
 from .outcomes import Table, columns, raw
 
 if TYPE_CHECKING:
-    from driverref.explore import Comparison, System
+    from driverref.explore import System
 
 RELEASES = "/reference/releases"
 """The page that tells what differs between the releases."""
@@ -29,7 +29,8 @@ class ThenAndNow(Table):
 
     def draw(self, value: object) -> nodes.Node:
         """A group of rows for the emulators that come to the same."""
-        from driverref.explore import Comparison  # the package is the book's subject
+        from driverref.command.eras import summary  # the package is the book's subject
+        from driverref.explore import Comparison
 
         if not isinstance(value, Comparison):
             raise TypeError(f"{self.arguments[0]} is not what compare returns: {value!r}")
@@ -70,18 +71,6 @@ def emulator(system: System) -> nodes.paragraph:
         line += nodes.Text(" ")
     line += nodes.inline("", f"{release.covers}, {release.years}", classes=["years"])
     return line
-
-
-def summary(comparison: Comparison) -> str:
-    """How many schedules were run, and where there may be others."""
-    runs = sum(outcomes.schedules for outcomes in comparison.values())
-    text = f"{len(comparison)} emulators, {runs:,} schedules run"
-    stopped = [
-        f"{system} ({found.stopped})" for system, found in comparison.items() if found.stopped
-    ]
-    if stopped:
-        return f"{text}; there may be other outcomes of {', '.join(stopped)}"
-    return f"{text}, and there are no other outcomes"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

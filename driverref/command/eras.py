@@ -1,13 +1,17 @@
-"""The records of the eras, as a table: a row a field, a column an era."""
+"""What the commands say of several eras: their records as a table, and how far `compare` has searched."""
 
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from driverref.release import ERAS, Release
+
+if TYPE_CHECKING:
+    from driverref.explore import Comparison
 
 
 def table() -> Table:
@@ -22,6 +26,16 @@ def table() -> Table:
     return made
 
 
+def summary(comparison: Comparison) -> str:
+    """How many schedules were run, and where there may be others."""
+    runs = sum(outcomes.schedules for outcomes in comparison.values())
+    text = f"{len(comparison)} emulators, {runs:,} schedules run"
+    stopped = [f"{it} ({found.stopped})" for it, found in comparison.items() if found.stopped]
+    if stopped:
+        return f"{text}; there may be other outcomes of {', '.join(stopped)}"
+    return f"{text}, and there are no other outcomes"
+
+
 def _shown(value: object) -> str:
     match value:
         case bool():
@@ -34,5 +48,7 @@ def _shown(value: object) -> str:
             return " to ".join(map(str, value))
         case frozenset():
             return f"{len(value)}"
+        case str():
+            return value.replace("_", "_\n")  # where a narrow column may break it
         case _:
             return str(value)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from driverref.event import NAMES
-from driverref.release import RELEASES
+from driverref.release import ERAS, RELEASES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,9 +43,20 @@ def several(ctx: click.Context, param: click.Parameter, given: int | None) -> in
     return min(2, most) if given is None else given
 
 
+class ReleaseName(click.Choice[str]):
+    """The name of a record.  Who gives another release is told which record stands for it."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself."""
+        if value not in RELEASES:
+            stand = ", ".join(f"{era.name} for {era.covers}" for era in ERAS)
+            self.fail(f"there is no record of {value!r}; take {stand}", param, ctx)
+        return value
+
+
 RELEASE = click.option(
     "--release",
-    type=click.Choice(list(RELEASES)),
+    type=ReleaseName(list(RELEASES)),
     default="25",
     show_default=True,
     is_eager=True,
