@@ -161,7 +161,7 @@ MAP: dict[str, list[Row]] = {
     ],
     "Completions": [
         one_of(
-            "finished jobs wait",
+            "with one scheduler, finished jobs wait",
             "completions",
             {
                 "stack": Cell("on one stack, last in, first out", "era.stack"),
@@ -265,8 +265,8 @@ MAP: dict[str, list[Row]] = {
             Cell("is ignored", "era.init-ignored"),
         ),
     ],
-    "The record": [
-        Row("was read in", ("version", "erts"), lambda r: Cell(f"{r.version}, ERTS {r.erts}")),
+    "The column": [
+        Row("describes", ("version", "erts"), lambda r: Cell(f"{r.version}, ERTS {r.erts}")),
     ],
 }
 """The rows, under their headings."""
