@@ -87,8 +87,9 @@ class Completions(Senders):
             pdl.release()
         self.lock.acquire()
         self.jobs -= 1
+        closed = self.state is CLOSED
         self.lock.release()
-        if self.state is CLOSED:
+        if closed:
             self.epilogue()
 
     def take_back(self, job: Job) -> None:

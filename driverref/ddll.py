@@ -15,10 +15,10 @@ from typing import Any
 from driverref.driver import CALLBACKS, Driver, LoadedDriver, unloaded
 from driverref.errors import badarg, wrong_type
 from driverref.process import Process
-from driverref.runtime import Runtime
+from driverref.runtime import DRIVERS, Runtime
 from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
-from driverref.threads import WRITE
+from driverref.threads import READ, WRITE
 
 OK = Atom("ok")
 PERMANENT = Tuple((Atom("error"), Atom("permanent")))
@@ -74,6 +74,7 @@ class ErlDdll:
                 if not self._guarded(loaded.init):
                     return Tuple((Atom("error"), Atom("driver_init_failed")))
                 self._runtime.also(loaded.thing, WRITE)
+                self._runtime.also(DRIVERS, READ)
                 self._runtime.drivers[driver.driver_name] = loaded
             elif not loaded.is_as(driver, kill_ports):
                 return Tuple((Atom("error"), Atom("bad_driver_name")))
@@ -173,12 +174,14 @@ class ErlDdll:
         if loaded is None:
             process.deliver(unloaded(ref, name))
         else:
+            self._runtime.also(loaded.thing, WRITE)
             loaded.monitors[ref] = process
         return ref
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`.  Stands for `erl_ddll:loaded_drivers/0`."""
         self._enter("loaded_drivers")
+        self._runtime.also(DRIVERS, WRITE)
         return Tuple((OK, sorted(self._runtime.drivers)))
 
 

@@ -25,7 +25,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from driverref.runtime import Runtime
+from driverref.runtime import DRIVERS, Runtime
 from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import READ, WRITE, Mutex, Thread, running
 
@@ -187,6 +187,8 @@ class LoadedDriver:
                 or self.runtime.drivers.get(self.name) is not self
             ):
                 return
+            self.runtime.also(self.thing, WRITE)
+            self.runtime.also(DRIVERS, READ)
             del self.runtime.drivers[self.name]
         self._run("finish")
         self.runtime.also(self.thing, WRITE)
@@ -247,6 +249,7 @@ class LoadedDriver:
 
         Source: R13B `erl_bif_ddll.c:erts_ddll_lock_driver`.
         """
+        self.runtime.also(self.thing, READ)
         if self.permanent:
             return
         with self.runtime.lock:
@@ -257,10 +260,10 @@ class LoadedDriver:
 
     def tell_cancelled(self, why: str = "unload_cancelled") -> None:
         """Tell those who wait for the unloading that it will not come."""
-        for ref, process in self.monitors.items():
+        told, self.monitors = self.monitors, {}
+        for ref, process in told.items():
             up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
             process.deliver(Tuple(up))
-        self.monitors.clear()
         self.runtime.changed()
 
     def _run(self, name: str) -> Any:

@@ -111,6 +111,7 @@ class Emulator(PortBifs):
         """
         self._enter("system_info")
         runtime, release = self.runtime, self.runtime.release
+        runtime.also(PORTS, WRITE)
         items: dict[str, Any] = {
             "thread_pool_size": runtime.pool.size,
             "schedulers": len(runtime.schedulers),
@@ -232,7 +233,8 @@ class Emulator(PortBifs):
         if not self.runtime.ports:
             return
         with process.scheduler.mutex:
-            for port in list(self.runtime.ports.values()):
+            self.runtime.also(PORTS, WRITE)
+            for _, port in sorted(self.runtime.ports.items()):
                 with port:
                     self._guarded(partial(port.exit, KILLED))
 

@@ -106,6 +106,7 @@ class PortBifs(ProcessBifs):
             try:
                 if mutex is not None:
                     mutex.acquire()
+                    runtime.also(handle.thing, READ)  # a signal is left without the lock
                 try:
                     if (
                         output is not None
@@ -208,7 +209,7 @@ class PortBifs(ProcessBifs):
                     port.suspend(process)
                     if not held_up():
                         port.resume()  # it ended before we were in line: nobody else will
-                elif port.signals or not port.lock.acquire(blocking=release.signals_wait):
+                elif port.has_signals() or not port.lock.acquire(blocking=release.signals_wait):
                     port.post(carry_out, size)
                     return
                 else:

@@ -122,7 +122,7 @@ class Process:
         if condition():
             return True
         also(WAITERS, WRITE)
-        self.runtime.waiters.add(self)
+        self.runtime.waiters[self] = None
         self.thread.waits_for = what
         try:
             while True:
@@ -138,7 +138,7 @@ class Process:
         finally:
             self.thread.waits_for = ""
             also(WAITERS, WRITE)
-            self.runtime.waiters.discard(self)
+            self.runtime.waiters.pop(self, None)
 
     def next_message(self, matching: Matching | None, deadline: int | None) -> object:
         """The first message that matches, or `EXPIRED`."""

@@ -23,6 +23,7 @@ TABLE = "the table of processes and ports"
 the whole of it."""
 WAITERS = "the processes that wait for a change"
 PORTS = "the ports that are open"
+DRIVERS = "the drivers that are loaded"
 SLOT = "a slot of the port table"
 
 
@@ -77,8 +78,8 @@ class Runtime:
         self.schedulers: list[Any] = []
         self.pool: Any = None
         self.numbers: dict[type, Iterator[int]] = {}
-        self.waiters: set[Entity] = set()
-        """Processes that wait for something other than a message."""
+        self.waiters: dict[Entity, None] = {}
+        """Processes that wait for something other than a message, in the order in which they began."""
         self.down: str | None = None
         """Why nothing can be asked of the emulator any more, or `None` while it runs."""
         self._crash: BaseException | None = None
@@ -147,9 +148,9 @@ class Runtime:
         return self.drivers.get(name)
 
     def all(self) -> list[Entity]:
-        """The processes and ports that have not ended."""
+        """The processes and ports that have not ended, oldest first."""
         self.also(TABLE, WRITE)
-        return list(self.entities.values())
+        return [self.entities[key] for key in sorted(self.entities, key=_by_number)]
 
     def link(self, one: Pid | Port, other: Pid | Port) -> bool:
         """Link two entities.  `False` if one of them has ended."""
@@ -186,7 +187,7 @@ class Runtime:
         """`of` ends: take away its links and monitors.  Who is to be told of it, in order."""
         with self.lock:
             entity = self.entities[of]
-            order = sorted(entity.links, key=lambda i: (isinstance(i, Port), i.number))
+            order = sorted(entity.links, key=_by_number)
             linked = [self.entities[other] for other in order]
             watching = list(entity.monitors.items())
             entity.links.clear()
@@ -234,6 +235,11 @@ class Runtime:
             crash, self._crash = self._crash, None
             return crash
         return EmulatorStopped(f"the emulator is not running: {self.down}")
+
+
+def _by_number(id: Pid | Port) -> tuple[bool, int]:
+    """Processes before ports: an order that is the same in all runs that nobody can tell apart."""
+    return isinstance(id, Port), id.number
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -16,17 +16,22 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 from driverref.runtime import Runtime
-from driverref.threads import READ, WRITE, Empty, Thread, running
+from driverref.threads import READ, WRITE, Empty, Mode, Thread, running
 
 
 class Timer:
     """A running timer: `action()` is due at `deadline`, on the clock of the seam, unless it is cancelled."""
 
-    __slots__ = ("action", "deadline", "due_for")
+    __slots__ = ("action", "deadline", "due_for", "look")
 
-    def __init__(self, deadline: int, action: Callable[[Timer], None]) -> None:
+    def __init__(
+        self, deadline: int, action: Callable[[Timer], None], look: Callable[[Mode], None]
+    ) -> None:
+        self.look = look
+        """Makes known that `action` is looked at or taken away, which may be on two schedulers."""
         self.deadline = deadline
         self.action: Callable[[Timer], None] | None = action
         self.due_for: Thread | None = None
@@ -34,6 +39,7 @@ class Timer:
 
     def cancel(self) -> None:
         """Never fire.  Nothing happens if it has fired."""
+        self.look(WRITE)
         self.action = None
 
 
@@ -54,7 +60,9 @@ class Scheduler:
 
     def start_timer(self, ns: int, action: Callable[[Timer], None]) -> Timer:
         """Call `action(timer)` on this scheduler `ns` nanoseconds from now.  The caller is on this scheduler."""
-        timer = Timer(self.runtime.threads.read_clock() + ns, action)
+        threads = self.runtime.threads
+        look = partial(self.runtime.also, ("timer", threads.fresh()))
+        timer = Timer(threads.read_clock() + ns, action, look)
         if self.runtime.release.zero_timeout_in_line and not ns:
             timer.due_for = running()
         self.runtime.also(("timers", self.index), WRITE)
@@ -77,6 +85,7 @@ class Scheduler:
             self.runtime.threads.acquire_patiently(self.mutex)
             try:
                 self._go(thread)
+                self.runtime.also(("timers", self.index), READ)
                 if self.timers:
                     self._fire()
             finally:
@@ -108,9 +117,11 @@ class Scheduler:
 
     def _fire(self) -> None:
         now, due = self.runtime.threads.read_clock(), []
+        self.runtime.also(("timers", self.index), WRITE)
         while self.timers and self.timers[0][0] <= now:
             due.append(heapq.heappop(self.timers)[2])
         for timer in due:  # one that is set meanwhile, to 0 ms say, has its turn after other work
+            timer.look(READ)
             if timer.action is not None:
                 timer.action(timer)
 

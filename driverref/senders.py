@@ -18,7 +18,7 @@ from driverref.driver import PortLock
 from driverref.process import Process
 from driverref.runtime import Runtime
 from driverref.terms import Port
-from driverref.threads import WRITE
+from driverref.threads import READ, WRITE
 
 
 class Senders:
@@ -60,13 +60,18 @@ class Senders:
         if self.lock.acquire(blocking=False):
             self.__exit__(None)
 
+    def has_signals(self) -> bool:
+        """Whether a signal waits; who leaves one does not have the lock."""
+        self.runtime.also(self.thing, READ)
+        return bool(self.signals)
+
     def msgq_full(self) -> bool:
         """Whether so much command data waits that senders are suspended."""
         return self.msgq_limits is not None and self.msgq_size > self.msgq_limits[1]
 
     def run_signals(self) -> None:
         """Carry out what waits, in order.  The lock is held."""
-        while self.signals:
+        while self.has_signals():
             self.runtime.also(self.thing, WRITE)
             signal, size = self.signals.popleft()
             signal()

@@ -6,10 +6,15 @@ what there is to find; it takes its time.
 Its steps are written down: who made them and what they touched.  A run of the search is made again by `Follow`, which
 writes down the same.  From that, and from nothing that the search keeps, `equivalence_class` says what can tell two
 runs apart: which steps there were, and which of them happened before which.
+
+So runs of one class must come to the same.  `a_brother` holds that against one run at a time, of a program of any
+size: it makes the run again with steps in other places, as far as none of them happened before another.  If something
+is touched that nobody was told of, the steps are others, or the outcome is.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +89,7 @@ class Follow(Written):
         self.numbers = numbers
 
     def pick(self, step: int, choices: list[int]) -> int:
-        return self.numbers[step]
+        return self.numbers[step] if step < len(self.numbers) else choices[0]
 
 
 class DepthFirst(Written):
@@ -111,6 +116,28 @@ class DepthFirst(Written):
         del self.path[-1][0]
         super().__init__()
         return True
+
+
+class Drawn(Written):
+    """Steps at random: somebody may go on for long, or be left behind for long."""
+
+    def __init__(self, draw: random.Random) -> None:
+        super().__init__()
+        self.draw = draw
+        self.going_on, self.time = draw.choice([0.0, 0.5, 0.9]), draw.choice([0.02, 0.3, 1.0])
+        self.ranked, self.ranks = draw.random() < 0.4, dict[int, float]()
+
+    def pick(self, step: int, choices: list[int]) -> int:
+        draw = self.draw
+        if TIME in choices and len(choices) > 1 and draw.random() > self.time:
+            choices = [number for number in choices if number != TIME]
+        if self.ranked:
+            for number in choices:
+                if number not in self.ranks or draw.random() < 0.02:
+                    self.ranks[number] = draw.random()
+            return max(choices, key=self.ranks.__getitem__)
+        last = self.steps[-1][0]
+        return last if last in choices and draw.random() < self.going_on else draw.choice(choices)
 
 
 def happens_before(steps: Steps) -> list[set[int]]:
@@ -144,6 +171,18 @@ def equivalence_class(steps: Steps) -> Class:
         (name, frozenset(names[step] for step in past))
         for name, past in zip(names, happens_before(steps), strict=True)
     )
+
+
+def other_places(steps: Steps, draw: random.Random) -> Steps:
+    """The steps of a run in another order of the same class.  The first stays the first, and the last the last."""
+    before = happens_before(steps)
+    left, order = set(range(1, len(steps) - 1)), [0]
+    ranks = {who: draw.random() for who, _ in steps} if draw.random() < 0.5 else {}
+    while left:
+        ready = [step for step in sorted(left) if not before[step] & left]
+        order.append(max(ready, key=lambda step: ranks.get(steps[step][0], draw.random())))
+        left.remove(order[-1])
+    return [steps[step] for step in (*order, len(steps) - 1)]
 
 
 @dataclass
@@ -232,6 +271,19 @@ def outcome_of(
     except Exception as error:
         return Fault(type(error).__name__, str(error))
     return (value, Order(watch.order())) if observe else value
+
+
+def a_brother(run: Run, seed: int) -> None:
+    """Make a run at random, and again with its steps in other places: it has the same steps, and comes to the same."""
+    draw = random.Random(seed)
+    drawn = Drawn(draw)
+    outcome = run(drawn.watch(SimulatedThreads(schedule=drawn)))
+    for _ in range(2):
+        steps = other_places(drawn.steps, draw)
+        follow = Follow([who for who, _ in steps[1:]])
+        again = run(follow.watch(SimulatedThreads(schedule=follow)))
+        assert follow.steps == steps
+        assert again == outcome
 
 
 def drawn_at_random(run: Run, seeds: range) -> set[Hashable]:
