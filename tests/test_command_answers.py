@@ -26,10 +26,8 @@ def test_one_answer_is_the_page_s_title_and_its_short_answer() -> None:
         The scheduler that called driver_async, with the port lock held.
         The async thread calls nothing: it puts the finished job into that scheduler's queue and goes
         on to the next job.
-        In 2001 the one emulator thread did it, and jobs that had gathered came back in reverse
-        (R7B-2, erl_async.c:check_async_ready, run against stubs).  If the emulator was built without
-        threads, as his may have been, driver_async itself ran the job and then ready_async, both
-        inside output (read in R7B-2, erl_async.c:driver_async).""")
+        In 2001 the one emulator thread called it, or driver_async itself on an emulator without async
+        threads, as his may have been.""")
 
 
 def test_without_a_question_there_are_all_nine_in_the_book_s_order() -> None:
@@ -41,6 +39,7 @@ def test_without_a_question_there_are_all_nine_in_the_book_s_order() -> None:
 def test_an_answer_is_plain_words_in_narrow_lines(name: str) -> None:
     shown = printed("answers", name)
     assert not re.search(r"\{term\}|`|\]\(|\*\*|\x1b", shown)
+    assert "then and now" not in shown, "the section that it leads to is not here"
     assert max(map(len, shown.splitlines())) <= 80
 
 

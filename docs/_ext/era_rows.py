@@ -265,8 +265,8 @@ MAP: dict[str, list[Row]] = {
             Cell("is ignored", "era.init-ignored"),
         ),
     ],
-    "The column": [
-        Row("describes", ("version", "erts"), lambda r: Cell(f"{r.version}, ERTS {r.erts}")),
+    "What the column describes": [
+        Row("release", ("version", "erts"), lambda r: Cell(f"{r.version}, ERTS {r.erts}")),
     ],
 }
 """The rows, under their headings."""

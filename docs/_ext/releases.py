@@ -24,6 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
 from .era_rows import IN_HEAD, MAP, Cell
+from .outcomes import raw
 from .timeline import PACKAGE
 
 if TYPE_CHECKING:
@@ -91,7 +92,16 @@ def first_era(version: str) -> str:
 def in_words(text: str) -> list[nodes.Node]:
     """Text with `code` in it."""
     parts = enumerate(text.split("`"))
-    return [nodes.literal(part, part) if n % 2 else nodes.Text(part) for n, part in parts if part]
+    return [code(part) if n % 2 else nodes.Text(part) for n, part in parts if part]
+
+
+def code(name: str) -> nodes.literal:
+    """A name that a narrow column may break after an underscore, and that is copied as it is."""
+    first, *others = name.split("_")
+    found = nodes.literal(name, first)
+    for other in others:
+        found += [nodes.Text("_"), raw("<wbr>"), nodes.Text(other)]
+    return found
 
 
 def linked(cell: Cell) -> nodes.paragraph:

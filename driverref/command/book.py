@@ -20,6 +20,8 @@ PLACES = (PACKAGE / "book", PACKAGE.parent / "docs")
 
 ROLE = re.compile(r"\{[\w:-]+\}`([^`<]+?)(?: <[^`]*>)?`")
 LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
+BELOW = re.compile(r": \[[^]]*\]\(#[^)]*\)")
+"""A pointer to a section of the same page, which is not shown."""
 ENTRY = re.compile(r"^questions/(\w+)/index$", re.MULTILINE)
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -37,7 +39,8 @@ class Page:
     @property
     def answer(self) -> str:
         """The short answer, in Markdown that needs no Sphinx: terms and links are plain words."""
-        return LINK.sub(r"\1", ROLE.sub(r"\1", self._sections["The short answer"].strip()))
+        text = BELOW.sub("", self._sections["The short answer"].strip())
+        return LINK.sub(r"\1", ROLE.sub(r"\1", text))
 
     @cached_property
     def run_it(self) -> list[str]:
