@@ -284,7 +284,7 @@ def compare_command(target: str, **options: Any) -> None:
     scenario = loading.scenario(target)
     with refusing(), loading.silence():
         found = compare(scenario, **options)
-    click.echo(f"{found}\n{eras.summary(found)}")
+    click.echo(str(found))
 
 
 @main.command("releases", short_help="See what differs between releases of the emulator.")

@@ -422,7 +422,8 @@ def test_eras_end_with_the_schedules_run_and_the_same_as_text(good: Path) -> Non
         ["R7B-3 without threads", "'<closed>'", "ready_async(1)", "1"],
     ]
     assert "Word allocated at line 6 in output" in text[2]
-    assert len(text) == 4
+    assert len(text) == 5
+    assert f"{text[-1]}." == summary
 
 
 def test_no_id_stands_twice(good: Path) -> None:

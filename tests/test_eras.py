@@ -100,17 +100,17 @@ def test_each_has_as_many_threads_as_it_can_have() -> None:
 
 def test_who_comes_to_the_same_stands_in_one_row() -> None:
     found = compare(nothing)
-    ((names, _),) = found.groups()
-    assert names == [str(system) for system in found]
-    assert str(found).splitlines() == [
-        "emulator        outcome    schedules",
-        "every emulator  'nothing'  1",
-    ]
+    assert found.groups() == [list(found)]
+    assert found.rows() == [("every emulator", "'nothing'", found.count(list(found), "nothing"))]
+    head, row, end = str(found).splitlines()
+    assert head.split() == ["emulator", "outcome", "schedules"]
+    assert row.startswith("every emulator  'nothing'")
+    assert end == found.summary()
 
 
 def test_who_comes_to_something_else_has_rows_of_its_own() -> None:
     found = compare(order_of_two)
-    assert [names for names, _ in found.groups()] == [
+    assert [[str(system) for system in group] for group in found.groups()] == [
         ["R7B-3 without threads"],
         ["R7B-3 +A 1", "R11B-5 +A 1 +S 1", "R13B +A 1 +S 1", "R14B04 +A 1 +S 1"],
         ["R16B +A 1 +S 1", "25 +A 1 +S 1"],
@@ -124,7 +124,23 @@ def test_who_comes_to_something_else_has_rows_of_its_own() -> None:
     ]
     assert {rows[1][1], rows[2][1]} == {"'ab'", "'ba'"}
     assert repr(found) == str(found)
-    assert len(str(found).splitlines()) == 5
+    assert len(str(found).splitlines()) == 6
+
+
+def test_how_many_schedules_lead_there_is_a_number_or_from_which_to_which() -> None:
+    found = compare(order_of_two)
+    group, today = found.groups()[1:]
+    assert found.count(today, "ab") == f"{found[today[0]]['ab'].count}"
+    counts = {found[system]["ab"].count for system in group}
+    assert found.count(group, "ab") == " to ".join(map(str, sorted({min(counts), max(counts)})))
+
+
+def test_a_comparison_says_whether_there_may_be_other_outcomes() -> None:
+    limited = compare(order_of_two, limit=1).summary()
+    assert limited.startswith(
+        "7 emulators, 7 schedules run; there may be other outcomes of R7B-3 +A 1"
+    )
+    assert compare(nothing).summary().endswith("and there are no other outcomes")
 
 
 def test_it_is_a_mapping_from_the_emulator_to_what_explore_finds_there() -> None:

@@ -29,25 +29,23 @@ class ThenAndNow(Table):
 
     def draw(self, value: object) -> nodes.Node:
         """A group of rows for the emulators that come to the same."""
-        from driverref.command.eras import summary  # the package is the book's subject
-        from driverref.explore import Comparison
+        from driverref.explore import Comparison  # the package is the book's subject
 
         if not isinstance(value, Comparison):
             raise TypeError(f"{self.arguments[0]} is not what compare returns: {value!r}")
         bodies: list[nodes.Node] = []
-        systems = iter(value)
-        for names, outcomes in value.groups():
-            alike = [next(systems) for _ in names]
+        for group in value.groups():
             bodies.append(raw('<tbody><tr class="era"><th scope="rowgroup" colspan="3">'))
-            bodies += [emulator(system) for system in alike]
+            bodies += [emulator(system) for system in group]
             bodies.append(raw("</th></tr>"))
-            found = [value[system] for system in alike]
+            outcomes = value[group[0]]
             for outcome in outcomes:
-                bodies += self.rows(found, outcome, f" on {alike[0]}")
+                count = value.count(group, outcome)
+                bodies += self.rows(outcomes, outcome, count, f" on {group[0]}")
             bodies.append(raw("</tbody>"))
         head = ("emulator", "outcome", "schedules")
-        text = "\n".join(columns([head, *value.rows()], "<"))
-        return self.box("outcomes eras", bodies, summary(value), text)
+        text = "\n".join([*columns([head, *value.rows()], "<"), value.summary()])
+        return self.box("outcomes eras", bodies, value.summary(), text)
 
 
 def emulator(system: System) -> nodes.paragraph:

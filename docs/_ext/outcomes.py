@@ -88,17 +88,15 @@ class Table(SphinxDirective):
         return box
 
     def rows(
-        self, alike: Sequence[Outcomes], outcome: Hashable, where: str = ""
+        self, outcomes: Outcomes, outcome: Hashable, count: str, where: str = ""
     ) -> list[nodes.Node]:
-        """What the outcome is, and the timeline of its witness: the one of the first, and `where` that was run."""
+        """What the outcome is, how many schedules lead there, and the timeline of its witness, `where` that was run."""
         from driverref import timeline  # the package is the book's subject
 
-        found = alike[0][outcome]
-        counts = sorted({outcomes[outcome].count for outcomes in alike})
-        count = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+        found = outcomes[outcome]
         witness = found.witness or "first come"
         told = told_in_full(outcome)
-        trace = self._trace(alike[0], outcome)
+        trace = self._trace(outcomes, outcome)
         picture = timeline.svg(
             trace,
             title=f"{self.options['title']}{where}: {told}",
@@ -137,7 +135,8 @@ class OutcomesTable(Table):
             raise TypeError(f"{self.arguments[0]} is not what explore returns: {value!r}")
         bodies: list[nodes.Node] = []
         for outcome in value:
-            bodies += [raw("<tbody>"), *self.rows([value], outcome), raw("</tbody>")]
+            count = f"{value[outcome].count:,}"
+            bodies += [raw("<tbody>"), *self.rows(value, outcome, count), raw("</tbody>")]
         return self.box("outcomes", bodies, value.summary(), as_text(value))
 
 

@@ -1,17 +1,13 @@
-"""What the commands say of several eras: their records as a table, and how far `compare` has searched."""
+"""The records of the eras, as a table: a row a field, a column an era."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from driverref.release import ERAS, Release
-
-if TYPE_CHECKING:
-    from driverref.explore import Comparison
 
 
 def table() -> Table:
@@ -24,16 +20,6 @@ def table() -> Table:
         if field.name != "name":
             made.add_row(field.name, *(_shown(getattr(era, field.name)) for era in ERAS))
     return made
-
-
-def summary(comparison: Comparison) -> str:
-    """How many schedules were run, and where there may be others."""
-    runs = sum(outcomes.schedules for outcomes in comparison.values())
-    text = f"{len(comparison)} emulators, {runs:,} schedules run"
-    stopped = [f"{it} ({found.stopped})" for it, found in comparison.items() if found.stopped]
-    if stopped:
-        return f"{text}; there may be other outcomes of {', '.join(stopped)}"
-    return f"{text}, and there are no other outcomes"
 
 
 def _shown(value: object) -> str:

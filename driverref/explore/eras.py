@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from driverref.explore.outcomes import Outcomes, label
@@ -56,33 +56,45 @@ class Comparison(Mapping[System, Outcomes]):
     def __len__(self) -> int:
         return len(self._found)
 
-    def rows(self) -> Sequence[tuple[str, str, str]]:
-        """A row an outcome: the emulator, the outcome, how many schedules lead there.
+    def groups(self) -> list[list[System]]:
+        """The emulators that come to the same outcomes, whatever the number of schedules; oldest first."""
+        groups: list[list[System]] = []
+        for system, outcomes in self.items():
+            if groups and set(self[groups[-1][0]]) == set(outcomes):
+                groups[-1].append(system)
+            else:
+                groups.append([system])
+        return groups
 
-        An emulator that comes to the same as the one before it has no row of its own: both stand in one.
-        """
+    def count(self, group: Sequence[System], outcome: Hashable) -> str:
+        """How many schedules lead to an outcome on each emulator of a group: `"6"`, or `"2 to 6"`."""
+        counts = sorted({self[system][outcome].count for system in group})
+        return " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """A row an outcome: the emulators that come to the same, the outcome, how many schedules lead there."""
         rows: list[tuple[str, str, str]] = []
         groups = self.groups()
-        for names, outcomes in groups:
-            first = ", ".join(names) if len(groups) > 1 else "every emulator"
-            for outcome in outcomes:
-                rows.append((first, label(outcome), f"{outcomes[outcome].count:,}"))
+        for group in groups:
+            first = ", ".join(map(str, group)) if len(groups) > 1 else "every emulator"
+            for outcome in self[group[0]]:
+                rows.append((first, label(outcome), self.count(group, outcome)))
                 first = ""
         return rows
 
-    def groups(self) -> list[tuple[list[str], Outcomes]]:
-        """The emulators that come to the same outcomes, whatever the number of schedules, and those outcomes."""
-        groups: list[tuple[list[str], Outcomes]] = []
-        for system, outcomes in self.items():
-            if groups and set(groups[-1][1]) == set(outcomes):
-                groups[-1][0].append(str(system))
-            else:
-                groups.append(([str(system)], outcomes))
-        return groups
+    def summary(self) -> str:
+        """How many schedules were run, and where there may be others."""
+        runs = sum(outcomes.schedules for outcomes in self.values())
+        text = f"{len(self)} emulators, {runs:,} schedules run"
+        stopped = [f"{system} ({found.stopped})" for system, found in self.items() if found.stopped]
+        if stopped:
+            return f"{text}; there may be other outcomes of {', '.join(stopped)}"
+        return f"{text}, and there are no other outcomes"
 
     def __str__(self) -> str:
         rows = [("emulator", "outcome", "schedules"), *self.rows()]
         first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-        return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)
+        lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
+        return "\n".join([*lines, self.summary()])
 
     __repr__ = __str__
