@@ -96,12 +96,13 @@ def sys_free(ptr: Memory | None) -> None:
 def memory_data() -> list[Tuple]:
     """The driver's blocks, oldest first: `{Label, Address, Size, undefined}`, the size in bytes.
 
-    The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse` since R9C.
-    Stands for `instrument:memory_data/0`.
+    The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse` since R9C, where the
+    labels were others.  Stands for `instrument:memory_data/0`.
     """
     runtime = current("memory_data").emulator
-    if (why := runtime.release.lacks("memory_data", "R6B-0", "R9C")) is not None:
-        raise Misuse(why)
+    name = runtime.release.name
+    if runtime.release.lacks("memory_data", "R6B-0", "R9C"):
+        raise Misuse(f"memory_data: {name} has other labels, which are not modelled; take R7B-3")
     rows = sorted(runtime.ledger.rows, key=lambda entry: entry.id)
     labels = [_BY_CALL.get(row.freed_by, -1) if row.label is None else row.label for row in rows]
     address, table = 0x10_0000, []

@@ -137,13 +137,13 @@ def _order(version: str) -> tuple[int, str, int]:
 
 
 def find(release: object) -> Release:
-    """The record that is meant: a `Release`, or the name of one.  `ValueError` names those there are."""
+    """The record that is meant: a `Release`, or the name of one.  `ValueError` says which stand for which releases."""
     if isinstance(release, Release):
         return release
     if not isinstance(release, str):
         raise wrong_type("Emulator", "release", "a release's name, or a Release", release)
     if release not in RELEASES:
-        names = ", ".join(RELEASES)
+        names = ", ".join(f"{era.name} (for {era.covers})" for era in ERAS)
         raise wrong_value("Emulator", "release", f"one of {names}", release)
     return RELEASES[release]
 

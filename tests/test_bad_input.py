@@ -115,7 +115,11 @@ NEW: list[Row] = [
         TypeError,
         "release must be a release's name, or a Release, not 25",
     ),
-    (lambda w: new(release="R12B"), ValueError, "release must be one of R7B-3, R11B-5, R13B,"),
+    (
+        lambda w: new(release="R12B"),
+        ValueError,
+        "release must be one of R7B-3 .for R7B to R10B., R11B-5",
+    ),
     (lambda w: c.Key("7"), TypeError, "Key: value must be an int, not '7'"),
     (lambda w: c.Key(True), TypeError, "Key: value must be an int, not True"),
     (lambda w: c.ErlIOVec([b"ab"]), TypeError, "pieces must be pairs of a memoryview and an ErlDr"),
