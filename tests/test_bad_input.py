@@ -118,7 +118,7 @@ NEW: list[Row] = [
     (
         lambda w: new(release="R12B"),
         ValueError,
-        "release must be one of R7B-3 .for R7B to R10B., R11B-5",
+        "release must be one of R7B-3 (for R7B to R10B), R11B-5",
     ),
     (lambda w: c.Key("7"), TypeError, "Key: value must be an int, not '7'"),
     (lambda w: c.Key(True), TypeError, "Key: value must be an int, not True"),
