@@ -194,7 +194,7 @@ class Emulator(PortBifs):
 
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
-        main.trap_exit = True
+        main.trap(True)
         while others := [p for p in runtime.all() if isinstance(p, Process)][1:]:
             for process in others:
                 process.exit_signal(main.pid, KILL)
@@ -228,7 +228,7 @@ class Emulator(PortBifs):
 
     def _close_ports(self, process: Process) -> None:
         """Close every port as halting does: with `killed`, so driver queues are flushed."""
-        process.trap_exit = True  # or the ports would kill whoever halts
+        process.trap(True)  # or the ports would kill whoever halts
         self.runtime.also(PORTS, WRITE)
         if not self.runtime.ports:
             return

@@ -300,12 +300,14 @@ class PortBifs(ProcessBifs):
         """Make `pid` the owner, linked to the port; the old owner stays linked.  Stands for `erlang:port_connect/2`."""
         process = self._enter("port_connect")
         handle = self._handle("port_connect", port)
-        if not isinstance(pid, Pid) or self.runtime.find(pid) is None:
+        if not isinstance(pid, Pid):
             raise badarg("port_connect", "pid", "a living process's Pid", pid)
         with process.scheduler.mutex, handle:
             self._guarded(handle.run_signals)
             if handle.state is not CONNECTED:
                 raise _not_open("port_connect", port)
+            if self.runtime.find(pid) is None:
+                raise badarg("port_connect", "pid", "a living process's Pid", pid)
             self._connect(handle, pid)
             self.runtime.link(pid, port)
         return True
@@ -313,6 +315,7 @@ class PortBifs(ProcessBifs):
     def _connect(self, port: ErlDrvPort, pid: Pid) -> None:
         owner = self.runtime.entities[pid]
         assert isinstance(owner, Process)
+        self.runtime.also(port.thing, WRITE)
         port.owner = owner
 
     def port_info(self, port: Port, item: str | None = None) -> Any:
@@ -329,9 +332,12 @@ class PortBifs(ProcessBifs):
         handle = self.runtime.find_port(port)
         if handle is None:
             return None
+        self.runtime.also(handle.thing, READ)
+        with self.runtime.lock:
+            links = sorted(handle.links, key=lambda pid: pid.number)
         values = {
             "name": handle.driver.name,
-            "links": sorted(handle.links, key=lambda pid: pid.number),
+            "links": links,
             "id": handle.number,
             "connected": handle.owner.pid,
             "os_pid": None,

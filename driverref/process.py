@@ -31,7 +31,7 @@ class Process:
         self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
         self.signals = ("signals", self.pid.number)
-        """What can raise `attention`, for `touch`."""
+        """What can raise `attention`, and `trap_exit`, for `touch`."""
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
         self.put = self.inbox.put
         # A poll spares OS threads something; to simulated ones it would only be one more step.
@@ -63,6 +63,7 @@ class Process:
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         kill = reason == KILL and not broken_link
+        self.runtime.also(self.signals, READ)
         if self.trap_exit and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         elif reason != NORMAL or sender == self.pid:
@@ -82,6 +83,12 @@ class Process:
         self.inbox.put_at_once(None)
 
     # What its own thread does.
+
+    def trap(self, on: bool) -> bool:
+        """Have exit signals come as messages, or not; returns what was before."""
+        self.runtime.also(self.signals, WRITE)
+        before, self.trap_exit = self.trap_exit, on
+        return before
 
     def heed(self) -> None:
         """Look for signals, and raise what `attention` is about."""

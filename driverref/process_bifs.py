@@ -151,8 +151,7 @@ class ProcessBifs:
             raise badarg("process_flag", "flag", '"trap_exit"', flag)
         if not isinstance(value, bool):
             raise badarg("process_flag", "value", "True or False", value)
-        old, process.trap_exit = process.trap_exit, value
-        return old
+        return process.trap(value)
 
     def link(self, to: Pid | Port) -> bool:
         """Link the calling process to a process or a port.
@@ -196,8 +195,9 @@ class ProcessBifs:
         self._enter("demonitor")
         if not isinstance(ref, Ref):
             raise badarg("demonitor", "ref", "a Ref", ref)
-        for entity in self.runtime.all():
-            entity.monitors.pop(ref, None)
+        with self.runtime.lock:
+            for entity in self.runtime.all():
+                entity.monitors.pop(ref, None)
         return True
 
     def exit(self, *arguments: Any) -> bool:

@@ -150,7 +150,8 @@ class Runtime:
     def all(self) -> list[Entity]:
         """The processes and ports that have not ended, oldest first."""
         self.also(TABLE, WRITE)
-        return [self.entities[key] for key in sorted(self.entities, key=_by_number)]
+        known = list(self.entities.items())
+        return [entity for _, entity in sorted(known, key=lambda item: _by_number(item[0]))]
 
     def link(self, one: Pid | Port, other: Pid | Port) -> bool:
         """Link two entities.  `False` if one of them has ended."""

@@ -29,6 +29,7 @@ from driverref.erl_driver import (
     driver_set_timer,
     set_busy_port,
 )
+from driverref.errors import ErlangError
 from driverref.explore import explore
 from driverref.release import ERAS, R7B_3, Release
 from driverref.threads import READ, WRITE
@@ -341,3 +342,42 @@ def test_who_asks_for_the_drivers_while_one_goes_sees_it_or_not() -> None:
 
     brothers(scenario, schedulers=2)
     assert set(explore(scenario, schedulers=2)) == {"{ok,[]}", '{ok,["d"]}'}
+
+
+def test_an_exit_signal_comes_before_or_after_its_receiver_traps_exits() -> None:
+    def scenario(erl: Emulator) -> str:
+        me = erl.self()
+        erl.spawn(lambda: erl.exit(me, "gone"), scheduler=2)
+        erl.receive(timeout=0)
+        erl.process_flag("trap_exit", True)
+        return str(erl.receive())
+
+    brothers(scenario, schedulers=2)
+
+
+def test_a_monitor_is_given_up_before_or_after_the_port_ends() -> None:
+    def scenario(erl: Emulator) -> tuple[str, ...]:
+        port = opened(erl, made_of())
+        erl.process_flag("trap_exit", True)
+        ref = erl.monitor("port", port)
+        erl.spawn(lambda: erl.port_close(port), scheduler=2)
+        erl.receive(lambda message: False, timeout=0)
+        erl.demonitor(ref)
+        messages = []
+        while message := erl.receive(timeout=1):
+            messages.append(str(message))
+        return tuple(messages)
+
+    brothers(scenario, schedulers=2)
+
+
+def test_a_port_may_be_handed_to_a_process_that_ends_meanwhile() -> None:
+    def scenario(erl: Emulator) -> str:
+        port = opened(erl, made_of())
+        pid = erl.spawn(lambda: None, scheduler=2)
+        try:
+            return str(erl.port_connect(port, pid))
+        except ErlangError as error:
+            return error.reason
+
+    assert set(explore(scenario, schedulers=2)) == {"True", "badarg"}
