@@ -271,9 +271,9 @@ def test_the_commands_in_the_heads_are_all_one_needs(source: Path, done: str) ->
 
 
 def run_main(build: Builder, folder: Path, source: Path, schedulers: int, threads: int) -> str:
-    """What `main/0` prints."""
-    options = ["+A", f"{threads}", "+S", f"{schedulers}", "-noshell"]
-    return call(["erl", *options, "-s", source.stem, "main", "-s", "erlang", "halt"], build(source))
+    """What `main/0` prints, in a folder of its own: others run it at the same time, and it may write files."""
+    options = ["+A", f"{threads}", "+S", f"{schedulers}", "-noshell", "-pa", str(build(source))]
+    return call(["erl", *options, "-s", source.stem, "main", "-s", "erlang", "halt"], folder)
 
 
 @real
@@ -289,12 +289,9 @@ def test_main_prints_what_the_head_says(
 def balances(build: Builder, folder: Path, source: Path, threads: int) -> set[str]:
     """What the ledger says each time that the library is unloaded, while `main/0` is run and killed."""
     ledger = folder / "ledger"
+    options = ["+A", f"{threads}", "-noshell", "-pa", str(build(source, counting=True))]
     arguments = ["-run", "harness", "main", source.stem, "-s", "erlang", "halt"]
-    printed = call(
-        ["erl", "+A", f"{threads}", "-noshell", *arguments],
-        build(source, counting=True),
-        LEDGER=str(ledger),
-    )
+    printed = call(["erl", *options, *arguments], folder, LEDGER=str(ledger))
     assert "harness: done" in printed, printed
     return set(ledger.read_text().splitlines())
 
@@ -346,7 +343,7 @@ main([Name]) ->
     Module = list_to_atom(Name),
     end_of(start(Module, group_leader())),
     unload(Module),
-    ok = erl_ddll:load_driver(".", "plug"),
+    ok = erl_ddll:load_driver(filename:dirname(code:which(?MODULE)), "plug"),
     Plug = open_port({spawn_driver, "plug"}, []),
     Before = census(),
     [killed(Module, Round, Plug) || Round <- lists:seq(0, 39)],
