@@ -6,6 +6,9 @@ VENV ?= .venv
 HTML ?= build/html
 SPHINX_OPTIONS = -q -n -W --keep-going -c .
 
+# Tests that look at something else than the lines of the package: to trace them would only cost time.
+APART = tests/test_book.py tests/test_real_code.py tests/test_soak.py
+
 RUN = $(VENV)/bin/python
 READY = $(VENV)/.ready
 
@@ -61,8 +64,9 @@ lint: $(READY) ## format, lint, types, spelling
 
 check: lint ## the gate: lint, tests with coverage, tests under the newest Python, strict book
 	@mkdir -p build
-	@$(RUN) -m coverage run -m pytest -q
+	@$(RUN) -m coverage run -m pytest -q $(APART:%=--ignore=%)
 	@$(RUN) -m coverage report
+	@$(RUN) -m pytest -q $(APART)
 	@$(MAKE) --no-print-directory test-newest
 	@$(MAKE) --no-print-directory html
 
