@@ -74,11 +74,16 @@ class Completions(Senders):
 
     def _give_back(self, job: Job) -> None:
         """The port is gone: its data goes to `async_free`, without any lock."""
+        if self.runtime.release.frees_for_closed_port:
+            self._free(job)
+        self._done(job)
+
+    def _free(self, job: Job) -> None:
+        """Give the data to `async_free`, if there is one."""
         job_id, _, _, async_data, async_free, _, _ = job
-        if async_free is not None and self.runtime.release.frees_for_closed_port:
+        if async_free is not None:
             self.note("async_free", job_id)
             async_free(async_data)
-        self._done(job)
 
     def _done(self, job: Job) -> None:
         """The data has been handed over, and the port was not locked meanwhile: nobody needs the job any more."""
@@ -97,10 +102,8 @@ class Completions(Senders):
 
         Source: R7B `erl_async.c:driver_async_cancel`.
         """
-        job_id, _, _, async_data, async_free, _, pdl = job
-        if async_free is not None:
-            self.note("async_free", job_id)
-            async_free(async_data)
+        pdl = job[6]
+        self._free(job)
         if self.lock.holder is running():
             if pdl is not None:
                 pdl.release()
@@ -143,13 +146,11 @@ class Completions(Senders):
 
     def hand_over(self, job: Job) -> None:
         """Call `ready_async`, or `async_free` if there is none.  With the lock held."""
-        job_id, _, _, async_data, async_free, _, _ = job
         ready_async = self.ready_async
-        if ready_async is not None:
-            record, now = self.runtime.record, self.runtime.now
-            if record is not None:
-                record((now(), running().lane, "ready_async", self.number, job_id, None))
-            ready_async(self.drv_data, async_data)
-        elif async_free is not None:
-            self.note("async_free", job_id)
-            async_free(async_data)
+        if ready_async is None:
+            self._free(job)
+            return
+        record, now = self.runtime.record, self.runtime.now
+        if record is not None:
+            record((now(), running().lane, "ready_async", self.number, job[0], None))
+        ready_async(self.drv_data, job[3])

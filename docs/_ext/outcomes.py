@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -158,11 +158,11 @@ def as_text(outcomes: Outcomes) -> str:
     return "\n".join([*columns([head, *outcomes.rows()], ">"), outcomes.summary()])
 
 
-def columns(rows: Sequence[tuple[str, str, str]], align: str) -> list[str]:
-    """Lines of three columns, the second aligned as told."""
-    rows = [(placed(a), placed(b), c) for a, b, c in rows]
-    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return [f"{a:<{first}}  {b:{align}{second}}  {c}".rstrip() for a, b, c in rows]
+def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:
+    """The lines that `print` would show, with each place as what it is."""
+    from driverref.explore import outcomes
+
+    return outcomes.columns([(placed(a), placed(b), c) for a, b, c in rows], align)
 
 
 def shown(outcome: Hashable, told: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from driverref.explore.outcomes import Outcomes, label
+from driverref.explore.outcomes import Outcomes, columns, label
 from driverref.process_bifs import check_number
 from driverref.release import ERAS, Release
 
@@ -92,9 +92,7 @@ class Comparison(Mapping[System, Outcomes]):
         return f"{text}, and there are no other outcomes"
 
     def __str__(self) -> str:
-        rows = [("emulator", "outcome", "schedules"), *self.rows()]
-        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-        lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows]
-        return "\n".join([*lines, self.summary()])
+        head = ("emulator", "outcome", "schedules")
+        return "\n".join([*columns([head, *self.rows()], "<"), self.summary()])
 
     __repr__ = __str__

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from driverref.emulator import Emulator
 from driverref.explore.run import Fault, Order, Scenario, Watch, check_observe
@@ -150,10 +150,8 @@ class Outcomes(Mapping[Hashable, Found]):
         return f"{len(self)} {ways} to end; {runs}, and there are no others"
 
     def __str__(self) -> str:
-        rows = [("outcome", "schedules", "witness"), *self.rows()]
-        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-        lines = [f"{a:<{first}}  {b:>{second}}  {c}".rstrip() for a, b, c in rows]
-        return "\n".join([*lines, self.summary()])
+        head = ("outcome", "schedules", "witness")
+        return "\n".join([*columns([head, *self.rows()], ">"), self.summary()])
 
     __repr__ = __str__
 
@@ -165,6 +163,12 @@ class Outcomes(Mapping[Hashable, Found]):
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f"{table}<p>{escape(self.summary())}</p>"
+
+
+def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:
+    """Lines of three columns, the second aligned to the left or to the right."""
+    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+    return [f"{a:<{first}}  {b:{align}{second}}  {c}".rstrip() for a, b, c in rows]
 
 
 def label(outcome: Hashable) -> str:
