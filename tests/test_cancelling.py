@@ -303,6 +303,7 @@ def test_with_port_locking_who_cancels_does_not_wait_for_the_other_ports_lock(
         assert cancel(erl, second, 2) == 1
         driver.stand.open()
         driver.work_gate.open()
+        assert erl.receive() == (first, ("data", b"wait"))
     assert driver.freed == [b"b"]
 
 
