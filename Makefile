@@ -12,6 +12,9 @@ APART = tests/test_book.py tests/test_real_code.py tests/test_soak.py
 RUN = $(VENV)/bin/python
 READY = $(VENV)/.ready
 
+# One process a core.
+PYTEST = $(RUN) -m pytest -q -n auto
+
 .DEFAULT_GOAL := help
 .PHONY: help html serve test test-newest soak bench beam picture format lint check clean
 
@@ -33,7 +36,7 @@ serve: $(READY) ## serve the book and rebuild it on change
 	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) --watch driverref --watch tests --watch conf.py --re-ignore __pycache__ docs $(HTML)
 
 test: $(READY) ## run every test: pages, docstrings, modules, audits
-	@$(RUN) -m pytest -q
+	@$(PYTEST)
 
 test-newest: ## run the tests under the newest Python at hand, if it is another one
 	@newest=$$(.ci/newest-python $(PYTHON)); \
@@ -64,9 +67,8 @@ lint: $(READY) ## format, lint, types, spelling
 
 check: lint ## the gate: lint, tests with coverage, tests under the newest Python, strict book
 	@mkdir -p build
-	@$(RUN) -m coverage run -m pytest -q $(APART:%=--ignore=%)
-	@$(RUN) -m coverage report
-	@$(RUN) -m pytest -q $(APART)
+	@$(PYTEST) --cov --cov-report=term $(APART:%=--ignore=%)
+	@$(PYTEST) $(APART)
 	@$(MAKE) --no-print-directory test-newest
 	@$(MAKE) --no-print-directory html
 
