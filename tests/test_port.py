@@ -974,13 +974,21 @@ def test_after_a_failure_in_control_the_reply_is_given_all_the_same(threads: Kin
 @both
 @pytest.mark.rule("port.failure-runs-stop", "free.port-closed-while-queued")
 def test_jobs_behind_the_one_that_failed_are_run_and_freed(threads: Kind) -> None:
-    driver = Failing()
+    """One command submits all three: after the failure no other would be taken."""
+
+    class Three(Failing):
+        driver_name = "three"
+
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            for text in (b"boom", b"wait", b"3"):
+                self.submit(port, text)
+
+    driver = Three()
     driver.key = 0
     with Emulator(threads=threads) as erl:
         erl.process_flag("trap_exit", True)
         port = opened(erl, driver)
-        for text in (b"boom", b"wait", b"3"):
-            erl.port_command(port, text)
+        erl.port_command(port, b"")
         driver.work_gate.await_arrival()
         erl.receive(lambda message: message[0] == "EXIT")
         driver.work_gate.open()
