@@ -179,9 +179,11 @@ def test_the_end_of_the_process_that_loaded_it_unloads_it(threads: Kind) -> None
         port = erl.open_port(("spawn_driver", "d"))
         other = erl.spawn(lambda: erl.erl_ddll.load_driver(made_of("other")), link=True)
         assert erl.receive() == ("EXIT", other, "normal")
+        ref = erl.erl_ddll.monitor("driver", ("d", "unloaded"))
         erl.exit(pid, "kill")
         gate.open()
         assert erl.receive() == ("EXIT", port, "driver_unloaded")
+        assert erl.receive() == ("DOWN", ref, "driver", "d", "unloaded")
         assert erl.erl_ddll.loaded_drivers() == ("ok", [])
 
 
