@@ -53,10 +53,12 @@ class Leak(DriverFault):
     """
 
     def __init__(self, blocks: Sequence[str]) -> None:
+        super().__init__(blocks)
         self.blocks = tuple(blocks)
+
+    def __str__(self) -> str:
         count = len(self.blocks)
-        heading = f"{count} block{'s' * (count != 1)} never freed:"
-        super().__init__("\n  ".join([heading, *self.blocks]))
+        return "\n  ".join([f"{count} block{'s' * (count != 1)} never freed:", *self.blocks])
 
 
 class DataRace(DriverFault):
@@ -78,8 +80,11 @@ class Deadlock(DriverFault):
     """
 
     def __init__(self, waiting: Sequence[str]) -> None:
+        super().__init__(waiting)
         self.waiting = tuple(waiting)
-        super().__init__("\n  ".join(["nobody can go on:", *self.waiting]))
+
+    def __str__(self) -> str:
+        return "\n  ".join(["nobody can go on:", *self.waiting])
 
 
 class ErlangError(Exception):
@@ -97,8 +102,8 @@ class ProcessExit(Exception):
     """The calling process ends with `reason`: it called `exit`, or an exit signal killed it."""
 
     def __init__(self, reason: object) -> None:
+        super().__init__(reason)
         self.reason = reason
-        super().__init__(str(reason))
 
 
 class EmulatorHang(Exception):
@@ -120,15 +125,11 @@ class Nondeterministic(Exception):
     a driver that is made outside the scenario, a global variable.
     """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(
-            f"the scenario is not deterministic: when a schedule was run again, {what};"
+    def __str__(self) -> str:
+        return (
+            f"the scenario is not deterministic: when a schedule was run again, {self.args[0]};"
             " a random number, a clock, or something left over from the run before makes it so"
         )
-
-    def __reduce__(self) -> tuple[type[Nondeterministic], tuple[str]]:
-        return type(self), (self.what,)
 
 
 def wrong_type(call: str, parameter: str, expected: str, got: object) -> TypeError:

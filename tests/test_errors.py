@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -20,6 +21,7 @@ from driverref.errors import (
     wrong_type,
     wrong_value,
 )
+from driverref.terms import Atom
 
 CLASSES = [
     c for _, c in inspect.getmembers(errors, inspect.isclass) if c.__module__ == errors.__name__
@@ -65,6 +67,23 @@ def test_an_erlang_error_has_a_reason_and_may_explain_it() -> None:
 
 def test_the_end_of_a_process_has_a_reason() -> None:
     assert ProcessExit("normal").reason == str(ProcessExit("normal")) == "normal"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Leak(["Job allocated at drv.py:3"]),
+        Deadlock(["async 1 waits for a job", "scheduler 1 waits for work"]),
+        ErlangError("badarg", "port_command: the port is closed"),
+        ProcessExit((Atom("shutdown"), 7)),
+        Nondeterministic("it ended at step 3"),
+    ],
+)
+def test_an_error_that_comes_from_another_process_says_the_same(error: Exception) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
 
 
 @pytest.mark.parametrize(
