@@ -56,16 +56,18 @@ def test_a_finished_job_waits_until_its_scheduler_is_free(threads: Kind) -> None
         port, seat = opened(erl, worker), opened(erl, sitter)
 
         def submit_and_sit() -> None:
-            erl.port_command(port, b"x")
+            erl.port_command(port, b"wait")
             erl.port_command(port, b"wait")
             erl.port_control(seat, 0, b"")
 
         erl.spawn(submit_and_sit, scheduler=2)
+        worker.work_gate.await_arrival()
         sitter.seat.await_arrival()
+        worker.work_gate.open()
         worker.work_gate.await_arrival()  # so the job before it is done and put where it belongs
         assert erl.trace.order("async_return", "ready_async") == ["async_return(1)"]
         sitter.seat.open()
-        assert erl.receive() == (port, ("data", b"x"))
+        assert erl.receive() == (port, ("data", b"wait"))
         worker.work_gate.open()
         assert erl.receive() == (port, ("data", b"wait"))
     assert set(lanes(erl, "ready_async").values()) == {"scheduler 2"}
