@@ -140,11 +140,14 @@ def test_until_r14b02_the_newest_of_its_queue_is_cancelled(
     schedulers = 1 if release == "R7B-3" else schedulers
     driver = Canceller()
     with Emulator(release=release, async_threads=2, schedulers=schedulers, threads=threads) as erl:
-        port = waiting(erl, driver, b"0 b", b"0 c")
-        assert [cancel(erl, port, 3), cancel(erl, port, 2), cancel(erl, port, 1)] == [1, 1, 0]
-        assert driver.freed == [b"c", b"b"]
-        driver.work_gate.open()
-        assert erl.receive() == (port, ("data", b"wait"))
+        port = waiting(erl, driver, b"0 b", b"0 c", b"1 wait")
+        driver.work_gate.await_arrival()
+        erl.port_command(port, b"1 d")
+        assert [cancel(erl, port, job_id) for job_id in (3, 2, 5, 1)] == [1, 1, 1, 0]
+        assert driver.freed == [b"c", b"b", b"d"]
+        for _ in range(2):
+            driver.work_gate.open()
+            assert erl.receive() == (port, ("data", b"wait"))
 
 
 @hanging

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from scripted import made_of
-from support import Job, Kind, Worker, both, opened, received
+from support import Job, Kind, Signal, Worker, both, opened, received
 
 from driverref import Emulator, Port, explore
 from driverref.erl_driver import (
@@ -37,6 +37,7 @@ class Canceller(Worker):
     def init(self) -> None:
         super().init()
         self.freed: list[bytes] = []
+        self.has_freed = Signal("async_free")
 
     def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
         return b"%d" % driver_async_cancel(command)
@@ -44,6 +45,7 @@ class Canceller(Worker):
     def async_free(self, job: Job) -> None:
         self.freed.append(job.text)
         driver_free(job)
+        self.has_freed.give()
 
 
 def cancel(erl: Emulator, port: Port, job_id: int) -> int:
@@ -150,8 +152,10 @@ def test_if_who_has_the_slot_has_no_ready_async_the_jobs_own_free_function_gets_
 ) -> None:
     driver = Canceller()
     with Emulator(release=TWO_SLOTS, async_threads=1, threads=threads) as erl:
-        lost_slot(erl, driver, made_of())
+        _, second = lost_slot(erl, driver, made_of())
         driver.work_gate.open()
+        driver.has_freed.wait()  # while the second port is there
+        assert [event.port for event in erl.trace.select("async_free")] == [second]
     assert driver.freed == [b"wait"]
 
 
