@@ -9,8 +9,8 @@ from driverref.terms import Port, erlang
 NAMES = frozenset(
     """
     init start stop output outputv control call ready_async async_free timeout flush process_exit finish
-    driver_async async_invoke async_return driver_output driver_output_binary driver_output_term driver_outputv
-    driver_send_term erl_drv_output_term erl_drv_send_term
+    driver_async async_invoke async_return driver_output driver_output2 driver_output_binary driver_output_term
+    driver_outputv driver_send_term erl_drv_output_term erl_drv_send_term
     driver_enq driver_enq_bin driver_enqv driver_pushq driver_pushq_bin driver_pushqv driver_deq
     driver_set_timer driver_cancel_timer set_busy_port driver_failure driver_failure_atom driver_failure_posix
     driver_failure_eof driver_exit port_close exit halt send receive suspended resumed

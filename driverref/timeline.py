@@ -37,17 +37,16 @@ if TYPE_CHECKING:
 
 # Whose side a name is on.  All others are the driver's calls.
 KINDS = {
-    "callback": "init start stop output outputv control call ready_input ready_output ready_async"
-    " async_free timeout flush process_exit stop_select finish emergency_close",
-    "Erlang": "open_port send receive port_command port_control port_call port_close port_connect"
-    " exit halt suspended resumed spawn link unlink load_driver unload_driver load unload monitor",
+    "callback": "init start stop output outputv control call ready_async async_free timeout flush"
+    " process_exit finish",
+    "Erlang": "send receive port_close exit halt suspended resumed",
     "job": "async_invoke async_return",
 }
 KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
 
 OUTPUTS = (
     "driver_output driver_output2 driver_outputv driver_output_binary driver_output_term"
-    " erl_drv_output_term erl_drv_send_term"
+    " driver_send_term erl_drv_output_term erl_drv_send_term"
 )
 WAITS = {
     "job": ("job", "async_invoke", "async_return"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from scripted import Box, made_of
 from support import Gate, Kind, Signal, Worker, both, opened, received
 
-from driverref import Atom, Emulator, Pid, Port
+from driverref import Atom, Emulator, Pid, Port, erl_driver, explore
 from driverref.erl_driver import (
     ErlDrvBinary,
     ErlDrvPort,
@@ -39,6 +40,7 @@ from driverref.erl_driver import (
     memset,
 )
 from driverref.errors import Misuse
+from driverref.explore import Order
 from driverref.port_state import CLOSED
 
 
@@ -447,6 +449,32 @@ def test_a_call_that_fails_sends_nothing(threads: Kind) -> None:
     assert len(messages[0]) == 5
     assert messages[0][1] == "driver_output_binary: len must be bytes from 0 to 2, not 3"
     assert messages[0][3] == "driver_outputv: skip must be bytes from 0 to 3, not 4"
+
+
+def test_each_call_can_be_observed() -> None:
+    calls = [
+        f for f in vars(erl_driver) if re.match("driver_(output|send)|erl_drv_(output|send)", f)
+    ]
+
+    def scenario(erl: Emulator) -> None:
+        def act(port: ErlDrvPort) -> None:
+            held = binary(b"bin")
+            driver_output(port, b"x")
+            driver_output2(port, b"x", b"x")
+            driver_output_binary(port, b"x", held, 0, 3)
+            driver_outputv(port, b"x", ErlIOVec([]))
+            driver_output_term(port, 1)
+            driver_send_term(port, driver_caller(port), 1)
+            erl_drv_output_term(port.id, 1)
+            erl_drv_send_term(port.id, driver_caller(port), 1)
+            driver_free_binary(held)
+
+        port = opened(erl, made_of(output=lambda port, buf: act(port)))
+        erl.port_command(port, b"")
+
+    (order,) = explore(scenario, observe=calls)
+    assert isinstance(order, Order)
+    assert sorted(order) == sorted(calls)
 
 
 @both

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driverref import timeline
+from driverref.event import NAMES as EVENT_NAMES
 from driverref.terms import Atom, Pid, Port, Tuple
 from driverref.timeline import duration, lanes, svg, text
 from driverref.trace import Event, Trace
@@ -281,11 +282,18 @@ def test_a_message_is_known_by_its_port_or_by_itself() -> None:
         Event(0, "scheduler 1", "receive", None, None, tick),
         Event(0, "scheduler 1", "receive", None, None, data(b"a")),
         Event(0, "scheduler 1", "receive", None, None, Atom("from_elsewhere")),
+        Event(0, "scheduler 1", "driver_send_term", PORT, None, Atom("tock")),
+        Event(0, "scheduler 1", "receive", None, None, Atom("tock")),
     ]
     assert read(events).links() == [
         'driver_output <<"a">> -> receive',
         "erl_drv_send_term {tick,1} -> receive {tick,1}",
+        "driver_send_term tock -> receive tock",
     ]
+
+
+def test_whatever_the_picture_knows_can_happen() -> None:
+    assert {*timeline.KIND, *timeline.CAUSES, *timeline.EFFECTS} <= EVENT_NAMES
 
 
 def test_lanes_stand_in_the_order_of_the_emulator() -> None:
