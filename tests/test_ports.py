@@ -547,22 +547,27 @@ def watching(seen: list[Any], **callbacks: Any) -> Any:
         monitor,
         lambda port: driver_demonitor_process(port, seen[-1]),
         lambda port: driver_monitor_process(port, Pid(99)),
-        process_exit=lambda port, monitor: seen.append((port.id, monitor)),
-        **callbacks,
+        **{"process_exit": lambda port, monitor: seen.append((port.id, monitor)), **callbacks},
     )
 
 
 @both
 def test_a_monitored_process_s_end_is_told_once(threads: Kind) -> None:
     seen: list[Any] = []
+
+    def process_exit(port: ErlDrvPort, monitor: ErlDrvMonitor) -> None:
+        seen.append((port.id, monitor))
+        driver_output(port, b"told")
+
     with Emulator(threads=threads) as erl:
-        port = opened(erl, watching(seen))
+        port = opened(erl, watching(seen, process_exit=process_exit))
         pid = erl.spawn(lambda: do(erl, port, 0), link=False)
         ref = erl.monitor("process", pid)
-        assert erl.receive() in (
+        assert erl.receive(lambda message: message[0] == "DOWN") in (
             ("DOWN", ref, "process", pid, "normal"),
             ("DOWN", ref, "process", pid, "noproc"),
         )
+        assert erl.receive() == (port, ("data", b"told"))
         monitor, told = seen
         assert told == (port, monitor)
         assert isinstance(monitor, ErlDrvMonitor)
