@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_PLAIN_ATOM = re.compile(r"[a-z][a-zA-Z0-9_@]*\Z")
+_PLAIN_ATOM = re.compile(r"[a-z][a-zA-Z0-9_@]*")
 _RESERVED = frozenset(
     "after and andalso band begin bnot bor bsl bsr bxor case catch cond div end fun if let maybe not of"
     " or orelse receive rem try when xor".split()
@@ -30,7 +30,7 @@ class Atom(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        if _PLAIN_ATOM.match(self) and self not in _RESERVED:
+        if _PLAIN_ATOM.fullmatch(self) and self not in _RESERVED:
             return str(self)
         return _quoted(self, "'")
 
@@ -143,23 +143,7 @@ def iolist_to_binary(data: object) -> bytes:
     Lists may be nested at will.
     Raises `ValueError`, saying what is not iodata.  Stands for `erlang:iolist_to_binary/1`.  Any thread.
     """
-    if isinstance(data, bytes):
-        return data
-    if not isinstance(data, bytearray | memoryview | list):
-        raise ValueError(f"{erlang(data)} is neither a binary nor a list")
-    result = bytearray()
-    pending: list[object] = [data]
-    while pending:
-        match pending.pop():
-            case bytes() | bytearray() | memoryview() as part:
-                result += part
-            case list() as parts:
-                pending.extend(reversed(parts))
-            case int() as byte if not isinstance(byte, bool) and 0 <= byte <= 255:
-                result.append(byte)
-            case part:
-                raise ValueError(f"{erlang(part)} is not a byte, a binary or a list of these")
-    return bytes(result)
+    return data if isinstance(data, bytes) else b"".join(iolist_to_iovec(data))
 
 
 def iolist_to_iovec(data: object) -> list[bytes]:
@@ -167,22 +151,22 @@ def iolist_to_iovec(data: object) -> list[bytes]:
 
     Neighbouring bytes of a list are gathered into one element, each binary stays an element of its own.
     """
-    if not isinstance(data, list):
-        return [iolist_to_binary(data)]
+    if not isinstance(data, bytes | bytearray | memoryview | list):
+        raise ValueError(f"{erlang(data)} is neither a binary nor a list")
     vector: list[bytes] = []
     gathered = bytearray()
     pending: list[object] = [data]
     while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(reversed(part))
-        elif isinstance(part, int):
-            gathered += iolist_to_binary([part])
-        else:
-            if gathered:
-                vector.append(bytes(gathered))
-                gathered.clear()
-            vector.append(iolist_to_binary(part))
-    if gathered:
-        vector.append(bytes(gathered))
-    return vector
+        match pending.pop():
+            case list() as parts:
+                pending.extend(reversed(parts))
+            case int() as byte if not isinstance(byte, bool) and 0 <= byte <= 255:
+                gathered.append(byte)
+            case bytes() | bytearray() | memoryview() as part:
+                if gathered:
+                    vector.append(bytes(gathered))
+                    gathered.clear()
+                vector.append(bytes(part))
+            case part:
+                raise ValueError(f"{erlang(part)} is not a byte, a binary or a list of these")
+    return [*vector, bytes(gathered)] if gathered else vector
