@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -230,9 +230,11 @@ class LoadedDriver:
         reason = self.runtime.release.unload_reason
         for port in sorted(self.ports):
             handle = self.runtime.find_port(port)
-            if handle is not None:
-                with handle:
-                    handle.fail(Atom(reason) if isinstance(reason, str) else reason)
+            if handle is None:
+                continue
+            # A callback of the driver may have cancelled the last job: then its lock is held.
+            with nullcontext() if handle.lock.holder is running() else handle:
+                handle.fail(Atom(reason) if isinstance(reason, str) else reason)
 
     def is_as(self, entry: Driver, kill_ports: bool) -> bool:
         """Whether it is this driver, loaded in this way."""

@@ -28,6 +28,7 @@ from driverref.terms import (
     DOWN,
     KILL,
     KILLED,
+    NOPROC,
     NORMAL,
     Atom,
     Pid,
@@ -113,6 +114,8 @@ class ErlDrvPort(Completions):
         try:
             if error is None and self.state is not CONNECTED:
                 self.epilogue()
+        except Exception as crash:  # in `stop` or `finish`
+            raise self.runtime.fault(crash) from None
         finally:
             self.lock.release()
 
@@ -153,6 +156,7 @@ class ErlDrvPort(Completions):
         self.caller = None
         if type(result) is int and result in (-1, -2, -3):
             self.transit("start failed")
+            self.part(NOPROC)  # as OTP 25 answers who linked or monitored it while `start` ran
             self.gone()
             if result == -2:
                 return errno.errorcode.get(thread.errno, "unknown").lower()
@@ -218,18 +222,20 @@ class ErlDrvPort(Completions):
         self.note("exit", detail=reason)
         self.busy = False
         self.resume()
+        self.part(reason)
+        if self.queue_size() and not kill:
+            self.transit("driver queue not empty")
+            self.callback("flush", self.drv_data)
+        else:
+            self.terminate()
+
+    def part(self, reason: object) -> None:
+        """Tell those who are linked to the port or monitor it that it ends."""
         linked, watching = self.runtime.let_go(self.id)
         for entity in linked:
             entity.exit_signal(self.id, reason, broken_link=True)
         for ref, process in watching:
             process.deliver(Tuple((DOWN, ref, Atom("port"), self.id, reason)))
-        if self.queue_size() and not kill:
-            self.transit("driver queue not empty")
-            self.callback("flush", self.drv_data)
-            if self.state is CLOSING and not self.queue_size():
-                self.terminate()
-        else:
-            self.terminate()
 
     def fail(self, reason: object) -> int:
         """What `driver_failure` does: drop the driver queue, run `stop` before returning.  0, or -1 if too late."""

@@ -365,6 +365,43 @@ def test_r7b_unloads_when_the_last_job_it_waits_for_is_cancelled() -> None:
     assert driver.freed == [b"b"]
 
 
+@pytest.mark.rule("era.unload-after-jobs")
+def test_in_r7b_a_callback_may_cancel_the_job_that_its_own_unloading_waits_for() -> None:
+    """The driver's ports are killed inside the callback, which then returns to a port that is closed."""
+    stops: list[str] = []
+    driver = made_of(
+        "own",
+        output=lambda port, buf: driver_async(port, 0, len, b""),
+        control=lambda port, command, buf: bytes([driver_async_cancel(command), len(stops)]),
+        stop=lambda port: stops.append("stop"),
+        finish=lambda: stops.append("finish"),
+    )
+    with Emulator(release="R7B-3", async_threads=1) as erl:
+        erl.process_flag("trap_exit", True)
+        gate, me = Gate(), erl.self()
+        holder = made_of(
+            "holder",
+            output=lambda port, buf: driver_async(port, 0, lambda job: gate.pass_through(), ""),
+        )
+        erl.port_command(opened(erl, holder), b"")
+        gate.await_arrival()
+
+        def owner() -> None:
+            erl.process_flag("trap_exit", True)
+            port = opened(erl, driver)
+            erl.port_command(port, b"")
+            erl.send(me, port)
+            erl.send(me, erl.erl_ddll.unload_driver("own"))
+
+        erl.spawn(owner)
+        port = erl.receive()
+        assert erl.receive(timeout=1) is None
+        assert erl.port_control(port, 2, b"") == [1, 2]
+        assert erl.receive() == "ok"
+        gate.open()
+    assert stops == ["stop", "finish"]
+
+
 @both
 @pytest.mark.parametrize("release", ["R7B-3", "R14B04"])
 def test_a_thread_that_was_told_to_end_has_no_job_in_its_queue(release: str, threads: Kind) -> None:

@@ -373,6 +373,41 @@ def test_a_refused_open_uses_up_a_port_number() -> None:
 
 
 @both
+def test_who_links_or_monitors_a_port_while_start_runs_is_told_if_it_fails(threads: Kind) -> None:
+    """As OTP 25 does: the exit signal and the message say `noproc`, and nothing is left of the link."""
+
+    class Refuses(Driver):
+        driver_name = "refuses"
+
+        def start(self, port: ErlDrvPort, command: str) -> object:
+            gate.pass_through()
+            return ERL_DRV_ERROR_GENERAL
+
+    with Emulator(threads=threads, schedulers=2) as erl:
+        gate, driver, me = Gate(), Refuses(), erl.self()
+
+        def opens() -> None:
+            with pytest.raises(ErlangError, match="einval"):
+                opened(erl, driver)
+
+        def links() -> None:
+            [port] = erl.ports()
+            erl.process_flag("trap_exit", True)
+            erl.link(port)
+            ref = erl.monitor("port", port)
+            gate.open()
+            assert erl.receive() == ("EXIT", port, "noproc")
+            assert erl.receive() == ("DOWN", ref, "port", port, "noproc")
+            erl.send(me, "told")
+
+        erl.spawn(opens, scheduler=2)
+        gate.await_arrival()
+        linked = erl.monitor("process", erl.spawn(links, scheduler=1))
+        assert erl.receive() == "told"
+        assert erl.receive()[1] == linked
+
+
+@both
 def test_what_a_start_that_fails_left_behind_is_taken_away(threads: Kind) -> None:
     """Its timer does not fire, its driver queue and its port data lock do not leak."""
 

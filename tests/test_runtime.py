@@ -8,7 +8,7 @@ import pytest
 from support import Gate, Job, Kind, PortLockingWorker, Worker, both, opened, received
 
 from driverref import Driver, Emulator, Pid, Port, Ref
-from driverref.erl_driver import ErlDrvPort, ErlIOVec
+from driverref.erl_driver import ErlDrvPort, ErlIOVec, driver_deq, driver_enq
 from driverref.errors import EmulatorStopped, UseAfterFree
 
 
@@ -160,6 +160,33 @@ def test_what_the_readers_own_bif_raised_is_not_raised_by_stop_again(threads: Ki
         erl.receive()
     erl.stop()
     erl.stop()
+
+
+@both
+def test_a_stop_that_comes_after_the_callback_takes_the_emulator_down_too(threads: Kind) -> None:
+    """`control` empties the driver queue of a closing port; then `stop` runs, and raises."""
+
+    class Raises(Driver):
+        driver_name = "raises"
+
+        def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+            driver_enq(port, b"x")
+            return port
+
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            driver_deq(port, 1)
+            return b""
+
+        def stop(self, port: ErlDrvPort) -> None:
+            raise ZeroDivisionError("in stop")
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, Raises())
+        erl.port_close(port)
+        with pytest.raises(ZeroDivisionError, match="in stop"):
+            erl.port_control(port, 0, b"")
+        with pytest.raises(EmulatorStopped, match="crashed with ZeroDivisionError"):
+            erl.self()
 
 
 @both
