@@ -7,6 +7,7 @@ said in one line; for that, click's own errors are shown without the usage that 
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markdown import Markdown
 
 from driverref import timeline
@@ -32,11 +33,9 @@ from driverref.command.options import (
     event_names,
     writable,
 )
-from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
-from driverref.explore import Fault, Scenario, compare, explore, replay
-from driverref.explore.run import run
-from driverref.explore.schedules import Replay
+from driverref.explore import compare, explore
+from driverref.explore.outcomes import follow
 
 FIRST_COME = "first come"
 """What explore prints for the empty witness."""
@@ -84,7 +83,7 @@ def refusing() -> Iterator[None]:
 def write(file: Path, text: str, mode: str = "w") -> None:
     """Write a file; with mode `"x"` only if there is none."""
     try:
-        with file.open(mode, encoding="utf-8") as stream:
+        with file.open(mode, encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror}") from None
@@ -231,29 +230,16 @@ def timeline_command(
     scenario = loading.scenario(target)
     witness = "" if witness == FIRST_COME else witness
     with refusing(), redirect_stdout(sys.stderr):
-        trace = replay(scenario, witness, observe=observe, **options).trace
-    trace = trace.select(*events) if events else trace
+        erl, fault = follow(scenario, witness, observe, options)
+    trace = erl.trace.select(*events) if events else erl.trace
     if svg is None:
         click.echo(timeline.text(trace))
     else:
         picture = timeline.svg(trace, title=f"A run of {target}")
         write(svg, picture.replace("<style>", f"<style>{THEME}", 1) + "\n")
-    if fault := fault_of(scenario, witness, observe, options):
+    if fault is not None:
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)
-
-
-def fault_of(
-    scenario: Scenario, witness: str, observe: tuple[str, ...], options: dict[str, Any]
-) -> Fault | None:
-    """The fault in which this run ends, which a replay does not raise."""
-
-    def without_value(erl: Emulator) -> None:
-        scenario(erl)
-
-    with loading.silence():
-        outcome = run(without_value, Replay(witness), observe, options)
-    return outcome if isinstance(outcome, Fault) else None
 
 
 @main.command("compare", short_help="Run a scenario in every order, on each release.")
@@ -298,10 +284,7 @@ def releases_command() -> None:
 
     Exit status: 0 the table has been printed, 2 bad input.
     """
-    console = Console(width=max(Console().width, 100))
-    with console.capture() as shown:
-        console.print(eras.table())
-    click.echo("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()), nl=False)
+    click.echo(shown(eras.table(), max(Console().width, 100)), nl=False)
 
 
 @main.command("answers", short_help="Read the short answers to the nine questions.")
@@ -317,12 +300,18 @@ def answers_command(question: str | None) -> None:
 
     Exit status: 0 the answer has been shown, 2 bad input.
     """
-    console = Console(width=min(Console().width, 80))
     for name in [question] if question else book.questions():
         page = book.page(name)
-        with console.capture() as shown:
-            console.print(Markdown(f"`{name}`: **{page.title}**\n\n{page.answer}"))
-        click.echo("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
+        answer = Markdown(f"`{name}`: **{page.title}**\n\n{page.answer}")
+        click.echo(shown(answer, min(Console().width, 80)))
+
+
+def shown(what: RenderableType, width: int) -> str:
+    """The lines that rich makes of it, without the blanks at their ends."""
+    console = Console(width=width)
+    with console.capture() as lines:
+        console.print(what)
+    return "".join(f"{line.rstrip()}\n" for line in lines.get().splitlines())
 
 
 @main.command("new", short_help="Begin a driver of your own.")
@@ -340,18 +329,18 @@ def new_command(name: str, question: str) -> None:
 
     Exit status: 0 both files have been written, 2 bad input.
     """
-    page = book.page(question)
+    program = beginning.take_apart(book.page(question))
     files = {
-        Path(f"{name}.py"): beginning.beginning(name, page),
-        Path(f"test_{name}.py"): beginning.its_test(name, page),
+        Path(f"{name}.py"): beginning.beginning(name, program),
+        Path(f"test_{name}.py"): beginning.its_test(name, program),
     }
-    for file in filter(Path.exists, files):
+    for file in filter(os.path.exists, files):  # a `Path` raises where a name is too long
         raise BadInput(f"{file} exists already; choose another name")
     for file, text in files.items():
         write(file, text, "x")
         click.echo(f"wrote {file}")
     click.echo("\nTry:")
-    for line in beginning.commands(name, page):
+    for line in beginning.commands(name, program):
         click.echo(f"  {line}")
 
 

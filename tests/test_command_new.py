@@ -117,6 +117,11 @@ def test_a_name_that_no_module_can_have(name: str, folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
+def test_a_name_that_no_file_can_have() -> None:
+    name = "x" * 300
+    assert refused("new", name) == f"{name}.py: File name too long"
+
+
 @pytest.mark.parametrize("name", ["json", "driverref", "greenlet"])
 def test_a_name_that_would_hide_a_module(name: str) -> None:
     assert refused("new", name) == f"{name}.py would hide the module {name}; choose another name"

@@ -230,6 +230,11 @@ def test_a_timeline_needs_no_outcome_that_can_be_counted() -> None:
     assert "send" in printed("timeline", "list.py")
 
 
+def test_a_scenario_that_reads_its_own_trace_may_do_so_in_a_timeline() -> None:
+    Path("reads.py").write_text("def s(erl): return tuple(erl.trace.order('stop'))\n")
+    assert printed("timeline", "reads.py") == "no events\n"
+
+
 def test_a_run_as_a_picture(folder: Path) -> None:
     result = given("timeline", "sleeper.py:answers", "--svg", "out.svg")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -292,6 +297,30 @@ def test_a_file_that_cannot_be_written_after_all() -> None:
     result = given("timeline", "sleeper.py:answers", "--svg", name)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-1] == f"Error: {name}: File name too long"
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["explore", LONG], f"{LONG}: File name too long"),
+        (["explore", f"{LONG}:closes"], f"{LONG}: File name too long"),
+        (
+            ["explore", "sleeper.py:answers", "--html", f"{LONG}/out.html"],
+            f"Invalid value for '--html': there is no folder '{LONG}'",
+        ),
+    ],
+)
+def test_a_name_that_is_too_long(words: list[str], why: str) -> None:
+    assert refused(*words) == why
+
+
+def test_a_file_whose_name_is_not_text(folder: Path) -> None:
+    Path("sleeper.py").rename("\udcff.py")
+    given("explore", "\udcff.py:answers", "--html", "out.html")
+    assert "Outcomes of <code>\\udcff.py:answers</code>" in (folder / "out.html").read_text()
 
 
 @pytest.mark.parametrize(

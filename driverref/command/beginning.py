@@ -43,6 +43,8 @@ class Example(NamedTuple):
 class Program(NamedTuple):
     """What a page runs, taken apart."""
 
+    title: str
+    """The page's."""
     imports: str
     driver: ast.ClassDef
     definitions: list[str]
@@ -51,21 +53,22 @@ class Program(NamedTuple):
     """The body of the function that plays Erlang's side, a line each."""
     options: dict[str, str]
     """What the page's `Emulator` is given."""
+    drawn: dict[str, str]
+    """How schedules are drawn, if there are too many to run them all."""
     observed: str
     """The events whose order the page looks at, if it does."""
 
 
-def beginning(name: str, page: Page) -> str:
-    """A Python file with a driver called `name`, begun as the program of `page`."""
-    program = take_apart(page)
-    check(name, program, page)
-    text = "".join(compose(name, program, page))
+def beginning(name: str, program: Program) -> str:
+    """A Python file with a driver called `name`, begun as a page's program."""
+    check(name, program)
+    text = "".join(compose(name, program))
     return rename(text, name, program.driver)
 
 
-def its_test(name: str, page: Page) -> str:
+def its_test(name: str, program: Program) -> str:
     """A test for that file: no schedule may end in a fault."""
-    options = explored(take_apart(page), page)
+    options = program.options | program.drawn
     return f'''\
 """No order of events makes {name} break a rule of erl_driver.h."""
 
@@ -79,18 +82,12 @@ def test_no_schedule_ends_in_a_fault():
 '''
 
 
-def explored(program: Program, page: Page) -> dict[str, str]:
-    """How the scenario is explored."""
-    drawn = {"strategy": '"pct"', "limit": "1000"} if page.name in LARGE else {}
-    return program.options | drawn
-
-
 def class_name(name: str) -> str:
     """`file_io` as a class is called: `FileIo`."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
-def check(name: str, program: Program, page: Page) -> None:
+def check(name: str, program: Program) -> None:
     """Raise `BadInput` if a driver cannot have this name."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
         raise BadInput(f"{name!r} cannot be the name of a module: use letters, digits and _")
@@ -113,11 +110,13 @@ def take_apart(page: Page) -> Program:
     assert isinstance(emulator, ast.Call)
     side = functions.pop(ast.unparse(call.func))
     return Program(
+        page.title,
         "".join(imports),
         next(node for _, node in classes if "Driver" in map(ast.unparse, node.bases)),
         [e.source for e in examples if (e, e.node) in classes or e in functions.values()],
         [*_bound(side, [start.text(argument) for argument in call.args]), *_returning(side)],
         {str(keyword.arg): start.text(keyword.value) for keyword in emulator.keywords},
+        {"strategy": '"pct"', "limit": "1000"} if page.name in LARGE else {},
         ",".join(_observed(examples)),
     )
 
@@ -169,12 +168,11 @@ def _returning(side: Example) -> list[str]:
     return ["    seen = []\n", *told, "    return tuple(seen)\n"] if prints and not at_end else told
 
 
-def commands(name: str, page: Page) -> list[str]:
+def commands(name: str, program: Program) -> list[str]:
     """What to do with the file: run it, explore it, draw it."""
-    program = take_apart(page)
     emulator, search = (
         "".join(f" --{key.replace('_', '-')} {ast.literal_eval(value)}" for key, value in o.items())
-        for o in (program.options, explored(program, page))
+        for o in (program.options, program.options | program.drawn)
     )
     observe = f" --observe {program.observed}" if program.observed else ""
     return [
@@ -184,18 +182,18 @@ def commands(name: str, page: Page) -> list[str]:
     ]
 
 
-def compose(name: str, program: Program, page: Page) -> Iterator[str]:
+def compose(name: str, program: Program) -> Iterator[str]:
     """The file's text, with the page's names in it still."""
-    once, explore, draw = commands(name, page)
+    once, explore, draw = commands(name, program)
     yield f'''\
 """{name}: a driver to change.
 
-It begins as the program of the page "{page.title}"
+It begins as the program of the page "{program.title}"
 
     {once}
         runs the scenario once, and says what ran where.
     {explore}
-        runs it in {"many orders" if page.name in LARGE else "every order"}, and says what can come of it.
+        runs it in {"many orders" if program.drawn else "every order"}, and says what can come of it.
     {draw}
         draws one run.
 

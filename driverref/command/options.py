@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,16 +31,17 @@ def event_names(
 
 def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
     """A file that is to be written, checked before the work is done that it is to show."""
-    if file is not None and not file.absolute().parent.is_dir():
+    if file is not None and not os.path.isdir(file.absolute().parent):  # noqa: PTH112 - never raises
         raise click.BadParameter(f"there is no folder {str(file.parent)!r}")
     return file
 
 
 def several(ctx: click.Context, param: click.Parameter, given: int | None) -> int:
     """How many schedulers: by default two, or as many as the release can have."""
-    most = RELEASES[ctx.params.get("release", "25")].max_schedulers
+    release = RELEASES[ctx.params["release"]]
+    most = release.max_schedulers
     if given is not None and given > most:
-        raise click.BadParameter(f"{ctx.params['release']} has one emulator thread")
+        raise click.BadParameter(f"{release.name} has one emulator thread")
     return min(2, most) if given is None else given
 
 

@@ -68,17 +68,24 @@ def replay(
     the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside an
     emulator.
     """
+    return follow(scenario, witness, observe, emulator)[0]
+
+
+def follow(
+    scenario: Scenario, witness: str, observe: Sequence[str], options: dict[str, Any]
+) -> tuple[Emulator, Fault | None]:
+    """As `replay`, with the fault that the run ended in."""
     schedule = Replay(witness)
     threads = SimulatedThreads(schedule=schedule)
     watch = Watch(threads, check_observe(observe), whole=True)
-    erl = Emulator(threads=threads, trace=watch, **emulator)
+    erl, fault = Emulator(threads=threads, trace=watch, **options), None
     try:
         with erl:
             scenario(erl)
-    except Exception:
-        pass
+    except Exception as error:
+        fault = Fault.of(error)
     schedule.check()
-    return erl
+    return erl, fault
 
 
 class Outcomes(Mapping[Hashable, Found]):

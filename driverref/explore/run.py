@@ -32,6 +32,11 @@ class Fault(NamedTuple):
     text: str
     """What it says."""
 
+    @classmethod
+    def of(cls, error: Exception) -> Fault:
+        """The fault that an exception is."""
+        return cls(type(error).__name__, str(error))
+
     def __str__(self) -> str:
         return f"{self.name}: {self.text}" if self.text else self.name
 
@@ -102,7 +107,7 @@ def run(
     except Nondeterministic:
         raise
     except Exception as error:
-        return Fault(type(error).__name__, str(error))
+        return Fault.of(error)
     finally:
         _untie(threads, runtime, erl)
     try:
