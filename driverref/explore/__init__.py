@@ -17,7 +17,7 @@ from driverref.errors import Nondeterministic, wrong_type, wrong_value
 from driverref.explore.check import assert_outcomes
 from driverref.explore.eras import Comparison, System, systems
 from driverref.explore.outcomes import Found, Outcomes, Tally, label, replay
-from driverref.explore.progress import Progress
+from driverref.explore.progress import progress_bar
 from driverref.explore.run import Fault, Order, Scenario, check_observe, run
 from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
 from driverref.explore.search import Search
@@ -71,7 +71,7 @@ def explore(
     _check(scenario, limit, strategy, executor, emulator)
     job = Job(scenario, check_observe(observe), emulator)
     tally, stopped = Tally(), None
-    with Progress(progress) as show:
+    with progress_bar(progress) as show:
         try:
             if strategy != "all":
                 assert limit is not None

@@ -32,8 +32,9 @@ def assert_outcomes(
         missing = [outcome for outcome in expected if outcome not in outcomes]
     told = []
     if wrong:
-        kind = "a fault" if isinstance(wrong[0], Fault) else "an outcome that nobody expected"
-        told += [f"{kind}: {wrong[0]}" if kind == "a fault" else f"{kind}: {label(wrong[0])}"]
+        fault = isinstance(wrong[0], Fault)
+        unexpected = f"an outcome that nobody expected: {label(wrong[0])}"
+        told.append(f"a fault: {wrong[0]}" if fault else unexpected)
     told += [f"never seen: {label(outcome)}" for outcome in missing]
     if outcomes.stopped is not None:
         told.append(f"not all schedules were run: {outcomes.stopped}")

@@ -25,7 +25,7 @@ class System(NamedTuple):
     @property
     def options(self) -> dict[str, Any]:
         """The arguments of `Emulator`."""
-        return {**self._asdict()}
+        return self._asdict()
 
 
 def systems(async_threads: int, schedulers: int) -> list[System]:

@@ -101,8 +101,8 @@ class Outcomes(Mapping[Hashable, Found]):
         stopped: str | None,
         scenario: Scenario,
         options: dict[str, Any],
-        observe: tuple[str, ...] = (),
-        strategy: str = "all",
+        observe: tuple[str, ...],
+        strategy: str,
     ) -> None:
         self._found = dict(sorted(tally.found.items(), key=lambda item: -item[1].count))
         self._scenario = scenario

@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from driverref.explore.outcomes import Tally
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress
 
 PATIENCE = 512
 """After how many schedules a search is long."""
 
 
-class Progress:
-    """Called with the tally after each run.  `wanted`: always, never, or if it is long and there is a terminal."""
+@contextmanager
+def progress_bar(wanted: bool | None) -> Iterator[Callable[[Tally], None]]:
+    """What to call with the tally after each run.  `None` wants a bar if it is long and there is a terminal."""
+    after = 0 if wanted else PATIENCE
+    shown = sys.stderr.isatty() if wanted is None else wanted
+    bar: Progress | None = None
 
-    def __init__(self, wanted: bool | None) -> None:
-        self.after = 0 if wanted else PATIENCE
-        self.wanted = sys.stderr.isatty() if wanted is None else wanted
-        self.bar: Bar | None = None
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __call__(self, tally: Tally) -> None:
-        """Show how far it is."""
-        if not self.wanted or tally.schedules < self.after:
+    def show(tally: Tally) -> None:
+        nonlocal bar
+        if not shown or tally.schedules < after:
             return
-        if self.bar is None:
-            self.bar = _bar()
-            self.bar.start()
-            self.bar.add_task("exploring", total=None, outcomes=0)
-        task = self.bar.task_ids[0]
-        self.bar.update(task, completed=tally.schedules, outcomes=len(tally.found))
+        if bar is None:
+            bar = end.enter_context(_bar())
+            bar.add_task("exploring", total=None, outcomes=0)
+        bar.update(bar.task_ids[0], completed=tally.schedules, outcomes=len(tally.found))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+    with ExitStack() as end:
+        yield show
 
 
-def _bar() -> Bar:
+def _bar() -> Progress:
     """The bar, whose length nobody knows: how many schedules there are shows only at the end."""
     from rich.console import Console
     from rich.progress import (

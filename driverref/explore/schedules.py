@@ -49,18 +49,19 @@ class Recorded(FirstCome, ABC):
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         self.step += 1
-        able = threads.in_turn()
-        if not able and not threads.armed():
+        able = [thread.number for thread in threads.in_turn()]
+        if threads.armed():
+            able.append(TIME)
+        if not able:
             return None
-        default = able[0].number if able else TIME
-        number = self.pick(threads, able, default)
-        if number != default:
+        number = self.pick(able)
+        if number != able[0]:
             self.deviations.append((self.step, number))
-        return next((thread for thread in able if thread.number == number), None)
+        return None if number == TIME else threads.started_ones[number]
 
     @abstractmethod
-    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
-        """Who makes this step: the number of one who is able, or `TIME` if time can pass."""
+    def pick(self, able: list[int]) -> int:
+        """Who of those who are able makes this step; the first is who would first come."""
 
 
 class Replay(Recorded):
@@ -73,13 +74,12 @@ class Replay(Recorded):
         self.wrong: str | None = None
         """Why the scenario cannot follow the witness."""
 
-    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
-        number = self.given.pop(self.step, default)
-        possible = number in [t.number for t in able] or (number == TIME and threads.armed())
-        if not possible:
+    def pick(self, able: list[int]) -> int:
+        number = self.given.pop(self.step, able[0])
+        if number not in able:
             who = "time" if number == TIME else f"thread {number}"
             self.wrong = self.wrong or f"at step {self.step} {who} cannot go on"
-            return default
+            return able[0]
         return number
 
     def check(self) -> None:
@@ -100,36 +100,30 @@ class RandomWalk(Recorded):
         super().__init__()
         self.random = random.Random(str(seed))
 
-    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
-        choices = [t.number for t in able]
-        if threads.armed():
-            choices.append(TIME)
-        return self.random.choice(choices)
+    def pick(self, able: list[int]) -> int:
+        return self.random.choice(able)
 
 
 class Pct(RandomWalk):
     """Probabilistic concurrency testing: random priorities, lowered at a few random steps.
 
-    The thread of the highest priority runs.  Few orders of steps are needed for most faults, and with `depth - 1`
-    changes of priority a fault that needs `depth` of them is found with a chance of at least 1 in `n * k**(depth-1)`,
-    for n threads and k steps.  Source: Burckhardt, Kothari, Musuvathi and Nagarakatte (2010).
+    The thread of the highest priority runs.  Few orders of steps are needed for most faults: a fault that needs d of
+    them is found, with d - 1 changes of priority, with a chance of at least 1 in `n * k**(d-1)`, for n threads and k
+    steps.  Here d is 3.  Source: Burckhardt, Kothari, Musuvathi and Nagarakatte (2010).
     """
 
-    def __init__(self, seed: object, steps: int, depth: int = 3) -> None:
+    def __init__(self, seed: object, steps: int) -> None:
         super().__init__(seed)
-        self.changes = {self.random.randint(1, max(steps, 1)) for _ in range(depth - 1)}
+        self.changes = {self.random.randint(1, max(steps, 1)) for _ in range(2)}
         self.priorities: dict[int, float] = {}
         self.lowest = 0.0
 
-    def pick(self, threads: SimulatedThreads, able: list[SimulatedThread], default: int) -> int:
-        choices = [t.number for t in able]
-        if threads.armed():
-            choices.append(TIME)
-        for number in choices:
+    def pick(self, able: list[int]) -> int:
+        for number in able:
             self.priorities.setdefault(number, self.random.random())
-        number = max(choices, key=self.priorities.__getitem__)
+        number = max(able, key=self.priorities.__getitem__)
         if self.step in self.changes:
             self.lowest -= 1
             self.priorities[number] = self.lowest
-            number = max(choices, key=self.priorities.__getitem__)
+            number = max(able, key=self.priorities.__getitem__)
         return number
