@@ -7,6 +7,8 @@ driver has one lock for all its ports, of any of them.
 
 from __future__ import annotations
 
+from types import UnionType
+
 from driverref.errors import Misuse, wrong_type, wrong_value
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
@@ -29,6 +31,14 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     if port.state is CLOSED:
         return False
     raise Misuse(f"{call}: {thread.lane} does not run a callback of {port.id}")
+
+
+def check_type(
+    call: str, parameter: str, value: object, kind: type | UnionType, expected: str
+) -> None:
+    """Raise unless `value` is of the `kind` that the message calls `expected`."""
+    if not isinstance(value, kind):
+        raise wrong_type(call, parameter, expected, value)
 
 
 def check_int(call: str, parameter: str, value: object, low: int, high: int, unit: str) -> None:

@@ -2,20 +2,16 @@
 
 The names, the order of arguments and the results are those of `erl_driver.h`; how the things work
 is in `handles`.  `str` stands for `char *` and `None` for NULL: a thing without a name is called
-`unknown`.
-
-Where nothing else is said, a function may be called by any thread of an emulator, a wrong type is a
-`TypeError`, and a handle that has been given back is a `Misuse`.  What is never destroyed is a row
-of the `Leak` when the emulator has stopped.  Each function stands for the one of its name, in
-`erl_drv_thread.c` or, for port data locks, in `io.c`.
+`unknown`.  A wrong type is a `TypeError`, a handle that has been given back is a `Misuse`, and what
+is never destroyed is a row of the `Leak` when the emulator has stopped.
 """
 
 from __future__ import annotations
 
 from errno import EBUSY
 
-from driverref.erl_driver.checks import in_callback
-from driverref.errors import Misuse, wrong_type
+from driverref.erl_driver.checks import check_type, in_callback
+from driverref.errors import Misuse
 from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
 from driverref.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.port import ErlDrvPort
@@ -25,8 +21,7 @@ from driverref.threads import READ
 
 def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
     """A name can be asked for at any time, of what has been destroyed too."""
-    if handle is not None and not isinstance(handle, kind):
-        raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
+    check_type(call, kind.parameter, handle, kind | None, f"an {kind.__name__}")
     return None if handle is None else handle.name
 
 

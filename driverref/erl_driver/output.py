@@ -14,7 +14,7 @@ from __future__ import annotations
 from math import isfinite
 
 from driverref.binary import ErlDrvBinary
-from driverref.erl_driver.checks import check_int, in_callback
+from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, output_bytes
 from driverref.memory import Memory
@@ -79,8 +79,7 @@ def driver_output_binary(
 def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) -> int:
     """As `driver_output2`, with the bytes of a vector but the first `skip`.  Stands for `driver_outputv`."""
     header = output_bytes("driver_outputv", "hbuf", hbuf)
-    if not isinstance(ev, ErlIOVec):
-        raise wrong_type("driver_outputv", "ev", "an ErlIOVec", ev)
+    check_type("driver_outputv", "ev", ev, ErlIOVec, "an ErlIOVec")
     check_int("driver_outputv", "skip", skip, 0, ev.size, "bytes")
     if not in_callback("driver_outputv", port):
         return -1
@@ -89,8 +88,7 @@ def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) 
 
 def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
     """`size` bytes of a driver binary from `offset` on."""
-    if not isinstance(bin, ErlDrvBinary):
-        raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
+    check_type(call, "bin", bin, ErlDrvBinary, "an ErlDrvBinary")
     check_int(call, "offset", offset, 0, bin.orig_size, "bytes")
     check_int(call, "len", size, 0, bin.orig_size - offset, "bytes")
     return memoryview(bin.orig_bytes[offset : offset + size])
@@ -126,7 +124,7 @@ def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
 
     Stands for `driver_send_term`.
     """
-    _check_receiver("driver_send_term", receiver)
+    check_type("driver_send_term", "receiver", receiver, Pid, "a Pid")
     message = sendable("driver_send_term", term)
     if not in_callback("driver_send_term", port):
         return -1
@@ -151,7 +149,7 @@ def erl_drv_output_term(port: Port, term: object) -> int:
 @since("R16A")
 def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
     """As `erl_drv_output_term`, to any process.  Stands for `erl_drv_send_term`."""
-    _check_receiver("erl_drv_send_term", receiver)
+    check_type("erl_drv_send_term", "receiver", receiver, Pid, "a Pid")
     message = sendable("erl_drv_send_term", term)
     handle = _by_identifier("erl_drv_send_term", port)
     if handle is None:
@@ -161,16 +159,10 @@ def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
 
 def _by_identifier(call: str, port: Port) -> ErlDrvPort | None:
     thread = current(call)
-    if not isinstance(port, Port):
-        raise wrong_type(call, "port", "the Port that driver_mk_port gave", port)
+    check_type(call, "port", port, Port, "the Port that driver_mk_port gave")
     thread.emulator.threads.touch((Port, port.number), write=False)
     handle: ErlDrvPort | None = thread.emulator.ports.get(port.number)
     return handle
-
-
-def _check_receiver(call: str, receiver: object) -> None:
-    if not isinstance(receiver, Pid):
-        raise wrong_type(call, "receiver", "a Pid", receiver)
 
 
 def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:

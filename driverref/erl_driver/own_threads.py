@@ -6,8 +6,7 @@ the emulator does not wait for it.  It may call whatever "any thread" may call.
 The names, the order of arguments and the results are those of `erl_driver.h`.  An out-parameter is
 an object that the caller makes: `ErlDrvTid()`, `ErlDrvTSDKey()`, `Pointer()`.  `str` stands for
 `char *` and `None` for NULL.  A wrong type is a `TypeError`.  A thread that is not joined, a key or
-options that are not destroyed are rows of the `Leak` when the emulator has stopped.  Each function
-stands for the one of its name in `erl_drv_thread.c`.
+options that are not destroyed are rows of the `Leak` when the emulator has stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from errno import EINVAL
 from typing import Any, NoReturn
 
+from driverref.erl_driver.checks import check_type
 from driverref.errors import Misuse, wrong_type
 from driverref.handles import Handle, use
 from driverref.since import since
@@ -93,8 +93,7 @@ class ErlDrvTid:
 
 def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
     """The thread that `tid` identifies."""
-    if not isinstance(tid, ErlDrvTid):
-        raise wrong_type(call, parameter, "an ErlDrvTid", tid)
+    check_type(call, parameter, tid, ErlDrvTid, "an ErlDrvTid")
     if tid.thread is None:
         raise Misuse(f"{call}: {parameter} identifies no thread: nobody has filled it in")
     return tid.thread
@@ -133,8 +132,7 @@ def erl_drv_thread_create(
     before the driver is unloaded; there is no other way to let go of it, and none to end it from
     outside.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    if not isinstance(tid, ErlDrvTid):
-        raise wrong_type("erl_drv_thread_create", "tid", "an ErlDrvTid", tid)
+    check_type("erl_drv_thread_create", "tid", tid, ErlDrvTid, "an ErlDrvTid")
     if not callable(func):
         raise wrong_type("erl_drv_thread_create", "func", "a function of one argument", func)
     if opts is not None:
@@ -155,8 +153,7 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     """
     call = "erl_drv_thread_join"
     thread = _filled(call, "tid", tid)
-    if not isinstance(exit_value, Pointer | None):
-        raise wrong_type(call, "exit_value", "a Pointer or None", exit_value)
+    check_type(call, "exit_value", exit_value, Pointer | None, "a Pointer or None")
     if tid.own is None:
         return EINVAL
     if current(call) is thread:
@@ -241,8 +238,7 @@ class ErlDrvTSDKey:
 
 
 def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
-    if not isinstance(key, ErlDrvTSDKey):
-        raise wrong_type(call, "key", "an ErlDrvTSDKey", key)
+    check_type(call, "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
     if key.key is None:
         raise Misuse(f"{call}: the key has not been created")
     return key.key, use(call, _Key, key.key)
@@ -254,8 +250,7 @@ def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
 
     To be destroyed with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    if not isinstance(key, ErlDrvTSDKey):
-        raise wrong_type("erl_drv_tsd_key_create", "key", "an ErlDrvTSDKey", key)
+    check_type("erl_drv_tsd_key_create", "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
     key.key = _Key("erl_drv_tsd_key_create", name, "erl_drv_tsd_key_destroy")
     return 0
 

@@ -9,7 +9,7 @@ import errno as _errno
 from dataclasses import dataclass
 
 from driverref.async_pool import Key
-from driverref.erl_driver.checks import check_int, in_callback
+from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import Misuse, wrong_type
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSING, CONNECTED
@@ -70,8 +70,7 @@ def driver_read_timer(port: ErlDrvPort, time_left: Key) -> int:
 
     Returns 0, or -1 if the port is closed.  Stands for `driver_read_timer`.
     """
-    if not isinstance(time_left, Key):
-        raise wrong_type("driver_read_timer", "time_left", "a Key", time_left)
+    check_type("driver_read_timer", "time_left", time_left, Key, "a Key")
     if not in_callback("driver_read_timer", port):
         return -1
     time_left.value = 0
@@ -105,8 +104,7 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
     `erl_drv_busy_msgq_limits`.
     """
     for name, value in (("low", low), ("high", high)):
-        if not isinstance(value, Key | None):
-            raise wrong_type("erl_drv_busy_msgq_limits", name, "a Key or None", value)
+        check_type("erl_drv_busy_msgq_limits", name, value, Key | None, "a Key or None")
     if not in_callback("erl_drv_busy_msgq_limits", port):
         return
     new_low, new_high = (0 if key is None else key.value for key in (low, high))
@@ -140,8 +138,7 @@ def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
     `stop` runs before this returns, and `flush` does not.  Returns 0, or -1 if the port is closed.  In `start` it is
     `Misuse`: the emulator would crash.  Stands for `driver_failure_atom`.
     """
-    if not isinstance(string, str):
-        raise wrong_type("driver_failure_atom", "string", "a str", string)
+    check_type("driver_failure_atom", "string", string, str, "a str")
     return _fail("driver_failure_atom", port, Atom(string))
 
 
@@ -226,8 +223,7 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
     Returns the monitor, which C writes to its third parameter and returns 0; a positive number if the process is
     gone; -1 if the driver has no `process_exit` or the port is closed.  Stands for `driver_monitor_process`.
     """
-    if not isinstance(process, Pid):
-        raise wrong_type("driver_monitor_process", "process", "a Pid", process)
+    check_type("driver_monitor_process", "process", process, Pid, "a Pid")
     if not in_callback("driver_monitor_process", port) or port.driver.entry.process_exit is None:
         return -1
     monitor = ErlDrvMonitor(Ref(port.runtime.number(Ref)), process)
@@ -248,8 +244,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
 
     Stands for `driver_demonitor_process`.
     """
-    if not isinstance(monitor, ErlDrvMonitor):
-        raise wrong_type("driver_demonitor_process", "monitor", "an ErlDrvMonitor", monitor)
+    check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
     entity = port.runtime.find(monitor.pid)
@@ -260,9 +255,9 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
 @since("R11B-3")
 def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pid:
     """The process that a monitor is about.  Stands for `driver_get_monitored_process`."""
-    if not isinstance(monitor, ErlDrvMonitor):
-        raise wrong_type("driver_get_monitored_process", "monitor", "an ErlDrvMonitor", monitor)
-    in_callback("driver_get_monitored_process", port)
+    call = "driver_get_monitored_process"
+    check_type(call, "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
+    in_callback(call, port)
     return monitor.pid
 
 
@@ -270,8 +265,7 @@ def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pi
 def driver_compare_monitors(monitor1: ErlDrvMonitor, monitor2: ErlDrvMonitor) -> int:
     """0 if they are the same, else which sorts first.  Any thread.  Stands for `driver_compare_monitors`."""
     for name, monitor in (("monitor1", monitor1), ("monitor2", monitor2)):
-        if not isinstance(monitor, ErlDrvMonitor):
-            raise wrong_type("driver_compare_monitors", name, "an ErlDrvMonitor", monitor)
+        check_type("driver_compare_monitors", name, monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     return (monitor1.ref > monitor2.ref) - (monitor1.ref < monitor2.ref)
 
 

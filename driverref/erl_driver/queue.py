@@ -7,9 +7,8 @@ The calls are for callbacks, or for any thread that holds the port data lock, if
 from __future__ import annotations
 
 from driverref.binary import ErlDrvBinary
-from driverref.erl_driver.checks import check_int, in_callback
+from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.erl_driver.output import part
-from driverref.errors import wrong_type
 from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
@@ -34,8 +33,7 @@ def _copied(call: str, buf: object) -> list[Piece]:
 
 
 def _vector(call: str, ev: ErlIOVec, skip: int) -> list[Piece]:
-    if not isinstance(ev, ErlIOVec):
-        raise wrong_type(call, "ev", "an ErlIOVec", ev)
+    check_type(call, "ev", ev, ErlIOVec, "an ErlIOVec")
     check_int(call, "skip", skip, 0, ev.size, "bytes")
     return ev.pieces(skip)
 
@@ -135,10 +133,8 @@ def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:
     The manual says that it returns the space left; the code does not.  Any thread.  Stands for
     `driver_vec_to_buf`.
     """
-    if not isinstance(ev, ErlIOVec):
-        raise wrong_type("driver_vec_to_buf", "ev", "an ErlIOVec", ev)
-    if not isinstance(buf, bytearray):
-        raise wrong_type("driver_vec_to_buf", "buf", "a bytearray", buf)
+    check_type("driver_vec_to_buf", "ev", ev, ErlIOVec, "an ErlIOVec")
+    check_type("driver_vec_to_buf", "buf", buf, bytearray, "a bytearray")
     check_int("driver_vec_to_buf", "len", len, 0, buf.__len__(), "bytes")
     copied = b"".join(ev.iov)[:len]
     buf[: copied.__len__()] = copied
