@@ -199,22 +199,21 @@ class Memory(Block):
     threads that share a block need a lock, as in C.
     """
 
-    __slots__ = ("_size", "_written")
+    __slots__ = ("_written",)
 
     def __init__(self, entry: Entry, contents: bytearray, written: bytearray) -> None:
         self._entry, self._values = entry, {"contents": contents}
-        self._size = len(contents)
         self._written = written  # a byte for each: 1 once it has been written
 
     def _span(self, index: int | slice) -> tuple[int, int]:
         span = index if isinstance(index, slice) else slice(index, index + 1)
-        start, stop = span.start or 0, self._size if span.stop is None else span.stop
-        if not 0 <= start <= stop <= self._size or span.step is not None:
+        start, stop = span.start or 0, len(self) if span.stop is None else span.stop
+        if not 0 <= start <= stop <= len(self) or span.step is not None:
             raise IndexError(f"{self!r} has no {index}")
         return start, stop
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._written)
 
     @overload
     def __getitem__(self, index: int) -> int: ...
