@@ -229,8 +229,9 @@ def test_a_seeds_first_schedules_stay_the_same() -> None:
     assert all(more[outcome].count >= found.count for outcome, found in few.items())
 
 
+@pytest.mark.parametrize("strategy", ["all", "random", "pct"])
 @pytest.mark.parametrize("early", [True, False])
-def test_ctrl_c_ends_the_search_and_keeps_what_was_found(early: bool) -> None:
+def test_ctrl_c_ends_the_search_and_keeps_what_was_found(early: bool, strategy: Any) -> None:
     runs = itertools.count()
 
     def scenario(erl: Emulator) -> tuple[bytes, ...]:
@@ -242,7 +243,7 @@ def test_ctrl_c_ends_the_search_and_keeps_what_was_found(early: bool) -> None:
             raise KeyboardInterrupt
         return heat
 
-    found = explore(scenario, async_threads=3)
+    found = explore(scenario, async_threads=3, strategy=strategy, limit=99)
     assert found.stopped == "interrupted"
     assert not found.complete
     assert 0 < sum(one.count for one in found.values()) <= 3
@@ -518,6 +519,8 @@ def test_a_scenario_is_a_function() -> None:
         TypeError, match="explore: scenario must be a function of an Emulator, not 'dead"
     ):
         explore("dead heat")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="replay: scenario must be a function of an Emulator, not"):
+        replay("dead heat", "")  # type: ignore[arg-type]
 
 
 def test_an_outcome_can_be_hashed() -> None:

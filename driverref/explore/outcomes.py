@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Literal
 
 from driverref.emulator import Emulator
+from driverref.errors import wrong_type
 from driverref.explore.run import Fault, Order, Scenario, Watch, check_observe
 from driverref.explore.schedules import Replay
 from driverref.threads.simulated import SimulatedThreads
@@ -65,8 +66,8 @@ def replay(
 
     `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `observe` and `emulator`
     are what `explore` had: a witness counts steps, and an observed event is one.  A fault of the driver is not raised:
-    the trace ends with it.  Raises `ValueError` if the scenario cannot follow the witness.  Not from inside an
-    emulator.
+    the trace ends with it.  Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the
+    witness.  Not from inside an emulator.
     """
     return follow(scenario, witness, observe, emulator)[0]
 
@@ -75,6 +76,8 @@ def follow(
     scenario: Scenario, witness: str, observe: Sequence[str], options: dict[str, Any]
 ) -> tuple[Emulator, Fault | None]:
     """As `replay`, with the fault that the run ended in."""
+    if not callable(scenario):
+        raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
     schedule = Replay(witness)
     threads = SimulatedThreads(schedule=schedule)
     watch = Watch(threads, check_observe(observe), whole=True)
@@ -148,12 +151,14 @@ class Outcomes(Mapping[Hashable, Found]):
     def summary(self) -> str:
         """How many schedules there were, and whether that is all."""
         ways = "way" if len(self) == 1 else "ways"
+        then = "" if self.stopped is None else f", then {self.stopped}"
         if self.strategy != "all":
-            return f"{len(self)} {ways} seen in {self.schedules:,} schedules drawn at random; there may be others"
+            drawn = f"{self.schedules:,} schedules drawn at random{then}"
+            return f"{len(self)} {ways} seen in {drawn}; there may be others"
         several = "" if self.inequivalent == 1 else "s"
         runs = f"{self.inequivalent:,} inequivalent schedule{several}, {self.schedules:,} run"
-        if self.stopped is not None:
-            return f"{len(self)} {ways} seen; {runs}, then {self.stopped}; there may be others"
+        if then:
+            return f"{len(self)} {ways} seen; {runs}{then}; there may be others"
         return f"{len(self)} {ways} to end; {runs}, and there are no others"
 
     def __str__(self) -> str:
