@@ -13,12 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from driverref.binary import (
-    ErlDrvBinary,
-    driver_alloc_binary,
-    driver_binary_inc_refc,
-    driver_free_binary,
-)
+from driverref.binary import ErlDrvBinary, _count, driver_alloc_binary, driver_free_binary
 from driverref.errors import wrong_type
 from driverref.memory import Memory, driver_free
 
@@ -119,10 +114,12 @@ class DriverQueue:
 
     def _admit(self, pieces: Iterable[Piece]) -> list[Piece]:
         admitted = [piece for piece in pieces if len(piece[0])]
-        for data, binary in admitted:
-            self.size += len(data)
+        for _, binary in admitted:
             if binary is not None:
-                driver_binary_inc_refc(binary)
+                _count(
+                    "the driver queue", binary, +1
+                )  # which R7B does too, without driver_binary_inc_refc
+        self.size += sum(len(data) for data, _ in admitted)
         return admitted
 
     def deq(self, size: int) -> None:

@@ -36,7 +36,7 @@ from driverref.erl_driver import (
     driver_pushqv,
     driver_sizeq,
 )
-from driverref.errors import Misuse
+from driverref.errors import Misuse, UseAfterFree
 from driverref.ioq import DriverQueue, ErlIOVec, output_bytes
 
 
@@ -98,6 +98,17 @@ def test_a_binary_is_held_until_its_last_byte_is_dropped(erl: Emulator) -> None:
     assert (content(queue), driver_binary_get_refc(binary)) == (b"f", 2)
     queue.deq(1)
     assert driver_binary_get_refc(binary) == 1
+    driver_free_binary(binary)
+
+
+def test_a_binary_that_is_freed_leaves_the_queue_as_it_was(erl: Emulator) -> None:
+    queue, binary, freed = DriverQueue(), binary_of(b"abc"), binary_of(b"def")
+    queue.enq([(memoryview(b"abc"), binary)])
+    driver_free_binary(freed)
+    with pytest.raises(UseAfterFree, match="freed"):
+        queue.enq([(memoryview(b"x"), None), (memoryview(b"def"), freed)])
+    assert (queue.size, content(queue)) == (3, b"abc")
+    queue.clear()
     driver_free_binary(binary)
 
 

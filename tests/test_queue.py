@@ -124,6 +124,19 @@ def test_a_binary_is_held_until_its_last_byte_is_gone(threads: Kind) -> None:
     assert in_callback(threads, act) == [[1, 3, 2, 1, 1], [b"01", b"234"]]
 
 
+def test_r7b_holds_a_binary_in_the_queue_though_it_has_no_call_for_the_count() -> None:
+    with Emulator(release="R7B-3") as erl:
+
+        def outputv(port: ErlDrvPort, ev: ErlIOVec) -> None:
+            driver_enqv(port, ev)
+            driver_output(port, b"".join(contents(port)))
+            driver_deq(port, ev.size)
+
+        port = opened(erl, made_of(outputv=outputv))
+        erl.port_command(port, b"x" * 100)
+        assert erl.receive() == (port, ("data", b"x" * 100))
+
+
 @both
 def test_the_end_of_the_port_gives_the_binaries_back(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> int:
