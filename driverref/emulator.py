@@ -73,8 +73,12 @@ class Emulator(PortBifs):
         self.runtime = runtime = Runtime(
             seam, release, Trace() if trace is True else trace if trace is not False else None
         )
-        runtime.schedulers = [Scheduler(runtime, n + 1) for n in range(schedulers)]
-        runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
+        try:
+            runtime.schedulers = [Scheduler(runtime, n + 1) for n in range(schedulers)]
+            runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
+        except RuntimeError:  # the operating system has no thread left
+            seam.close()
+            raise
         self._main = Process(runtime, runtime.schedulers[0])
         self._main.carried_by(thread)
         self.trace = runtime.trace

@@ -107,10 +107,12 @@ class Process:
         work = self.scheduler.work
         if not self.inbox.empty() or not work.attend(self.put):
             return self.inbox.get_until(deadline)
-        item = self.inbox.get_until(deadline)
-        if item is None:
-            self.scheduler.lend(self.thread)
-        work.leave()
+        try:
+            item = self.inbox.get_until(deadline)
+            if item is None:
+                self.scheduler.lend(self.thread)
+        finally:  # Ctrl-C too ends the waiting
+            work.leave()
         return item
 
     def wait_until(

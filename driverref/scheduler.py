@@ -73,7 +73,7 @@ class Scheduler:
 
     def stop(self) -> None:
         """End the scheduler's thread once it has done everything that is in its queue now."""
-        self.work.add_at_once(self._stop)
+        self.work.add_at_once(None)
         self.runtime.threads.join(self.thread)
 
     def _run(self) -> None:
@@ -112,6 +112,8 @@ class Scheduler:
                 return
             if type(item) is tuple:
                 item[1].complete(item, thread)
+            elif item is None:  # as every queue gives when the seam is closed
+                self.stopped = True
             else:
                 item()
 
@@ -124,6 +126,3 @@ class Scheduler:
             timer.look(READ)
             if timer.action is not None:
                 timer.action(timer)
-
-    def _stop(self) -> None:
-        self.stopped = True

@@ -788,3 +788,15 @@ def test_a_deadlock_names_who_waits_for_what() -> None:
     waiting = "\n".join(caught.value.waiting)
     assert "async 1 waits for mutex 'm', held by process <0.2.0>" in waiting
     assert "scheduler 1 waits for work for scheduler 1" in waiting
+
+
+@pytest.mark.native
+def test_an_emulator_that_gets_no_threads_leaves_nothing_behind() -> None:
+    before = threading.stack_size(1 << 47)  # more than there are addresses
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            Emulator(threads="native")
+    finally:
+        threading.stack_size(before)
+    with Emulator(threads="native") as erl:
+        assert erl.self() == Pid(1)

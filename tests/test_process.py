@@ -11,6 +11,7 @@ from support import Gate, Kind, both, on_another_thread
 from driverref import Atom, Emulator, Pid
 from driverref.erl_driver import driver_failure_atom, driver_output, set_busy_port
 from driverref.errors import Deadlock, ErlangError, ProcessExit
+from driverref.threads import here
 
 # The mailbox.
 
@@ -296,3 +297,19 @@ def test_an_error_of_a_bif_is_the_reason_of_the_process_that_did_not_catch_it(
 
         on_another_thread(erl, careful, scheduler=2)
         assert caught == ["badarg"]
+
+
+@pytest.mark.native
+def test_a_wait_that_is_broken_off_gives_the_schedulers_work_back() -> None:
+    """As by Ctrl-C in `receive`: the scheduler's thread is told of work again, and `stop` comes back."""
+    with Emulator(threads="native") as erl:
+        process = here.get().process
+        work = process.scheduler.work
+        while not work.attend(print):
+            pass  # the scheduler's thread does not sleep yet
+        work.leave()
+        with pytest.raises(TypeError):
+            process._next("no deadline")
+        assert work.attend(print)
+        work.leave()
+        assert erl.self() == process.pid

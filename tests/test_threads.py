@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -871,6 +872,18 @@ def test_native_threads_are_threads_of_the_operating_system() -> None:
         threads.start("async 1", lambda: names.append(threading.current_thread().name), seen)
     )
     assert names == ["async 1"]
+    threads.close()
+
+
+@pytest.mark.native
+def test_a_native_queue_goes_when_nobody_can_wait_for_it() -> None:
+    """Or every process that has ended would leave its inbox behind."""
+    threads = NativeThreads()
+    threads.adopt("main")
+    inbox = threads.queue("a message")
+    ended = weakref.ref(inbox)
+    del inbox
+    assert ended() is None
     threads.close()
 
 

@@ -10,6 +10,7 @@ import queue
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NoReturn
@@ -105,7 +106,8 @@ class NativeThreads:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._queues: list[NativeQueue] = []
+        self._queues: weakref.WeakSet[NativeQueue] = weakref.WeakSet()
+        """Those that somebody may wait for."""
         self._main: NativeThread
 
     now = read_clock = staticmethod(time.monotonic_ns)
@@ -131,7 +133,7 @@ class NativeThreads:
 
     def queue(self, name: str) -> NativeQueue:
         made = NativeQueue()
-        self._queues.append(made)
+        self._queues.add(made)
         return made
 
     def work(self, name: str) -> NativeWork:
@@ -191,7 +193,7 @@ class NativeThreads:
 
     def close(self) -> None:
         here.set(NOBODY)
-        for each in self._queues:
+        for each in list(self._queues):
             with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
                 while True:
                     each.get_nowait()
