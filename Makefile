@@ -16,7 +16,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help html serve test test-newest soak bench beam picture format lint check clean
+.PHONY: help html serve test test-newest soak shake bench beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-newest: ## run the tests under the newest Python at hand, if it is another 
 
 soak: $(READY) ## the long run on OS threads: ten times the jobs of the test run
 	@DRIVERREF_SOAK=10 $(RUN) -m pytest -q -s --timeout 1800 tests/test_soak.py
+
+shake: $(READY) ## the tests on OS threads, their threads slowed at random: a test that races fails
+	@$(PYTEST) -m native -p shake --ignore=tests/test_soak.py
 
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py

@@ -381,7 +381,7 @@ def test_timers_fire_in_the_order_of_their_deadlines(threads: Kind) -> None:
             return port
 
         def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-            for each, ms in zip(self.ports, (30, 10, 20), strict=True):
+            for each, ms in zip(self.ports, (300, 100, 200), strict=True):
                 driver_set_timer(each, ms)
 
     with Emulator(threads=threads) as erl:
