@@ -22,6 +22,7 @@ from driverref.erl_driver import (
     driver_connected,
     driver_deq,
     driver_enq,
+    driver_enqv,
     driver_failure_eof,
     driver_free,
     driver_free_binary,
@@ -34,12 +35,14 @@ from driverref.erl_driver import (
     driver_pdl_create,
     driver_pdl_lock,
     driver_pdl_unlock,
+    driver_pushqv,
     driver_send_term,
+    driver_vec_to_buf,
     erl_drv_output_term,
     erl_drv_send_term,
     memset,
 )
-from driverref.errors import Misuse
+from driverref.errors import Misuse, UseAfterFree
 from driverref.explore import Order
 from driverref.port_state import CLOSED
 
@@ -449,6 +452,30 @@ def test_a_call_that_fails_sends_nothing(threads: Kind) -> None:
     assert len(messages[0]) == 5
     assert messages[0][1] == "driver_output_binary: len must be bytes from 0 to 2, not 3"
     assert messages[0][3] == "driver_outputv: skip must be bytes from 0 to 3, not 4"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda port, ev: driver_outputv(port, b"", ev),
+        driver_enqv,
+        driver_pushqv,
+        lambda port, ev: driver_vec_to_buf(ev, bytearray(4), 4),
+    ],
+)
+def test_a_vector_is_lent_for_the_call(use: Callable[[ErlDrvPort, ErlIOVec], object]) -> None:
+    kept: list[ErlIOVec] = []
+
+    def outputv(port: ErlDrvPort, ev: ErlIOVec) -> None:
+        kept.append(ev)
+        if len(kept) == 2:
+            use(port, kept[0])
+
+    with Emulator() as erl:
+        port = opened(erl, made_of(outputv=outputv))
+        erl.port_command(port, b"first")
+        with pytest.raises(UseAfterFree, match="lent for the call only"):
+            erl.port_command(port, b"second")
 
 
 def test_each_call_can_be_observed() -> None:

@@ -16,7 +16,7 @@ from math import isfinite
 from driverref.binary import ErlDrvBinary
 from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import wrong_type
-from driverref.ioq import ErlIOVec, output_bytes
+from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.memory import Memory
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED, CLOSING, CONNECTED
@@ -79,11 +79,17 @@ def driver_output_binary(
 def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) -> int:
     """As `driver_output2`, with the bytes of a vector but the first `skip`.  Stands for `driver_outputv`."""
     header = output_bytes("driver_outputv", "hbuf", hbuf)
-    check_type("driver_outputv", "ev", ev, ErlIOVec, "an ErlIOVec")
-    check_int("driver_outputv", "skip", skip, 0, ev.size, "bytes")
+    data = b"".join(data for data, _ in pieces("driver_outputv", ev, skip))
     if not in_callback("driver_outputv", port):
         return -1
-    return _data(port, "driver_outputv", header + b"".join(ev.iov)[skip:])
+    return _data(port, "driver_outputv", header + data)
+
+
+def pieces(call: str, ev: ErlIOVec, skip: int) -> list[Piece]:
+    """What is in a vector, but its first `skip` bytes."""
+    check_type(call, "ev", ev, ErlIOVec, "an ErlIOVec")
+    check_int(call, "skip", skip, 0, ev.size, "bytes")
+    return ev.pieces(skip)
 
 
 def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:

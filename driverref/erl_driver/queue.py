@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from driverref.binary import ErlDrvBinary
 from driverref.erl_driver.checks import check_int, check_type, in_callback
-from driverref.erl_driver.output import part
+from driverref.erl_driver.output import part, pieces
 from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSED
@@ -32,17 +32,11 @@ def _copied(call: str, buf: object) -> list[Piece]:
     return [(memoryview(output_bytes(call, "buf", buf)), None)]
 
 
-def _vector(call: str, ev: ErlIOVec, skip: int) -> list[Piece]:
-    check_type(call, "ev", ev, ErlIOVec, "an ErlIOVec")
-    check_int(call, "skip", skip, 0, ev.size, "bytes")
-    return ev.pieces(skip)
-
-
-def _enq(call: str, port: ErlDrvPort, pieces: list[Piece], *, front: bool = False) -> int:
+def _enq(call: str, port: ErlDrvPort, added: list[Piece], *, front: bool = False) -> int:
     if not _may(call, port):
         return -1
-    port.note(call, detail=sum(len(data) for data, _ in pieces))
-    (port.queue.pushq if front else port.queue.enq)(pieces)
+    port.note(call, detail=sum(len(data) for data, _ in added))
+    (port.queue.pushq if front else port.queue.enq)(added)
     return 0
 
 
@@ -70,8 +64,8 @@ def driver_enq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -
 
 def driver_pushq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
     """As `driver_enq_bin`, in front.  Stands for `driver_pushq_bin`."""
-    pieces: list[Piece] = [(part(bin, "driver_pushq_bin", offset, len), bin)]
-    return _enq("driver_pushq_bin", port, pieces, front=True)
+    added: list[Piece] = [(part(bin, "driver_pushq_bin", offset, len), bin)]
+    return _enq("driver_pushq_bin", port, added, front=True)
 
 
 def driver_enqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
@@ -79,12 +73,12 @@ def driver_enqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
 
     Returns and may be called as `driver_enq`.  Stands for `driver_enqv`.
     """
-    return _enq("driver_enqv", port, _vector("driver_enqv", ev, skip))
+    return _enq("driver_enqv", port, pieces("driver_enqv", ev, skip))
 
 
 def driver_pushqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
     """As `driver_enqv`, in front.  Stands for `driver_pushqv`."""
-    return _enq("driver_pushqv", port, _vector("driver_pushqv", ev, skip), front=True)
+    return _enq("driver_pushqv", port, pieces("driver_pushqv", ev, skip), front=True)
 
 
 def driver_deq(port: ErlDrvPort, size: int) -> int:
@@ -133,9 +127,8 @@ def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:
     The manual says that it returns the space left; the code does not.  Any thread.  Stands for
     `driver_vec_to_buf`.
     """
-    check_type("driver_vec_to_buf", "ev", ev, ErlIOVec, "an ErlIOVec")
     check_type("driver_vec_to_buf", "buf", buf, bytearray, "a bytearray")
     check_int("driver_vec_to_buf", "len", len, 0, buf.__len__(), "bytes")
-    copied = b"".join(ev.iov)[:len]
+    copied = b"".join(data for data, _ in pieces("driver_vec_to_buf", ev, 0))[:len]
     buf[: copied.__len__()] = copied
     return copied.__len__()
