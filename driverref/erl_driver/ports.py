@@ -15,7 +15,7 @@ from driverref.port import ErlDrvPort
 from driverref.port_state import CLOSING, CONNECTED
 from driverref.since import since
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import current
+from driverref.threads import WRITE, current
 
 ERL_DRV_ERROR_GENERAL = -1
 ERL_DRV_ERROR_ERRNO = -2
@@ -100,21 +100,22 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
 
     Senders are suspended above `high` and go on at `low`.  A value of 0, `ERL_DRV_BUSY_MSGQ_READ_ONLY`, is not set;
     what holds now is written back to each `Key`.  `low` never stays above `high`: a `high` that is set lowers it, else
-    it raises `high`.  `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off, for good.  Stands for
-    `erl_drv_busy_msgq_limits`.
+    it raises `high`.  `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off, for good, and writes nothing back;
+    it is what is read from then on, and of a closed port.  Stands for `erl_drv_busy_msgq_limits`.
     """
     for name, value in (("low", low), ("high", high)):
         check_type("erl_drv_busy_msgq_limits", name, value, Key | None, "a Key or None")
-    if not in_callback("erl_drv_busy_msgq_limits", port):
-        return
-    new_low, new_high = (0 if key is None else key.value for key in (low, high))
-    if ERL_DRV_BUSY_MSGQ_DISABLED in (new_low, new_high):
-        port.msgq_limits = None
-    if port.msgq_limits is not None:
+    limits = _DISABLED
+    if in_callback("erl_drv_busy_msgq_limits", port) and port.msgq_limits is not None:
+        port.runtime.also(port.thing, WRITE)
+        new_low, new_high = (0 if key is None else key.value for key in (low, high))
+        if ERL_DRV_BUSY_MSGQ_DISABLED in (new_low, new_high):
+            port.msgq_limits = None
+            return
         old_low, old_high = port.msgq_limits
         new_high = new_high or max(old_high, new_low)
-        port.msgq_limits = min(new_low or old_low, new_high), new_high
-    for key, limit in zip((low, high), port.msgq_limits or _DISABLED, strict=True):
+        port.msgq_limits = limits = min(new_low or old_low, new_high), new_high
+    for key, limit in zip((low, high), limits, strict=True):
         if key is not None:
             key.value = limit
 
@@ -145,8 +146,7 @@ def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
 def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
     """As `driver_failure_atom`, with the name of an errno: `enoent`.  Stands for `driver_failure_posix`."""
     check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
-    name = _errno.errorcode.get(error, "unknown").lower()
-    return _fail("driver_failure_posix", port, Atom(name))
+    return _fail("driver_failure_posix", port, _name(error))
 
 
 def driver_failure_eof(port: ErlDrvPort) -> int:
@@ -168,11 +168,19 @@ def driver_failure(port: ErlDrvPort, error: int) -> int:
 
 
 def driver_exit(port: ErlDrvPort, err: int) -> int:
-    """Close the port without telling its owner: the link is removed first.  Stands for `driver_exit`."""
+    """Close the port without telling its owner: the link is removed first.
+
+    Who else is linked gets the name of the errno as the reason, or `normal` if it is 0.  Stands for `driver_exit`.
+    """
     check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
     if in_callback("driver_exit", port):
         port.runtime.unlink(port.id, port.owner.pid)
-    return _fail("driver_exit", port, err or NORMAL)
+    return _fail("driver_exit", port, _name(err) if err else NORMAL)
+
+
+def _name(error: int) -> Atom:
+    """`enoent`, or `unknown`.  Source: `erl_posix_str.c:erl_errno_id`."""
+    return Atom(_errno.errorcode.get(error, "unknown").lower())
 
 
 def _fail(call: str, port: ErlDrvPort, reason: object) -> int:
