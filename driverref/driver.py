@@ -170,22 +170,14 @@ class LoadedDriver:
         self.gone = False
         self.monitors: dict[Ref, Any] = {}
 
-    def note(self, name: str) -> None:
-        """Record that a callback without a port, `init` or `finish`, begins."""
-        if self.runtime.record is not None:
-            self.runtime.record((self.runtime.now(), running().lane, name, None, None, self.name))
-
     def finish_if_idle(self) -> None:
         """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
         self.runtime.also(self.thing, READ)
         if not self.unloading:
             return
         with self.runtime.lock:  # nobody opens a port meanwhile, nobody else gets as far
-            if (
-                not self.unloading
-                or not self.idle()
-                or self.runtime.drivers.get(self.name) is not self
-            ):
+            loaded = self.runtime.drivers.get(self.name) is self
+            if not (loaded and self.unloading and self.idle()):
                 return
             self.runtime.also(self.thing, WRITE)
             self.runtime.also(DRIVERS, READ)
@@ -273,7 +265,7 @@ class LoadedDriver:
         function, thread = getattr(self.entry, name), running()
         if function is None:
             return None
-        self.note(name)
+        self.runtime.note(thread.lane, name, self.name)
         process, thread.process = thread.process, None
         try:
             return function()

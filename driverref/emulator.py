@@ -13,7 +13,6 @@ Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(
 from __future__ import annotations
 
 from functools import partial
-from types import TracebackType
 from typing import Any, Literal
 
 from driverref.async_pool import SERVING, AsyncPool
@@ -70,32 +69,25 @@ class Emulator(PortBifs):
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
         thread = seam.adopt("process <0.1.0>")
-        self.runtime = runtime = Runtime(
-            seam, release, Trace() if trace is True else trace if trace is not False else None
-        )
+        self.runtime = runtime = Runtime(seam, release, trace)
         try:
             runtime.schedulers = [Scheduler(runtime, n + 1) for n in range(schedulers)]
             runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
         except RuntimeError:  # the operating system has no thread left
             seam.close()
             raise
-        self._main = Process(runtime, runtime.schedulers[0])
+        self._main = Process(runtime)
         self._main.carried_by(thread)
         self.trace = runtime.trace
         """The events so far; empty with `trace=False`."""
         self._ended = False
-        self.erl_ddll = ErlDdll(runtime, self._enter, self._guarded)
+        self.erl_ddll = ErlDdll(self)
         """The functions of Erlang's module `erl_ddll`."""
 
     def __enter__(self) -> Emulator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is None:
             self.stop()
         else:
@@ -159,9 +151,7 @@ class Emulator(PortBifs):
             deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
         how = release.smp_halt if len(self.runtime.schedulers) > 1 else release.halt
         with process.scheduler.mutex:  # from here on it handles no completions, but to flush
-            if self.runtime.record is not None:
-                now, name = self.runtime.now(), process.scheduler.name
-                self.runtime.record((now, name, "halt", None, None, status))
+            self.runtime.note(process.scheduler.name, "halt", status)
             if how == "join" and status == 0:
                 self._join(process, None)
         if flush and how == "flush" and not self._flush(process, deadline):

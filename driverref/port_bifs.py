@@ -17,7 +17,7 @@ from typing import Any
 from driverref.driver import ERL_DRV_FLAG_SOFT_BUSY, LoadedDriver
 from driverref.errors import ErlangError, badarg
 from driverref.port import ErlDrvPort
-from driverref.port_state import CLOSING, CONNECTED
+from driverref.port_state import CLOSING, CONNECTED, State
 from driverref.process import Process
 from driverref.process_bifs import ProcessBifs
 from driverref.runtime import PORTS
@@ -133,28 +133,27 @@ class PortBifs(ProcessBifs):
                 raise runtime.fault(error) from None
             finally:
                 turn.release()
-        force, nosuspend = _command_options(options)
+        _check_options("port_command", options, ("force", "nosuspend"))
         if options:
-            check_bif(self.runtime.release, "port_command/3", "R13B03")
-        return self._command(process, self._handle("port_command", port), data, force, nosuspend)
+            check_bif(runtime.release, "port_command/3", "R13B03")
+        return self._command(process, self._handle("port_command", port), data, options)
 
     def _command(
-        self, process: Process, port: ErlDrvPort, data: object, force: bool, nosuspend: bool
+        self, process: Process, port: ErlDrvPort, data: object, options: Sequence[str]
     ) -> bool:
+        force = "force" in options
         if force and not port.driver.flag(ERL_DRV_FLAG_SOFT_BUSY):
             raise ErlangError(
                 "notsup", f"port_command: driver {port.driver.name!r} lacks SOFT_BUSY"
             )
         while True:
             with process.scheduler.mutex, port:
-                self._guarded(port.run_signals)
-                if port.state is not CONNECTED:
-                    raise _not_open("port_command", port.id)
+                self._catch_up("port_command", port, CONNECTED)
                 if not port.busy or force:
                     _check_iodata("port_command", data)
                     self._guarded(lambda: port.command(data, process.pid))
                     return True
-                if nosuspend:
+                if "nosuspend" in options:
                     return False
                 port.suspend(process)
             port.wait_in_line(process)
@@ -179,9 +178,7 @@ class PortBifs(ProcessBifs):
                 self._signal(process, port, message)
         else:
             entity = self.runtime.find(dest)
-            if self.runtime.record is not None:
-                now, lane = self.runtime.now(), process.scheduler.name
-                self.runtime.record((now, lane, "send", None, None, message))
+            self.runtime.note(process.scheduler.name, "send", message)
             if isinstance(entity, Process):
                 entity.deliver(Tuple(message) if isinstance(message, tuple) else message)
         return message
@@ -233,11 +230,11 @@ class PortBifs(ProcessBifs):
             case (Pid() as sender, "close") if sender == port.owner.pid:
                 port.close_reply = port.owner
                 port.exit(Atom("normal"))
-            case (Pid() as sender, ("connect", Pid() as new)) if (
-                sender == port.owner.pid and self.runtime.find(new)
+            case (Pid() as sender, ("connect", Pid() as new)) if sender == port.owner.pid and (
+                owner := self.runtime.find(new)
             ):
                 old = port.owner
-                self._connect(port, new)
+                self._connect(port, owner)
                 old.deliver(Tuple((port.id, Atom("connected"))))
             case _:
                 port.owner.exit_signal(port.id, BADSIG)
@@ -254,9 +251,7 @@ class PortBifs(ProcessBifs):
         _check_operation("port_control", operation)
         sent = _check_iodata("port_control", data)
         with process.scheduler.mutex, handle:
-            self._guarded(handle.run_signals)
-            if handle.state not in (CONNECTED, CLOSING):
-                raise _not_open("port_control", port)
+            self._catch_up("port_control", handle, CONNECTED, CLOSING)
             reply = self._guarded(lambda: handle.control(operation, sent, process.pid))
         if reply is None:
             raise ErlangError("badarg", f"port_control: driver {handle.driver.name!r} refused it")
@@ -272,9 +267,7 @@ class PortBifs(ProcessBifs):
         handle = self._handle("port_call", port)
         _check_operation("port_call", operation)
         with process.scheduler.mutex, handle:
-            self._guarded(handle.run_signals)
-            if handle.state not in (CONNECTED, CLOSING):
-                raise _not_open("port_call", port)
+            self._catch_up("port_call", handle, CONNECTED, CLOSING)
             reply = self._guarded(lambda: handle.call(operation, term, process.pid))
         if reply is None:
             raise ErlangError("badarg", f"port_call: driver {handle.driver.name!r} refused it")
@@ -290,9 +283,7 @@ class PortBifs(ProcessBifs):
         handle = self._handle("port_close", port)
         handle.note("port_close")
         with process.scheduler.mutex, handle:
-            self._guarded(handle.run_signals)
-            if handle.state is not CONNECTED:
-                raise _not_open("port_close", port)
+            self._catch_up("port_close", handle, CONNECTED)
             self._guarded(lambda: handle.exit(Atom("normal")))
         return True
 
@@ -303,17 +294,15 @@ class PortBifs(ProcessBifs):
         if not isinstance(pid, Pid):
             raise badarg("port_connect", "pid", "a living process's Pid", pid)
         with process.scheduler.mutex, handle:
-            self._guarded(handle.run_signals)
-            if handle.state is not CONNECTED:
-                raise _not_open("port_connect", port)
-            if self.runtime.find(pid) is None:
+            self._catch_up("port_connect", handle, CONNECTED)
+            owner = self.runtime.find(pid)
+            if owner is None:
                 raise badarg("port_connect", "pid", "a living process's Pid", pid)
-            self._connect(handle, pid)
+            self._connect(handle, owner)
             self.runtime.link(pid, port)
         return True
 
-    def _connect(self, port: ErlDrvPort, pid: Pid) -> None:
-        owner = self.runtime.entities[pid]
+    def _connect(self, port: ErlDrvPort, owner: object) -> None:
         assert isinstance(owner, Process)
         self.runtime.also(port.thing, WRITE)
         port.owner = owner
@@ -353,6 +342,12 @@ class PortBifs(ProcessBifs):
         self.runtime.also(PORTS, WRITE)
         return [Port(number) for number in sorted(self.runtime.ports)]
 
+    def _catch_up(self, call: str, port: ErlDrvPort, *states: State) -> None:
+        """Carry out what waits for the port; `badarg` if its state is then none of these.  With its lock held."""
+        self._guarded(port.run_signals)
+        if port.state not in states:
+            raise _not_open(call, port.id)
+
     def _handle(self, call: str, port: Port) -> ErlDrvPort:
         if not isinstance(port, Port):
             raise badarg(call, "port", "a Port", port)
@@ -365,11 +360,6 @@ class PortBifs(ProcessBifs):
 
 def _not_open(call: str, port: Port) -> ErlangError:
     return ErlangError("badarg", f"{call}: {port} is closing or closed, or never was")
-
-
-def _command_options(options: Sequence[str]) -> tuple[bool, bool]:
-    _check_options("port_command", options, ("force", "nosuspend"))
-    return "force" in options, "nosuspend" in options
 
 
 def _check_operation(call: str, operation: object) -> None:

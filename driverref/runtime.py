@@ -41,10 +41,6 @@ class Entity(Protocol):
         """`sender` ended with `reason` and was linked, or called `exit/2`."""
         ...
 
-    def wake(self) -> None:
-        """Look again: something this entity may wait for has changed."""
-        ...
-
     def emulator_down(self) -> None:
         """Ask for nothing any more."""
         ...
@@ -53,13 +49,13 @@ class Entity(Protocol):
 class Runtime:
     """One emulator's common ground.  Made by `Emulator`; reached as `running().emulator`."""
 
-    def __init__(self, threads: Threads, release: Release, trace: Trace | None) -> None:
+    def __init__(self, threads: Threads, release: Release, trace: bool | Trace) -> None:
         self.threads = threads
         self.reader = running()
         """The thread that runs the reader's program: the one to be told of a crash."""
         self.release = release
-        self.trace = Trace() if trace is None else trace
-        self.record: Record | None = None if trace is None else trace.begin(threads.now())
+        self.trace = Trace() if isinstance(trace, bool) else trace
+        self.record: Record | None = None if trace is False else self.trace.begin(threads.now())
         """Appends an event; `None` where nobody asked for a trace."""
         self.now = threads.now
         self.also = threads.also
@@ -78,11 +74,16 @@ class Runtime:
         self.schedulers: list[Any] = []
         self.pool: Any = None
         self.numbers: dict[type, Iterator[int]] = {}
-        self.waiters: dict[Entity, None] = {}
-        """Processes that wait for something other than a message, in the order in which they began."""
+        self.waiters: dict[Any, None] = {}
+        """`process.Process`: those that wait for something other than a message, in the order in which they began."""
         self.down: str | None = None
         """Why nothing can be asked of the emulator any more, or `None` while it runs."""
         self._crash: BaseException | None = None
+
+    def note(self, lane: str, name: str, detail: object) -> None:
+        """Record an event that is no port's."""
+        if self.record is not None:
+            self.record((self.now(), lane, name, None, None, detail))
 
     def number(self, kind: type) -> int:
         """The next unused number for a `Port`, a `Pid` or a `Ref`."""
@@ -129,8 +130,8 @@ class Runtime:
     def port_number(self) -> int | None:
         """The number of the next port; `None` if every slot of the port table is taken.
 
-        Where there are slots, it is the next free one after the last that was given, which comes round last of all;
-        each time round, the table's size is added.  Source: R7B `io.c:get_free_port`.
+        Where there are slots, it is the next free one after the last that was given, never that one; each time round,
+        the table's size is added.  Source: R7B `io.c:get_free_port`.
         """
         size = self.release.slots
         if not size:
