@@ -9,13 +9,12 @@ stand in the way; `load` and `unload` wait for them.  Jobs are waited for in any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from driverref.driver import CALLBACKS, Driver, LoadedDriver, unloaded
 from driverref.errors import badarg, wrong_type
-from driverref.process import Process
-from driverref.runtime import DRIVERS, Runtime
+from driverref.process_bifs import ProcessBifs
+from driverref.runtime import DRIVERS
 from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
 from driverref.threads import READ, WRITE
@@ -30,16 +29,9 @@ _USER = Ref(0)
 class ErlDdll:
     """The functions of `erl_ddll`, as methods: `erl.erl_ddll.load_driver(Square())`."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        enter: Callable[[str], Process],
-        guarded: Callable[[Callable[[], Any]], Any],
-    ) -> None:
-        self._runtime = runtime
-        self._enter = enter
-        self._guarded = guarded
-        self._loading = runtime.threads.mutex("the loading of drivers")
+    def __init__(self, erl: ProcessBifs) -> None:
+        self._runtime, self._enter, self._guarded = erl.runtime, erl._enter, erl._guarded
+        self._loading = erl.runtime.threads.mutex("the loading of drivers")
         """Held while `init` runs: of two who load a driver at once one finds it loaded."""
 
     def load_driver(self, driver: Driver) -> object:
@@ -124,7 +116,8 @@ class ErlDdll:
 
     def _try_unload(self, call: str, name: str, options: Sequence[str]) -> Tuple:
         process = self._enter(call)
-        _check_name(call, name)
+        if not isinstance(name, str):
+            raise badarg(call, "name", "a driver's name, a str", name)
         if not isinstance(options, list | tuple) or any(o != "kill_ports" for o in options):
             raise badarg(call, "options", 'a list of "kill_ports"', options)
         loaded = self._runtime.find_driver(name)
@@ -183,11 +176,6 @@ class ErlDdll:
         self._enter("loaded_drivers")
         self._runtime.also(DRIVERS, WRITE)
         return Tuple((OK, sorted(self._runtime.drivers)))
-
-
-def _check_name(call: str, name: object) -> None:
-    if not isinstance(name, str):
-        raise badarg(call, "name", "a driver's name, a str", name)
 
 
 def _check_entry(call: str, driver: object) -> None:

@@ -11,7 +11,6 @@ the `Leak`.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from errno import EBUSY
 from typing import ClassVar, TypeVar
 
@@ -188,7 +187,7 @@ class ErlDrvPDL(Lock):
 
     def count(self, change: int) -> int:
         """Add to the references, free at 0, and say how many there are."""
-        with self._undivided():
+        with self.threads.atomically((self.entry.id, "count")):
             self.refc += change
             refc = self.refc
         if not refc:
@@ -202,7 +201,3 @@ class ErlDrvPDL(Lock):
     def release(self) -> None:
         """Somebody needs it no more: a job, or the port."""
         self.count(-1)
-
-    def _undivided(self) -> AbstractContextManager[object]:
-        context: AbstractContextManager[object] = self.threads.atomically((self.entry.id, "count"))
-        return context

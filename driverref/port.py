@@ -308,10 +308,8 @@ class ErlDrvPort(Completions):
         self.driver.finish_if_idle()
         self.runtime.changed()
 
-    def wake(self) -> None:
+    def emulator_down(self) -> None:
         """A port waits for nothing."""
-
-    emulator_down = wake
 
     # The timer.
 

@@ -24,12 +24,13 @@ Matching = Callable[[Any], object]
 
 
 class Process:
-    """One process.  `thread` carries it; `scheduler` is where its BIFs run."""
+    """One process.  `thread` carries it; `scheduler` is where its BIFs run: by default they take turns."""
 
-    def __init__(self, runtime: Runtime, scheduler: Scheduler) -> None:
+    def __init__(self, runtime: Runtime, scheduler: int | None = None) -> None:
         self.runtime = runtime
-        self.scheduler = scheduler
         self.pid = Pid(runtime.number(Pid))
+        index = (scheduler or self.pid.number) - 1
+        self.scheduler: Scheduler = runtime.schedulers[index % len(runtime.schedulers)]
         self.signals = ("signals", self.pid.number)
         """What can raise `attention`, and `trap_exit`, for `touch`."""
         self.inbox = runtime.threads.queue(f"a message to {self.pid}")
@@ -94,13 +95,10 @@ class Process:
         """Look for signals, and raise what `attention` is about."""
         self.runtime.also(self.signals, READ)
         if self.attention:
-            self._attend()
-
-    def _attend(self) -> None:
-        if self.runtime.down is not None:
-            raise self.runtime.refusal()
-        assert self.doom is not None
-        raise self.doom
+            if self.runtime.down is not None:
+                raise self.runtime.refusal()
+            assert self.doom is not None
+            raise self.doom
 
     def _next(self, deadline: int | None) -> object:
         """The inbox's next item, or `EXPIRED`.  Who waits for it does the scheduler's work meanwhile."""

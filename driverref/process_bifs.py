@@ -77,15 +77,12 @@ class ProcessBifs:
         stops the emulator.  Stands for `erlang:spawn/1`, `spawn_link/1` and `spawn_opt/2`.
         """
         parent = self._enter("spawn")
-        schedulers = self.runtime.schedulers
         if not callable(function):
             raise badarg("spawn", "function", "callable", function)
         if scheduler is not None:
-            check_number("spawn", "scheduler", scheduler, range(1, len(schedulers) + 1))
-            child = Process(self.runtime, schedulers[scheduler - 1])
-        else:
-            child = Process(self.runtime, schedulers[0])
-            child.scheduler = schedulers[(child.pid.number - 1) % len(schedulers)]
+            allowed = range(1, len(self.runtime.schedulers) + 1)
+            check_number("spawn", "scheduler", scheduler, allowed)
+        child = Process(self.runtime, scheduler)
 
         def live() -> None:
             thread = running()
