@@ -143,7 +143,8 @@ class ErlDrvRWLock(Handle):
         super().__init__(call, name, give_back)
         self.guard = self.threads.mutex(str(self))
         self.released = self.threads.condition(self.guard, str(self))
-        self.holders: set[Thread] = set()
+        self.holders: list[Thread] = []
+        """A reader as often as it holds the lock: it may not wait for it again, but it may try."""
         self.writing = False
         self.writers_waiting = 0
 
@@ -159,7 +160,7 @@ class ErlDrvRWLock(Handle):
                 self.released.wait()
                 self.writers_waiting -= write
             self.writing = write
-            self.holders.add(me)
+            self.holders.append(me)
         return 0
 
     def release(self, call: str, me: Thread, *, write: bool) -> None:

@@ -546,6 +546,19 @@ def test_trying_a_rwlock_never_waits(desk: Desk) -> None:
     erl_drv_rwlock_destroy(rwlck)
 
 
+def test_a_reader_that_tries_again_holds_the_rwlock_twice(desk: Desk) -> None:
+    """As on OTP 25."""
+    rwlck = erl_drv_rwlock_create("table")
+    erl_drv_rwlock_rlock(rwlck)
+    assert erl_drv_rwlock_tryrlock(rwlck) == 0
+    erl_drv_rwlock_runlock(rwlck)
+    assert erl_drv_rwlock_tryrwlock(rwlck) == EBUSY
+    erl_drv_rwlock_runlock(rwlck)
+    assert erl_drv_rwlock_tryrwlock(rwlck) == 0
+    erl_drv_rwlock_rwunlock(rwlck)
+    erl_drv_rwlock_destroy(rwlck)
+
+
 def test_a_rwlock_knows_its_holders(desk: Desk) -> None:
     rwlck = erl_drv_rwlock_create("table")
     with pytest.raises(Misuse, match="main does not hold rwlock 'table' for reading"):
