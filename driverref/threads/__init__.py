@@ -16,7 +16,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from enum import IntEnum
-from types import TracebackType
 from typing import Any, NoReturn, Protocol
 
 from driverref.errors import Misuse
@@ -85,18 +84,11 @@ class Mode(IntEnum):
 READ, WRITE, AWAIT, ACQUIRE = Mode
 
 
-class Mutex(Protocol):
+class Mutex(AbstractContextManager[bool], Protocol):
     """A lock that is not recursive."""
 
     def acquire(self, blocking: bool = True) -> bool: ...
     def release(self) -> None: ...
-    def __enter__(self) -> bool: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None: ...
 
 
 class Condition(Protocol):
