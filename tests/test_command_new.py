@@ -122,7 +122,7 @@ def test_a_name_that_no_file_can_have() -> None:
     assert refused("new", name) == f"{name}.py: File name too long"
 
 
-@pytest.mark.parametrize("name", ["json", "driverref", "greenlet"])
+@pytest.mark.parametrize("name", ["json", "driverref", "greenlet", "pytest"])
 def test_a_name_that_would_hide_a_module(name: str) -> None:
     assert refused("new", name) == f"{name}.py would hide the module {name}; choose another name"
 

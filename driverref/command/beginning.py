@@ -21,7 +21,7 @@ from typing import NamedTuple
 from driverref.command import BadInput
 from driverref.command.book import Page
 
-SHADOWED = sys.stdlib_module_names | {"driverref", "greenlet"}
+SHADOWED = sys.stdlib_module_names | {"driverref", "greenlet", "pytest"}
 """Modules that a file of that name would hide from itself."""
 
 
