@@ -42,6 +42,11 @@ class Timer:
         self.look(WRITE)
         self.action = None
 
+    def pending(self) -> Callable[[Timer], None] | None:
+        """The action, which another scheduler may cancel at once; `None` if it is cancelled."""
+        self.look(READ)
+        return self.action
+
 
 class Scheduler:
     """One scheduler, number 1 or more."""
@@ -66,8 +71,15 @@ class Scheduler:
         if self.runtime.release.zero_timeout_in_line and not ns:
             timer.due_for = running()
         self.runtime.also(("timers", self.index), WRITE)
-        heapq.heappush(self.timers, (timer.deadline, next(self._order), timer))
-        if self.timers[0][2] is timer and running() is not self.thread:
+        entry = (timer.deadline, next(self._order), timer)
+        first = self.timers[0] if self.timers else None
+        if (
+            first is not None and first[2].pending() is None
+        ):  # else one that is always reset fills the heap
+            heapq.heapreplace(self.timers, entry)
+        else:
+            heapq.heappush(self.timers, entry)
+        if (first is None or entry < first) and running() is not self.thread:
             self.work.ring()  # the scheduler's thread sleeps until a later deadline
         return timer
 
@@ -123,6 +135,5 @@ class Scheduler:
         while self.timers and self.timers[0][0] <= now:
             due.append(heapq.heappop(self.timers)[2])
         for timer in due:  # one that is set meanwhile, to 0 ms say, has its turn after other work
-            timer.look(READ)
-            if timer.action is not None:
-                timer.action(timer)
+            if (action := timer.pending()) is not None:
+                action(timer)

@@ -391,6 +391,15 @@ def test_timers_fire_in_the_order_of_their_deadlines(threads: Kind) -> None:
         assert [erl.receive()[0] for _ in range(3)] == [ports[1], ports[2], ports[0]]
 
 
+@both
+def test_a_timer_that_is_set_again_and_again_leaves_nothing_behind(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, Ticker())
+        for _ in range(10):
+            erl.port_command(port, b"1000000")
+        assert len(erl.runtime.schedulers[0].timers) == 1
+
+
 def test_a_timer_takes_its_time_and_equal_ones_fire_in_the_order_in_which_they_were_set() -> None:
     with Emulator() as erl:
         ticker = Ticker()
