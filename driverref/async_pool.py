@@ -155,6 +155,12 @@ class AsyncPool:
         for queue in self.queues:
             queue.put_at_once(None)
 
+    def give_up(self) -> None:
+        """Have no queued job run, and every thread end that is not in a job.  On OS threads."""
+        for queue in self.queues:
+            if isinstance(queue, SearchableQueue):  # all others are the seam's
+                queue.give_up()
+
     def stop(self) -> None:
         """Let every queued job run to its end, then end the threads and wait for them."""
         self.finish()

@@ -44,6 +44,12 @@ class SearchableQueue:
                 self.filled.wait()
             return self.items.popleft()
 
+    def give_up(self) -> None:
+        """Take everything out and give `None`, as the seam's own queues do when it is closed.  On OS threads."""
+        with self.mutex:
+            self.items = deque([None])
+            self.filled.notify()
+
 
 def _jobs(queue: SearchableQueue) -> list[Any]:
     """The jobs in a queue, oldest first, without what ends its thread.  With the mutex held."""

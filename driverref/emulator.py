@@ -240,6 +240,8 @@ class Emulator(PortBifs):
             if self.runtime.down is None:
                 self.runtime.stop_running(why)
             self.runtime.threads.close()
+            if not self.runtime.threads.simulated:
+                self.runtime.pool.give_up()
 
 
 def _seam(threads: object, seed: object) -> Threads:

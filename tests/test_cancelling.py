@@ -460,3 +460,14 @@ def test_only_a_callback_may_cancel(release: str) -> None:
     for who, call in calls.items():
         with pytest.raises(Misuse, match=refused + who):
             call()
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("release", ["R14B04", "25"])
+def test_the_threads_of_an_emulator_that_has_halted_end(release: str) -> None:
+    erl = Emulator(release=release, threads="native", async_threads=2)
+    pool = erl.runtime.pool
+    erl.halt(1)
+    for thread in pool.threads:
+        erl.runtime.threads.join(thread)
+    assert pool.size == len(pool.threads) == 2
