@@ -78,6 +78,8 @@ def refusing() -> Iterator[None]:
         yield
     except (ValueError, TypeError, Nondeterministic) as error:
         raise BadInput(str(error)) from None
+    except SystemExit:
+        raise BadInput("the scenario calls sys.exit: let it return") from None
 
 
 def write(file: Path, text: str, mode: str = "w") -> None:

@@ -344,6 +344,12 @@ def test_an_outcome_that_cannot_be_counted() -> None:
     assert refused("explore", "list.py").startswith(message)
 
 
+@pytest.mark.parametrize("command", ["explore", "timeline", "compare"])
+def test_a_scenario_that_leaves(command: str) -> None:
+    Path("leaves.py").write_text("def s(erl): raise SystemExit\n")
+    assert refused(command, "leaves.py") == "the scenario calls sys.exit: let it return"
+
+
 def test_a_scenario_that_does_not_repeat_itself() -> None:
     Path("dice.py").write_text(
         "import itertools\ncount = itertools.count()\ndef s(erl): return next(count)\n"

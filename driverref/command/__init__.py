@@ -1,8 +1,9 @@
-"""What the command line is made of: `driverref explore`, `timeline`, `answers` and `new`.
+"""What the command line is made of; the commands themselves stand in `driverref.__main__`.
 
-The commands themselves stand in `driverref.__main__`.  Each room here does one thing for them and prints nothing:
-`loading` finds the scenario in a file, `report` is a page about what exploring it has found, `book` reads the book's
-pages, `beginning` makes a new driver of one.  What they cannot use they refuse in one line, as `BadInput`.
+Each room here does one thing for them and prints nothing: `options` are those that several commands have, `loading`
+finds the scenario in a file, `report` is a page about what exploring it has found, `eras` the table of releases,
+`book` reads the book's pages, `beginning` makes a new driver of one.  What they cannot use they refuse in one line,
+as `BadInput`.
 """
 
 from __future__ import annotations
