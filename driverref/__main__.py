@@ -35,7 +35,7 @@ from driverref.command.options import (
 )
 from driverref.errors import Nondeterministic
 from driverref.explore import compare, explore
-from driverref.explore.outcomes import follow
+from driverref.explore.run import Job
 
 FIRST_COME = "first come"
 """What explore prints for the empty witness."""
@@ -232,7 +232,7 @@ def timeline_command(
     scenario = loading.scenario(target)
     witness = "" if witness == FIRST_COME else witness
     with refusing(), redirect_stdout(sys.stderr):
-        erl, fault = follow(scenario, witness, observe, options)
+        erl, fault = Job(scenario, observe, options).follow(witness)
     trace = erl.trace.select(*events) if events else erl.trace
     if svg is None:
         click.echo(timeline.text(trace))

@@ -21,7 +21,7 @@ from typing import Any
 from driverref.emulator import Emulator
 from driverref.errors import Leak
 from driverref.explore import Fault, Order, Scenario, label
-from driverref.explore.run import check_observe, run
+from driverref.explore.run import Job, check_observe
 from driverref.explore.schedules import witness
 from driverref.explore.search import Cut, Search
 from driverref.threads.simulated import SimulatedThread, SimulatedThreads
@@ -151,7 +151,7 @@ def _runs(
     while more:
         end: str | None = None
         try:
-            outcome = run(watched, guide, observe, emulator)
+            outcome = Job(watched, observe, emulator).run(guide)
             leaks = isinstance(outcome, Fault) and outcome.name == Leak.__name__
             end = label(outcome) if isinstance(outcome, Fault) and not leaks else THE_END
         except Cut:

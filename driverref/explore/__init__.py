@@ -18,10 +18,10 @@ from driverref.explore.check import assert_outcomes
 from driverref.explore.eras import Comparison, System, systems
 from driverref.explore.outcomes import Found, Outcomes, Tally, label, replay
 from driverref.explore.progress import progress_bar
-from driverref.explore.run import Fault, Order, Scenario, check_observe, run
+from driverref.explore.run import Fault, Job, Order, Scenario, check_observe
 from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
 from driverref.explore.search import Search
-from driverref.explore.share import Job, Sharing
+from driverref.explore.share import Sharing, run_once
 
 __all__ = [
     "Comparison",
@@ -86,7 +86,7 @@ def explore(
                     stopped = f"stopped at the limit of {limit:,}"
         except KeyboardInterrupt:
             stopped = "interrupted"
-    outcomes = Outcomes(tally, stopped, scenario, emulator, job.observe, strategy)
+    outcomes = Outcomes(tally, stopped, job, strategy)
     if stopped != "interrupted":
         _confirm(job, tally, "" if strategy == "all" else None)
     return outcomes
@@ -143,16 +143,16 @@ def _search(
     while search.next():
         if tally.schedules == limit:
             return f"stopped at the limit of {limit:,}"
-        job.run_once(search, tally)
+        run_once(job, search, tally)
         show(tally)
     return None
 
 
 def _begin_twice(job: Job, search: Search, tally: Tally) -> None:
     """Make the first run of a search, and again, which must not make a difference."""
-    first = job.run_once(search, tally)
+    first = run_once(job, search, tally)
     search.repeat()
-    again = job.run_once(search, Tally())
+    again = run_once(job, search, Tally())
     if again != first:
         raise Nondeterministic(f"it ended with {label(again)} and not with {label(first)}")
 
@@ -171,8 +171,7 @@ def _draw(
         name = f"{seed}:{number}"
         schedule = RandomWalk(name) if strategy == "random" else Pct(name, steps)
         tally.schedules += 1
-        outcome = run(job.scenario, schedule, job.observe, job.options)
-        tally.count(outcome, witness(schedule.deviations))
+        tally.count(job.run(schedule), witness(schedule.deviations))
         steps = max(steps, schedule.step)
         show(tally)
 
@@ -182,7 +181,6 @@ def _confirm(job: Job, tally: Tally, repeated: str | None) -> None:
     for outcome, found in tally.found.items():
         if found.witness == repeated:
             continue
-        schedule = Replay(found.witness)
-        again = run(job.scenario, schedule, job.observe, job.options)
+        again = job.run(Replay(found.witness))
         if again != outcome:
             raise Nondeterministic(f"it ended with {label(again)} and not with {label(outcome)}")

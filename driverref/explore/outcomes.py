@@ -9,9 +9,7 @@ from typing import Any, Literal
 
 from driverref.emulator import Emulator
 from driverref.errors import wrong_type
-from driverref.explore.run import Fault, Order, Scenario, Watch, check_observe
-from driverref.explore.schedules import Replay
-from driverref.threads.simulated import SimulatedThreads
+from driverref.explore.run import Fault, Job, Order, Scenario, check_observe
 
 
 @dataclass(frozen=True)
@@ -69,26 +67,9 @@ def replay(
     the trace ends with it.  Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the
     witness.  Not from inside an emulator.
     """
-    return follow(scenario, witness, observe, emulator)[0]
-
-
-def follow(
-    scenario: Scenario, witness: str, observe: Sequence[str], options: dict[str, Any]
-) -> tuple[Emulator, Fault | None]:
-    """As `replay`, with the fault that the run ended in."""
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
-    schedule = Replay(witness)
-    threads = SimulatedThreads(schedule=schedule)
-    watch = Watch(threads, check_observe(observe), whole=True)
-    erl, fault = Emulator(threads=threads, trace=watch, **options), None
-    try:
-        with erl:
-            scenario(erl)
-    except Exception as error:
-        fault = Fault.of(error)
-    schedule.check()
-    return erl, fault
+    return Job(scenario, check_observe(observe), emulator).follow(witness)[0]
 
 
 class Outcomes(Mapping[Hashable, Found]):
@@ -98,19 +79,10 @@ class Outcomes(Mapping[Hashable, Found]):
     table, a notebook shows it as one.
     """
 
-    def __init__(
-        self,
-        tally: Tally,
-        stopped: str | None,
-        scenario: Scenario,
-        options: dict[str, Any],
-        observe: tuple[str, ...],
-        strategy: str,
-    ) -> None:
+    def __init__(self, tally: Tally, stopped: str | None, job: Job, strategy: str) -> None:
         self._found = dict(sorted(tally.found.items(), key=lambda item: -item[1].count))
-        self._scenario = scenario
-        self._options = options
-        self.observe = observe
+        self._job = job
+        self.observe = job.observe
         """The names of the events whose order belongs to the outcomes."""
         self.strategy = strategy
         self.schedules = tally.schedules
@@ -138,8 +110,7 @@ class Outcomes(Mapping[Hashable, Found]):
 
     def replay(self, outcome: Hashable) -> Emulator:
         """Run the outcome's witness again: the emulator, stopped, with its complete trace."""
-        witness = self._found[outcome].witness
-        return replay(self._scenario, witness, observe=self.observe, **self._options)
+        return self._job.follow(self._found[outcome].witness)[0]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The table: outcome, count, witness.  A fault that tells a long story shows its first line."""

@@ -9,11 +9,13 @@ tries them in every order that is possible.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
 from driverref.event import NAMES
+from driverref.explore.schedules import Replay
 from driverref.runtime import Runtime
 from driverref.threads.schedule import Schedule
 from driverref.threads.simulated import SimulatedThreads
@@ -90,37 +92,61 @@ class Watch(Trace):
         return super().select(*names)
 
 
-def run(
-    scenario: Scenario, schedule: Schedule, observe: Sequence[str], options: dict[str, Any]
-) -> Hashable:
-    """Run the scenario once, and return its outcome.
+@dataclass(frozen=True)
+class Job:
+    """What is run, and how."""
 
-    `Cut`, `Nondeterministic` and what is no `Exception` pass through.
-    """
-    threads = SimulatedThreads(schedule=schedule)
-    watch = Watch(threads, observe)
-    erl = Emulator(threads=threads, trace=watch, **options)
-    runtime = erl.runtime
-    try:
-        with erl:
-            value = scenario(erl)
-    except Nondeterministic:
-        raise
-    except Exception as error:
-        return Fault.of(error)
-    finally:
-        _untie(threads, runtime, erl)
-    try:
-        hash(value)
-    except TypeError:
-        raise TypeError(
-            f"explore: the scenario returned {value!r}, which cannot be counted:"
-            " return something hashable, such as a tuple"
-        ) from None
-    if not observe:
-        return value  # type: ignore[no-any-return]
-    order = Order(watch.order())
-    return order if value is None else (value, order)
+    scenario: Scenario
+    observe: tuple[str, ...]
+    options: dict[str, Any]
+    """The arguments of `Emulator`."""
+
+    def run(self, schedule: Schedule) -> Hashable:
+        """Run the scenario once, and return its outcome.
+
+        `Cut`, `Nondeterministic` and what is no `Exception` pass through.
+        """
+        threads = SimulatedThreads(schedule=schedule)
+        watch = Watch(threads, self.observe)
+        erl = Emulator(threads=threads, trace=watch, **self.options)
+        runtime = erl.runtime
+        try:
+            with erl:
+                value = self.scenario(erl)
+        except Nondeterministic:
+            raise
+        except Exception as error:
+            return Fault.of(error)
+        finally:
+            _untie(threads, runtime, erl)
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(
+                f"explore: the scenario returned {value!r}, which cannot be counted:"
+                " return something hashable, such as a tuple"
+            ) from None
+        if not self.observe:
+            return value  # type: ignore[no-any-return]
+        order = Order(watch.order())
+        return order if value is None else (value, order)
+
+    def follow(self, witness: str) -> tuple[Emulator, Fault | None]:
+        """Run the scenario under the schedule of a witness: the emulator, and the fault that it ended in.
+
+        Raises `ValueError` if the scenario cannot follow the witness.
+        """
+        schedule = Replay(witness)
+        threads = SimulatedThreads(schedule=schedule)
+        watch = Watch(threads, self.observe, whole=True)
+        erl, fault = Emulator(threads=threads, trace=watch, **self.options), None
+        try:
+            with erl:
+                self.scenario(erl)
+        except Exception as error:
+            fault = Fault.of(error)
+        schedule.check()
+        return erl, fault
 
 
 def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:

@@ -13,15 +13,14 @@ What a worker does is a function of its task and nothing else.  So a task whose 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from pickle import PicklingError
-from typing import Any
 
 from driverref.explore.history import Touched
 from driverref.explore.outcomes import Tally
-from driverref.explore.run import Scenario, run
+from driverref.explore.run import Job
 from driverref.explore.schedules import witness
 from driverref.explore.search import Cut, Demand, Search, State
 
@@ -31,26 +30,18 @@ AT_ONCE = 64
 """How many tasks are given out at a time."""
 
 
-@dataclass
-class Job:
-    """What is explored, and how."""
-
-    scenario: Scenario
-    observe: tuple[str, ...]
-    options: dict[str, Any]
-
-    def run_once(self, search: Search, tally: Tally) -> Any:
-        """Make the search's next run and count it."""
-        tally.schedules += 1
-        try:
-            outcome = run(self.scenario, search, self.observe, self.options)
-        except Cut:
-            tally.cut += 1
-            return None
-        if search.strange is not None:
-            raise search.strange
-        tally.count(outcome, witness(search.deviations()))
-        return outcome
+def run_once(job: Job, search: Search, tally: Tally) -> Hashable:
+    """Make the search's next run and count it."""
+    tally.schedules += 1
+    try:
+        outcome = job.run(search)
+    except Cut:
+        tally.cut += 1
+        return None
+    if search.strange is not None:
+        raise search.strange
+    tally.count(outcome, witness(search.deviations()))
+    return outcome
 
 
 @dataclass
@@ -72,7 +63,7 @@ def search_part(job: Job, trunk: list[State], runs: int) -> Part:
     more = True
     try:
         while more and part.tally.schedules < runs:
-            job.run_once(search, part.tally)
+            run_once(job, search, part.tally)
             more = search.next()
     except Exception as error:
         part.error = error
