@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from driverref.driver import CALLBACKS, Driver, LoadedDriver, unloaded
 from driverref.errors import badarg, wrong_type
+from driverref.process import Process
 from driverref.process_bifs import ProcessBifs
 from driverref.runtime import DRIVERS
 from driverref.since import check_bif
@@ -54,28 +55,33 @@ class ErlDdll:
         process = self._enter(call)
         _check_entry(call, driver)
         with process.scheduler.mutex, self._loading:
-            with self._runtime.lock:  # once it is found and kept, nobody unloads it
+            with self._runtime.lock:  # once the process uses it, no other unloads it
                 loaded = self._runtime.drivers.get(driver.driver_name)
-                cancelled = (
-                    loaded is not None and loaded.is_as(driver, kill_ports) and loaded.keep()
-                )
-            if loaded is not None and loaded.permanent:
-                return PERMANENT
-            if loaded is None:
-                loaded = LoadedDriver(self._runtime, driver, kill_ports)
-                if not self._guarded(loaded.init):
-                    return Tuple((Atom("error"), Atom("driver_init_failed")))
+                if loaded is not None:
+                    if loaded.permanent:
+                        return PERMANENT
+                    if not loaded.is_as(driver, kill_ports):
+                        return Tuple((Atom("error"), Atom("bad_driver_name")))
+                    cancelled = loaded.keep()
+                    self._use(loaded, process)
+            if loaded is not None:
+                if cancelled:
+                    loaded.tell_cancelled()
+                return OK
+            loaded = LoadedDriver(self._runtime, driver, kill_ports)
+            if not self._guarded(loaded.init):
+                return Tuple((Atom("error"), Atom("driver_init_failed")))
+            with self._runtime.lock:
                 self._runtime.also(loaded.thing, WRITE)
                 self._runtime.also(DRIVERS, READ)
                 self._runtime.drivers[driver.driver_name] = loaded
-            elif not loaded.is_as(driver, kill_ports):
-                return Tuple((Atom("error"), Atom("bad_driver_name")))
-            if cancelled:
-                loaded.tell_cancelled()
-            with self._runtime.lock:
-                loaded.users[process.pid] = loaded.users.get(process.pid, 0) + 1
-                process.monitors[_USER] = self._user_gone
+                self._use(loaded, process)
             return OK
+
+    def _use(self, loaded: LoadedDriver, process: Process) -> None:
+        """The process has loaded the driver once more.  With the runtime's lock held."""
+        loaded.users[process.pid] += 1
+        process.monitors[_USER] = self._user_gone
 
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.

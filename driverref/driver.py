@@ -18,7 +18,7 @@ is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None`
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -159,7 +159,7 @@ class LoadedDriver:
         self.ports: set[Port] = set()
         self.lingering: set[Port] = set()
         """Closed ports whose jobs have not all been given back."""
-        self.users: dict[Pid, int] = {}
+        self.users: Counter[Pid] = Counter()
         """Processes that loaded it, and how often."""
         self.kill_ports = kill_ports
         """Whether it was loaded so that unloading it kills its ports."""

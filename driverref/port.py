@@ -302,9 +302,9 @@ class ErlDrvPort(Completions):
         del self.runtime.ports[self.number]
         self.runtime.take_slot(self.slot, None)
         self.runtime.remove(self.id)
-        self.driver.ports.discard(self.id)
         if self.jobs:
             self.driver.lingering.add(self.id)
+        self.driver.ports.discard(self.id)  # not before, or another scheduler finds the driver idle
         self.driver.finish_if_idle()
         self.runtime.changed()
 

@@ -74,7 +74,8 @@ class ProcessBifs:
         It runs on `scheduler` (1 to the number of schedulers); by default they take turns.  The process ends
         when `function` returns, with reason `normal`; when it calls `exit`; by an exit signal; or with an
         `ErlangError`, whose reason becomes its own.  Any other exception is a fault of the program and
-        stops the emulator.  Stands for `erlang:spawn/1`, `spawn_link/1` and `spawn_opt/2`.
+        stops the emulator.  Raises `system_limit` if there is no OS thread for it.  Stands for `erlang:spawn/1`,
+        `spawn_link/1` and `spawn_opt/2`.
         """
         parent = self._enter("spawn")
         if not callable(function):
@@ -102,7 +103,12 @@ class ProcessBifs:
         if link:
             self.runtime.link(parent.pid, child.pid)
         name = f"process {child.pid}"
-        child.thread = self.runtime.threads.start(name, live, self.runtime.crash)
+        try:
+            child.thread = self.runtime.threads.start(name, live, self.runtime.crash)
+        except RuntimeError as error:  # the operating system has no thread left
+            self.runtime.let_go(child.pid)
+            self.runtime.remove(child.pid)
+            raise ErlangError("system_limit", f"spawn: {error}") from None
         return child.pid
 
     def receive(self, matching: Matching | None = None, *, timeout: int | None = None) -> Any:

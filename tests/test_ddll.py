@@ -8,7 +8,7 @@ import pytest
 from scripted import Box, made_of
 from support import Gate, Kind, Worker, both, on_another_thread, opened, received
 
-from driverref import Emulator, Port
+from driverref import Emulator, Port, explore
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
@@ -369,3 +369,28 @@ def test_a_driver_can_be_emptied_by_a_timer_while_it_waits_to_be_unloaded() -> N
         ref = erl.erl_ddll.monitor("driver", ("d", "unloaded"))
         assert erl.receive() == ("DOWN", ref, "driver", "d", "unloaded")
         assert erl.trace.order("flush", "timeout", "finish") == ["flush", "timeout", "finish"]
+
+
+def test_who_loads_a_driver_that_waits_to_be_unloaded_has_it_whoever_unloads_it_meanwhile() -> None:
+    """As the emulator, which locks its list of drivers for a whole call (`erl_bif_ddll.c:lock_drv_list`)."""
+
+    def scenario(erl: Emulator) -> tuple[object, ...]:
+        ddll, driver, me = erl.erl_ddll, made_of(), erl.self()
+        ddll.load(driver)
+        port = erl.open_port(("spawn_driver", "d"))
+        ddll.unload("d")
+        ddll.monitor("driver", ("d", "unloaded"))  # whose message takes the loading process time
+
+        def loads() -> None:
+            erl.send(me, ("loaded", ddll.load(driver)))
+            erl.receive()
+
+        erl.spawn(loads, scheduler=2)
+        erl.spawn(lambda: erl.send(me, ("unloaded", ddll.try_unload("d"))), scheduler=1)
+        answers = dict(message[:2] for message in (erl.receive() for _ in range(3)))
+        erl.port_close(port)
+        return str(answers["loaded"]), str(answers["unloaded"]), str(ddll.loaded_drivers())
+
+    answers = ["{ok,pending_driver}", "{error,not_loaded_by_this_process}"]
+    expected = {("ok", answer, '{ok,["d"]}') for answer in answers}
+    assert set(explore(scenario, schedulers=2)) == expected

@@ -242,3 +242,16 @@ def test_a_failing_bif_changes_nothing(threads: Kind) -> None:
             erl.monitor("time_offset", Pid(1))
         assert len(erl.trace) == before
         assert erl.receive() == "kept"
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("link", [False, True])
+def test_a_process_that_gets_no_thread_is_not_there(link: bool) -> None:
+    with Emulator(threads="native") as erl:
+        before = threading.stack_size(1 << 47)  # more than there are addresses
+        try:
+            with pytest.raises(ErlangError, match="system_limit.*can't start new thread"):
+                erl.spawn(print, link=link)
+        finally:
+            threading.stack_size(before)
+        assert erl.spawn(print) == Pid(3)
