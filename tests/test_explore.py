@@ -252,6 +252,23 @@ def test_ctrl_c_ends_the_search_and_keeps_what_was_found(early: bool, strategy: 
         pass  # nothing is left of the run that was interrupted
 
 
+def test_ctrl_c_while_the_witnesses_are_tried_again_keeps_what_was_found() -> None:
+    runs = itertools.count()
+
+    def scenario(erl: Emulator) -> tuple[bytes, ...]:
+        if next(runs) == last:
+            raise KeyboardInterrupt
+        return dead_heat(erl)
+
+    last = -1
+    whole = explore(scenario, async_threads=2)
+    last = next(runs) - 1
+    runs = itertools.count()
+    found = explore(scenario, async_threads=2)
+    assert found.stopped == "interrupted"
+    assert dict(found) == dict(whole)
+
+
 # Witnesses.
 
 

@@ -70,26 +70,23 @@ def explore(
     """
     _check(scenario, limit, strategy, executor, emulator)
     job = Job(scenario, check_observe(observe), emulator)
-    tally, stopped = Tally(), None
+    tally, whole, stopped = Tally(), True, None
     with progress_bar(progress) as show:
         try:
             if strategy != "all":
                 assert limit is not None
                 _draw(job, strategy, seed, limit, tally, show)
             elif executor is None:
-                stopped = _search(job, limit, tally, show)
+                whole = _search(job, limit, tally, show)
             else:
                 _begin_twice(job, Search(), Tally())
-                sharing = Sharing(job, executor, limit)
-                tally = sharing.tally
-                if not sharing.run(show):
-                    stopped = f"stopped at the limit of {limit:,}"
+                whole = Sharing(job, executor, limit, tally).run(show)
+            if not whole:
+                stopped = f"stopped at the limit of {limit:,}"
+            _confirm(job, tally, "" if strategy == "all" else None)
         except KeyboardInterrupt:
             stopped = "interrupted"
-    outcomes = Outcomes(tally, stopped, job, strategy)
-    if stopped != "interrupted":
-        _confirm(job, tally, "" if strategy == "all" else None)
-    return outcomes
+    return Outcomes(tally, stopped, job, strategy)
 
 
 def compare(
@@ -134,18 +131,16 @@ def _check(
             raise TypeError(f"explore: {name} is not for the caller to choose")
 
 
-def _search(
-    job: Job, limit: int | None, tally: Tally, show: Callable[[Tally], object]
-) -> str | None:
-    """All schedules, on this core.  Why it stopped early, or `None`."""
+def _search(job: Job, limit: int | None, tally: Tally, show: Callable[[Tally], object]) -> bool:
+    """All schedules, on this core; whether there are no more than `limit`."""
     search = Search()
     _begin_twice(job, search, tally)
     while search.next():
         if tally.schedules == limit:
-            return f"stopped at the limit of {limit:,}"
+            return False
         run_once(job, search, tally)
         show(tally)
-    return None
+    return True
 
 
 def _begin_twice(job: Job, search: Search, tally: Tally) -> None:

@@ -108,23 +108,23 @@ class Branch:
 class Sharing:
     """Shares a job out among the workers of an executor."""
 
-    def __init__(self, job: Job, executor: Executor, limit: int | None) -> None:
+    def __init__(self, job: Job, executor: Executor, limit: int | None, tally: Tally) -> None:
         self.job = job
         self.executor = executor
         self.limit = limit
-        self.tally = Tally()
+        self.tally = tally
         self._given = 0  # runs that have been made or given out
         self._ready: list[Branch] = []
         self._futures: dict[Future[Part], tuple[Branch | None, int, int]] = {}
 
-    def run(self, progress: Callable[[Tally], object]) -> bool:
+    def run(self, show: Callable[[Tally], object]) -> bool:
         """Explore; whether everything was.  `tally` counts, also while it goes on."""
         self._give(None, 0)
         try:
             while self._futures:
                 for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
                     self._take(future)
-                progress(self.tally)
+                show(self.tally)
                 self._give_out()
         finally:
             for future in self._futures:
