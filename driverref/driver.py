@@ -33,11 +33,6 @@ ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
 ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
 
-CALLBACKS = (
-    "init start stop output outputv control call ready_input ready_output ready_async timeout flush"
-    " process_exit stop_select finish emergency_close"
-).split()
-
 
 class Driver:
     """What `ErlDrvEntry` is in C: subclass it, define callbacks, load an instance.
@@ -77,6 +72,10 @@ class Driver:
     stop_select: Any = None
     finish: Any = None
     emergency_close: Any = None
+
+
+CALLBACKS = [name for name, default in vars(Driver).items() if default is None]
+"""The names of the callbacks, in the order above."""
 
 
 class PortLock:

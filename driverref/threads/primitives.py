@@ -18,30 +18,15 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from driverref.threads import ACQUIRE, AWAIT, EXPIRED, READ, WRITE, Empty, Mode
-from driverref.threads.clocks import Stamp, VectorClock
+from driverref.threads.clocks import Stamp
+
+if TYPE_CHECKING:
+    from driverref.threads.simulated import SimulatedThreads
 
 Enabled = Callable[[], object]
-
-
-class Steps(Protocol):
-    """What the primitives need of `SimulatedThreads`."""
-
-    time: int
-    running: Any
-
-    def step(
-        self,
-        thing: object,
-        mode: Mode,
-        enabled: Enabled | None = None,
-        deadline: int | None = None,
-        what: object = None,
-    ) -> bool: ...
-    def also(self, thing: object, mode: Mode) -> None: ...
-    def fresh(self) -> int: ...
 
 
 def never() -> bool:
@@ -55,7 +40,7 @@ class Named:
     after the thing was made.
     """
 
-    def __init__(self, threads: Steps, name: str) -> None:
+    def __init__(self, threads: SimulatedThreads, name: str) -> None:
         self.threads = threads
         self.name = name
         self.id = threads.fresh()
@@ -77,7 +62,7 @@ class Guard(Named):
 class SimulatedMutex(Named):
     """A lock.  To acquire it is a step; to release it lets others go on but does not stop the owner."""
 
-    def __init__(self, threads: Steps, name: str) -> None:
+    def __init__(self, threads: SimulatedThreads, name: str) -> None:
         super().__init__(threads, name)
         self.owner: Any = None
         self.stamp: Stamp | None = None
@@ -119,7 +104,7 @@ class SimulatedMutex(Named):
 class SimulatedCondition(Named):
     """A condition variable: waiters stand in line, `notify` lets the first one go.  The line is one thing."""
 
-    def __init__(self, threads: Steps, mutex: SimulatedMutex, name: str) -> None:
+    def __init__(self, threads: SimulatedThreads, mutex: SimulatedMutex, name: str) -> None:
         super().__init__(threads, name)
         self.mutex = mutex
         self.waiters: deque[_Ticket] = deque()
@@ -165,7 +150,7 @@ class _Ticket:
 class SimulatedQueue(Named):
     """A FIFO.  Any thread puts, one or more get."""
 
-    def __init__(self, threads: Steps, name: str) -> None:
+    def __init__(self, threads: SimulatedThreads, name: str) -> None:
         super().__init__(threads, name)
         self.items: deque[tuple[Any, Stamp]] = deque()
         self.came = self.gone = 0
@@ -208,8 +193,7 @@ class SimulatedQueue(Named):
             raise Empty
         self.gone += 1
         item, stamp = self.items.popleft()
-        clock: VectorClock = threads.running.clock
-        clock.join(stamp)
+        threads.running.clock.join(stamp)
         return item
 
 
@@ -249,7 +233,7 @@ class SimulatedSocket:
     What has been sent to it is a queue of pieces; the last one, which is empty, is its end.
     """
 
-    def __init__(self, threads: Steps) -> None:
+    def __init__(self, threads: SimulatedThreads) -> None:
         self.threads = threads
         self.id = threads.fresh()
         self.peer: SimulatedSocket = self
