@@ -116,7 +116,7 @@ class Release:
     signals_wait: bool
     """Whether `Port ! Message` waits for the port's lock, as the BIFs do, or leaves a signal (ERTS 5.10)."""
     busy_msgq_limits: tuple[int, int] | None
-    """Bytes of command data waiting for a locked port at which suspended senders go on, and above which they are
+    """Bytes of command data waiting for a locked port below which suspended senders go on, and above which they are
     suspended; `None` where no signals wait."""
 
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:

@@ -39,7 +39,7 @@ class Senders:
     msgq_size: int
     """Bytes of command data in `signals`."""
     msgq_limits: tuple[int, int] | None
-    """Bytes at which senders go on and above which they wait; `None`: they never wait."""
+    """Bytes below which senders go on and above which they wait; `None`: they never wait."""
 
     if TYPE_CHECKING:
 
@@ -77,7 +77,8 @@ class Senders:
             signal()
             with self._undivided():
                 self.msgq_size -= size
-            room = self.msgq_limits is None or self.msgq_size <= self.msgq_limits[0]
+            self.runtime.also(self.thing, WRITE)
+            room = self.msgq_limits is None or self.msgq_size < self.msgq_limits[0]
             if size and room and not self.busy:
                 self.resume()
 

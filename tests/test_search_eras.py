@@ -19,6 +19,7 @@ from driverref import Atomic, Emulator, Port
 from driverref.erl_driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
+    Key,
     driver_async,
     driver_async_cancel,
     driver_cancel_timer,
@@ -27,6 +28,7 @@ from driverref.erl_driver import (
     driver_output,
     driver_pdl_create,
     driver_set_timer,
+    erl_drv_busy_msgq_limits,
     set_busy_port,
 )
 from driverref.errors import ErlangError
@@ -271,11 +273,14 @@ def test_of_any_scenario_random_schedules_show_nothing_new(
 
 
 def brothers(
-    scenario: Callable[[Emulator], object], seeds: range = range(40), **options: Any
+    scenario: Callable[[Emulator], object],
+    seeds: range = range(40),
+    observe: tuple[str, ...] = (),
+    **options: Any,
 ) -> None:
     """Runs that nobody can tell apart come to the same, of this scenario."""
     for seed in seeds:
-        a_brother(on_emulator(scenario, **options), seed)
+        a_brother(on_emulator(scenario, observe, **options), seed)
 
 
 def test_a_command_meets_a_signal_that_was_just_left_with_the_port_or_overtakes_it() -> None:
@@ -293,6 +298,43 @@ def test_a_command_meets_a_signal_that_was_just_left_with_the_port_or_overtakes_
         erl.receive(lambda message: message[1] == ref)
 
     brothers(scenario, range(100, 110), schedulers=2)
+
+
+def test_the_driver_sets_a_limit_while_commands_wait_and_more_come() -> None:
+    """Who sends looks at the limits without the lock: whether he is suspended is a matter of when."""
+
+    def scenario(erl: Emulator) -> None:
+        steps = Atomic()
+
+        def control(port: ErlDrvPort, command: int, buf: memoryview) -> None:
+            steps.store(1)
+            erl_drv_busy_msgq_limits(port, Key(1), Key(1))
+            steps.store(2)
+
+        port, me = opened(erl, made_of(control=control)), erl.self()
+        erl.spawn(lambda: erl.port_control(port, 0, b""), scheduler=2)
+        for _ in range(2):
+            erl.send(port, (me, ("command", b"22")))
+
+    brothers(scenario, observe=("suspended",), schedulers=2)
+
+
+def test_the_commands_that_wait_become_fewer_while_more_come() -> None:
+    """So it is with the bytes that wait.  In some of these runs one looks as the end of a command makes them fewer."""
+
+    def scenario(erl: Emulator) -> None:
+        steps = Atomic()
+
+        def obey(port: ErlDrvPort, *buf: object) -> None:
+            erl_drv_busy_msgq_limits(port, Key(1), Key(1))
+            steps.store(1)
+
+        port, me = opened(erl, made_of(control=obey, output=obey)), erl.self()
+        erl.spawn(lambda: erl.port_control(port, 0, b""), scheduler=2)
+        for _ in range(3):
+            erl.send(port, (me, ("command", b"22")))
+
+    brothers(scenario, range(100, 110), observe=("suspended",), schedulers=2)
 
 
 def test_a_timer_is_set_on_a_scheduler_by_an_async_thread_while_another_fires() -> None:

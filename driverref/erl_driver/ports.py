@@ -98,7 +98,7 @@ def set_busy_port(port: ErlDrvPort, on: int) -> None:
 def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None) -> None:
     """Set or read how many bytes of commands may wait for a locked port.
 
-    Senders are suspended above `high` and go on at `low`.  A value of 0, `ERL_DRV_BUSY_MSGQ_READ_ONLY`, is not set;
+    Senders are suspended above `high` and go on below `low`.  A value of 0, `ERL_DRV_BUSY_MSGQ_READ_ONLY`, is not set;
     what holds now is written back to each `Key`.  `low` never stays above `high`: a `high` that is set lowers it, else
     it raises `high`.  `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off, for good, and writes nothing back;
     it is what is read from then on, and of a closed port.  Stands for `erl_drv_busy_msgq_limits`.
