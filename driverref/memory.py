@@ -133,7 +133,7 @@ class Ledger:
         self.simulated = threads.simulated
         """Whether an access has to be made known; on OS threads it is cheaper to make no call."""
 
-    def add(self, what: str, born: str = "allocated", freed_by: str = "driver_free") -> Entry:
+    def add(self, what: str, born: str, freed_by: str) -> Entry:
         """Enter something made by the first caller outside `driverref`.  Keep the row."""
         entry = Entry(self, what, born, freed_by, _caller())
         return self.rows.setdefault(entry, entry)
@@ -280,9 +280,10 @@ S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 
 
-def enter(call: str, what: str, freed_by: str) -> Entry:
+def enter(call: str, what: str, freed_by: str, size: int) -> Entry:
     """A new row in the ledger of the emulator that is running in this thread."""
-    entry: Entry = current(call).emulator.ledger.add(what, freed_by=freed_by)
+    entry: Entry = current(call).emulator.ledger.add(what, "allocated", freed_by)
+    entry.size = size
     return entry
 
 
@@ -309,8 +310,7 @@ def allocate(
         contents, written = bytearray(size), bytearray(size)
     except (MemoryError, OverflowError):
         return None
-    entry = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by)
-    entry.size = size
+    entry = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by, size)
     if old is not None:
         contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
         old._release(call)
@@ -331,8 +331,7 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
     struct: S = object.__new__(size)
-    entry = enter("driver_alloc", size.__name__, "driver_free")
-    entry.size = 8 * len(size._zeros)
+    entry = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
     _set_entry(struct, entry)
     _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
     return struct
