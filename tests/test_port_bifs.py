@@ -757,6 +757,28 @@ def test_a_full_message_queue_suspends_and_goes_on_at_the_low_limit(threads: Kin
 
 
 @both
+def test_who_is_suspended_by_a_full_queue_goes_on_only_below_the_low_limit(threads: Kind) -> None:
+    """The limits are 4 and 7 bytes.  While the last 4 are carried out they still count, and he waits."""
+    with Emulator(threads=threads, schedulers=2) as erl:
+        driver = Slow()
+        port, owner = opened(erl, driver), erl.self()
+        erl.port_control(port, 0, b"4 7")
+        erl.spawn(lambda: erl.port_command(port, b"hold"), scheduler=2)
+        driver.gate.await_arrival()
+        for data in (b"1111", b"hold"):
+            erl.send(port, (owner, ("command", data)))
+        _, sent = suspended(erl, lambda: erl.send(port, (owner, ("command", b"last"))))
+        driver.gate.open()
+        driver.gate.await_arrival()
+        assert erl.receive() == (port, ("data", b"1111"))
+        assert erl.receive(timeout=1) is None
+        assert erl.trace.order("resumed") == []
+        driver.gate.open()
+        sent()
+        assert erl.receive() == (port, ("data", b"last"))
+
+
+@both
 def test_a_full_queue_of_a_port_that_closes_lets_its_senders_go(threads: Kind) -> None:
     with Emulator(threads=threads, schedulers=2) as erl:
         erl.process_flag("trap_exit", True)
