@@ -496,7 +496,7 @@ def test_only_in_r7b_another_port_may_get_the_data(release: Release) -> None:
 
 
 @every_era
-@pytest.mark.rule("era.slot")
+@pytest.mark.rule("era.slot", "era.stale-port")
 def test_a_slot_is_taken_again_when_the_search_has_been_all_round(release: Release) -> None:
     """With the table as large as it was: the 1024th open after the first has its slot, and gets the job."""
     seen: list[str] = []
@@ -522,6 +522,7 @@ def test_a_slot_is_taken_again_when_the_search_has_been_all_round(release: Relea
             assert port.number == number
             erl.port_close(port)
         assert erl.open_port(("spawn_driver", "d")).number == 1025
+        assert erl.port_info(first, "id") == (("id", 1025) if release is R7B_3 else None)
         gates[0].open()
         settle(erl)
     expected = {"R7B-3": ["ready_async of #Port<0.1025>"], "R11B-5": []}
