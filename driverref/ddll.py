@@ -169,12 +169,13 @@ class ErlDdll:
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
         ref = Ref(self._runtime.number(Ref))
-        loaded = self._runtime.find_driver(name)
+        with self._runtime.lock:  # nobody unloads it meanwhile
+            loaded = self._runtime.find_driver(name)
+            if loaded is not None:
+                self._runtime.also(loaded.thing, WRITE)
+                loaded.monitors[ref] = process
         if loaded is None:
             process.deliver(unloaded(ref, name))
-        else:
-            self._runtime.also(loaded.thing, WRITE)
-            loaded.monitors[ref] = process
         return ref
 
     def loaded_drivers(self) -> object:

@@ -253,7 +253,8 @@ class LoadedDriver:
 
     def tell_cancelled(self, why: str = "unload_cancelled") -> None:
         """Tell those who wait for the unloading that it will not come."""
-        told, self.monitors = self.monitors, {}
+        with self.runtime.lock:
+            told, self.monitors = self.monitors, {}
         for ref, process in told.items():
             up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
             process.deliver(Tuple(up))
