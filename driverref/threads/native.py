@@ -106,7 +106,7 @@ class NativeThreads:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._queues: weakref.WeakSet[NativeQueue] = weakref.WeakSet()
+        self._queues: set[weakref.ref[NativeQueue]] = set()
         """Those that somebody may wait for."""
         self._main: NativeThread
 
@@ -133,7 +133,7 @@ class NativeThreads:
 
     def queue(self, name: str) -> NativeQueue:
         made = NativeQueue()
-        self._queues.add(made)
+        self._queues.add(weakref.ref(made, self._queues.discard))
         return made
 
     def work(self, name: str) -> NativeWork:
@@ -193,7 +193,7 @@ class NativeThreads:
 
     def close(self) -> None:
         here.set(NOBODY)
-        for each in list(self._queues):
+        for each in filter(None, [alive() for alive in list(self._queues)]):
             with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
                 while True:
                     each.get_nowait()
