@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, NOBODY, Empty, Thread, Threads, here
+from driverref.threads import EXPIRED, NOBODY, Empty, Thread, Threads, Work, here
 from driverref.threads.coroutine import Coroutine
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
@@ -805,6 +806,31 @@ def test_who_attends_too_late_is_told_at_once() -> None:
     assert work.attend(told.put)
     assert told.get() is None
     threads.close()
+
+
+@pytest.mark.native
+def test_every_server_ends_when_the_seam_is_closed() -> None:
+    """Whether it sleeps, is about to, or has just been told of work."""
+    threads = NativeThreads()
+    threads.adopt("main")
+    works = [threads.work(f"work {number}") for number in range(200)]
+
+    def serve(work: Work) -> None:
+        item: object = "to begin with"
+        while item is not None:
+            work.wait(None)
+            with suppress(Empty):
+                item = work.take()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        servers = [threads.start("server", partial(serve, work), seen) for work in works]
+        threads.close()
+        for server in servers:
+            threads.join(server)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_patient_thread_gets_the_mutex_when_it_is_left(threads: Threads, start: Start) -> None:

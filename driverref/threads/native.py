@@ -106,8 +106,8 @@ class NativeThreads:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._queues: set[weakref.ref[NativeQueue]] = set()
-        """Those that somebody may wait for."""
+        self._queues: dict[weakref.ref[NativeQueue], None] = {}
+        """Those that somebody may wait for, in the order of their making: a server's items before its bell."""
         self._main: NativeThread
 
     now = read_clock = staticmethod(time.monotonic_ns)
@@ -133,7 +133,7 @@ class NativeThreads:
 
     def queue(self, name: str) -> NativeQueue:
         made = NativeQueue()
-        self._queues.add(weakref.ref(made, self._queues.discard))
+        self._queues[weakref.ref(made, lambda gone: self._queues.pop(gone, None))] = None
         return made
 
     def work(self, name: str) -> NativeWork:
