@@ -45,6 +45,7 @@ class Cancellable(Driver):
     def init(self) -> None:
         self.order: list[str] = []
         self.tasks: list[Task] = []
+        self.was_ready = Signal()
 
     def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
         return port
@@ -80,6 +81,7 @@ class Cancellable(Driver):
             driver_output(port, b"%d" % task.number)
         self.order.append(f"ready {task.number}")
         driver_free(task)
+        self.was_ready.give()
 
 
 class CancellableAtGates(Cancellable):
@@ -88,14 +90,9 @@ class CancellableAtGates(Cancellable):
     def init(self) -> None:
         super().init()
         self.gate = Gate()
-        self.was_ready = Signal()
 
     def step(self) -> None:
         self.gate.pass_through()
-
-    def ready_async(self, port: ErlDrvPort, task: Task) -> None:
-        super().ready_async(port, task)
-        self.was_ready.give()
 
 
 @both
@@ -180,7 +177,8 @@ def test_a_job_that_is_cancelled_after_it_ended_is_dropped_all_the_same(threads:
     with Emulator(threads=threads) as erl:
         port = opened(erl, driver)
         erl.port_command(port, b"1")
-        assert erl.receive(timeout=5) is None
+        driver.was_ready.wait()
+        assert erl.receive(timeout=0) is None
     assert driver.order == ["begin 1", "end 1: done", "ready 1"]
 
 
