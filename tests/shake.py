@@ -11,14 +11,13 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytest
-
 import driverref
+from driverref.threads import Thread
+from driverref.threads.native import NativeThreads
 
 PACKAGE = str(Path(driverref.__file__).parent)
 SLOWNESS = [0, 0.002, 0.005, 0.03]
@@ -43,13 +42,19 @@ def before_line(frame: FrameType, event: str, arg: Any) -> Any:
     return before_line
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+def adopt(self: NativeThreads, name: str) -> Thread:
+    """Where an emulator begins."""
     mine.__dict__.clear()
-    threading.settrace(enter)
     sys.settrace(enter)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(None)
-        threading.settrace(None)
+    return adopt_calmly(self, name)
+
+
+def close(self: NativeThreads) -> None:
+    """Where it ends: what runs on simulated threads is not slowed."""
+    sys.settrace(None)
+    close_calmly(self)
+
+
+threading.settrace(enter)
+adopt_calmly, close_calmly = NativeThreads.adopt, NativeThreads.close
+NativeThreads.adopt, NativeThreads.close = adopt, close  # type: ignore[method-assign]

@@ -379,13 +379,14 @@ def test_connect_by_message_gives_the_port_away_unlinked(threads: Kind) -> None:
 def test_port_connect_links_the_new_owner_and_the_old_stays_linked(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         erl.process_flag("trap_exit", True)
-        port = opened(erl, made_of())
+        port = opened(erl, made_of(stop=lambda port: None))
         pid = erl.spawn(erl.receive)
         assert erl.port_connect(port, pid)
         assert erl.port_info(port, "links") == ("links", [Pid(1), pid])
         erl.exit(pid, "kill")
         assert erl.receive() == ("EXIT", port, "killed")
-        assert erl.port_info(port) is None
+    assert [event.detail for event in erl.trace.select("exit")] == ["killed"]
+    assert erl.trace.order("exit", "stop") == ["exit", "stop"]
 
 
 @both
