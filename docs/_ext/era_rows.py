@@ -105,7 +105,7 @@ def batch(release: Release) -> Cell:
 def known_by(release: Release) -> Cell:
     """What a job has of its port."""
     if release.slots:
-        return Cell(f"one of {release.slots:,} slots", "era.slot")
+        return Cell(f"one of {release.slots} slots", "era.slot")
     return Cell("its identifier", "free.port-closed-before-ready")
 
 
@@ -117,7 +117,7 @@ def stale(release: Release) -> Cell:
 
 
 def pdl(release: Release) -> Cell:
-    """How long a job keeps the port data lock alive."""
+    """How long a job keeps its reference to the port data lock."""
     if release.lacks("driver_pdl_create", "R11B-3"):
         return Cell("there is no such lock", "era.calls")
     if release.pdl_held_for_completion:
@@ -139,7 +139,7 @@ def limits(release: Release) -> Cell:
     if release.busy_msgq_limits is None:
         return Cell("without limit", "era.msgq")
     _, high = release.busy_msgq_limits
-    return Cell(f"up to {high:,} bytes", "era.msgq")
+    return Cell(f"up to {high} bytes", "era.msgq")
 
 
 AT_HALT = {
@@ -184,7 +184,7 @@ MAP: dict[str, list[Row]] = {
             Cell("is called", "free.port-closed-before-ready"),
             Cell("is not called: a leak", "era.leak"),
         ),
-        Row("a job holds the port data lock", ("pdl_held_for_completion",), pdl),
+        Row("a job's reference to the port data lock lasts", ("pdl_held_for_completion",), pdl),
     ],
     "Closing": [
         either(
