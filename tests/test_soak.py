@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import threading
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -190,15 +188,6 @@ class Keeping(Ready):
 
 
 DRIVERS = (Ready, ReadyByDriver, Freeing, Keeping)
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """Threads take turns much more often than they would."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(before / 20)
-    yield
-    sys.setswitchinterval(before)
 
 
 class Scenario:

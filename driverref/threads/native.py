@@ -54,9 +54,10 @@ class NativeQueue(queue.SimpleQueue[Any]):
 class NativeWork:
     """A FIFO with a server that sleeps until its bell is rung, or until somebody else is told instead.
 
-    `_tell` is how to tell whoever attends that there is work; it is `None` while they know already.  No lock is
-    needed for this: who adds an item does it before looking at `_tell`, and who goes to sleep, or leaves, sets
-    `_tell` before looking for items.  So one of the two sees the other.  To be told once too often does no harm.
+    `_tell` is how to tell whoever attends that there is work; it is `None` while they know already.  Who adds an item
+    does it before looking at `_tell`, and who goes to sleep, or leaves, sets `_tell` before looking for items.  So one
+    of the two sees the other.  `_swap` keeps who tells from wiping out what was set after it had looked.  To be told
+    once too often does no harm.
     """
 
     def __init__(self, items: NativeQueue, bell: NativeQueue) -> None:
@@ -65,32 +66,37 @@ class NativeWork:
         self.take = items.get_nowait
         self._ring: Callable[[None], object] = bell.put
         self._tell: Callable[[None], object] | None = None
+        self._swap = threading.Lock()
 
     def add(self, item: Any) -> None:
         self._items.put(item)
-        tell = self._tell
-        if tell is not None:
-            self._tell = None
-            tell(None)
+        if self._tell is not None:
+            with self._swap:
+                tell, self._tell = self._tell, None
+            if tell is not None:
+                tell(None)
 
     add_at_once = add
 
     def wait(self, deadline: int | None) -> None:
-        self._tell = self._ring
+        with self._swap:
+            self._tell = self._ring
         if self._items.empty():
             self._bell.get_until(deadline)
         self._tell = None
 
     def attend(self, tell: Callable[[None], object]) -> bool:
-        if self._tell is not self._ring:
-            return False  # the server is awake, or another thread attends
-        self._tell = tell
+        with self._swap:
+            if self._tell is not self._ring:
+                return False  # the server is awake, or another thread attends
+            self._tell = tell
         if not self._items.empty():
             tell(None)
         return True
 
     def leave(self) -> None:
-        self._tell = self._ring
+        with self._swap:
+            self._tell = self._ring
         if not self._items.empty():
             self._tell = None
             self._ring(None)
