@@ -454,6 +454,7 @@ def test_on_a_closing_port_eof_is_the_end_whatever_the_option(threads: Kind) -> 
 
 
 @both
+@pytest.mark.rule("port.driver-exit-silent")
 @pytest.mark.parametrize(
     ("err", "reason"),
     [(0, "normal"), (errno.EIO, "eio"), (errno.E2BIG, "e2big"), (-1, "unknown"), (9999, "unknown")],

@@ -1067,7 +1067,7 @@ def job_sends_at_close(s: Play) -> None:
 
 @scenario("stop erl_drv_output_term async_return", times=10, crashes=True)
 def job_sends_bare(s: Play) -> None:
-    """A job sends a bare number, in no tuple or list, to a process that runs: one run in 500 crashes the emulator."""
+    """A job sends a bare number, in no tuple or list, to a process that runs: now and then the emulator crashes."""
     p = s.open("judge")
     s.cmd(p, "n(s1B)")
     s.await_(1)
@@ -1130,7 +1130,7 @@ def binary(s: Play) -> None:
 
 @scenario("driver_async ready_async stop")
 def port_data_lock(s: Play) -> None:
-    """Each job holds the port data lock, and the port once."""
+    """Each job has a reference to the port data lock, and the port one."""
     p = s.open("judge", "r:s1")
     assert s.control(p, "LCk0(w2)Ck0C") == [1, 2, 3]
     s.give(2)
