@@ -447,6 +447,7 @@ def test_a_port_that_never_empties_its_queue_keeps_halt_waiting_for_ever() -> No
 
 @both
 def test_another_process_can_halt_it(threads: Kind) -> None:
+    before = set(threading.enumerate())
     with Emulator(threads=threads) as erl:
         ended: list[object] = []
 
@@ -463,6 +464,8 @@ def test_another_process_can_halt_it(threads: Kind) -> None:
         with pytest.raises(EmulatorStopped):
             erl.self()
         erl.stop()
+    for thread in set(threading.enumerate()) - before:  # nobody waits for who has halted
+        thread.join()
     assert ended == ["the emulator has halted, and this process with it"]
 
 
