@@ -73,9 +73,8 @@ class Scheduler:
         self.runtime.also(("timers", self.index), WRITE)
         entry = (timer.deadline, next(self._order), timer)
         first = self.timers[0] if self.timers else None
-        if (
-            first is not None and first[2].pending() is None
-        ):  # else one that is always reset fills the heap
+        # A cancelled timer gives up its place, or one that is always reset would fill the heap.
+        if first is not None and first[2].pending() is None:
             heapq.heapreplace(self.timers, entry)
         else:
             heapq.heappush(self.timers, entry)
