@@ -22,6 +22,9 @@ _PATIENCE = 20
 _NAP = 50e-6
 """How often, and for how many seconds, `acquire_patiently` looks away before it stands in line."""
 
+_nobody: Callable[[None], object] = bool
+"""To tell nobody: a call that has no effect."""
+
 
 class NativeThread(Thread):
     """A `Thread` and the `threading.Thread` that carries it."""
@@ -54,10 +57,10 @@ class NativeQueue(queue.SimpleQueue[Any]):
 class NativeWork:
     """A FIFO with a server that sleeps until its bell is rung, or until somebody else is told instead.
 
-    `_tell` is how to tell whoever attends that there is work; it is `None` while they know already.  Who adds an item
-    does it before looking at `_tell`, and who goes to sleep, or leaves, sets `_tell` before looking for items.  So one
-    of the two sees the other.  `_swap` keeps who tells from wiping out what was set after it had looked.  To be told
-    once too often does no harm.
+    `_tell` is how to tell whoever attends that there is work; it is `_nobody` while they know already.  Who adds an
+    item does it before looking at `_tell`, and who goes to sleep, or leaves, sets `_tell` before looking for items.
+    So one of the two sees the other.  `_swap` keeps who tells from wiping out what was set after it had looked.  To
+    be told once too often does no harm.
     """
 
     def __init__(self, items: NativeQueue, bell: NativeQueue) -> None:
@@ -65,16 +68,15 @@ class NativeWork:
         self._bell = bell
         self.take = items.get_nowait
         self._ring: Callable[[None], object] = bell.put
-        self._tell: Callable[[None], object] | None = None
+        self._tell = _nobody
         self._swap = threading.Lock()
 
     def add(self, item: Any) -> None:
         self._items.put(item)
-        if self._tell is not None:
+        if self._tell is not _nobody:
             with self._swap:
-                tell, self._tell = self._tell, None
-            if tell is not None:
-                tell(None)
+                tell, self._tell = self._tell, _nobody
+            tell(None)
 
     add_at_once = add
 
@@ -83,7 +85,7 @@ class NativeWork:
             self._tell = self._ring
         if self._items.empty():
             self._bell.get_until(deadline)
-        self._tell = None
+        self._tell = _nobody
 
     def attend(self, tell: Callable[[None], object]) -> bool:
         with self._swap:
@@ -98,7 +100,7 @@ class NativeWork:
         with self._swap:
             self._tell = self._ring
         if not self._items.empty():
-            self._tell = None
+            self._tell = _nobody
             self._ring(None)
 
     def ring(self) -> None:
