@@ -36,7 +36,9 @@ logger = logging.getLogger(__name__)
 PLACE = re.compile(r"[^\s/]+\.md:(\d+)")
 """How a place in an example is called: the page, and the line in the example."""
 
-HEAD = '<thead><tr><th scope="col">outcome</th><th scope="col">schedules</th><th scope="col">witness</th></tr></thead>'
+COLUMNS = ("outcome", "schedules", "witness")
+GLOSSARY = "reference/glossary"
+"""The page that explains the words in the head."""
 
 
 class Table(SphinxDirective):
@@ -78,7 +80,7 @@ class Table(SphinxDirective):
         box = nodes.container(classes=["picture", *kind.split()])
         box += nodes.paragraph(title, title, classes=["picture-title"])
         caption = f'<table aria-label="{escape(title)}"><caption>{escape(description)}</caption>'
-        box += raw(caption + HEAD)
+        box += raw(caption + self.head())
         box += bodies
         box += raw("</table>")
         box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
@@ -86,6 +88,15 @@ class Table(SphinxDirective):
         box += literal(text)
         box += raw("</details>")
         return box
+
+    def head(self) -> str:
+        """The names of the columns, each leading to what it means."""
+        glossary = self.env.app.builder.get_relative_uri(self.env.docname, GLOSSARY)
+        cells = "".join(
+            f'<th scope="col"><a href="{glossary}#term-{term}">{name}</a></th>'
+            for name, term in zip(COLUMNS, ("outcome", "schedule", "witness"), strict=True)
+        )
+        return f"<thead><tr>{cells}</tr></thead>"
 
     def rows(
         self, outcomes: Outcomes, outcome: Hashable, count: str, where: str = ""
@@ -154,8 +165,7 @@ def placed(text: str) -> str:
 
 def as_text(outcomes: Outcomes) -> str:
     """The table as `print` shows it."""
-    head = ("outcome", "schedules", "witness")
-    return "\n".join([*columns([head, *outcomes.rows()], ">"), outcomes.summary()])
+    return "\n".join([*columns([COLUMNS, *outcomes.rows()], ">"), outcomes.summary()])
 
 
 def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:
