@@ -6,7 +6,7 @@ VENV ?= .venv
 HTML ?= build/html
 SPHINX_OPTIONS = -q -n -W --keep-going -c .
 
-# Tests that look at something else than the lines of the package: to trace them would only cost time.
+# Tests that look at something else than the lines of the package, or that end threads in crowds: not traced.
 APART = tests/test_book.py tests/test_real_code.py tests/test_soak.py
 
 RUN = $(VENV)/bin/python

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import doctest
 import re
-import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +71,6 @@ pytest_collect_file = SybilCollection(
         ),
     ]
 ).pytest()
-
-
-@pytest.fixture
-def hasty_threads() -> Iterator[None]:
-    """OS threads take turns much more often than they would."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
 
 
 def pytest_configure(config: pytest.Config) -> None:

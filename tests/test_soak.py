@@ -6,13 +6,20 @@ threads down hides what they do to each other: an array with a byte for each job
 for each queue and submitting scheduler.
 
 `DRIVERREF_SOAK=10` (`make soak`) runs ten times as many jobs.
+
+These tests are not traced for coverage: where threads end in crowds under the tracer, Python 3.11 may never leave the
+call that clears them away.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -31,7 +38,8 @@ from driverref.erl_driver import (
     driver_set_timer,
 )
 from driverref.errors import ErlangError
-from driverref.threads import here
+from driverref.threads import Empty, Work, here
+from driverref.threads.native import NativeThreads
 
 TIMES = int(os.environ.get("DRIVERREF_SOAK", "1"))
 JOBS = 200_000 * TIMES
@@ -190,6 +198,15 @@ class Keeping(Ready):
 DRIVERS = (Ready, ReadyByDriver, Freeing, Keeping)
 
 
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """OS threads take turns much more often than they would."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
 class Scenario:
     """The processes."""
 
@@ -279,3 +296,72 @@ def test_nothing_is_lost_nothing_comes_twice_and_nothing_is_left() -> None:
     assert min(ready, freed) > total / 100
     assert not set(threading.enumerate()) - before
     print(f"{total} jobs on {opened} ports: {ready} to ready_async, {freed} to async_free")
+
+
+def seen(error: BaseException) -> BaseException:
+    return error
+
+
+# The seam, where threads end in crowds or change places all the time.
+
+
+@pytest.mark.native
+@pytest.mark.usefixtures("hasty_threads")
+def test_each_item_wakes_the_server_or_whoever_attends() -> None:
+    """The next item is added when the one before it was taken: one that nobody is told of would be the last."""
+    threads = NativeThreads()
+    threads.adopt("main")
+    work, told, taken = threads.work("work"), threads.queue("told"), threads.queue("taken")
+
+    def take_all() -> None:
+        with suppress(Empty):
+            while True:
+                taken.put(work.take())
+
+    def serve() -> None:
+        for _ in iter(closed.empty, False):
+            work.wait(None)
+            take_all()
+
+    def add() -> None:
+        for number in range(2000):
+            work.add(number)
+            assert taken.get() == number
+        told.put("that was the last")
+
+    closed = threads.queue("closed")
+    server, adder = threads.start("server", serve, seen), threads.start("adder", add, seen)
+    last = False
+    while not last:
+        if work.attend(told.put):
+            last = told.get() is not None
+            take_all()
+            work.leave()
+        elif not told.empty():
+            last = told.get() is not None
+    closed.put("closed")
+    work.ring()
+    for thread in (adder, server):
+        threads.join(thread)
+    threads.close()
+
+
+@pytest.mark.native
+@pytest.mark.usefixtures("hasty_threads")
+def test_every_server_ends_when_the_seam_is_closed() -> None:
+    """Whether it sleeps, is about to, or has just been told of work."""
+    threads = NativeThreads()
+    threads.adopt("main")
+    works = [threads.work(f"work {number}") for number in range(200)]
+
+    def serve(work: Work) -> None:
+        item: object = "to begin with"
+        while item is not None:
+            work.wait(None)
+            with suppress(Empty):
+                item = work.take()
+
+    servers = [threads.start("server", partial(serve, work), seen) for work in works]
+    threads.close()
+    for server in servers:
+        threads.join(server)

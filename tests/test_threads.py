@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, NOBODY, Empty, Thread, Threads, Work, here
+from driverref.threads import EXPIRED, NOBODY, Empty, Thread, Threads, here
 from driverref.threads.coroutine import Coroutine
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
@@ -805,68 +805,6 @@ def test_who_attends_too_late_is_told_at_once() -> None:
     assert work.attend(told.put)
     assert told.get() is None
     threads.close()
-
-
-@pytest.mark.native
-@pytest.mark.usefixtures("hasty_threads")
-def test_each_item_wakes_the_server_or_whoever_attends() -> None:
-    """The next item is added when the one before it was taken: one that nobody is told of would be the last."""
-    threads = NativeThreads()
-    threads.adopt("main")
-    work, told, taken = threads.work("work"), threads.queue("told"), threads.queue("taken")
-
-    def take_all() -> None:
-        with suppress(Empty):
-            while True:
-                taken.put(work.take())
-
-    def serve() -> None:
-        for _ in iter(closed.empty, False):
-            work.wait(None)
-            take_all()
-
-    def add() -> None:
-        for number in range(2000):
-            work.add(number)
-            assert taken.get() == number
-        told.put("that was the last")
-
-    closed = threads.queue("closed")
-    server, adder = threads.start("server", serve, seen), threads.start("adder", add, seen)
-    last = False
-    while not last:
-        if work.attend(told.put):
-            last = told.get() is not None
-            take_all()
-            work.leave()
-        elif not told.empty():
-            last = told.get() is not None
-    closed.put("closed")
-    work.ring()
-    for thread in (adder, server):
-        threads.join(thread)
-    threads.close()
-
-
-@pytest.mark.native
-@pytest.mark.usefixtures("hasty_threads")
-def test_every_server_ends_when_the_seam_is_closed() -> None:
-    """Whether it sleeps, is about to, or has just been told of work."""
-    threads = NativeThreads()
-    threads.adopt("main")
-    works = [threads.work(f"work {number}") for number in range(200)]
-
-    def serve(work: Work) -> None:
-        item: object = "to begin with"
-        while item is not None:
-            work.wait(None)
-            with suppress(Empty):
-                item = work.take()
-
-    servers = [threads.start("server", partial(serve, work), seen) for work in works]
-    threads.close()
-    for server in servers:
-        threads.join(server)
 
 
 def test_a_patient_thread_gets_the_mutex_when_it_is_left(threads: Threads, start: Start) -> None:
