@@ -62,7 +62,7 @@ def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary |
     call = "driver_realloc_binary"
     if bin is None:
         return driver_alloc_binary(size)
-    if (refc := _count(call, bin, 0)) != 1:
+    if (refc := change_refc(call, bin, 0)) != 1:
         raise Misuse(f"{call}: {bin!r} has {refc} references")
     memory = allocate(call, size, "binary", "driver_free_binary", bin._memory)
     return None if memory is None else ErlDrvBinary(memory)
@@ -90,7 +90,7 @@ def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
 
     Any thread.  Stands for `driver_binary_get_refc`.
     """
-    return _count("driver_binary_get_refc", bin, 0)
+    return change_refc("driver_binary_get_refc", bin, 0)
 
 
 @since("R11B-0")
@@ -99,7 +99,7 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
 
     The caller has a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
     """
-    return _count("driver_binary_inc_refc", bin, +1)
+    return change_refc("driver_binary_inc_refc", bin, +1)
 
 
 @since("R11B-0")
@@ -110,10 +110,10 @@ def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
     To give back a reference call `driver_free_binary`.  Any thread.  Stands for
     `driver_binary_dec_refc`.
     """
-    return _count("driver_binary_dec_refc", bin, -1)
+    return change_refc("driver_binary_dec_refc", bin, -1)
 
 
-def _count(call: str, bin: ErlDrvBinary, change: int) -> int:
+def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
     """Change the count of a binary that is there, and return it."""
     if not isinstance(bin, ErlDrvBinary):
         raise wrong_type(call, "bin", "an ErlDrvBinary", bin)

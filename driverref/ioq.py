@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from driverref.binary import ErlDrvBinary, _count, driver_alloc_binary, driver_free_binary
+from driverref.binary import ErlDrvBinary, change_refc, driver_alloc_binary, driver_free_binary
 from driverref.errors import wrong_type
 from driverref.memory import Memory, driver_free
 
@@ -115,10 +115,8 @@ class DriverQueue:
     def _admit(self, pieces: Iterable[Piece]) -> list[Piece]:
         admitted = [piece for piece in pieces if len(piece[0])]
         for _, binary in admitted:
-            if binary is not None:
-                _count(
-                    "the driver queue", binary, +1
-                )  # which R7B does too, without driver_binary_inc_refc
+            if binary is not None:  # R7B counts it too, and has no driver_binary_inc_refc
+                change_refc("the driver queue", binary, +1)
         self.size += sum(len(data) for data, _ in admitted)
         return admitted
 

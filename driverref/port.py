@@ -43,6 +43,11 @@ from driverref.threads import READ, WRITE, running
 PORT_CONTROL_FLAG_BINARY = 1 << 0
 
 
+def errno_name(error: int) -> str:
+    """`enoent`, or `unknown`.  Source: `erl_posix_str.c:erl_errno_id`."""
+    return errno.errorcode.get(error, "unknown").lower()
+
+
 class ErlDrvPort(Completions):
     """A port, as the driver holds it: the handle given to `start` and to every call on the port."""
 
@@ -159,7 +164,7 @@ class ErlDrvPort(Completions):
             self.part(NOPROC)  # as OTP 25 answers who linked or monitored it while `start` ran
             self.gone()
             if result == -2:
-                return errno.errorcode.get(thread.errno, "unknown").lower()
+                return errno_name(thread.errno)
             return "einval" if result == -1 else "badarg"
         self.drv_data = result
         self.transit("start returned")

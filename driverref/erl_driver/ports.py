@@ -5,13 +5,12 @@ All of it is for callbacks of the port, unless a function says otherwise.  Sourc
 
 from __future__ import annotations
 
-import errno as _errno
 from dataclasses import dataclass
 
 from driverref.async_pool import Key
 from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import Misuse, wrong_type
-from driverref.port import ErlDrvPort
+from driverref.port import ErlDrvPort, errno_name
 from driverref.port_state import CLOSING, CONNECTED
 from driverref.since import since
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
@@ -146,7 +145,7 @@ def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
 def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
     """As `driver_failure_atom`, with the name of an errno: `enoent`.  Stands for `driver_failure_posix`."""
     check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
-    return _fail("driver_failure_posix", port, _name(error))
+    return _fail("driver_failure_posix", port, Atom(errno_name(error)))
 
 
 def driver_failure_eof(port: ErlDrvPort) -> int:
@@ -175,12 +174,7 @@ def driver_exit(port: ErlDrvPort, err: int) -> int:
     check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
     if in_callback("driver_exit", port):
         port.runtime.unlink(port.id, port.owner.pid)
-    return _fail("driver_exit", port, _name(err) if err else NORMAL)
-
-
-def _name(error: int) -> Atom:
-    """`enoent`, or `unknown`.  Source: `erl_posix_str.c:erl_errno_id`."""
-    return Atom(_errno.errorcode.get(error, "unknown").lower())
+    return _fail("driver_exit", port, Atom(errno_name(err)) if err else NORMAL)
 
 
 def _fail(call: str, port: ErlDrvPort, reason: object) -> int:
