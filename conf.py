@@ -63,7 +63,7 @@ nitpick_ignore_regex = [
     # Type variables, and classes of rooms that are not for the book's readers.
     ("py:.*", r"(driverref\.\w+\.)?[A-Z]"),
     ("py:class", "Place"),
-    ("py:class", r"driverref\.(async_pool|binary|ioq|port|process|release|runtime|scheduler)\..*"),
+    ("py:class", r"driverref\.(release|memory|runtime)\..*"),
     ("py:class", r"driverref\.threads\..*"),
 ]
 

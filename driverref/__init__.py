@@ -3,11 +3,11 @@
 `Emulator` and `Driver` are where to begin; `driverref.erl_driver` is what a driver calls.
 """
 
-from driverref.atomic import Atomic
-from driverref.driver import Driver
 from driverref.emulator import Emulator
 from driverref.explore import compare, explore, replay
 from driverref.memory import Struct
+from driverref.memory.atomic import Atomic
+from driverref.runtime.driver import Driver
 from driverref.terms import Atom, Pid, Port, Ref
 from driverref.trace import Event, Trace
 

@@ -15,15 +15,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Literal
 
-from driverref.async_pool import SERVING, AsyncPool
-from driverref.ddll import ErlDdll
+from driverref.erlang.erl_ddll import ErlDdll
+from driverref.erlang.ports import PortBifs
+from driverref.erlang.processes import check_number
 from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_value
-from driverref.port_bifs import PortBifs
-from driverref.process import Process
-from driverref.process_bifs import check_number
 from driverref.release import OTP_25, Release, find
-from driverref.runtime import PORTS, Runtime
-from driverref.scheduler import Scheduler
+from driverref.runtime.async_pool import SERVING, AsyncPool
+from driverref.runtime.core import PORTS, Runtime
+from driverref.runtime.process import Process
+from driverref.runtime.scheduler import Scheduler
 from driverref.since import check_bif
 from driverref.terms import KILL, KILLED
 from driverref.threads import NOBODY, WRITE, Threads, running

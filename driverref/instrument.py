@@ -15,7 +15,8 @@ Sources: R7B `sys.h`, `utils.c:alloc_from`, `collect_memory`, `io.c`, `instrumen
 from __future__ import annotations
 
 from driverref.errors import Misuse, wrong_type, wrong_value
-from driverref.memory import Memory, allocate, freeable
+from driverref.memory import Memory
+from driverref.memory.allocation import allocate, freeable
 from driverref.since import since
 from driverref.terms import Atom, Tuple
 from driverref.threads import current

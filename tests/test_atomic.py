@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from dfs import every_schedule, on_threads, searched
 
-from driverref.atomic import Atomic
+from driverref.memory.atomic import Atomic
 from driverref.threads import Threads, here
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads

@@ -16,7 +16,7 @@ from scripted import made_of
 from support import Kind, both, opened
 
 from driverref import Driver, Emulator, Pid, Port, Ref, Struct, erl_driver, posix
-from driverref.ddll import ErlDdll
+from driverref.erlang.erl_ddll import ErlDdll
 from driverref.errors import ErlangError, InvalidFree, Misuse
 
 # What is called here is called wrongly, so the type checker is kept out.

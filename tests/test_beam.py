@@ -22,7 +22,7 @@ from otp import call, tools
 from scenarios import SCENARIOS, Scenario
 from unseen import REASONS, Reason, reasons
 
-from driverref.event import NAMES
+from driverref.trace import NAMES
 
 RECORD: dict[str, Any] = json.loads(run.RECORD.read_text("utf-8"))
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driverref.binary import (
+from driverref.errors import DoubleFree, InvalidFree, Leak, Misuse, Uninitialised, UseAfterFree
+from driverref.memory import Ledger, driver_alloc, driver_free, driver_realloc
+from driverref.memory.binary import (
     ErlDrvBinary,
     driver_alloc_binary,
     driver_binary_dec_refc,
@@ -18,8 +20,6 @@ from driverref.binary import (
     driver_free_binary,
     driver_realloc_binary,
 )
-from driverref.errors import DoubleFree, InvalidFree, Leak, Misuse, Uninitialised, UseAfterFree
-from driverref.memory import Ledger, driver_alloc, driver_free, driver_realloc
 from driverref.release import OTP_25
 from driverref.threads import Threads, here
 from driverref.threads.native import NativeThreads

@@ -20,9 +20,7 @@ from test_conformance import tampered
 
 import driverref.erl_driver.asynchronous
 from driverref import Emulator, Port
-from driverref.async_pool import AsyncPool, Job, Key
 from driverref.conformance import admits
-from driverref.driver import LoadedDriver
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
@@ -33,8 +31,10 @@ from driverref.erl_driver import (
     set_busy_port,
 )
 from driverref.explore import Order, Scenario, explore
-from driverref.port_state import CLOSED, CLOSING, EXITING, TRANSITIONS
 from driverref.posix import usleep
+from driverref.runtime.async_pool import AsyncPool, Job, Key
+from driverref.runtime.loaded_driver import LoadedDriver
+from driverref.runtime.port_state import CLOSED, CLOSING, EXITING, TRANSITIONS
 from driverref.threads import Thread
 from driverref.threads.primitives import SimulatedQueue, SimulatedWork
 

@@ -18,7 +18,6 @@ from support import (
 )
 
 from driverref import Driver, Emulator
-from driverref.driver import CALLBACKS
 from driverref.erl_driver import (
     ERL_DRV_FLAG_SOFT_BUSY,
     ERL_DRV_FLAG_USE_PORT_LOCKING,
@@ -30,6 +29,7 @@ from driverref.erl_driver import (
     driver_set_timer,
 )
 from driverref.errors import ErlangError
+from driverref.runtime.driver import CALLBACKS
 
 
 class Nothing(Driver):

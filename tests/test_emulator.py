@@ -11,7 +11,6 @@ from scripted import made_of
 from support import Gate, Kind, Worker, both, new_job, on_another_thread, opened
 
 from driverref import Driver, Emulator, Pid, Port
-from driverref.driver import ERL_DRV_FLAG_USE_PORT_LOCKING
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_alloc,
@@ -33,6 +32,7 @@ from driverref.errors import (
     UseAfterFree,
 )
 from driverref.posix import usleep
+from driverref.runtime.driver import ERL_DRV_FLAG_USE_PORT_LOCKING
 
 # The beginning.
 

@@ -13,8 +13,8 @@ from scripted import made_of
 from support import Kind, both, opened
 
 from driverref import Emulator, erl_driver
-from driverref.driver import CALLBACKS
 from driverref.errors import Misuse
+from driverref.runtime.driver import CALLBACKS
 
 DECLARED = """
     erl_drv_busy_msgq_limits driver_select driver_output driver_output2 driver_output_binary driver_outputv

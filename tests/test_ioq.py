@@ -10,12 +10,6 @@ from hypothesis import strategies as st
 from support import Gate, Kind, both, opened
 
 from driverref import Driver, Emulator
-from driverref.binary import (
-    ErlDrvBinary,
-    driver_alloc_binary,
-    driver_binary_get_refc,
-    driver_free_binary,
-)
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_alloc,
@@ -37,7 +31,13 @@ from driverref.erl_driver import (
     driver_sizeq,
 )
 from driverref.errors import Misuse, UseAfterFree
-from driverref.ioq import DriverQueue, ErlIOVec, output_bytes
+from driverref.memory.binary import (
+    ErlDrvBinary,
+    driver_alloc_binary,
+    driver_binary_get_refc,
+    driver_free_binary,
+)
+from driverref.runtime.ioq import DriverQueue, ErlIOVec, output_bytes
 
 
 @pytest.fixture

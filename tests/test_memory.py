@@ -13,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from driverref.atomic import Atomic
 from driverref.errors import (
     DoubleFree,
     DriverFault,
@@ -33,6 +32,7 @@ from driverref.memory import (
     memset,
     sizeof,
 )
+from driverref.memory.atomic import Atomic
 from driverref.threads import Threads, here
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads

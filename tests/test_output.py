@@ -44,7 +44,7 @@ from driverref.erl_driver import (
 )
 from driverref.errors import Misuse, UseAfterFree
 from driverref.explore import Order
-from driverref.port_state import CLOSED
+from driverref.runtime.port_state import CLOSED
 
 
 def binary(contents: bytes) -> ErlDrvBinary:

@@ -59,10 +59,10 @@ from driverref.erl_driver import (
     set_errno,
     set_port_control_flags,
 )
+from driverref.erl_driver.handles import ErlDrvPDL
 from driverref.errors import ErlangError, Leak, Misuse
-from driverref.handles import ErlDrvPDL
-from driverref.port_state import CLOSED, CLOSING, CONNECTED, EXITING, OPENING, TRANSITIONS
 from driverref.posix import usleep
+from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED, EXITING, OPENING, TRANSITIONS
 
 
 class NoReadyAsync(Worker):

@@ -20,7 +20,7 @@ from driverref.erl_driver import ErlDrvPort, driver_alloc, driver_async, driver_
 from driverref.errors import DataRace, Deadlock, UseAfterFree
 from driverref.explore import Fault, explore
 from driverref.memory import Ledger, Memory
-from driverref.races import Accesses
+from driverref.memory.races import Accesses
 from driverref.release import OTP_25
 from driverref.threads import here
 from driverref.threads.simulated import SimulatedThreads

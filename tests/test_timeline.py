@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driverref import timeline
-from driverref.event import NAMES as EVENT_NAMES
 from driverref.terms import Atom, Pid, Port, Tuple
-from driverref.timeline import duration, lanes, svg, text
+from driverref.timeline import duration, lanes, links, svg, text
+from driverref.timeline import picture as drawing
+from driverref.trace import NAMES as EVENT_NAMES
 from driverref.trace import Event, Trace
 
 MS = 1_000_000
@@ -59,8 +59,8 @@ class Word(NamedTuple):
 
     @property
     def width(self) -> float:
-        font = timeline.SMALL if "small" in self.kinds else timeline.FONT
-        return sum(1 if c.isascii() or c == "…" else 2 for c in self.words) * font * timeline.EM
+        font = drawing.SMALL if "small" in self.kinds else drawing.FONT
+        return sum(1 if c.isascii() or c == "…" else 2 for c in self.words) * font * drawing.EM
 
     @property
     def left(self) -> float:
@@ -94,7 +94,7 @@ class Picture:
         found = []
         for path in self.paths("link"):
             start, end = re.findall(r"M(?:[-\d.]+) ([-\d.]+)", path)
-            found.append(f"{rows[float(start)]} -> {rows[float(end) + timeline.BEND]}")
+            found.append(f"{rows[float(start)]} -> {rows[float(end) + drawing.BEND]}")
         return found
 
     def labels(self) -> list[str]:
@@ -105,7 +105,7 @@ class Picture:
 
     def heads(self) -> list[str]:
         """What stands over the lanes, from left to right, a word before the numbers under it."""
-        top = [w for w in self.words if "middle" in w.kinds and w.y < timeline.HEAD and w.words]
+        top = [w for w in self.words if "middle" in w.kinds and w.y < drawing.HEAD and w.words]
         return [word.words for word in sorted(top, key=lambda word: (word.y, word.x))]
 
 
@@ -293,7 +293,7 @@ def test_a_message_is_known_by_its_port_or_by_itself() -> None:
 
 
 def test_whatever_the_picture_knows_can_happen() -> None:
-    assert {*timeline.KIND, *timeline.CAUSES, *timeline.EFFECTS} <= EVENT_NAMES
+    assert {*links.KIND, *links.CAUSES, *links.EFFECTS} <= EVENT_NAMES
 
 
 def test_lanes_stand_in_the_order_of_the_emulator() -> None:
@@ -387,15 +387,13 @@ def test_a_notebook_shows_the_picture() -> None:
 
 def test_two_lanes_stay_legible_on_a_telephone() -> None:
     column = 360 - 2 * 16
-    assert timeline.FONT * min(1, column / read(SQUARE).width) >= 9
+    assert drawing.FONT * min(1, column / read(SQUARE).width) >= 9
 
 
 # Whatever the events
 
 
-NAMES = st.sampled_from(
-    [*timeline.KIND, *timeline.CAUSES, *timeline.EFFECTS, "driver_cancel_timer"]
-)
+NAMES = st.sampled_from([*links.KIND, *links.CAUSES, *links.EFFECTS, "driver_cancel_timer"])
 THREADS = st.one_of(
     st.builds("{} {}".format, st.sampled_from(["scheduler", "async"]), st.integers(1, 1024)),
     st.sampled_from(["scheduler 1", "scheduler 2", "async 1", "async 2"]),
@@ -423,7 +421,7 @@ def test_every_picture_is_sound(events: list[Event]) -> None:
         assert word.left + word.width <= picture.width + 1e-6, word
         assert 0 < word.y < picture.height, word
     rows = [word.y for word in picture.words if "name" in word.kinds]
-    assert all(b - a >= timeline.ROW for a, b in itertools.pairwise(rows))
+    assert all(b - a >= drawing.ROW for a, b in itertools.pairwise(rows))
     ids = [element.attrib["id"] for element in picture.root.iter() if "id" in element.attrib]
     assert len(set(ids)) == len(ids) == 2
 
@@ -435,7 +433,7 @@ def test_lanes_and_text_do_not_touch(events: list[Event]) -> None:
     xs = [float(x) for path in picture.paths("lane") for x in re.findall(r"^M([-\d.]+)", path)]
     assert xs == sorted(xs)
     assert len(xs) == len(lanes(events))
-    assert all(a + timeline.MARK < b for a, b in itertools.pairwise([0.0, *xs, margin]))
+    assert all(a + drawing.MARK < b for a, b in itertools.pairwise([0.0, *xs, margin]))
 
 
 @given(st.lists(EVENTS, max_size=12))

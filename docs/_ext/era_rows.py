@@ -63,8 +63,8 @@ def interface(release: Release) -> Cell:
 
 def missing(release: Release) -> Cell:
     """The callbacks of today's entry that the release does not know, in the entry's order."""
-    from driverref.driver import CALLBACKS
     from driverref.release import OTP_25
+    from driverref.runtime.driver import CALLBACKS
 
     lacks = [f"`{name}`" for name in CALLBACKS if name in OTP_25.callbacks - release.callbacks]
     return Cell(", ".join(lacks) or "none", "era.callbacks")
@@ -72,7 +72,7 @@ def missing(release: Release) -> Cell:
 
 def flags(release: Release) -> Cell:
     """The flags that the release knows, by their names in `erl_driver.h`."""
-    from driverref import driver
+    from driverref.runtime import driver
 
     known = [
         name.removeprefix("ERL_DRV_FLAG_").removeprefix("USE_").replace("_", " ").lower()

@@ -188,7 +188,9 @@ class StateDiagram(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Read the table when the page is read: it may have changed."""
-        from driverref import port_state  # the package is the book's subject, not its builder
+        from driverref.runtime import (
+            port_state,  # the package is the book's subject, not its builder
+        )
 
         assert port_state.__file__ is not None
         self.env.note_dependency(port_state.__file__)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from driverref.event import NAMES
 from driverref.release import ERAS, RELEASES
+from driverref.trace import NAMES
 
 F = TypeVar("F", bound=Callable[..., Any])
 

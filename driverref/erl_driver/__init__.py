@@ -10,26 +10,12 @@ This module only hands on names, as a header does; what they do stands where the
 # ruff: noqa: F401 - every import is a declaration
 # mypy: implicit-reexport
 
-from driverref.async_pool import Key
-from driverref.binary import (
-    ErlDrvBinary,
-    driver_alloc_binary,
-    driver_binary_dec_refc,
-    driver_binary_get_refc,
-    driver_binary_inc_refc,
-    driver_free_binary,
-    driver_realloc_binary,
-)
-from driverref.driver import (
-    ERL_DRV_FLAG_NO_BUSY_MSGQ,
-    ERL_DRV_FLAG_SOFT_BUSY,
-    ERL_DRV_FLAG_USE_PORT_LOCKING,
-)
 from driverref.erl_driver.asynchronous import (
     driver_async,
     driver_async_cancel,
     driver_async_port_key,
 )
+from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvPDL, ErlDrvRWLock
 from driverref.erl_driver.locks import (
     driver_pdl_create,
     driver_pdl_dec_refc,
@@ -130,7 +116,21 @@ from driverref.erl_driver.queue import (
     driver_sizeq,
     driver_vec_to_buf,
 )
-from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvPDL, ErlDrvRWLock
-from driverref.ioq import ErlIOVec
 from driverref.memory import driver_alloc, driver_free, driver_realloc, memset, sizeof
-from driverref.port import PORT_CONTROL_FLAG_BINARY, ErlDrvPort
+from driverref.memory.binary import (
+    ErlDrvBinary,
+    driver_alloc_binary,
+    driver_binary_dec_refc,
+    driver_binary_get_refc,
+    driver_binary_inc_refc,
+    driver_free_binary,
+    driver_realloc_binary,
+)
+from driverref.runtime.async_pool import Key
+from driverref.runtime.driver import (
+    ERL_DRV_FLAG_NO_BUSY_MSGQ,
+    ERL_DRV_FLAG_SOFT_BUSY,
+    ERL_DRV_FLAG_USE_PORT_LOCKING,
+)
+from driverref.runtime.ioq import ErlIOVec
+from driverref.runtime.port import PORT_CONTROL_FLAG_BINARY, ErlDrvPort

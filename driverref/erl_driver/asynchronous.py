@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from driverref.async_pool import AsyncFree, AsyncInvoke, Key, write_back
 from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
-from driverref.port import ErlDrvPort
-from driverref.port_state import CLOSED
+from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key, write_back
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import CLOSED
 from driverref.since import since
 from driverref.threads import WRITE, current, running
 

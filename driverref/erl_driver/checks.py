@@ -10,8 +10,8 @@ from __future__ import annotations
 from types import UnionType
 
 from driverref.errors import Misuse, wrong_type, wrong_value
-from driverref.port import ErlDrvPort
-from driverref.port_state import CLOSED
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import CLOSED
 from driverref.threads import READ, running
 
 

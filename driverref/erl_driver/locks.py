@@ -11,10 +11,10 @@ from __future__ import annotations
 from errno import EBUSY
 
 from driverref.erl_driver.checks import check_type, in_callback
+from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
+from driverref.erl_driver.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.errors import Misuse
-from driverref.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
-from driverref.handles import ErlDrvPDL as ErlDrvPDL
-from driverref.port import ErlDrvPort
+from driverref.runtime.port import ErlDrvPort
 from driverref.since import since
 from driverref.threads import READ
 
@@ -256,8 +256,8 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
     """
     if not in_callback("driver_pdl_create", port) or port.pdl is not None:
         return None
-    port.pdl = ErlDrvPDL("driver_pdl_create", str(port.id), "driver_pdl_dec_refc")
-    return port.pdl
+    port.pdl = pdl = ErlDrvPDL("driver_pdl_create", str(port.id), "driver_pdl_dec_refc")
+    return pdl
 
 
 @since("R11B-3")

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from math import isfinite
 
-from driverref.binary import ErlDrvBinary
 from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import wrong_type
-from driverref.ioq import ErlIOVec, Piece, output_bytes
 from driverref.memory import Memory
-from driverref.port import ErlDrvPort
-from driverref.port_state import CLOSED, CLOSING, CONNECTED
-from driverref.process import Process
+from driverref.memory.binary import ErlDrvBinary
+from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED
+from driverref.runtime.process import Process
 from driverref.since import since
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import READ, current, running

@@ -17,8 +17,8 @@ from errno import EINVAL
 from typing import Any, NoReturn
 
 from driverref.erl_driver.checks import check_type
+from driverref.erl_driver.handles import Handle, use
 from driverref.errors import Misuse, wrong_type
-from driverref.handles import Handle, use
 from driverref.since import since
 from driverref.threads import Thread, current
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driverref.async_pool import Key
 from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import Misuse, wrong_type
-from driverref.port import ErlDrvPort, errno_name
-from driverref.port_state import CLOSING, CONNECTED
+from driverref.runtime.async_pool import Key
+from driverref.runtime.port import ErlDrvPort, errno_name
+from driverref.runtime.port_state import CLOSING, CONNECTED
 from driverref.since import since
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import WRITE, current

@@ -6,12 +6,12 @@ The calls are for callbacks, or for any thread that holds the port data lock, if
 
 from __future__ import annotations
 
-from driverref.binary import ErlDrvBinary
 from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.erl_driver.output import part, pieces
-from driverref.ioq import ErlIOVec, Piece, output_bytes
-from driverref.port import ErlDrvPort
-from driverref.port_state import CLOSED
+from driverref.memory.binary import ErlDrvBinary
+from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import CLOSED
 from driverref.since import since
 from driverref.threads import READ, WRITE, running
 

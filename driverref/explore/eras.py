@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from driverref.erlang.processes import check_number
 from driverref.explore.outcomes import Outcomes, columns, label
-from driverref.process_bifs import check_number
 from driverref.release import ERAS, Release
 
 

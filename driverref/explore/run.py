@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
-from driverref.event import NAMES
 from driverref.explore.schedules import Replay
-from driverref.runtime import Runtime
+from driverref.runtime.core import Runtime
 from driverref.threads.schedule import Schedule
 from driverref.threads.simulated import SimulatedThreads
-from driverref.trace import Raw, Record, Trace
+from driverref.trace import NAMES, Raw, Record, Trace
 
 Scenario = Callable[[Emulator], Any]
 

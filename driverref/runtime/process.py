@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from driverref.errors import ProcessExit
-from driverref.runtime import WAITERS, Runtime
-from driverref.scheduler import Scheduler
+from driverref.runtime.core import WAITERS, Runtime
+from driverref.runtime.scheduler import Scheduler
 from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import EXPIRED, READ, WRITE, Thread
 

@@ -15,15 +15,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from driverref.completions import Completions
-from driverref.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, LoadedDriver, PortLock
 from driverref.errors import Misuse
-from driverref.handles import ErlDrvPDL
-from driverref.ioq import DriverQueue, ErlIOVec, taken_over
-from driverref.port_state import CLOSED, CLOSING, CONNECTED, OPENING, TRANSITIONS, State
-from driverref.process import Process
-from driverref.runtime import PORTS, Runtime
-from driverref.scheduler import Scheduler, Timer
+from driverref.runtime.completions import Completions
+from driverref.runtime.core import PORTS, Runtime
+from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ
+from driverref.runtime.ioq import DriverQueue, ErlIOVec, taken_over
+from driverref.runtime.loaded_driver import LoadedDriver
+from driverref.runtime.port_lock import PortLock
+from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED, OPENING, TRANSITIONS, State
+from driverref.runtime.process import Process
+from driverref.runtime.scheduler import Scheduler, Timer
 from driverref.terms import (
     DOWN,
     KILL,
@@ -88,7 +89,7 @@ class ErlDrvPort(Completions):
         self.msgq_limits: tuple[int, int] | None = None
         if not driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
             self.msgq_limits = runtime.release.busy_msgq_limits
-        self.pdl: ErlDrvPDL | None = None
+        self.pdl: Any = None
         self.binary = self.eof = False
         """The options of `open_port`."""
         self.control_flags = 0

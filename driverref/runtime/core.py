@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from driverref.errors import EmulatorStopped, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
+from driverref.runtime.entities import Entity, by_number
 from driverref.terms import Pid, Port, Ref
 from driverref.threads import READ, WRITE, Threads, running
 from driverref.trace import Record, Trace
@@ -25,25 +26,6 @@ WAITERS = "the processes that wait for a change"
 PORTS = "the ports that are open"
 DRIVERS = "the drivers that are loaded"
 SLOT = "a slot of the port table"
-
-
-class Entity(Protocol):
-    """A process or a port, as far as others must know it."""
-
-    links: set[Pid | Port]
-    monitors: dict[Ref, Any]
-
-    def lives(self) -> bool:
-        """Whether it can be linked and monitored: it has not ended, and has not been told to."""
-        ...
-
-    def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
-        """`sender` ended with `reason` and was linked, or called `exit/2`."""
-        ...
-
-    def emulator_down(self) -> None:
-        """Ask for nothing any more."""
-        ...
 
 
 class Runtime:
@@ -152,7 +134,7 @@ class Runtime:
         """The processes and ports that have not ended, oldest first."""
         self.also(TABLE, WRITE)
         known = list(self.entities.items())
-        return [entity for _, entity in sorted(known, key=lambda item: _by_number(item[0]))]
+        return [entity for _, entity in sorted(known, key=lambda item: by_number(item[0]))]
 
     def link(self, one: Pid | Port, other: Pid | Port) -> bool:
         """Link two entities.  `False` if one of them has ended."""
@@ -189,7 +171,7 @@ class Runtime:
         """`of` ends: take away its links and monitors.  Who is to be told of it, in order."""
         with self.lock:
             entity = self.entities[of]
-            order = sorted(entity.links, key=_by_number)
+            order = sorted(entity.links, key=by_number)
             linked = [self.entities[other] for other in order]
             watching = list(entity.monitors.items())
             entity.links.clear()
@@ -237,11 +219,6 @@ class Runtime:
             crash, self._crash = self._crash, None
             return crash
         return EmulatorStopped(f"the emulator is not running: {self.down}")
-
-
-def _by_number(id: Pid | Port) -> tuple[bool, int]:
-    """Processes before ports: an order that is the same in all runs that nobody can tell apart."""
-    return isinstance(id, Port), id.number
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from driverref.driver import ERL_DRV_FLAG_SOFT_BUSY, LoadedDriver
+from driverref.erlang.processes import ProcessBifs
 from driverref.errors import ErlangError, badarg
-from driverref.port import ErlDrvPort
-from driverref.port_state import CLOSING, CONNECTED, State
-from driverref.process import Process
-from driverref.process_bifs import ProcessBifs
-from driverref.runtime import PORTS
+from driverref.runtime.core import PORTS
+from driverref.runtime.driver import ERL_DRV_FLAG_SOFT_BUSY
+from driverref.runtime.loaded_driver import LoadedDriver
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import CLOSING, CONNECTED, State
+from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_binary
 from driverref.threads import READ, WRITE, running

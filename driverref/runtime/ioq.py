@@ -13,9 +13,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from driverref.binary import ErlDrvBinary, change_refc, driver_alloc_binary, driver_free_binary
 from driverref.errors import wrong_type
 from driverref.memory import Memory, driver_free
+from driverref.memory.binary import (
+    ErlDrvBinary,
+    change_refc,
+    driver_alloc_binary,
+    driver_free_binary,
+)
 
 Piece = tuple[memoryview, ErlDrvBinary | None]
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from driverref.async_pool import Job
-from driverref.driver import LoadedDriver
-from driverref.port_state import CLOSED, CONNECTED, State
-from driverref.senders import Senders
+from driverref.runtime.async_pool import Job
+from driverref.runtime.loaded_driver import LoadedDriver
+from driverref.runtime.port_state import CLOSED, CONNECTED, State
+from driverref.runtime.senders import Senders
 from driverref.threads import READ, Thread, running
 
 

@@ -7,9 +7,10 @@ reference, and the memory goes when the last receiver has dropped the other.
 
 from __future__ import annotations
 
-from driverref.atomic import Atomic
 from driverref.errors import DoubleFree, Misuse, wrong_type
-from driverref.memory import Memory, allocate, freeable
+from driverref.memory.allocation import allocate, freeable
+from driverref.memory.atomic import Atomic
+from driverref.memory.blocks import Memory
 from driverref.since import since
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driverref.driver import CALLBACKS, Driver, LoadedDriver, unloaded
+from driverref.erlang.processes import ProcessBifs
 from driverref.errors import badarg, wrong_type
-from driverref.process import Process
-from driverref.process_bifs import ProcessBifs
-from driverref.runtime import DRIVERS
+from driverref.runtime.core import DRIVERS
+from driverref.runtime.driver import CALLBACKS, Driver
+from driverref.runtime.loaded_driver import LoadedDriver, unloaded
+from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
 from driverref.threads import READ, WRITE

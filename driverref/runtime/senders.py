@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from driverref.driver import PortLock
-from driverref.process import Process
-from driverref.runtime import Runtime
+from driverref.runtime.core import Runtime
+from driverref.runtime.port_lock import PortLock
+from driverref.runtime.process import Process
 from driverref.terms import Port
 from driverref.threads import READ, WRITE
 

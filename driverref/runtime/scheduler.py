@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable
 from functools import partial
 
-from driverref.runtime import Runtime
+from driverref.runtime.core import Runtime
 from driverref.threads import READ, WRITE, Empty, Mode, Thread, running
 
 

@@ -1,4 +1,4 @@
-"""A trace as a picture and as a table.
+"""A trace as a picture.
 
 The picture is read from the top down.  It has one row an event, in the trace's order, because most
 events of a run share their (virtual) time: the time stands on the left where it changes.  A row is
@@ -21,45 +21,20 @@ grounds, which a page may set: `--timeline-callback`, `--timeline-job` and `--ti
 from __future__ import annotations
 
 import hashlib
+import html
 import re
-from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
-from driverref.terms import Port, erlang
+from driverref.timeline.links import KIND, Link, links_of
+from driverref.timeline.words import describe, duration, label, lanes, one_line, several_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from driverref.event import Event
+    from driverref.trace import Event
 
-# Whose side a name is on.  All others are the driver's calls.
-KINDS = {
-    "callback": "init start stop output outputv control call ready_async async_free timeout flush"
-    " process_exit finish",
-    "Erlang": "send receive port_close exit halt suspended resumed",
-    "job": "async_invoke async_return",
-}
-KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
-
-OUTPUTS = (
-    "driver_output driver_output2 driver_outputv driver_output_binary driver_output_term"
-    " driver_send_term erl_drv_output_term erl_drv_send_term"
-)
-WAITS = {
-    "job": ("job", "async_invoke", "async_return"),
-    "queued": ("waiting", "driver_async", "async_invoke"),
-    "finished": ("waiting", "async_return", "ready_async async_free"),
-    "suspended": ("waiting", "suspended", "resumed"),
-    "timer": ("timer", "driver_set_timer", "timeout"),
-    "message": ("message", OUTPUTS, "receive"),
-}
-"""What lies between a cause and its effect: how it is drawn, the causes, the effects."""
-
-CAUSES = {name: wait for wait, (_, names, _) in WAITS.items() for name in names.split()}
-EFFECTS = {name: wait for wait, (_, _, names) in WAITS.items() for name in names.split()}
 
 SHAPES = {  # as a path goes on from the middle of the mark
     "callback": "m-4.5-4.5h9v9h-9z",
@@ -95,20 +70,6 @@ STYLE = """
 """.replace("&", ".driverref-timeline")
 
 
-def text(trace: Iterable[Event]) -> str:
-    """The events as a table: time, thread, event; a line each, under a line of headings."""
-    events = list(trace)
-    if not events:
-        return "no events"
-    several = _several_ports(events)
-    rows = [("time", "thread", "event")]
-    for event in events:
-        told = " ".join(_label(event, with_port=several or event.job is None)).strip()
-        rows.append((duration(event.time), _line(event.thread), told))
-    time, thread = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(f"{row[0]:>{time}}  {row[1]:<{thread}}  {row[2]}" for row in rows)
-
-
 def svg(trace: Iterable[Event], *, title: str = "Timeline", description: str | None = None) -> str:
     """The events as an `<svg>` element, to stand in a page or in a file of its own.
 
@@ -116,8 +77,8 @@ def svg(trace: Iterable[Event], *, title: str = "Timeline", description: str | N
     the events.  Equal arguments give equal text.
     """
     picture = _Picture(list(trace))
-    said = escape(_line(title))
-    explained = escape(_line(_describe(picture.events) if description is None else description))
+    said = _escaped(one_line(title))
+    explained = _escaped(one_line(describe(picture.events) if description is None else description))
     body = "\n".join(picture.draw())
     name = "timeline-" + hashlib.sha256(f"{said}\n{explained}\n{body}".encode()).hexdigest()[:12]
     return f"""\
@@ -129,97 +90,6 @@ style="max-width:{picture.width / 16:g}rem" aria-labelledby="{name}-title {name}
 <style>{STYLE}</style>
 {body}
 </svg>"""
-
-
-def duration(ns: int) -> str:
-    """Nanoseconds in the largest unit of which there is at least one, exactly: `1.5 us`, `20 ms`."""
-    for unit, name in ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")):
-        if ns >= unit:
-            whole, rest = divmod(ns, unit)
-            return f"{whole}.{rest:0{len(str(unit)) - 1}d}".rstrip("0").rstrip(".") + f" {name}"
-    return f"{ns} ns" if ns else "0"
-
-
-def lanes(trace: Iterable[Event]) -> list[str]:
-    """The threads in the order of their lanes: schedulers, async threads, the driver's own."""
-
-    def place(thread: str) -> tuple[int, int]:
-        found = re.fullmatch("(scheduler|async) ([0-9]+)", thread)
-        return (found[1] == "async", int(found[2])) if found else (2, 0)
-
-    return sorted(dict.fromkeys(event.thread for event in trace), key=place)
-
-
-def _line(words: str) -> str:
-    """One line, of characters that XML and a terminal can show; others as Erlang escapes them."""
-    return "".join(c if c.isprintable() else f"\\x{{{ord(c):X}}}" for c in words)
-
-
-def _label(event: Event, *, with_port: bool = False) -> tuple[str, str]:
-    """The event's name, and the rest."""
-    parts = [repr(event.port)] if with_port and event.port is not None else []
-    if event.job is not None:
-        parts.append(f"job {event.job}")
-    if event.detail is not None:
-        unit = " ms" if event.name == "driver_set_timer" else ""
-        parts.append(erlang(event.detail) + unit)
-    return _line(event.name), _line(" ".join(parts))
-
-
-def _several_ports(events: Iterable[Event]) -> bool:
-    return len({event.port for event in events} - {None}) > 1
-
-
-def _describe(events: Sequence[Event]) -> str:
-    if not events:
-        return "No events."
-    turns = (
-        f"on {thread} " + ", ".join(" ".join(_label(event)).strip() for event in turn)
-        for thread, turn in groupby(events, key=lambda event: event.thread)
-    )
-    jobs = len({event.job for event in events} - {None})
-    sums = f"Events: {len(events)}, threads: {len(lanes(events))}, jobs: {jobs}"
-    return f"{sums}. In order: {'; '.join(turns)}."
-
-
-@dataclass(order=True)
-class _Link:
-    cause: int
-    effect: int
-    drawn: str
-    offset: float = 0.0  # of its track from the lane where it ends
-
-
-def _links(events: Sequence[Event]) -> list[_Link]:
-    """Each effect with the oldest cause that has had none, in the order of the causes.
-
-    A job that has not returned ends below the last row; one that had begun before, where it ends.
-    """
-    pending: defaultdict[tuple[str, Hashable], list[int]] = defaultdict(list)
-    found = []
-    for row, event in enumerate(events):
-        if event.name in ("driver_set_timer", "driver_cancel_timer"):
-            pending["timer", event.port].clear()  # a port has one timer
-        if wait := EFFECTS.get(event.name):
-            causes = pending[wait, _key(wait, event)]
-            if causes or wait == "job":
-                found.append(_Link(causes.pop(0) if causes else row, row, WAITS[wait][0]))
-        if wait := CAUSES.get(event.name):
-            pending[wait, _key(wait, event)].append(row)
-    running = (row for (wait, _), rows in pending.items() if wait == "job" for row in rows)
-    return sorted(found + [_Link(row, len(events), "job") for row in running])
-
-
-def _key(wait: str, event: Event) -> Hashable:
-    """What a cause and its effect have in common: the job, the message or the port."""
-    match wait, event.detail:
-        case "job" | "queued" | "finished", _:
-            return event.job
-        case "message", (Port() as port, ("data", _)):
-            return port
-        case "message", term if event.name == "receive" or event.name.endswith("_term"):
-            return erlang(term)
-    return event.port
 
 
 def _cells(words: str) -> int:
@@ -242,8 +112,14 @@ def _path(kind: str, d: str) -> str:
     return f'<path class="{kind}" d="{d}"/>'
 
 
+def _escaped(words: str) -> str:
+    return html.escape(words, quote=False)
+
+
 def _text(x: float, y: float, words: str, kind: str, more: str = "") -> str:
-    words = escape(words) + (f' <tspan class="quiet">{escape(more)}</tspan>' if more else "")
+    words = _escaped(words)
+    if more:
+        words += f' <tspan class="quiet">{_escaped(more)}</tspan>'
     return f'<text class="{kind}" x="{x:g}" y="{y:g}">{words}</text>'
 
 
@@ -252,7 +128,7 @@ class _Lane:
     order: int
     word: str
     number: str
-    bars: list[_Link]
+    bars: list[Link]
     half: float  # half as wide as its widest bar, or as a mark
     x: float = 0.0
     tracks: dict[int, list[int]] = field(default_factory=lambda: {-1: [], 1: []})
@@ -269,11 +145,11 @@ class _Picture:
     """The layout is computed first; `draw` then draws, what lies lowest first."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        self.events, self.links = events, _links(events)
+        self.events, self.links = events, links_of(events)
         self.kinds = [KIND.get(event.name, "call") for event in events]
         self.jobs = ["" if event.job is None else str(event.job) for event in events]
-        several = _several_ports(events)
-        self.labels = [_label(event, with_port=several) for event in events]
+        several = several_ports(events)
+        self.labels = [label(event, with_port=several) for event in events]
         self.times = [duration(event.time) for event in events]
         self.gutter = PAD + max(_width(time) for time in ("time", *self.times))
         self.place_lanes()
@@ -292,7 +168,7 @@ class _Picture:
             jobs = (link for link in self.links if link.drawn == "job")
             bars = [link for link in jobs if self.events[link.cause].thread == thread]
             half = max([MARK, *(_width(self.jobs[bar.cause]) / 2 + 5 for bar in bars)])
-            self.lanes[thread] = _Lane(order, _clip(_line(word), 12), number, bars, half)
+            self.lanes[thread] = _Lane(order, _clip(one_line(word), 12), number, bars, half)
         self.lane = [self.lanes[event.thread] for event in self.events]
         self.links = [link for link in self.links if link.drawn != "job"]
         self.place_links()
@@ -363,7 +239,7 @@ class _Picture:
             line += f"V{top:g}M{lane.x:g} {bottom:g}"
         yield _path("lane", f"{line}V{self.foot:g}")
 
-    def draw_link(self, link: _Link) -> Iterator[str]:
+    def draw_link(self, link: Link) -> Iterator[str]:
         top, bottom = self.y[link.cause], self.y[link.effect]
         x = self.lane[link.effect].x + link.offset
         away = 1 if x > self.lane[link.cause].x else -1

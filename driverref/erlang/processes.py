@@ -21,8 +21,8 @@ from driverref.errors import (
     wrong_type,
     wrong_value,
 )
-from driverref.process import Matching, Process
-from driverref.runtime import Runtime
+from driverref.runtime.core import Runtime
+from driverref.runtime.process import Matching, Process
 from driverref.since import check_bif
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import EXPIRED, NOBODY, READ, Empty, running

@@ -1,132 +1,18 @@
-"""The driver entry: callbacks, flags, and what NULL means.
-
-`Driver` stands for `ErlDrvEntry`.  A subclass names itself, defines the callbacks it has, and an instance
-is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None` here and NULL in C:
-
-| callback | NULL means |
-|---|---|
-| `start` | the port opens, its driver data is `None` |
-| `outputv` | `output` is called |
-| `output` as well | the data is swallowed, `port_command` returns `true` |
-| `control`, `call` | `badarg` |
-| `timeout`, `ready_input`, `ready_output` | nothing happens |
-| `ready_async` | `async_free` gets the data of every job |
-| `flush` | a port with a driver queue that is not empty closes when somebody else empties it |
-| `process_exit` | `driver_monitor_process` returns -1 |
-| `init`, `stop`, `finish`, `stop_select`, `emergency_close` | nothing is called |
-"""
+"""A driver in the emulator's memory: what keeps it there, and how it goes."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
-from driverref.runtime import DRIVERS, Runtime
+from driverref.runtime.core import DRIVERS, Runtime
+from driverref.runtime.driver import CALLBACKS, ERL_DRV_FLAG_USE_PORT_LOCKING, Driver
+from driverref.runtime.port_lock import PortLock
 from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import READ, WRITE, Mutex, Thread, running
-
-ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
-ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
-ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
-
-
-class Driver:
-    """What `ErlDrvEntry` is in C: subclass it, define callbacks, load an instance.
-
-    | callback | C signature, in Python |
-    |---|---|
-    | `init()` | once, when loaded; a result other than `None` or 0 refuses the load |
-    | `start(port, command)` | returns the driver data: any object, one per `open_port` |
-    | `output(drv_data, buf)` | `buf` is a `memoryview`, lent for the call |
-    | `outputv(drv_data, ev)` | `ev` is an `ErlIOVec`, lent for the call |
-    | `control(drv_data, command, buf)` | returns the reply's bytes, or -1 for `badarg` |
-    | `call(drv_data, command, term)` | returns the reply's term, or `None` for `badarg` |
-    | `ready_async(drv_data, async_data)` | a job has been done |
-    | `timeout(drv_data)` | the port's timer |
-    | `flush(drv_data)` | the port closes and its driver queue is not empty |
-    | `process_exit(drv_data, monitor)` | a monitored process has ended |
-    | `stop(drv_data)` | the port is gone: free the driver data |
-    | `finish()` | once, before the driver is unloaded |
-    """
-
-    driver_name: ClassVar[str] = ""
-    driver_flags: ClassVar[int] = 0
-
-    init: Any = None
-    start: Any = None
-    stop: Any = None
-    output: Any = None
-    outputv: Any = None
-    control: Any = None
-    call: Any = None
-    ready_input: Any = None
-    ready_output: Any = None
-    ready_async: Any = None
-    timeout: Any = None
-    flush: Any = None
-    process_exit: Any = None
-    stop_select: Any = None
-    finish: Any = None
-    emergency_close: Any = None
-
-
-CALLBACKS = [name for name, default in vars(Driver).items() if default is None]
-"""The names of the callbacks, in the order above."""
-
-
-class PortLock:
-    """The lock under which callbacks run, and who holds it.  One per driver, or one per port.
-
-    A process's thread that holds it runs the driver's code, not Erlang's: meanwhile it is no process.
-
-    Whoever gives it back looks at `waiting`.  So who only wants something to be done under it, some time, does
-    not have to stand and wait.
-    """
-
-    __slots__ = ("_process", "holder", "look", "mutex", "waiting")
-
-    def __init__(self, mutex: Mutex | None, look: Callable[[], None]) -> None:
-        self.look = look
-        """Makes known that `waiting` is looked at or changed."""
-        self.mutex = mutex
-        """`None` where there is one scheduler: whoever is on it has the lock, as nobody else can ask for it."""
-        self.holder: Thread | None = None
-        self._process: Any = None
-        self.waiting: deque[Callable[[], None]] = deque()
-        """What found the lock taken: work for a scheduler when it is given back."""
-
-    def acquire(self, blocking: bool = True) -> bool:
-        """Take the lock and begin to run the driver's code."""
-        if self.mutex is not None and not self.mutex.acquire(blocking=blocking):
-            return False
-        self.holder = thread = running()
-        self._process, thread.process = thread.process, None
-        return True
-
-    def wait(self, work: Callable[[], None]) -> None:
-        """Have `work` done by a scheduler when the lock is given back."""
-        self.look()
-        self.waiting.append(work)
-
-    def release(self) -> None:
-        """The driver's code has run: give the lock back."""
-        assert self.holder is not None
-        thread, self.holder = self.holder, None
-        thread.process = self._process
-        if self.mutex is not None:
-            self.mutex.release()
-            self.pass_on(thread)
-
-    def pass_on(self, thread: Thread) -> None:
-        """Have the scheduler of `thread` do the first thing that waits; at its end it looks at the next."""
-        self.look()
-        if self.waiting:
-            with suppress(IndexError):  # somebody else was faster
-                thread.scheduler.work.add(self.waiting.popleft())
+from driverref.threads import READ, WRITE, running
 
 
 def unloaded(ref: Ref, name: str) -> Tuple:

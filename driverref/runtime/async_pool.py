@@ -19,8 +19,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from driverref.cancelling import CANCEL, SearchableQueue
-from driverref.runtime import Runtime
+from driverref.runtime.cancelling import CANCEL, SearchableQueue
+from driverref.runtime.core import Runtime
 from driverref.threads import READ, Queue, running
 
 AsyncInvoke: TypeAlias = Callable[[Any], object]

@@ -1,0 +1,1 @@
+"""What earlier emulators did otherwise, each thing beside today's that it replaces."""

@@ -1,0 +1,1 @@
+"""Erlang's side: the BIFs, by module and subject."""

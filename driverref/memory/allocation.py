@@ -1,0 +1,122 @@
+"""`driver_alloc` and its relatives: blocks come into being here, and go.
+
+Each call enters a row in the ledger of the emulator that is running in the calling thread, or takes one out.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar, overload
+
+from driverref import errors
+from driverref.errors import wrong_type, wrong_value
+from driverref.memory.blocks import _UNWRITTEN, Block, Memory, Struct, _set_entry, _set_values
+from driverref.memory.ledger import Entry
+from driverref.threads import current
+
+S = TypeVar("S", bound=Struct)
+T = TypeVar("T")
+
+
+def enter(call: str, what: str, freed_by: str, size: int) -> Entry:
+    """A new row in the ledger of the emulator that is running in this thread."""
+    entry: Entry = current(call).emulator.ledger.add(what, "allocated", freed_by)
+    entry.size = size
+    return entry
+
+
+def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
+    """`block`, if it is of the `kind` that `call` frees."""
+    entry = getattr(block, "_entry", None)
+    if isinstance(entry, Entry) and entry.freed_by != freed_by:
+        raise errors.InvalidFree(f"{call} cannot free {block!r}: use {entry.freed_by}")
+    if not isinstance(block, kind):
+        raise errors.InvalidFree(f"{call} takes a {kind.__name__}, not {repr(block)[:60]}")
+    return block
+
+
+def allocate(
+    call: str, size: object, what: str, freed_by: str, old: Memory | None
+) -> Memory | None:
+    """A new block in the ledger, with the contents of `old`, which is freed.  `None` for NULL."""
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise wrong_type(call, "size", "an int (bytes)", size)
+    if size < 0:
+        raise wrong_value(call, "size", "0 or more bytes", size)
+    kept = b"" if old is None else old._use("contents", write=True)[:size]
+    try:
+        contents, written = bytearray(size), bytearray(size)
+    except (MemoryError, OverflowError):
+        return None
+    entry = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by, size)
+    if old is not None:
+        contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
+        old._release(call)
+    return Memory(entry, contents, written)
+
+
+@overload
+def driver_alloc(size: type[S]) -> S | None: ...
+@overload
+def driver_alloc(size: int) -> Memory | None: ...
+def driver_alloc(size: type[S] | int) -> S | Memory | None:
+    """Allocate a block.  Its contents are indeterminate: write before you read.
+
+    `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  `None` (NULL) if the machine has no
+    such memory; none has `2**60` bytes.  Size 0 gives a block of its own.  Any thread of an emulator.  Stands for
+    `driver_alloc`.
+    """
+    if not isinstance(size, type) or not issubclass(size, Struct):
+        return allocate("driver_alloc", size, "block", "driver_free", None)
+    struct: S = object.__new__(size)
+    entry = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
+    _set_entry(struct, entry)
+    _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
+    return struct
+
+
+def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
+    """Change a block to `size` bytes.  The old handle is freed: use the one that is returned.
+
+    What fits of the contents is kept.  `None` for `ptr` allocates.  After a result of `None` (NULL) the old block
+    is as it was, and yours.  Not for a `Struct`.  Any thread of an emulator.  Stands for `driver_realloc`.
+    """
+    old = None if ptr is None else freeable("driver_realloc", ptr, Memory, "driver_free")
+    return allocate("driver_realloc", size, "block", "driver_free", old)
+
+
+def driver_free(ptr: object) -> None:
+    """Free what `driver_alloc` or `driver_realloc` returned.  `None` (NULL) is accepted.
+
+    `DoubleFree` for what is freed already, `InvalidFree` for anything else.  Any thread.  Stands for `driver_free`.
+    """
+    if ptr is not None:
+        freeable("driver_free", ptr, Block, "driver_free")._release("driver_free")
+
+
+def memset(ptr: T, c: int, size: int) -> T:
+    """Set the first `size` bytes of a block to `c`, and return `ptr`.
+
+    In a `Struct` only 0 has a meaning: its fields become what zero bytes are for their annotations.  To write
+    beyond the block, or to NULL, is `Misuse`.  Any thread.  Stands for `memset` of C.
+    """
+    if type(c) is not int or type(size) is not int:
+        raise wrong_type("memset", "c and size", "ints", (c, size))
+    if ptr is None or not 0 <= size <= sizeof(ptr):
+        raise errors.Misuse(f"memset: {size} bytes do not fit in {ptr!r}")
+    if isinstance(ptr, Memory):
+        ptr[:size] = bytes((c & 0xFF,)) * size
+    elif c & 0xFF or not isinstance(ptr, Struct):
+        raise wrong_value("memset", "ptr and c", "a block, and 0 for a Struct", (ptr, c))
+    else:
+        for name in list(ptr._zeros)[: size // 8]:
+            setattr(ptr, name, ptr._zeros[name]())
+    return ptr
+
+
+def sizeof(block: object) -> int:
+    """The bytes of a block, or of a `Struct`, 8 a field.  Any thread.  Stands for `sizeof` of C."""
+    if isinstance(block, Memory):
+        return len(block)
+    if (zeros := getattr(block, "_zeros", None)) is None:
+        raise wrong_type("sizeof", "block", "a Struct or what driver_alloc returned", block)
+    return 8 * len(zeros)

@@ -1,0 +1,1 @@
+"""Today's emulator: ports, processes, schedulers, the async pool."""
