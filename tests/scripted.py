@@ -1,11 +1,11 @@
-"""A driver made of functions, for stories in which the callbacks are a line each."""
+"""Drivers made of functions, for stories in which the callbacks are a line each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from driverref import Driver
+from driverref import Driver, Emulator, Port
 from driverref.erl_driver import ErlDrvPort
 
 
@@ -40,3 +40,22 @@ def steps(*parts: Callable[[], object]) -> Callable[[], None]:
             part()
 
     return run
+
+
+Act = Callable[[ErlDrvPort], object]
+
+
+def scripted(*acts: Act, **callbacks: Any) -> Any:
+    """A driver whose `control` number n does `acts[n]` and replies what that returned, as text."""
+
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        return repr(acts[command](port)).encode()
+
+    return made_of(control=control, **callbacks)
+
+
+def do(erl: Emulator, port: Port, number: int) -> str:
+    """The text that operation `number` of a driver made by `scripted` replies."""
+    reply = erl.port_control(port, number, b"")
+    assert isinstance(reply, list)
+    return bytes(reply).decode()

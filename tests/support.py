@@ -1,4 +1,4 @@
-"""What the tests of the runtime share: both kinds of threads, a gate, and two small drivers.
+"""What the tests of the runtime share: both kinds of threads, a gate, and small drivers.
 
 A story waits for nothing but what another thread in it does: a job stands at a gate until the story opens
 it.  A gate is a queue of the seam, so the same story is told on simulated threads and on OS threads.
@@ -10,17 +10,22 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
+from scripted import Box
 
-from driverref import Driver, Emulator, Port, Struct
+from driverref import Driver, Emulator, Pid, Port, Struct
 from driverref.erl_driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
     Key,
     driver_alloc,
     driver_async,
+    driver_deq,
+    driver_enq,
     driver_free,
     driver_output,
+    driver_sizeq,
 )
+from driverref.errors import ErlangError
 from driverref.threads import here
 
 Kind = Literal["simulated", "native"]
@@ -152,3 +157,69 @@ def on_another_thread(erl: Emulator, work: Callable[[], object], scheduler: int 
     pid = erl.spawn(work, scheduler=scheduler)
     ref = erl.monitor("process", pid)
     erl.receive(lambda message: message[1] == ref)
+
+
+class Keeper(Worker):
+    """Keeps its port until its jobs have come back: a byte in the driver queue for each.
+
+    Without `empties` it leaves them there; then the port goes when `control` drops what is left.
+    """
+
+    driver_name = "keeper"
+    empties = True
+
+    def submit(self, port: ErlDrvPort, text: bytes) -> None:
+        driver_enq(port, b"!")
+        super().submit(port, text)
+
+    def ready_async(self, port: ErlDrvPort, job: Job) -> None:
+        super().ready_async(port, job)
+        if self.empties:
+            driver_deq(port, 1)
+
+    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        driver_deq(port, driver_sizeq(port))
+        return b"emptied"
+
+    def flush(self, port: ErlDrvPort) -> None:
+        pass
+
+    def stop(self, port: ErlDrvPort) -> None:
+        pass
+
+
+class Stopping(Worker):
+    """A `Worker` with a `stop`, so that the trace shows when it runs."""
+
+    driver_name = "stopping"
+
+    def stop(self, port: ErlDrvPort) -> None:
+        pass
+
+
+def refused(reason: str = "badarg") -> Any:
+    """What `port_command` and its like raise."""
+    return pytest.raises(ErlangError, match=f"^{reason}: ")
+
+
+def suspended(erl: Emulator, send: Callable[[], object]) -> tuple[Pid, Callable[[], object]]:
+    """A process that does `send` and has been suspended by it; and a way to get the result."""
+    box, me = Box(), erl.self()
+    before = len(erl.trace.select("suspended"))
+
+    def sender() -> None:
+        try:
+            box.put(send())
+        except ErlangError as error:
+            box.put(error.reason)
+        erl.send(me, ("sent", erl.self()))
+
+    pid = erl.spawn(sender, scheduler=1)
+    while len(erl.trace.select("suspended")) == before:
+        erl.receive(lambda message: False, timeout=1)  # let others run
+
+    def result() -> object:
+        erl.receive(lambda message: message == ("sent", pid))
+        return box.value
+
+    return pid, result

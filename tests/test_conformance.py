@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
+from lives import EVENTS, Lives, lives
 from support import Job, Worker, opened
-from test_search_emulator import EVENTS, Lives, lives
 
 from driverref import Emulator, replay
 from driverref.conformance import Verdict, admits, orders

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from _ext import program
 from book import DOCS
-from command import given, printed, refused
+from command_line import given, printed, refused
 
 from driverref.command import loading
 

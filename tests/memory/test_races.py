@@ -40,9 +40,6 @@ def given_block(block: T | None) -> T:
     return block
 
 
-Body = Callable[[], object]
-
-
 def race_of(share: Callable[[], T], *bodies: Callable[[T], object], seed: int | None = None) -> str:
     """The race that is found when each body runs on a thread of its own, or nothing."""
     threads = SimulatedThreads(seed)

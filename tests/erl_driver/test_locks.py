@@ -1,37 +1,28 @@
-"""The thread API of `erl_driver.h`: the same stories on simulated threads, under seeds, and on OS threads."""
+"""Mutexes, conditions and read/write locks.
+
+The same stories are told on simulated threads, under seeds, and on OS threads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from errno import EBUSY, EINVAL
+from errno import EBUSY
 from typing import Any
 
 import pytest
+from desk import ON_EACH, Desk, begin, elsewhere, end, given_back, opened
 
-from driverref import Driver, Emulator
 from driverref.erl_driver import (
     ErlDrvTid,
     ErlDrvTSDKey,
-    Pointer,
-    driver_async,
-    driver_deq,
-    driver_enq,
-    driver_exit,
-    driver_output,
-    driver_pdl_create,
-    driver_pdl_dec_refc,
-    driver_pdl_get_refc,
-    driver_pdl_inc_refc,
     driver_pdl_lock,
     driver_pdl_unlock,
-    driver_sizeq,
     erl_drv_cond_broadcast,
     erl_drv_cond_create,
     erl_drv_cond_destroy,
     erl_drv_cond_name,
     erl_drv_cond_signal,
     erl_drv_cond_wait,
-    erl_drv_equal_tids,
     erl_drv_mutex_create,
     erl_drv_mutex_destroy,
     erl_drv_mutex_lock,
@@ -48,60 +39,19 @@ from driverref.erl_driver import (
     erl_drv_rwlock_tryrlock,
     erl_drv_rwlock_tryrwlock,
     erl_drv_thread_create,
-    erl_drv_thread_exit,
-    erl_drv_thread_join,
     erl_drv_thread_name,
     erl_drv_thread_opts_create,
-    erl_drv_thread_opts_destroy,
     erl_drv_thread_self,
     erl_drv_tsd_get,
     erl_drv_tsd_key_create,
-    erl_drv_tsd_key_destroy,
-    erl_drv_tsd_set,
 )
-from driverref.errors import Deadlock, Leak, Misuse, UseAfterFree
-from driverref.memory import Ledger
-from driverref.release import OTP_25
-from driverref.threads import Threads, here
-from driverref.threads.native import NativeThreads
+from driverref.errors import Deadlock, Leak, Misuse
 from driverref.threads.simulated import SimulatedThreads
 
 
-class Desk:
-    """As much of an emulator as the thread API needs."""
-
-    def __init__(self, threads: Threads) -> None:
-        self.threads = threads
-        self.release = OTP_25
-        self.ledger = Ledger(threads)
-        self.crashes: list[BaseException] = []
-
-    def crash(self, error: BaseException) -> BaseException:
-        self.crashes.append(error)
-        return error
-
-
-def opened(threads: Threads) -> Desk:
-    desk = Desk(threads)
-    threads.adopt("main").emulator = desk
-    return desk
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(SimulatedThreads, id="simulated"),
-        pytest.param(lambda: SimulatedThreads(seed=1), id="seed 1"),
-        pytest.param(lambda: SimulatedThreads(seed=2), id="seed 2"),
-        pytest.param(NativeThreads, id="native", marks=pytest.mark.native),
-    ]
-)
+@pytest.fixture(params=ON_EACH)
 def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
-    """Whatever a test creates, it has to give back."""
-    desk = opened(request.param())
-    yield desk
-    desk.threads.close()
-    assert desk.crashes == []
-    desk.ledger.check()
+    yield from given_back(request.param())
 
 
 @pytest.fixture
@@ -110,187 +60,6 @@ def simulated() -> Iterator[Desk]:
     desk = opened(SimulatedThreads())
     yield desk
     desk.threads.close()
-
-
-def begin(func: Callable[[Any], Any], arg: object = None, name: str = "worker") -> ErlDrvTid:
-    tid = ErlDrvTid()
-    assert erl_drv_thread_create(name, tid, func, arg, None) == 0
-    return tid
-
-
-def end(*tids: ErlDrvTid) -> list[Any]:
-    """Join them all; what they returned."""
-    values = []
-    for tid in tids:
-        value = Pointer()
-        assert erl_drv_thread_join(tid, value) == 0
-        values.append(value.value)
-    return values
-
-
-def elsewhere(func: Callable[[], Any]) -> Any:
-    """What `func` returns on another thread."""
-    return end(begin(lambda _: func()))[0]
-
-
-# Threads.
-
-
-def test_a_thread_returns_its_value_to_whoever_joins_it(desk: Desk) -> None:
-    assert end(begin(lambda n: n + 1, 1), begin(lambda n: n + 1, 2)) == [2, 3]
-
-
-def test_a_thread_may_exit_from_the_depth(desk: Desk) -> None:
-    cleaned = []
-
-    def deep() -> None:
-        try:
-            erl_drv_thread_exit("early")
-        except Exception:  # a driver's own handler does not stop it
-            cleaned.append("caught")
-        finally:
-            cleaned.append("finally")
-
-    assert elsewhere(deep) == "early"
-    assert cleaned == ["finally"]
-
-
-def test_a_value_that_nobody_wants_is_dropped(desk: Desk) -> None:
-    assert erl_drv_thread_join(begin(lambda _: "unwanted"), None) == 0
-
-
-def test_a_thread_has_the_name_it_was_given(desk: Desk) -> None:
-    def names() -> tuple[str, str, str]:
-        return erl_drv_thread_name(erl_drv_thread_self()), here.get().name, here.get().lane
-
-    assert elsewhere(names) == ("worker", "worker", "worker")
-    nameless = ErlDrvTid()
-    erl_drv_thread_create(None, nameless, lambda _: None, None, None)
-    assert erl_drv_thread_name(nameless) == "unknown"
-    assert erl_drv_thread_name(erl_drv_thread_self()) == "unknown"  # not started by a driver
-    assert repr(nameless) == "<ErlDrvTid of unknown>"
-    end(nameless)
-
-
-def test_identifiers_are_equal_if_the_thread_is_the_same(desk: Desk) -> None:
-    one, other = begin(lambda _: erl_drv_thread_self()), begin(lambda _: None)
-    mine = erl_drv_thread_self()
-    assert erl_drv_equal_tids(mine, erl_drv_thread_self()) == 1
-    assert erl_drv_equal_tids(one, other) == erl_drv_equal_tids(one, mine) == 0
-    found = end(one, other)[0]
-    assert erl_drv_equal_tids(found, one) == 1
-
-
-def test_only_a_drivers_thread_can_be_joined(desk: Desk) -> None:
-    assert erl_drv_thread_join(erl_drv_thread_self(), None) == EINVAL
-
-
-def test_joining_twice_is_misuse(desk: Desk) -> None:
-    tid = begin(lambda _: None)
-    end(tid)
-    with pytest.raises(
-        Misuse, match=r"erl_drv_thread_join: thread 'worker' was joined at .*in end"
-    ):
-        erl_drv_thread_join(tid, None)
-
-
-def test_joining_oneself_is_misuse(desk: Desk) -> None:
-    def join_self() -> str:
-        with pytest.raises(Misuse, match="worker would wait for its own end") as caught:
-            erl_drv_thread_join(erl_drv_thread_self(), None)
-        return str(caught.value)
-
-    assert elsewhere(join_self).startswith("erl_drv_thread_join: ")
-
-
-def test_only_a_drivers_thread_can_exit(desk: Desk) -> None:
-    with pytest.raises(Misuse, match="main is not a thread that a driver has started"):
-        erl_drv_thread_exit(None)
-
-
-def test_an_empty_identifier_is_no_thread(desk: Desk) -> None:
-    empty = ErlDrvTid()
-    assert repr(empty) == "ErlDrvTid()"
-    for call in (
-        lambda: erl_drv_thread_join(empty, None),
-        lambda: erl_drv_thread_name(empty),
-        lambda: erl_drv_equal_tids(erl_drv_thread_self(), empty),
-    ):
-        with pytest.raises(Misuse, match="identifies no thread"):
-            call()
-
-
-def test_what_leaves_a_thread_goes_to_the_emulator() -> None:
-    desk = opened(SimulatedThreads())
-
-    def fail(_: object) -> None:
-        raise ValueError("broken")
-
-    tid = begin(fail)
-    with pytest.raises(ValueError, match="broken"):
-        desk.threads.sleep(1)
-    assert [str(error) for error in desk.crashes] == ["broken"]
-    assert end(tid) == [None]
-    desk.threads.close()
-
-
-def test_options_are_created_changed_and_destroyed(desk: Desk) -> None:
-    opts = erl_drv_thread_opts_create("opts")
-    assert opts.suggested_stack_size == -1
-    opts.suggested_stack_size = 64
-    tid = ErlDrvTid()
-    assert erl_drv_thread_create("worker", tid, str, 1, opts) == 0
-    erl_drv_thread_opts_destroy(opts)
-    assert end(tid) == ["1"]
-    for call in (
-        lambda: erl_drv_thread_opts_destroy(opts),
-        lambda: erl_drv_thread_create("worker", tid, str, 1, opts),
-    ):
-        with pytest.raises(Misuse, match="thread options 'opts' was destroyed at"):
-            call()
-
-
-def test_a_pointer_shows_its_value() -> None:
-    assert repr(Pointer(7)) == "Pointer(7)"
-    assert Pointer().value is None
-
-
-# Thread specific data.
-
-
-def test_each_thread_has_a_value_of_its_own(desk: Desk) -> None:
-    key, other = ErlDrvTSDKey(), ErlDrvTSDKey()
-    assert repr(key) == "ErlDrvTSDKey()"
-    assert erl_drv_tsd_key_create("buffer", key) == erl_drv_tsd_key_create(None, other) == 0
-    assert (repr(key), repr(other)) == ("<ErlDrvTSDKey 'buffer'>", "<ErlDrvTSDKey 'unknown'>")
-
-    def keep(value: object) -> object:
-        before = erl_drv_tsd_get(key)
-        erl_drv_tsd_set(key, value)
-        return before, erl_drv_tsd_get(key), erl_drv_tsd_get(other)
-
-    assert keep("mine") == (None, "mine", None)
-    assert end(begin(keep, 1), begin(keep, 2)) == [(None, 1, None), (None, 2, None)]
-    assert keep(None) == ("mine", None, None)
-    erl_drv_tsd_key_destroy(key)
-    erl_drv_tsd_key_destroy(other)
-
-
-def test_a_key_that_does_not_exist_is_misuse(desk: Desk) -> None:
-    key = ErlDrvTSDKey()
-    calls: list[Callable[[], Any]] = [
-        lambda: erl_drv_tsd_get(key),
-        lambda: erl_drv_tsd_set(key, 1),
-        lambda: erl_drv_tsd_key_destroy(key),
-    ]
-    for call in calls:
-        with pytest.raises(Misuse, match="the key has not been created"):
-            call()
-    erl_drv_tsd_key_create("buffer", key)
-    erl_drv_tsd_key_destroy(key)
-    for call in calls:
-        with pytest.raises(Misuse, match="tsd key 'buffer' was destroyed at"):
-            call()
 
 
 # Mutexes.
@@ -614,7 +383,7 @@ def test_what_is_never_given_back_is_a_leak(simulated: Desk) -> None:
     erl_drv_rwlock_create("r")
     erl_drv_tsd_key_create("k", ErlDrvTSDKey())
     erl_drv_thread_opts_create("o")
-    begin(lambda _: None)
+    erl_drv_thread_create("worker", ErlDrvTid(), lambda _: None, None, None)
     with pytest.raises(Leak) as caught:
         simulated.ledger.check()
     assert [row.partition(" created at test_locks.py:")[0] for row in caught.value.blocks] == [
@@ -679,192 +448,3 @@ def test_a_handle_belongs_to_its_emulator() -> None:
     with pytest.raises(Misuse, match="erl_drv_mutex_lock: mutex 'm' belongs to another emulator"):
         erl_drv_mutex_lock(mtx)
     second.threads.close()
-
-
-# Port data locks, on a whole emulator.
-
-
-@pytest.fixture(params=["simulated", pytest.param("native", marks=pytest.mark.native)])
-def erl(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    with Emulator(async_threads=1, threads=request.param) as erl:
-        yield erl
-
-
-class Plain(Driver):
-    """A driver whose `control` does what the test says."""
-
-    driver_name = "plain"
-
-    def start(self, port: Any, command: object) -> Any:
-        return port
-
-    def control(self, port: Any, command: int, buf: memoryview) -> bytes:
-        self.result = self.script(port)
-        return b""
-
-    script: Callable[[Any], Any]
-    result: Any = None
-
-
-def in_control(erl: Emulator, script: Callable[[Any], Any]) -> Any:
-    """What `script(port)` returns in a callback of a port, which is then closed."""
-    driver = Plain()
-    driver.script = script
-    erl.erl_ddll.load_driver(driver)
-    port = erl.open_port(("spawn_driver", "plain"))
-    erl.port_control(port, 1, b"")
-    erl.port_close(port)
-    return driver.result
-
-
-def test_a_port_has_one_data_lock(erl: Emulator) -> None:
-    def script(port: Any) -> tuple[object, ...]:
-        pdl = driver_pdl_create(port)
-        assert pdl is not None
-        assert port.pdl is pdl
-        return (
-            driver_pdl_create(port),
-            driver_pdl_get_refc(pdl),
-            str(pdl) == f"port data lock of {port.id}",
-        )
-
-    assert in_control(erl, script) == (None, 1, True)
-
-
-def test_references_keep_the_lock_and_the_last_one_frees_it(erl: Emulator) -> None:
-    def script(port: Any) -> Any:
-        pdl = driver_pdl_create(port)
-        assert pdl is not None
-        assert driver_pdl_inc_refc(pdl) == 2
-        driver_pdl_lock(pdl)
-        assert driver_pdl_get_refc(pdl) == 3  # the lock itself is one while it is held
-        driver_pdl_unlock(pdl)
-        return pdl
-
-    pdl = in_control(erl, script)
-    assert driver_pdl_get_refc(pdl) == 1  # the port is gone and its reference with it
-    assert driver_pdl_dec_refc(pdl) == 0
-    for call in (
-        driver_pdl_lock,
-        driver_pdl_unlock,
-        driver_pdl_get_refc,
-        driver_pdl_inc_refc,
-        driver_pdl_dec_refc,
-    ):
-        with pytest.raises(
-            UseAfterFree, match=f"{call.__name__}: port data lock of .* was freed at"
-        ):
-            call(pdl)
-
-
-def test_a_lock_freed_while_held_lives_until_it_is_unlocked(erl: Emulator) -> None:
-    def script(port: Any) -> Any:
-        pdl = driver_pdl_create(port)
-        assert pdl is not None
-        driver_pdl_lock(pdl)
-        return pdl
-
-    pdl = in_control(erl, script)
-    driver_pdl_unlock(pdl)
-    with pytest.raises(UseAfterFree):
-        driver_pdl_get_refc(pdl)
-
-
-def test_a_data_lock_has_one_holder(erl: Emulator) -> None:
-    def script(port: Any) -> None:
-        pdl = driver_pdl_create(port)
-        assert pdl is not None
-        with pytest.raises(Misuse, match=r"driver_pdl_unlock: .* does not hold port data lock of"):
-            driver_pdl_unlock(pdl)
-        driver_pdl_lock(pdl)
-        with pytest.raises(Misuse, match=r"driver_pdl_lock: .* holds port data lock of .* already"):
-            driver_pdl_lock(pdl)
-        driver_pdl_unlock(pdl)
-        assert driver_pdl_get_refc(pdl) == 1
-
-    in_control(erl, script)
-
-
-def test_a_reference_too_many_is_a_leak() -> None:
-    def script(port: Any) -> None:
-        pdl = driver_pdl_create(port)
-        assert pdl is not None
-        driver_pdl_inc_refc(pdl)
-
-    lock = r"port data lock of #Port<0\.1> created at test_locks\.py"
-    with pytest.raises(Leak, match=lock), Emulator() as erl:
-        in_control(erl, script)
-
-
-class Buffered(Driver):
-    """Its job waits for `go`, then looks at the driver data and uses the driver queue."""
-
-    driver_name = "buffered"
-
-    def __init__(self) -> None:
-        self.seen: list[object] = []
-
-    def init(self) -> None:
-        self.go = erl_drv_mutex_create("go")
-
-    def finish(self) -> None:
-        erl_drv_mutex_destroy(self.go)
-
-    def start(self, port: Any, command: object) -> dict[str, Any]:
-        return {"port": port, "pdl": driver_pdl_create(port), "alive": True}
-
-    def control(self, data: dict[str, Any], command: int, buf: memoryview) -> bytes:
-        erl_drv_mutex_lock(self.go)
-        driver_async(data["port"], None, self.work, data, None)
-        refc = driver_pdl_get_refc(data["pdl"])
-        if command:
-            driver_exit(data["port"], 0)  # runs stop
-        erl_drv_mutex_unlock(self.go)
-        return bytes([refc])
-
-    def work(self, data: dict[str, Any]) -> None:
-        erl_drv_mutex_lock(self.go)
-        erl_drv_mutex_unlock(self.go)
-        driver_pdl_lock(data["pdl"])
-        port = data["port"]
-        used = driver_enq(port, b"abc"), driver_sizeq(port), driver_deq(port, 3)
-        driver_pdl_unlock(data["pdl"])
-        self.seen.append((data["alive"], *used))
-
-    def ready_async(self, data: dict[str, Any], same: object) -> None:
-        driver_output(data["port"], b"done")
-
-    def stop(self, data: dict[str, Any]) -> None:
-        data["alive"] = False
-
-
-@pytest.mark.rule("locks.pdl-protects-queue-only")
-def test_the_data_lock_protects_the_queue_and_not_the_driver_data(erl: Emulator) -> None:
-    driver = Buffered()
-    erl.erl_ddll.load_driver(driver)
-    refcs = []
-    for close in (False, True):
-        port = erl.open_port(("spawn_driver", "buffered"))
-        refcs.append(erl.port_control(port, int(close), b""))
-        if not close:
-            assert erl.receive() == (port, ("data", b"done"))
-    erl.stop()
-    assert refcs == [[2], [2]]  # the port's reference and the job's
-    assert driver.seen == [
-        (True, 0, 3, 0),  # the port is open: any thread that holds the lock may use the queue
-        (False, -1, -1, -1),  # stop has run: the lock is still there, what it was to protect is not
-    ]
-
-
-def test_without_the_data_lock_the_queue_is_the_callbacks(erl: Emulator) -> None:
-    def script(port: Any) -> None:
-        driver_pdl_create(port)
-        tid = begin(lambda _: refused(port))
-        assert end(tid)[0].startswith("driver_enq: ")
-
-    def refused(port: Any) -> str:
-        with pytest.raises(Misuse) as caught:
-            driver_enq(port, b"abc")
-        return str(caught.value)
-
-    in_control(erl, script)

@@ -11,9 +11,9 @@ import pytest
 from dfs import TooMany, a_brother, drawn_at_random, every_schedule, on_emulator, searched
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
+from lives import EVENTS, Action, Kitchen, Living, Tally
 from scripted import made_of
 from support import Job, Worker, new_job, opened
-from test_search_emulator import EVENTS, Action, Kitchen, Living, Tally
 
 from driverref import Atomic, Emulator, Port
 from driverref.erl_driver import (

@@ -26,8 +26,9 @@ from threading import Lock
 from typing import Any
 
 import pytest
+from book import DOCS
 
-QUESTIONS = Path(__file__).resolve().parents[1] / "docs" / "questions"
+QUESTIONS = DOCS / "questions"
 FOLDERS = sorted(page.parent for page in QUESTIONS.glob("*/index.md"))
 PAIRS = sorted(path for kind in ("drv", "nif") for path in QUESTIONS.glob(f"*/*_{kind}.c"))
 NAMES = [path.stem for path in PAIRS]

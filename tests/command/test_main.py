@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from book import ROOT
-from command import given, printed, refused
+from command_line import given, printed, refused
 
 from driverref.__main__ import main
 
@@ -244,7 +244,7 @@ def test_a_run_as_a_picture(folder: Path) -> None:
     assert "prefers-color-scheme:dark" in text
 
 
-# Bad input.  What can be wrong with a file stands in test_command_loading.
+# Bad input.  What can be wrong with a file stands in test_loading.
 
 
 @pytest.mark.parametrize(

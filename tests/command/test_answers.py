@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from book import DOCS, ROOT
-from command import printed, refused
+from command_line import printed, refused
 
 from driverref.command import book
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from book import run
-from command import printed, refused
+from command_line import printed, refused
 
 from driverref.command import book
 

@@ -1,0 +1,160 @@
+"""The pool of async threads, era by era: how large it is, and what happens where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from era_support import every_era, settle
+from scripted import Box, made_of
+from support import (
+    Kind,
+    Worker,
+    both,
+    lanes,
+    opened,
+    received,
+)
+
+from driverref import Driver, Emulator
+from driverref.erl_driver import (
+    ErlDrvPort,
+    driver_async,
+    driver_deq,
+    driver_enq,
+)
+from driverref.release import ERAS, OTP_25, R7B_3, Release
+
+
+@every_era
+@pytest.mark.rule("era.default-threads")
+def test_the_pool_has_as_many_threads_as_the_release_gives_it(release: Release) -> None:
+    with Emulator(release=release) as erl:
+        expected = {"R16B": 10, "25": 1}.get(release.name, 0)
+        assert erl.system_info("thread_pool_size") == expected
+    with Emulator(release=release, async_threads=0) as erl:
+        assert erl.system_info("thread_pool_size") == (1 if release is OTP_25 else 0)
+    most = 256 if release is R7B_3 else 1024
+    with pytest.raises(ValueError, match=f"async_threads must be from 0 to {most}"):
+        Emulator(release=release, async_threads=most + 1)
+
+
+@every_era
+@pytest.mark.rule("era.one-thread")
+def test_only_r7b_refuses_a_second_scheduler(release: Release) -> None:
+    if release is R7B_3:
+        with pytest.raises(ValueError, match="schedulers must be from 1 to 1, not 2"):
+            Emulator(release=release, schedulers=2)
+    else:
+        with Emulator(release=release, schedulers=2) as erl:
+            assert erl.system_info("schedulers") == 2
+
+
+@every_era
+@both
+@pytest.mark.rule("era.no-pool")
+def test_without_a_pool_everything_happens_inside_driver_async(
+    release: Release, threads: Kind
+) -> None:
+    """In the last era there is always a thread, and the job is done there."""
+    driver = Worker()
+    with Emulator(release=release, async_threads=0, threads=threads) as erl:
+        port = opened(erl, driver)
+        erl.port_command(port, b"x")
+        if release is not OTP_25:
+            assert received(erl) == [(port, ("data", b"x"))]
+        else:
+            assert erl.receive() == (port, ("data", b"x"))
+    names = ["driver_async", "async_invoke", "async_return", "ready_async"]
+    there = ["async 1"] * 2 if release is OTP_25 else ["scheduler 1"] * 2
+    done = {name: lanes(erl, name)[1] for name in names}
+    assert list(done.values()) == ["scheduler 1", *there, "scheduler 1"]
+    assert erl.trace.order(*names) == [f"{name}(1)" for name in names]
+
+
+def nests(*, with_ready_async: bool) -> tuple[Driver, list[str]]:
+    """A driver that schedules a job for every command, and what it has seen."""
+    seen: list[str] = []
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        seen.append("output begins")
+        driver_async(port, None, lambda job: seen.append("job"), "data", free)
+        seen.append("output ends")
+
+    def free(job: object) -> None:
+        seen.append("async_free")
+
+    def ready_async(port: ErlDrvPort, job: object) -> None:
+        seen.append("ready_async")
+
+    callbacks: dict[str, Any] = {"ready_async": ready_async} if with_ready_async else {}
+    return made_of(output=output, **callbacks), seen
+
+
+@pytest.mark.parametrize("release", ERAS[:-1], ids=lambda release: str(release.name))
+@pytest.mark.parametrize("who", ["ready_async", "async_free"])
+@pytest.mark.rule("era.no-pool")
+def test_the_callback_that_calls_driver_async_ends_after_the_completion(
+    release: Release, who: str
+) -> None:
+    driver, seen = nests(with_ready_async=who == "ready_async")
+    with Emulator(release=release, async_threads=0) as erl:
+        erl.port_command(opened(erl, driver), b"")
+    assert seen == ["output begins", "job", who, "output ends"]
+
+
+@pytest.mark.parametrize("release", ERAS[:-1], ids=lambda release: str(release.name))
+@pytest.mark.rule("era.no-pool")
+def test_a_port_that_was_waiting_to_close_may_be_stopped_inside_driver_async(
+    release: Release,
+) -> None:
+    seen: list[str] = []
+
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        driver_async(port, None, lambda job: None, "data")
+        seen.append("driver_async has returned")
+        return b""
+
+    driver = made_of(
+        output=driver_enq,
+        control=control,
+        ready_async=lambda port, job: driver_deq(port, 1),
+        stop=lambda port: seen.append("stop"),
+    )
+    with Emulator(release=release, async_threads=0) as erl:
+        port = opened(erl, driver)
+        erl.port_command(port, b"!")
+        erl.port_close(port)
+        assert erl.ports() == [port]
+        assert erl.port_control(port, 0, b"") == []
+        assert erl.ports() == []
+    assert seen == ["stop", "driver_async has returned"]
+
+
+@every_era
+@pytest.mark.rule("era.no-pool-id")
+def test_without_a_pool_the_id_is_0_from_r15b_on(release: Release) -> None:
+    driver = Worker()
+    with Emulator(release=release, async_threads=0) as erl:
+        erl.port_command(opened(erl, driver), b"x")
+    assert driver.ids == [0 if release.name == "R16B" else 1]
+
+
+@every_era
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.rule("era.no-pool-start")
+def test_a_job_of_start_that_is_done_inside_it_finds_no_driver_data(
+    release: Release, size: int
+) -> None:
+    box = Box()
+
+    def start(port: ErlDrvPort, command: str) -> str:
+        driver_async(port, None, lambda job: None, "job")
+        return "the driver data"
+
+    driver = made_of(start=start, ready_async=lambda data, job: box.put(data))
+    with Emulator(release=release, async_threads=size) as erl:
+        opened(erl, driver)
+        settle(erl)
+    inside = size == 0 and release is not OTP_25
+    assert box.value == (None if inside else "the driver data")

@@ -1,0 +1,192 @@
+"""`halt`: what it stops, what it waits for, and what it gives up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scripted import made_of
+from support import (
+    Kind,
+    Worker,
+    both,
+    on_another_thread,
+    opened,
+)
+
+from driverref import Emulator
+from driverref.erl_driver import (
+    ErlDrvPort,
+    driver_async,
+    driver_enq,
+)
+from driverref.errors import (
+    Deadlock,
+    EmulatorStopped,
+)
+from driverref.posix import usleep
+
+
+class Halting(Worker):
+    """A `Worker` with a `stop`; nothing is freed by hand, as the memory goes with the emulator."""
+
+    def stop(self, port: ErlDrvPort) -> None:
+        pass
+
+
+@both
+@pytest.mark.rule("free.halt-flush")
+def test_halt_stops_the_ports_and_runs_the_queued_jobs(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        driver = Halting()
+        port = opened(erl, driver)
+        for text in (b"wait", b"2", b"3"):
+            erl.port_command(port, text)
+        driver.work_gate.await_arrival()
+        driver.work_gate.open()
+        assert erl.halt() == 0
+        erl.stop()
+    order = erl.trace.order("halt", "stop", "async_invoke", "async_return")
+    assert order[:1] == ["async_invoke(1)"]
+    jobs = [name for name in order if name.startswith("async")]
+    assert jobs == [f"async_{event}({job})" for job in (1, 2, 3) for event in ("invoke", "return")]
+    assert [name for name in order if name in ("halt", "stop")] == ["halt", "stop"]
+    assert "it has halted" in repr(erl)
+
+
+@pytest.mark.rule("free.halt-flush")
+def test_whether_a_free_follows_depends_on_who_submitted_the_job() -> None:
+    """The scheduler that halts handles no completions any more; another one may, until all is over."""
+
+    def freed(schedulers: int, seed: int | None) -> int:
+        with Emulator(schedulers=schedulers, seed=seed) as erl:
+
+            def output(port: ErlDrvPort, buf: memoryview) -> None:
+                driver_async(port, None, lambda data: usleep(60_000), None, lambda data: None)
+
+            port = opened(erl, made_of(output=output))
+            on_another_thread(erl, lambda: erl.port_command(port, b""), scheduler=schedulers)
+            erl.halt()
+            assert erl.trace.order("async_return") == ["async_return(1)"]
+            return len(erl.trace.select("async_free"))
+
+    assert freed(schedulers=1, seed=None) == 0
+    assert {freed(schedulers=2, seed=seed) for seed in range(30)} >= {0, 1}
+
+
+@both
+@pytest.mark.rule("free.halt-no-flush")
+def test_halt_without_flush_calls_nothing_any_more(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        driver = Halting()
+        port = opened(erl, driver)
+        erl.port_command(port, b"wait")
+        erl.port_command(port, b"queued")
+        driver.work_gate.await_arrival()
+        assert erl.halt(3, flush=False) == 3
+        with pytest.raises(EmulatorStopped, match="it has halted"):
+            erl.self()
+    after = erl.trace.order()
+    assert after[-1] == "halt"
+    assert erl.trace.order("stop", "async_free", "ready_async", "async_return") == []
+
+
+@both
+def test_halt_gives_up_at_a_port_that_never_empties_its_queue(threads: Kind) -> None:
+    with Emulator(threads=threads, release="27") as erl:
+        port = opened(erl, made_of(output=driver_enq))
+        erl.port_command(port, b"x")
+        assert erl.halt(flush_timeout=20) == 255
+        erl.stop()
+
+
+@both
+def test_halt_gives_up_at_a_job_that_never_returns(threads: Kind) -> None:
+    with Emulator(threads=threads, release="27") as erl:
+        driver = Halting()
+        erl.port_command(opened(erl, driver), b"wait")
+        driver.work_gate.await_arrival()
+        assert erl.halt(flush_timeout=20) == 255
+    assert erl.trace.order("stop", "async_return") == ["stop"]
+
+
+@both
+def test_halt_in_time_keeps_its_status(threads: Kind) -> None:
+    with Emulator(threads=threads, release="27") as erl:
+        erl.port_command(opened(erl, Halting()), b"x")
+        assert erl.halt(7, flush_timeout=60_000) == 7
+
+
+@pytest.mark.rule("timeout.stuck-thread")
+@pytest.mark.parametrize("end", [Emulator.halt, Emulator.stop])
+def test_a_job_that_never_returns_keeps_halt_and_stop_waiting_for_ever(
+    end: Callable[[Emulator], object],
+) -> None:
+    def story() -> None:
+        with Emulator() as erl:
+            driver = Halting()
+            erl.port_command(opened(erl, driver), b"wait")
+            end(erl)
+
+    with pytest.raises(Deadlock) as caught:
+        story()
+    waiting = "\n".join(caught.value.waiting)
+    assert "process <0.1.0> waits for the " in waiting
+    assert "async 1 waits for " in waiting
+    assert "scheduler 1 waits for " in waiting
+
+
+def test_a_port_that_never_empties_its_queue_keeps_halt_waiting_for_ever() -> None:
+    def story() -> None:
+        with Emulator() as erl:
+            erl.port_command(opened(erl, made_of(output=driver_enq)), b"x")
+            erl.halt()
+
+    with pytest.raises(Deadlock) as caught:
+        story()
+    assert "process <0.1.0> waits for its ports to close" in caught.value.waiting
+
+
+@both
+def test_another_process_can_halt_it(threads: Kind) -> None:
+    before = set(threading.enumerate())
+    with Emulator(threads=threads) as erl:
+        ended: list[object] = []
+
+        def halt() -> None:
+            try:
+                erl.halt()
+            except EmulatorStopped as error:
+                ended.append(str(error))
+                raise
+
+        erl.spawn(halt)
+        with pytest.raises(EmulatorStopped, match="it has halted"):
+            erl.receive()
+        with pytest.raises(EmulatorStopped):
+            erl.self()
+        erl.stop()
+    for thread in set(threading.enumerate()) - before:  # nobody waits for who has halted
+        thread.join()
+    assert ended == ["the emulator has halted, and this process with it"]
+
+
+@both
+def test_a_crash_of_a_job_while_halt_waits_for_it_is_seen(threads: Kind) -> None:
+    class Boom(Worker):
+        def work(self, job: Any) -> None:
+            self.work_gate.pass_through()
+            raise ArithmeticError("late")
+
+        def stop(self, port: ErlDrvPort) -> None:
+            self.work_gate.open()
+
+    with Emulator(threads=threads) as erl:
+        driver = Boom()
+        erl.port_command(opened(erl, driver), b"x")
+        driver.work_gate.await_arrival()
+        with pytest.raises(ArithmeticError, match="late"):
+            erl.halt()
+        erl.stop()
