@@ -114,7 +114,7 @@ class History:
         past, shared, own = self.past, self._shared, self._own
         steps = self._steps.get(maker)
         mine = before = past[steps[-1]] if steps else 0
-        causes, races, locks, clock = [], [], [], False
+        causes, races, locks, needed, clock = [], [], [], [], False
         for thing, mode in log:
             if thing is CLOCK:
                 clock = True
@@ -129,6 +129,8 @@ class History:
                 causes.append(other)
                 if mode is READ or mode is WRITE:
                     races.append(other)
+                elif other not in races:
+                    needed.append(other)
             if mode is WRITE:
                 for other in touched.read_since():
                     if other != step and not mine >> other & 1:
@@ -141,6 +143,10 @@ class History:
                     locks.append(taken)
             if step != _NEVER:
                 touched.touch(step, mode)
+        # A step that needs the lock, or the item, that another step has given up cannot come before it.  What the two
+        # touch besides is then no race of theirs: where a lock is meant, the race is that for the lock itself.
+        if needed and races:
+            races = [s for s in races if s not in needed]
         if len(causes) > 1:  # a race is direct: no other step lies between
             races = [s for s in set(races) if not any(past[c] >> s & 1 for c in causes if c != s)]
         return before, races + locks, clock
