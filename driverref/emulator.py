@@ -12,27 +12,27 @@ Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Literal
 
+from driverref import eras
+from driverref.erlang.calling import calling
 from driverref.erlang.erl_ddll import ErlDdll
-from driverref.erlang.ports import PortBifs
-from driverref.erlang.processes import check_number
+from driverref.erlang.ports import Ports
+from driverref.erlang.processes import Processes, check_number
 from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_value
 from driverref.release import OTP_25, Release, find
-from driverref.runtime.async_pool import SERVING, AsyncPool
-from driverref.runtime.core import PORTS, Runtime
+from driverref.runtime.core import Runtime
+from driverref.runtime.halting import close_ports
 from driverref.runtime.process import Process
-from driverref.runtime.scheduler import Scheduler
 from driverref.since import check_bif
-from driverref.terms import KILL, KILLED
-from driverref.threads import NOBODY, WRITE, Threads, running
+from driverref.terms import KILL
+from driverref.threads import NOBODY, Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
 
 
-class Emulator(PortBifs):
+class Emulator(Processes, Ports):
     """An emulator with its schedulers and async threads running.
 
     `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"` to `"29"`), or a
@@ -69,19 +69,18 @@ class Emulator(PortBifs):
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
         thread = seam.adopt("process <0.1.0>")
-        self.runtime = runtime = Runtime(seam, release, trace)
+        self.runtime = Runtime(seam, release, trace, eras.ports_for(release, seam))
         try:
-            runtime.schedulers = [Scheduler(runtime, n + 1) for n in range(schedulers)]
-            runtime.pool = AsyncPool(runtime, max(async_threads, release.min_async_threads))
+            eras.furnish(self.runtime, schedulers, async_threads)
         except RuntimeError:  # the operating system has no thread left
             seam.close()
             raise
-        self._main = Process(runtime)
+        self._main = Process(self.runtime)
         self._main.carried_by(thread)
-        self.trace = runtime.trace
+        self.trace = self.runtime.trace
         """The events so far; empty with `trace=False`."""
         self._ended = False
-        self.erl_ddll = ErlDdll(self)
+        self.erl_ddll = ErlDdll(self.runtime)
         """The functions of Erlang's module `erl_ddll`."""
 
     def __enter__(self) -> Emulator:
@@ -105,9 +104,8 @@ class Emulator(PortBifs):
 
         `item` is one of `thread_pool_size`, `schedulers`, `otp_release`, `version`, `driver_version`, `port_count`.
         """
-        self._enter("system_info")
+        calling(self.runtime, "system_info")
         runtime, release = self.runtime, self.runtime.release
-        runtime.also(PORTS, WRITE)
         items: dict[str, Any] = {
             "thread_pool_size": runtime.pool.size,
             "schedulers": len(runtime.schedulers),
@@ -137,7 +135,7 @@ class Emulator(PortBifs):
         No leak is reported: the memory went with the emulator.  If another process than the first calls it, the
         first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
         """
-        process = self._enter("halt")
+        process = calling(self.runtime, "halt")
         check_number("halt", "status", status, range(256))
         if not isinstance(flush, bool):
             raise badarg("halt", "flush", "True or False", flush)
@@ -149,12 +147,11 @@ class Emulator(PortBifs):
             check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
             check_bif(release, "halt's flush_timeout", "27.0")
             deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
-        how = release.smp_halt if len(self.runtime.schedulers) > 1 else release.halt
+        halting = self.runtime.halting
         with process.scheduler.mutex:  # from here on it handles no completions, but to flush
             self.runtime.note(process.scheduler.name, "halt", status)
-            if how == "join" and status == 0:
-                self._join(process, None)
-        if flush and how == "flush" and not self._flush(process, deadline):
+            halting.jobs_first(process, status)
+        if flush and not halting.flush(process, deadline):
             status = 255
         if process is self._main:
             self._abandon("it has halted")
@@ -179,7 +176,7 @@ class Emulator(PortBifs):
             self._abandon("it crashed")
             return
         try:
-            self._stop(self._enter("stop"))
+            self._stop(calling(self.runtime, "stop"))
         except BaseException:
             self._abandon("it could not be stopped in good order")
             raise
@@ -189,48 +186,21 @@ class Emulator(PortBifs):
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
         main.trap(True)
-        while others := [p for p in runtime.all() if isinstance(p, Process)][1:]:
+        while others := runtime.entities.processes()[1:]:
             for process in others:
                 process.exit_signal(main.pid, KILL)
             for process in others:
                 runtime.threads.join(process.thread)
             main.heed()
-        self._close_ports(main)
-        main.wait_until("its ports to close", PORTS, lambda: not runtime.ports)
+        close_ports(main)
+        main.wait_until("its ports to close", lambda: not runtime.ports)
         runtime.pool.stop()
         for scheduler in runtime.schedulers:
             scheduler.stop()
         for driver in list(runtime.drivers.values()):
-            driver.unloading = True
-            self._guarded(driver.finish_if_idle)
+            with runtime.driver_code:
+                driver.stop()
         main.heed()
-
-    def _flush(self, process: Process, deadline: int | None) -> bool:
-        """Close the ports, have the jobs done; `False` if the deadline passes first."""
-        self._close_ports(process)
-        ports = self.runtime.ports
-        if not process.wait_until("its ports to close", PORTS, lambda: not ports, deadline):
-            return False
-        with process.scheduler.mutex:  # from here on it handles no completions
-            return self._join(process, deadline)
-
-    def _join(self, process: Process, deadline: int | None) -> bool:
-        """Have every queued job run, and end the async threads; `False` if the deadline passes first."""
-        pool = self.runtime.pool
-        pool.finish()
-        return process.wait_until("the async threads", SERVING, lambda: not pool.serving, deadline)
-
-    def _close_ports(self, process: Process) -> None:
-        """Close every port as halting does: with `killed`, so driver queues are flushed."""
-        process.trap(True)  # or the ports would kill whoever halts
-        self.runtime.also(PORTS, WRITE)
-        if not self.runtime.ports:
-            return
-        with process.scheduler.mutex:
-            self.runtime.also(PORTS, WRITE)
-            for _, port in sorted(self.runtime.ports.items()):
-                with port:
-                    self._guarded(partial(port.exit, KILLED))
 
     def _abandon(self, why: str) -> None:
         """Leave everything as it is.  On the thread that made the emulator."""

@@ -13,6 +13,7 @@ Three parties meet in a running emulator, and an error names the one who has to 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 
@@ -150,3 +151,8 @@ def badarg(call: str, parameter: str, expected: str, got: object) -> ErlangError
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def errno_name(error: int) -> str:
+    """The name of an errno as Erlang has it: `enoent`, or `unknown`.  Source: `erl_posix_str.c:erl_errno_id`."""
+    return errno.errorcode.get(error, "unknown").lower()

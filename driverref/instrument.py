@@ -100,11 +100,11 @@ def memory_data() -> list[Tuple]:
     The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse` since R9C, where the
     labels were others.  Stands for `instrument:memory_data/0`.
     """
-    runtime = current("memory_data").emulator
+    runtime = current("memory_data").runtime
     name = runtime.release.name
     if runtime.release.lacks("memory_data", "R6B-0", "R9C"):
         raise Misuse(f"memory_data: {name} has other labels, which are not modelled; take R7B-3")
-    rows = sorted(runtime.ledger.rows, key=lambda entry: entry.id)
+    rows = [row for _, row in sorted(runtime.ledger.rows.items())]
     labels = [_BY_CALL.get(row.freed_by, -1) if row.label is None else row.label for row in rows]
     address, table = 0x10_0000, []
     for row, label in zip(rows, labels, strict=True):

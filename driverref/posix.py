@@ -22,7 +22,7 @@ def usleep(useconds: int) -> int:
         raise wrong_type("usleep", "useconds", "an int (microseconds)", useconds)
     if useconds < 0:
         raise wrong_value("usleep", "useconds", "0 or more microseconds", useconds)
-    current("usleep").emulator.threads.sleep(useconds * 1000)
+    current("usleep").runtime.threads.sleep(useconds * 1000)
     return 0
 
 
@@ -34,5 +34,5 @@ def socketpair() -> tuple[Socket, Socket]:
     `shutdown` has ended the connection, and raises `TimeoutError` when the timeout passes first.
     `settimeout` is what `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for `socketpair(2)`.
     """
-    pair: tuple[Socket, Socket] = current("socketpair").emulator.threads.socketpair()
+    pair: tuple[Socket, Socket] = current("socketpair").runtime.threads.socketpair()
     return pair

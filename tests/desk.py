@@ -43,8 +43,8 @@ class Desk:
 
 
 def opened(threads: Threads) -> Desk:
-    desk = Desk(threads)
-    threads.adopt("main").emulator = desk
+    thread = threads.adopt("main")
+    desk = thread.runtime = Desk(threads)
     return desk
 
 

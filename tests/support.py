@@ -36,11 +36,18 @@ both = pytest.mark.parametrize(
 """The story is told on simulated threads and on OS threads."""
 
 
+def handle_of(erl: Emulator, port: Port) -> ErlDrvPort:
+    """The handle of a port that is open, which its driver was given."""
+    handle = erl.runtime.ports.find(port)
+    assert handle is not None
+    return handle
+
+
 class Signal:
     """What one thread gives and another waits for, as often.  Made inside an emulator."""
 
     def __init__(self, what: str = "a signal") -> None:
-        self._queue = here.get().emulator.threads.queue(what)
+        self._queue = here.get().runtime.threads.queue(what)
 
     def give(self) -> None:
         self._queue.put(self)

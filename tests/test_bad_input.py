@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -67,17 +68,28 @@ class World:
         """What a call could have changed."""
         runtime, port = self.erl.runtime, self.handle
         return (
-            *(port.state, port.drv_data, port.owner.pid, port.busy, list(port.signals)),
-            *(port.timer, port.control_flags, port.msgq_limits, port.pdl.refc, port.jobs),
+            *(port.state.value, port.drv_data, port.owner.value.pid, parts_of(port.senders)),
+            *(parts_of(port.timer), port.control_flags, port.pdl.refc, port.jobs),
             *(set(port.links), dict(port.monitors)),
-            [bytes(data) for data, _ in port.queue.pieces()],
-            *(dict(runtime.ports), dict(runtime.entities), dict(runtime.drivers)),
+            [bytes(data) for data, _ in port.queue.value.pieces()],
+            *(list(runtime.ports), runtime.entities.processes(), dict(runtime.drivers)),
             {name: dict(loaded.users) for name, loaded in runtime.drivers.items()},
-            *(runtime.ledger.leaks(), repr(runtime.pool.ids), runtime.down),
+            *(runtime.ledger.leaks(), repr(runtime.pool._ids), runtime.down),
             self.erl.process_flag("trap_exit", False),
-            *(self.mutex.holder, self.cond.waiters, set(self.rwlock.holders), self.tid.thread),
+            *(
+                self.mutex.holder.value,
+                self.cond.waiters,
+                set(self.rwlock.holders),
+                self.tid.thread,
+            ),
             *(self.key.key, c.driver_binary_get_refc(self.binary)),
         )
+
+
+def parts_of(part: Any) -> list[object]:
+    """What one part of a port holds."""
+    held = [getattr(part, name) for name in type(part).__slots__]
+    return [copy(each.peek()) if hasattr(each, "peek") else each for each in held]
 
 
 class Pair(Struct):

@@ -18,7 +18,6 @@ from _ext import judged
 from scripted import made_of
 from test_conformance import tampered
 
-import driverref.erl_driver.asynchronous
 from driverref import Emulator, Port
 from driverref.conformance import admits
 from driverref.erl_driver import (
@@ -32,9 +31,15 @@ from driverref.erl_driver import (
 )
 from driverref.explore import Order, Scenario, explore
 from driverref.posix import usleep
+from driverref.runtime import async_pool
+from driverref.runtime import halting as halts
 from driverref.runtime.async_pool import AsyncPool, Job, Key
+from driverref.runtime.closing import Closing
+from driverref.runtime.completions import Completions
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port_state import CLOSED, CLOSING, EXITING, TRANSITIONS
+from driverref.runtime.process import Process
+from driverref.runtime.senders import Senders
 from driverref.threads import Thread
 from driverref.threads.primitives import SimulatedQueue, SimulatedWork
 
@@ -216,42 +221,45 @@ def switch_a_row(patch: Patch) -> None:
 
 
 def skip_flush(patch: Patch) -> None:
-    whole = ErlDrvPort.exit
-    patch.setattr(
-        ErlDrvPort, "exit", lambda port, reason, kill=False: whole(port, reason, kill=True)
-    )
+    whole = Closing.exit
+
+    def killed(closing: Closing, port: ErlDrvPort, reason: object, kill: bool = False) -> None:
+        whole(closing, port, reason, kill=True)
+
+    patch.setattr(Closing, "exit", killed)
 
 
 def give_back_while_closing(patch: Patch) -> None:
-    whole = ErlDrvPort.complete
+    whole = Completions.complete
 
-    def complete(port: ErlDrvPort, job: Job, thread: Thread) -> None:
-        port._give_back(job) if port.state is CLOSING else whole(port, job, thread)
+    def complete(self: Completions, job: Job, thread: Thread) -> None:
+        closing = job.port.state.value is CLOSING
+        self.give_back(job) if closing else whole(self, job, thread)
 
-    patch.setattr(ErlDrvPort, "complete", complete)
+    patch.setattr(Completions, "complete", complete)
 
 
 def flush_on_failure(patch: Patch) -> None:
-    patch.setattr(ErlDrvPort, "clear_queue", nothing)
+    patch.setattr(Closing, "clear_queue", nothing)
 
 
 def lose_the_write_back(patch: Patch) -> None:
     def write_back(key: Key | int, size: int) -> int:
         return (key.value if isinstance(key, Key) else key) % size
 
-    patch.setattr(driverref.erl_driver.asynchronous, "write_back", write_back)
+    patch.setattr(async_pool, "write_back", write_back)
 
 
 def count_threads_from_one(patch: Patch) -> None:
     def write_back(key: Key | int, size: int) -> int:
         return ((key.value if isinstance(key, Key) else key) + 1) % size
 
-    patch.setattr(driverref.erl_driver.asynchronous, "write_back", write_back)
+    patch.setattr(async_pool, "write_back", write_back)
 
 
 def wait_in_stop(patch: Patch) -> None:
     """`stop` is called when every thread has run what is in its queue."""
-    whole_serve, whole_terminate = AsyncPool._serve, ErlDrvPort.terminate
+    whole_serve, whole_terminate = AsyncPool._serve, Closing.terminate
 
     def serve(pool: AsyncPool, name: str, queue: Any) -> None:
         def jobs_only() -> Iterator[Job | None]:
@@ -264,69 +272,72 @@ def wait_in_stop(patch: Patch) -> None:
 
         whole_serve(pool, name, SimpleNamespace(get=jobs_only().__next__))
 
-    def terminate(port: ErlDrvPort) -> None:
+    def terminate(closing: Closing, port: ErlDrvPort) -> None:
         done = port.runtime.threads.queue("the jobs")
-        for put in port.runtime.pool.puts:
-            put(lambda: done.put(None))
-        for _ in port.runtime.pool.puts:
+        for queue in port.runtime.pool.queues:
+            queue.put(lambda: done.put(None))
+        for _ in port.runtime.pool.queues:
             done.get()
-        whole_terminate(port)
+        whole_terminate(closing, port)
 
     patch.setattr(AsyncPool, "_serve", serve)
-    patch.setattr(ErlDrvPort, "terminate", terminate)
+    patch.setattr(Closing, "terminate", terminate)
 
 
 def fire_when_closed(patch: Patch) -> None:
     """A timer that runs when the port ends, or that `stop` sets, fires after `stop`."""
 
-    def end(whole: Callable[[ErlDrvPort], None], port: ErlDrvPort) -> None:
-        late = port.timer is not None
-        whole(port)
-        if late:
-            port.callback("timeout", None)
+    def late(whole: Callable[[Closing, ErlDrvPort], None]) -> Callable[[Closing, ErlDrvPort], None]:
+        def end(closing: Closing, port: ErlDrvPort) -> None:
+            runs = port.timer.runs()
+            whole(closing, port)
+            if runs:
+                port.callback("timeout", None)
 
-    terminate, gone = ErlDrvPort.terminate, ErlDrvPort.gone
-    patch.setattr(ErlDrvPort, "terminate", lambda port: end(terminate, port))
-    patch.setattr(ErlDrvPort, "gone", lambda port: end(gone, port))
+        return end
+
+    patch.setattr(Closing, "terminate", late(Closing.terminate))
+    patch.setattr(Closing, "gone", late(Closing.gone))
 
 
 def drop_what_is_queued(patch: Patch) -> None:
     """Closing takes the port's jobs out of the queues and frees them."""
-    whole = ErlDrvPort.terminate
+    whole = Closing.terminate
 
-    def terminate(port: ErlDrvPort) -> None:
-        whole(port)
+    def terminate(closing: Closing, port: ErlDrvPort) -> None:
+        whole(closing, port)
         for queue in port.runtime.pool.queues:
-            for item in [item for item in queue.items if item[0] and item[0][1] is port]:
+            assert isinstance(queue, SimulatedQueue)
+            for item in [item for item in queue.items if item[0] and item[0].port is port]:
                 queue.items.remove(item)
-                port._give_back(item[0])
+                port.runtime.completions.give_back(item[0])
 
-    patch.setattr(ErlDrvPort, "terminate", terminate)
+    patch.setattr(Closing, "terminate", terminate)
 
 
 def free_at_close(patch: Patch) -> None:
     """Closing frees the data of all jobs, and they run all the same."""
-    whole = ErlDrvPort.terminate
+    whole = Closing.terminate
 
-    def terminate(port: ErlDrvPort) -> None:
-        whole(port)
+    def terminate(closing: Closing, port: ErlDrvPort) -> None:
+        whole(closing, port)
         for job in range(1, port.jobs + 1):
             port.note("async_free", job)
 
-    patch.setattr(ErlDrvPort, "terminate", terminate)
-    patch.setattr(ErlDrvPort, "_give_back", lambda port, job: None)
+    patch.setattr(Closing, "terminate", terminate)
+    patch.setattr(Completions, "give_back", nothing)
 
 
 def free_after_ready_async(patch: Patch) -> None:
-    whole = ErlDrvPort.complete
+    whole = Completions.complete
 
-    def complete(port: ErlDrvPort, job: Job, thread: Thread) -> None:
-        closed = port.state is CLOSED
-        whole(port, job, thread)
+    def complete(self: Completions, job: Job, thread: Thread) -> None:
+        closed = job.port.state.value is CLOSED
+        whole(self, job, thread)
         if not closed:
-            port.note("async_free", job[0])
+            job.port.note("async_free", job.id)
 
-    patch.setattr(ErlDrvPort, "complete", complete)
+    patch.setattr(Completions, "complete", complete)
 
 
 def ready_async_when_closed(patch: Patch) -> None:
@@ -342,7 +353,7 @@ def keep_without_ready_async(patch: Patch) -> None:
     whole = ErlDrvPort.note
 
     def note(port: ErlDrvPort, name: str, job: int | None = None, detail: object = None) -> None:
-        if name != "async_free" or port.ready_async is not None:
+        if name != "async_free" or port.driver.entry.ready_async is not None:
             whole(port, name, job, detail)
 
     patch.setattr(ErlDrvPort, "note", note)
@@ -353,7 +364,7 @@ def newest_first(kind: type[SimulatedQueue], patch: Patch) -> None:
     whole = SimulatedQueue._taken
 
     def taken(queue: SimulatedQueue, mode: Any) -> Any:
-        if type(queue) is kind and all(type(item) is tuple for item, _ in queue.items):
+        if type(queue) is kind and all(type(item) is Job for item, _ in queue.items):
             queue.items.rotate()
         return whole(queue, mode)
 
@@ -361,7 +372,7 @@ def newest_first(kind: type[SimulatedQueue], patch: Patch) -> None:
 
 
 def never_busy(patch: Patch) -> None:
-    patch.setattr(ErlDrvPort, "set_busy", nothing)
+    patch.setattr(Senders, "set_busy", nothing)
 
 
 def one_scheduler_for_all(patch: Patch) -> None:
@@ -371,7 +382,7 @@ def one_scheduler_for_all(patch: Patch) -> None:
     def serve(pool: AsyncPool, name: str, queue: Any) -> None:
         def get() -> Job | None:
             job: Job | None = queue.get()
-            return job and (*job[:5], pool.runtime.schedulers[0], job[6])
+            return job and job._replace(scheduler=pool.runtime.schedulers[0])
 
         whole(pool, name, SimpleNamespace(get=get))
 
@@ -379,18 +390,19 @@ def one_scheduler_for_all(patch: Patch) -> None:
 
 
 def unload_at_once(patch: Patch) -> None:
-    patch.setattr(LoadedDriver, "idle", lambda driver: not driver.ports)
+    patch.setattr(LoadedDriver, "idle", lambda driver: not driver._ports)
 
 
 def halt_without_the_queue(patch: Patch) -> None:
-    whole = Emulator._close_ports
+    whole = halts.close_ports
 
-    def close_ports(erl: Emulator, process: Any) -> None:
-        for queue in erl.runtime.pool.queues:
+    def close_ports(process: Process) -> None:
+        for queue in process.runtime.pool.queues:
+            assert isinstance(queue, SimulatedQueue)
             queue.items.clear()
-        whole(erl, process)
+        whole(process)
 
-    patch.setattr(Emulator, "_close_ports", close_ports)
+    patch.setattr(halts, "close_ports", close_ports)
 
 
 def outlive_the_owner(patch: Patch) -> None:

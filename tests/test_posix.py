@@ -23,7 +23,7 @@ class Desk:
 @pytest.fixture(params=[SimulatedThreads, pytest.param(NativeThreads, marks=pytest.mark.native)])
 def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads: Threads = request.param()
-    threads.adopt("main").emulator = Desk(threads)
+    threads.adopt("main").runtime = Desk(threads)
     yield threads
     threads.close()
 
@@ -34,7 +34,7 @@ def test_usleep_returns_0(threads: Threads) -> None:
 
 def test_usleep_takes_virtual_time_on_simulated_threads() -> None:
     threads = SimulatedThreads()
-    threads.adopt("main").emulator = Desk(threads)
+    threads.adopt("main").runtime = Desk(threads)
     posix.usleep(3_600_000_000)
     assert threads.now() == 3_600_000_000_000
     threads.close()

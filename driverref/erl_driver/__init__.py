@@ -127,10 +127,11 @@ from driverref.memory.binary import (
     driver_realloc_binary,
 )
 from driverref.runtime.async_pool import Key
+from driverref.runtime.callbacks import PORT_CONTROL_FLAG_BINARY
 from driverref.runtime.driver import (
     ERL_DRV_FLAG_NO_BUSY_MSGQ,
     ERL_DRV_FLAG_SOFT_BUSY,
     ERL_DRV_FLAG_USE_PORT_LOCKING,
 )
 from driverref.runtime.ioq import ErlIOVec
-from driverref.runtime.port import PORT_CONTROL_FLAG_BINARY, ErlDrvPort
+from driverref.runtime.port import ErlDrvPort

@@ -10,11 +10,11 @@ from typing import Any
 
 from driverref.erl_driver.checks import check_int, in_callback
 from driverref.errors import Misuse, wrong_type
-from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key, write_back
+from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
-from driverref.threads import WRITE, current, running
+from driverref.threads import current, running
 
 
 def driver_async(
@@ -38,7 +38,7 @@ def driver_async(
     """
     thread = running()
     if (
-        type(port) is not ErlDrvPort or port.lock.holder is not thread or port.state is CLOSED
+        type(port) is not ErlDrvPort or port.lock.holder is not thread or port.state.value is CLOSED
     ) and not in_callback("driver_async", port):
         return -1
     if not callable(async_invoke):
@@ -46,33 +46,9 @@ def driver_async(
     if async_free is not None and not callable(async_free):
         expected = "a function of one argument, or None"
         raise wrong_type("driver_async", "async_free", expected, async_free)
-    runtime = port.runtime
-    pool = runtime.pool
-    if port.lock.mutex is not None:
-        runtime.also("the job ids", WRITE)  # two schedulers may be here at once
-    if key is None:
-        queue = job_id = next(pool.ids)
-    elif type(key) is Key or type(key) is int:
-        job_id = next(pool.ids)
-        queue = write_back(key, pool.size)
-    else:
+    if key is not None and type(key) is not Key and type(key) is not int:
         raise wrong_type("driver_async", "key", "a Key, an int or None", key)
-    port.jobs += 1
-    pdl = port.pdl
-    if pdl is not None:
-        pdl.retain()
-    scheduler = thread.scheduler
-    if runtime.record is not None:
-        now, record = runtime.now, runtime.record
-        record((now(), thread.lane, "driver_async", port.number, job_id, None))
-    job = (job_id, port, async_invoke, async_data, async_free, scheduler, pdl)
-    if not pool.size:
-        port.complete_inside(job)
-        return job_id if runtime.release.numbers_inline_jobs else 0
-    if runtime.release.driver_async_locks_driver:
-        port.driver.make_permanent()
-    pool.puts[queue % pool.size](job)
-    return job_id  # type: ignore[no-any-return]
+    return port.runtime.pool.submit(port, key, async_invoke, async_data, async_free)
 
 
 @since("R7B-0", until="17.0")
@@ -87,12 +63,7 @@ def driver_async_cancel(id: int) -> int:
     thread = current("driver_async_cancel")
     if thread.scheduler is None or thread.process is not None:
         raise Misuse(f"driver_async_cancel: only a callback may call it, not {thread.name}")
-    pool = thread.emulator.pool
-    job = None if pool.cancel is None else pool.cancel(pool.queues, id)
-    if job is None:
-        return 0
-    job[1].take_back(job)
-    return 1
+    return int(thread.runtime.pool.cancel(id))
 
 
 @since("R16B02")

@@ -12,7 +12,7 @@ from types import UnionType
 from driverref.errors import Misuse, wrong_type, wrong_value
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
-from driverref.threads import READ, running
+from driverref.threads import running
 
 
 def in_callback(call: str, port: ErlDrvPort) -> bool:
@@ -24,11 +24,10 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
         raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
     thread = running()
     if port.lock.holder is thread:
-        return port.state is not CLOSED
-    port.runtime.also(port.thing, READ)
+        return port.state.value is not CLOSED
     if thread.scheduler is None:
         raise Misuse(f"{call}: only a callback of {port.id} may call it, not {thread.name}")
-    if port.state is CLOSED:
+    if port.state.value is CLOSED:
         return False
     raise Misuse(f"{call}: {thread.lane} does not run a callback of {port.id}")
 

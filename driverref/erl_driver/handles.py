@@ -15,7 +15,7 @@ from errno import EBUSY
 from typing import ClassVar, TypeVar
 
 from driverref.errors import Misuse, UseAfterFree, wrong_type
-from driverref.threads import WRITE, Thread, current
+from driverref.threads import Cell, Thread, current, running
 
 
 class Handle:
@@ -30,9 +30,9 @@ class Handle:
         if not isinstance(name, str | None):
             raise wrong_type(call, "name", "a str or None", name)
         self.name = "unknown" if name is None else name
-        self.emulator = current(call).emulator
-        self.threads = self.emulator.threads
-        self.entry = self.emulator.ledger.add(str(self), "created", give_back)
+        self.runtime = current(call).runtime
+        self.threads = self.runtime.threads
+        self.entry = self.runtime.ledger.add(str(self), "created", give_back)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
@@ -49,7 +49,7 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
     if not isinstance(handle, kind):
         raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
     me = current(call)
-    if me.emulator is not handle.emulator:
+    if me.runtime is not handle.runtime:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
     if not handle.entry.alive:
         raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.entry.ended}")
@@ -62,39 +62,35 @@ class Lock(Handle):
     def __init__(self, call: str, name: str | None, give_back: str) -> None:
         super().__init__(call, name, give_back)
         self.mutex = self.threads.mutex(str(self))
-        self.holder: Thread | None = None
+        self.holder: Cell[Thread | None] = self.threads.cell(None)
 
     def lock(self, call: str, me: Thread) -> None:
         """Wait for the lock, but not for oneself."""
         self.must_not_hold(call, me)
         self.mutex.acquire()
-        self._hold(me)
+        self.holder.value = me
 
     def try_lock(self, me: Thread) -> bool:
         """Take the lock if nobody holds it."""
         taken: bool = self.mutex.acquire(blocking=False)
         if taken:
-            self._hold(me)
+            self.holder.value = me
         return taken
-
-    def _hold(self, me: Thread | None) -> None:
-        self.threads.also((self.entry.id, "holder"), WRITE)
-        self.holder = me
 
     def unlock(self, call: str, me: Thread) -> None:
         """Give up the lock, if it is one's own."""
         self.must_hold(call, me)
-        self._hold(None)
+        self.holder.value = None
         self.mutex.release()
 
     def must_not_hold(self, call: str, me: Thread) -> None:
         """Refuse the holder."""
-        if self.holder is me:
+        if self.holder.peek() is me:
             raise Misuse(f"{call}: {me.name} holds {self} already and would wait for itself")
 
     def must_hold(self, call: str, me: Thread) -> None:
         """Refuse anybody but the holder."""
-        if self.holder is not me:
+        if self.holder.peek() is not me:
             raise Misuse(f"{call}: {me.name} does not hold {self}")
 
 
@@ -182,6 +178,10 @@ class ErlDrvPDL(Lock):
     fault = UseAfterFree
 
     refc = 1
+
+    def held(self) -> bool:
+        """Whether the running thread holds it."""
+        return self.holder.peek() is running()
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

@@ -16,7 +16,6 @@ from driverref.erl_driver.handles import ErlDrvPDL as ErlDrvPDL
 from driverref.errors import Misuse
 from driverref.runtime.port import ErlDrvPort
 from driverref.since import since
-from driverref.threads import READ
 
 
 def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
@@ -44,9 +43,8 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
-    mtx.threads.also((mtx.entry.id, "holder"), READ)
-    if mtx.holder is not None:
-        raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {mtx.holder.name}")
+    if (holder := mtx.holder.value) is not None:
+        raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {holder.name}")
     mtx.entry.end("erl_drv_mutex_destroy")
 
 

@@ -19,11 +19,10 @@ from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
 from driverref.runtime.port import ErlDrvPort
-from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED
-from driverref.runtime.process import Process
+from driverref.runtime.port_state import CLOSED, CONNECTED, DRAINING
 from driverref.since import since
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import READ, current, running
+from driverref.threads import current, running
 
 
 def driver_output(port: ErlDrvPort, buf: object) -> int:
@@ -38,13 +37,13 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
     ):
         return -1
     data = buf if type(buf) is bytes else output_bytes("driver_output", "buf", buf)
-    if port.state is not CONNECTED:
+    if port.state.value is not CONNECTED:
         return _data(port, "driver_output", data)
     record = port.runtime.record
     if record is not None:
         now = port.runtime.now
         record((now(), thread.lane, "driver_output", port.number, None, data))
-    put = port.owner.put
+    put = port.owner.value.put
     put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
     return 0
 
@@ -102,13 +101,13 @@ def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
 
 def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
     """Deliver data to the owner.  The lock is held."""
-    state = port.state
+    state = port.state.value
     if state is CLOSED:
         return -1
     if port.runtime.record is not None:
         port.note(name, None, data)
-    if state is not CLOSING:
-        put = port.owner.put
+    if state not in DRAINING:
+        put = port.owner.value.put
         put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
     return 0
 
@@ -122,7 +121,7 @@ def driver_output_term(port: ErlDrvPort, term: object) -> int:
     message = sendable("driver_output_term", term)
     if not in_callback("driver_output_term", port):
         return -1
-    return _term(port, "driver_output_term", port.owner.pid, message)
+    return _term(port, "driver_output_term", port.owner.value.pid, message)
 
 
 def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
@@ -149,7 +148,7 @@ def erl_drv_output_term(port: Port, term: object) -> int:
     handle = _by_identifier("erl_drv_output_term", port)
     if handle is None:
         return -1
-    return _term(handle, "erl_drv_output_term", handle.owner.pid, message)
+    return _term(handle, "erl_drv_output_term", handle.owner.value.pid, message)
 
 
 @since("R16A")
@@ -166,19 +165,18 @@ def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
 def _by_identifier(call: str, port: Port) -> ErlDrvPort | None:
     thread = current(call)
     check_type(call, "port", port, Port, "the Port that driver_mk_port gave")
-    thread.emulator.threads.touch((Port, port.number), write=False)
-    handle: ErlDrvPort | None = thread.emulator.ports.get(port.number)
+    thread.runtime.threads.step()
+    handle: ErlDrvPort | None = thread.runtime.ports.find(port)
     return handle
 
 
 def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
-    port.runtime.also(port.thing, READ)
-    state = port.state
+    state = port.state.value
     if state is CLOSED:
         return -1
     port.note(name, detail=message)
-    process = port.runtime.find(receiver)
-    if state is CLOSING or not isinstance(process, Process):
+    process = port.runtime.entities.find_process(receiver)
+    if state in DRAINING or process is None:
         return 0
     process.deliver(message)
     return 1

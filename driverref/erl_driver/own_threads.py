@@ -61,14 +61,14 @@ class DriverThread(Handle):
 
         def run() -> None:
             me = current("erl_drv_thread_create")
-            me.emulator = self.emulator
+            me.runtime = self.runtime
             me.tsd[_OWN] = self
             try:
                 self.result = func(arg)
             except _Exit as left:
                 self.result = left.value
 
-        self.thread = self.threads.start(self.name, run, self.emulator.crash)
+        self.thread = self.threads.start(self.name, run, self.runtime.crash)
 
 
 class _Exit(BaseException):

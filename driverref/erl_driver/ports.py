@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from driverref.erl_driver.checks import check_int, check_type, in_callback
-from driverref.errors import Misuse, wrong_type
+from driverref.errors import Misuse, errno_name, wrong_type
+from driverref.runtime import callbacks
 from driverref.runtime.async_pool import Key
-from driverref.runtime.port import ErlDrvPort, errno_name
-from driverref.runtime.port_state import CLOSING, CONNECTED
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import DRAINING
 from driverref.since import since
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import WRITE, current
+from driverref.threads import current
 
 ERL_DRV_ERROR_GENERAL = -1
 ERL_DRV_ERROR_ERRNO = -2
@@ -51,7 +52,7 @@ def driver_set_timer(port: ErlDrvPort, t: int) -> int:
     if port.runtime.release.timer_needs_timeout and port.driver.entry.timeout is None:
         return -1
     port.note("driver_set_timer", detail=t)
-    port.set_timer(t)
+    port.timer.set(t)
     return 0
 
 
@@ -60,7 +61,7 @@ def driver_cancel_timer(port: ErlDrvPort) -> int:
     if not in_callback("driver_cancel_timer", port):
         return -1
     port.note("driver_cancel_timer")
-    port.cancel_timer()
+    port.timer.cancel()
     return 0
 
 
@@ -72,10 +73,7 @@ def driver_read_timer(port: ErlDrvPort, time_left: Key) -> int:
     check_type("driver_read_timer", "time_left", time_left, Key, "a Key")
     if not in_callback("driver_read_timer", port):
         return -1
-    time_left.value = 0
-    if port.timer is not None:
-        left = port.timer.deadline - port.runtime.threads.read_clock()
-        time_left.value = max(0, -(-left // 1_000_000))
+    time_left.value = -(-port.timer.left() // 1_000_000)
     return 0
 
 
@@ -90,7 +88,7 @@ def set_busy_port(port: ErlDrvPort, on: int) -> None:
     check_int("set_busy_port", "on", int(on) if isinstance(on, bool) else on, 0, 1, "a flag")
     if in_callback("set_busy_port", port):
         port.note("set_busy_port", detail=int(on))
-        port.set_busy(bool(on))
+        port.senders.set_busy(bool(on))
 
 
 @since("R16A")
@@ -105,15 +103,14 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
     for name, value in (("low", low), ("high", high)):
         check_type("erl_drv_busy_msgq_limits", name, value, Key | None, "a Key or None")
     limits = _DISABLED
-    if in_callback("erl_drv_busy_msgq_limits", port) and port.msgq_limits is not None:
-        port.runtime.also(port.thing, WRITE)
+    if in_callback("erl_drv_busy_msgq_limits", port) and (old := port.senders.limits.value):
         new_low, new_high = (0 if key is None else key.value for key in (low, high))
         if ERL_DRV_BUSY_MSGQ_DISABLED in (new_low, new_high):
-            port.msgq_limits = None
+            port.senders.limits.value = None
             return
-        old_low, old_high = port.msgq_limits
+        old_low, old_high = old
         new_high = new_high or max(old_high, new_low)
-        port.msgq_limits = limits = min(new_low or old_low, new_high), new_high
+        port.senders.limits.value = limits = min(new_low or old_low, new_high), new_high
     for key, limit in zip((low, high), limits, strict=True):
         if key is not None:
             key.value = limit
@@ -153,9 +150,9 @@ def driver_failure_eof(port: ErlDrvPort) -> int:
 
     Stands for `driver_failure_eof`.
     """
-    if in_callback("driver_failure_eof", port) and port.eof and port.state is not CLOSING:
+    if in_callback("driver_failure_eof", port) and port.eof and port.state.value not in DRAINING:
         port.note("driver_failure_eof")
-        port.owner.deliver(Tuple((port.id, Atom("eof"))))
+        port.owner.value.deliver(Tuple((port.id, Atom("eof"))))
         return 0
     return _fail("driver_failure_eof", port, NORMAL)
 
@@ -173,7 +170,7 @@ def driver_exit(port: ErlDrvPort, err: int) -> int:
     """
     check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
     if in_callback("driver_exit", port):
-        port.runtime.unlink(port.id, port.owner.pid)
+        port.runtime.entities.unlink(port.id, port.owner.value.pid)
     return _fail("driver_exit", port, Atom(errno_name(err)) if err else NORMAL)
 
 
@@ -181,7 +178,7 @@ def _fail(call: str, port: ErlDrvPort, reason: object) -> int:
     if not in_callback(call, port):
         return -1
     port.note(call, detail=reason)
-    return port.fail(reason)
+    return port.runtime.closing.fail(port, reason)
 
 
 # Who is there.
@@ -196,7 +193,7 @@ def driver_mk_port(port: ErlDrvPort) -> Port:
 
 def driver_connected(port: ErlDrvPort) -> Pid | None:
     """The port's owner; `None` if the port is closed.  Stands for `driver_connected`."""
-    return port.owner.pid if in_callback("driver_connected", port) else None
+    return port.owner.value.pid if in_callback("driver_connected", port) else None
 
 
 def driver_caller(port: ErlDrvPort) -> Pid:
@@ -232,12 +229,9 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
 
     def gone(pid: Pid) -> None:
         with port:
-            if port.state in (CONNECTED, CLOSING):
-                port.telling_exit = True
-                port.callback("process_exit", port.drv_data, monitor, detail=pid)
-                port.telling_exit = False
+            callbacks.process_exit(port, monitor, pid)
 
-    return monitor if port.runtime.monitor(monitor.ref, process, gone) else 1
+    return monitor if port.runtime.entities.monitor(monitor.ref, process, gone) else 1
 
 
 @since("R11B-3")
@@ -249,8 +243,8 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
-    entity = port.runtime.find(monitor.pid)
-    known = entity is not None and entity.monitors.pop(monitor.ref, None) is not None
+    process = port.runtime.entities.find_process(monitor.pid)
+    known = process is not None and process.monitors.pop(monitor.ref, None) is not None
     return 0 if known else 1
 
 
@@ -294,7 +288,7 @@ def driver_system_info() -> ErlDrvSysInfo:
 
     C fills a struct of the caller's; here it is returned.  Stands for `driver_system_info`.
     """
-    runtime = current("driver_system_info").emulator
+    runtime = current("driver_system_info").runtime
     release = runtime.release
     major, minor = release.driver_version or (0, 0)
     return ErlDrvSysInfo(
@@ -323,5 +317,5 @@ def erl_drv_monotonic_time(time_unit: str) -> int:
     thread = current("erl_drv_monotonic_time")
     if thread.scheduler is None:
         raise Misuse("erl_drv_monotonic_time: only on a scheduler")
-    now: int = thread.emulator.threads.read_clock()
+    now: int = thread.runtime.threads.read_clock()
     return now // units[time_unit]

@@ -13,19 +13,13 @@ from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
-from driverref.threads import READ, WRITE, running
 
 
 def _may(call: str, port: ErlDrvPort) -> bool:
     """Whether the port is there; raises unless the caller runs a callback or holds the port data lock."""
-    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.holder is running():
-        port.runtime.also(port.thing, READ)
-        port.runtime.also(port.queue_thing, WRITE)
-        return port.state is not CLOSED
-    if not in_callback(call, port):
-        return False
-    port.runtime.also(port.queue_thing, WRITE)
-    return True
+    if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.held():
+        return port.state.value is not CLOSED
+    return in_callback(call, port)
 
 
 def _copied(call: str, buf: object) -> list[Piece]:
@@ -36,7 +30,8 @@ def _enq(call: str, port: ErlDrvPort, added: list[Piece], *, front: bool = False
     if not _may(call, port):
         return -1
     port.note(call, detail=sum(len(data) for data, _ in added))
-    (port.queue.pushq if front else port.queue.enq)(added)
+    queue = port.queue.change()
+    (queue.pushq if front else queue.enq)(added)
     return 0
 
 
@@ -88,11 +83,12 @@ def driver_deq(port: ErlDrvPort, size: int) -> int:
     the callback is stopped.  May be called as `driver_enq`.  Stands for `driver_deq`.
     """
     check_int("driver_deq", "size", size, 0, 2**64 - 1, "bytes")
-    if not _may("driver_deq", port) or size > port.queue.size:
+    if not _may("driver_deq", port) or size > port.queue.value.size:
         return -1
     port.note("driver_deq", detail=size)
-    port.queue.deq(size)
-    return port.queue.size
+    queue = port.queue.change()
+    queue.deq(size)
+    return queue.size
 
 
 def driver_sizeq(port: ErlDrvPort) -> int:
@@ -100,7 +96,7 @@ def driver_sizeq(port: ErlDrvPort) -> int:
 
     Stands for `driver_sizeq`.
     """
-    return port.queue.size if _may("driver_sizeq", port) else -1
+    return port.queue.value.size if _may("driver_sizeq", port) else -1
 
 
 def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
@@ -110,7 +106,7 @@ def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
     """
     if not _may("driver_peekq", port):
         return None
-    return [data for data, _ in port.queue.pieces()]
+    return [data for data, _ in port.queue.value.pieces()]
 
 
 @since("R8B-0")
@@ -118,7 +114,7 @@ def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
     """As `driver_peekq`, as a vector with its binaries.  Stands for `driver_peekqv`."""
     if not _may("driver_peekqv", port):
         return None
-    return ErlIOVec(port.queue.pieces())
+    return ErlIOVec(port.queue.value.pieces())
 
 
 def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:

@@ -1,1 +1,8 @@
-"""Erlang's side: the BIFs, by module and subject."""
+"""Erlang's side: the BIFs.
+
+* `calling`: the calling process, and what it must heed before a BIF does anything.
+* `processes`, `ports`: the BIFs of module `erlang`, by subject.
+* `erl_ddll`: the module of that name, which loads and unloads drivers.
+
+`Emulator` has the BIFs of `processes` and `ports` as its own methods.  The two do not know each other.
+"""

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driverref.erlang.processes import ProcessBifs
+from driverref.erlang.calling import calling
 from driverref.errors import badarg, wrong_type
-from driverref.runtime.core import DRIVERS
+from driverref.runtime.core import Runtime
 from driverref.runtime.driver import CALLBACKS, Driver
+from driverref.runtime.driver_state import PERMANENT
 from driverref.runtime.loaded_driver import LoadedDriver, unloaded
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
-from driverref.threads import READ, WRITE
 
 OK = Atom("ok")
-PERMANENT = Tuple((Atom("error"), Atom("permanent")))
+ERROR_PERMANENT = Tuple((Atom("error"), Atom("permanent")))
 
 _USER = Ref(0)
 """Under this reference, which no monitor has, a process's end is reported to `ErlDdll`."""
@@ -31,10 +31,10 @@ _USER = Ref(0)
 class ErlDdll:
     """The functions of `erl_ddll`, as methods: `erl.erl_ddll.load_driver(Square())`."""
 
-    def __init__(self, erl: ProcessBifs) -> None:
-        self._runtime, self._enter, self._guarded = erl.runtime, erl._enter, erl._guarded
-        self._loading = erl.runtime.threads.mutex("the loading of drivers")
-        """Held while `init` runs: of two who load a driver at once one finds it loaded."""
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._loading = runtime.threads.mutex("the loading of drivers")
+        """Held while `init` runs: of two processes that load a driver at once, one finds it loaded."""
 
     def load_driver(self, driver: Driver) -> object:
         """Load a driver for the calling process; unloading it will kill its ports.
@@ -53,14 +53,14 @@ class ErlDdll:
         return self._load("load", driver, kill_ports=False)
 
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
-        process = self._enter(call)
+        process = calling(self._runtime, call)
         _check_entry(call, driver)
         with process.scheduler.mutex, self._loading:
-            with self._runtime.lock:  # once the process uses it, no other unloads it
+            with self._runtime.drivers_lock:  # once the process uses it, no other unloads it
                 loaded = self._runtime.drivers.get(driver.driver_name)
                 if loaded is not None:
-                    if loaded.permanent:
-                        return PERMANENT
+                    if loaded.state.value is PERMANENT:
+                        return ERROR_PERMANENT
                     if not loaded.is_as(driver, kill_ports):
                         return Tuple((Atom("error"), Atom("bad_driver_name")))
                     cancelled = loaded.keep()
@@ -69,12 +69,12 @@ class ErlDdll:
                 if cancelled:
                     loaded.tell_cancelled()
                 return OK
-            loaded = LoadedDriver(self._runtime, driver, kill_ports)
-            if not self._guarded(loaded.init):
+            loaded = self._runtime.driver_type(self._runtime, driver, kill_ports)
+            with self._runtime.driver_code:
+                accepted = loaded.init()
+            if not accepted:
                 return Tuple((Atom("error"), Atom("driver_init_failed")))
-            with self._runtime.lock:
-                self._runtime.also(loaded.thing, WRITE)
-                self._runtime.also(DRIVERS, READ)
+            with self._runtime.drivers_lock:
                 self._runtime.drivers[driver.driver_name] = loaded
                 self._use(loaded, process)
             return OK
@@ -91,14 +91,14 @@ class ErlDdll:
         `{error, Reason}` as `try_unload`.  A job that does not return keeps this waiting for ever.  Stands for
         `erl_ddll:unload_driver/1`.
         """
-        loaded = self._runtime.find_driver(name) if isinstance(name, str) else None
+        loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
         result = self._try_unload("unload_driver", name, ["kill_ports"])
         if loaded is not None and result == (OK, "pending_driver"):
-            process = self._enter("unload_driver")
+            process = calling(self._runtime, "unload_driver")
             what = f"driver {name!r} to be unloaded"
-            process.wait_until(what, loaded.thing, lambda: loaded.gone or not loaded.unloading)
-            if loaded.permanent:
-                return PERMANENT
+            process.wait_until(what, lambda: not loaded.pending())
+            if loaded.state.value is PERMANENT:
+                return ERROR_PERMANENT
         return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
@@ -122,18 +122,18 @@ class ErlDdll:
         return self._try_unload("try_unload", name, options)
 
     def _try_unload(self, call: str, name: str, options: Sequence[str]) -> Tuple:
-        process = self._enter(call)
+        process = calling(self._runtime, call)
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
         if not isinstance(options, list | tuple) or any(o != "kill_ports" for o in options):
             raise badarg(call, "options", 'a list of "kill_ports"', options)
-        loaded = self._runtime.find_driver(name)
+        loaded = self._runtime.drivers.get(name)
         if loaded is None:
             return Tuple((Atom("error"), Atom("not_loaded")))
-        if loaded.permanent:
-            return PERMANENT
+        if loaded.state.value is PERMANENT:
+            return ERROR_PERMANENT
         with process.scheduler.mutex:
-            with self._runtime.lock:
+            with self._runtime.drivers_lock:
                 if loaded.users and process.pid not in loaded.users:
                     return Tuple((Atom("error"), Atom("not_loaded_by_this_process")))
                 if loaded.users:
@@ -143,13 +143,14 @@ class ErlDdll:
                 if loaded.users:
                     return Tuple((OK, Atom("pending_process")))
             kill = loaded.kill_ports or "kill_ports" in options
-            self._guarded(lambda: loaded.give_up(kill))
+            with self._runtime.driver_code:
+                loaded.give_up(kill)
         return Tuple((OK, Atom("pending_driver")))
 
     def _user_gone(self, pid: Pid) -> None:
         """A process has ended: the drivers that only it had loaded are given up."""
         for loaded in list(self._runtime.drivers.values()):
-            with self._runtime.lock:
+            with self._runtime.drivers_lock:
                 last = loaded.users.pop(pid, None) is not None and not loaded.users
             if last:
                 loaded.give_up(loaded.kill_ports)
@@ -160,7 +161,7 @@ class ErlDdll:
         `kind` is `"driver"`, `item` is `(name, "unloaded")`.  At once if it is not loaded; if its unloading is
         cancelled, `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Stands for `erl_ddll:monitor/2`.
         """
-        process = self._enter("monitor")
+        process = calling(self._runtime, "monitor")
         check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
         match kind, item:
             case "driver", (str(name), "unloaded"):
@@ -170,10 +171,9 @@ class ErlDdll:
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
         ref = Ref(self._runtime.number(Ref))
-        with self._runtime.lock:  # nobody unloads it meanwhile
-            loaded = self._runtime.find_driver(name)
+        with self._runtime.drivers_lock:  # nobody unloads it meanwhile
+            loaded = self._runtime.drivers.get(name)
             if loaded is not None:
-                self._runtime.also(loaded.thing, WRITE)
                 loaded.monitors[ref] = process
         if loaded is None:
             process.deliver(unloaded(ref, name))
@@ -181,8 +181,7 @@ class ErlDdll:
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`.  Stands for `erl_ddll:loaded_drivers/0`."""
-        self._enter("loaded_drivers")
-        self._runtime.also(DRIVERS, WRITE)
+        calling(self._runtime, "loaded_drivers")
         return Tuple((OK, sorted(self._runtime.drivers)))
 
 

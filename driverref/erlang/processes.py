@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from driverref.erlang.calling import calling
 from driverref.errors import (
     EmulatorStopped,
     ErlangError,
-    Misuse,
     ProcessExit,
     badarg,
     wrong_type,
@@ -25,42 +25,17 @@ from driverref.runtime.core import Runtime
 from driverref.runtime.process import Matching, Process
 from driverref.since import check_bif
 from driverref.terms import DOWN, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, NOBODY, READ, Empty, running
+from driverref.threads import EXPIRED, Empty, running
 
 
-class ProcessBifs:
+class Processes:
     """The BIFs about processes.  `runtime` is the emulator they belong to."""
 
     runtime: Runtime
 
-    def _enter(self, call: str) -> Process:
-        """The calling process; raises if there is none or if it should not go on."""
-        if self.runtime.down is not None:
-            raise self.runtime.refusal()
-        thread = running()
-        if thread is NOBODY:
-            thread = self.runtime.threads.adopted()
-        if thread.emulator is not self.runtime:
-            raise Misuse(f"{call}: this thread is no process of this emulator")
-        process = thread.process
-        if process is None:
-            raise Misuse(
-                f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it"
-            )
-        assert isinstance(process, Process)
-        process.heed()
-        return process
-
-    def _guarded(self, work: Callable[[], Any]) -> Any:
-        """Do work that runs the driver's code: what that raises is a crash of the emulator."""
-        try:
-            return work()
-        except Exception as error:
-            raise self.runtime.fault(error) from None
-
     def self(self) -> Pid:
         """The calling process's identifier.  Stands for `erlang:self/0`."""
-        return self._enter("self").pid
+        return calling(self.runtime, "self").pid
 
     def spawn(
         self,
@@ -77,7 +52,7 @@ class ProcessBifs:
         stops the emulator.  Raises `system_limit` if there is no OS thread for it.  Stands for `erlang:spawn/1`,
         `spawn_link/1` and `spawn_opt/2`.
         """
-        parent = self._enter("spawn")
+        parent = calling(self.runtime, "spawn")
         if not callable(function):
             raise badarg("spawn", "function", "callable", function)
         if scheduler is not None:
@@ -101,13 +76,13 @@ class ProcessBifs:
                 child.terminate(reason)
 
         if link:
-            self.runtime.link(parent.pid, child.pid)
+            self.runtime.entities.link(parent.pid, child.pid)
         name = f"process {child.pid}"
         try:
             child.thread = self.runtime.threads.start(name, live, self.runtime.crash)
         except RuntimeError as error:  # the operating system has no thread left
-            self.runtime.let_go(child.pid)
-            self.runtime.remove(child.pid)
+            self.runtime.entities.part(child.pid, child)
+            self.runtime.entities.remove(child)
             raise ErlangError("system_limit", f"spawn: {error}") from None
         return child.pid
 
@@ -119,9 +94,8 @@ class ProcessBifs:
         `Deadlock` on simulated threads.
         """
         process, runtime = running().process, self.runtime
-        if process is None or process.attention or process.runtime is not runtime:
-            process = self._enter("receive")
-        runtime.also(process.signals, READ)
+        if process is None or process.attention.value or process.runtime is not runtime:
+            process = calling(self.runtime, "receive")
         message: Any = None
         if matching is None and timeout is None and not process.saved:
             get = process.get_first
@@ -149,7 +123,7 @@ class ProcessBifs:
 
     def process_flag(self, flag: str, value: bool) -> bool:
         """Set `trap_exit` of the calling process; returns the old value.  Stands for `erlang:process_flag/2`."""
-        process = self._enter("process_flag")
+        process = calling(self.runtime, "process_flag")
         if flag != "trap_exit":
             raise badarg("process_flag", "flag", '"trap_exit"', flag)
         if not isinstance(value, bool):
@@ -161,20 +135,20 @@ class ProcessBifs:
 
         If it is gone, the caller gets the exit signal `noproc`.  Stands for `erlang:link/1`.
         """
-        process = self._enter("link")
+        process = calling(self.runtime, "link")
         if not isinstance(to, Pid | Port):
             raise badarg("link", "to", "a Pid or a Port", to)
         with process.scheduler.mutex:
-            if not self.runtime.link(process.pid, to):
+            if not self.runtime.entities.link(process.pid, to):
                 process.exit_signal(to, NOPROC, broken_link=True)
         return True
 
     def unlink(self, other: Pid | Port) -> bool:
         """Undo `link`.  Stands for `erlang:unlink/1`."""
-        process = self._enter("unlink")
+        process = calling(self.runtime, "unlink")
         if not isinstance(other, Pid | Port):
             raise badarg("unlink", "other", "a Pid or a Port", other)
-        self.runtime.unlink(process.pid, other)
+        self.runtime.entities.unlink(process.pid, other)
         return True
 
     def monitor(self, kind: str, item: Pid | Port) -> Ref:
@@ -182,25 +156,23 @@ class ProcessBifs:
 
         At once, with `noproc`, if it has ended.  Stands for `erlang:monitor/2`.
         """
-        process = self._enter("monitor")
+        process = calling(self.runtime, "monitor")
         if (kind, type(item)) not in (("process", Pid), ("port", Port)):
             raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
         if kind == "port":
             check_bif(self.runtime.release, "monitor of a port", "19.0")
         ref = Ref(self.runtime.number(Ref))
         with process.scheduler.mutex:
-            if not self.runtime.monitor(ref, item, process):
+            if not self.runtime.entities.monitor(ref, item, process):
                 process.deliver(Tuple((DOWN, ref, Atom(kind), item, NOPROC)))
         return ref
 
     def demonitor(self, ref: Ref) -> bool:
         """Undo `monitor`.  Stands for `erlang:demonitor/1`."""
-        self._enter("demonitor")
+        calling(self.runtime, "demonitor")
         if not isinstance(ref, Ref):
             raise badarg("demonitor", "ref", "a Ref", ref)
-        with self.runtime.lock:
-            for entity in self.runtime.all():
-                entity.monitors.pop(ref, None)
+        self.runtime.entities.demonitor(ref)
         return True
 
     def exit(self, *arguments: Any) -> bool:
@@ -209,7 +181,7 @@ class ProcessBifs:
         A port closes at any reason, even `normal`; `kill` closes it without `flush`.  Stands for
         `erlang:exit/1` and `exit/2`.
         """
-        process = self._enter("exit")
+        process = calling(self.runtime, "exit")
         if len(arguments) == 1:
             raise ProcessExit(_atom(arguments[0]))
         if len(arguments) != 2:
@@ -218,9 +190,10 @@ class ProcessBifs:
         if not isinstance(dest, Pid | Port):
             raise badarg("exit", "dest", "a Pid or a Port", dest)
         with process.scheduler.mutex:
-            entity = self.runtime.find(dest)
+            entity = self.runtime.entities.find(dest)
             if entity is not None:
-                self._guarded(lambda: entity.exit_signal(process.pid, _atom(reason)))
+                with self.runtime.driver_code:
+                    entity.exit_signal(process.pid, _atom(reason))
         process.heed()
         return True
 

@@ -154,7 +154,7 @@ def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
     It is a knot of references; a search makes thousands of them.
     """
     for thread in threads.started_ones:
-        thread.process = thread.scheduler = thread.emulator = None
+        thread.process = thread.scheduler = thread.runtime = None
     for part in (*runtime.schedulers, runtime.pool, runtime, threads, erl):
         vars(part).clear()
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def enter(call: str, what: str, freed_by: str, size: int) -> Entry:
     """A new row in the ledger of the emulator that is running in this thread."""
-    entry: Entry = current(call).emulator.ledger.add(what, "allocated", freed_by)
+    entry: Entry = current(call).runtime.ledger.add(what, "allocated", freed_by)
     entry.size = size
     return entry
 

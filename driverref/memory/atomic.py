@@ -29,13 +29,13 @@ class Atomic:
         self._value = _number(value)
         thread = running()
         self._id: object = (
-            ("an atomic", next(_outside)) if thread is NOBODY else thread.emulator.threads.fresh()
+            ("an atomic", next(_outside)) if thread is NOBODY else thread.runtime.threads.fresh()
         )
 
     def load(self) -> int:
         """The value."""
         if (thread := running()) is not NOBODY:
-            thread.emulator.threads.load(self._id)
+            thread.runtime.threads.load(self._id)
         return self._value
 
     def store(self, value: int) -> None:
@@ -64,7 +64,7 @@ class Atomic:
         undivided = (
             nullcontext()
             if thread is NOBODY
-            else thread.emulator.threads.atomically(self._id, reads)
+            else thread.runtime.threads.atomically(self._id, reads)
         )
         with undivided:
             before = self._value

@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driverref import errors
 from driverref.memory.races import Accesses, Span
-from driverref.threads import NOBODY, READ, WRITE, Threads, running
+from driverref.threads import NOBODY, Threads, running
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -79,14 +80,12 @@ class Entry:
     @property
     def alive(self) -> bool:
         """Whether it is still there."""
-        self.ledger.threads.also((self.id, None), READ)
-        return self in self.ledger.rows
+        return self.id in self.ledger.rows
 
     def end(self, call: str) -> None:
         """Give it back, by `call`.  Whoever comes second gets a `DoubleFree`, and nothing changes."""
         now = _caller()
-        self.ledger.threads.also((self.id, None), WRITE)
-        if self.ledger.rows.pop(self, None) is None:
+        if self.ledger.rows.pop(self.id, None) is None:
             twice = f"freed twice: first at {self.ended}, now at {_text(now)}"
             raise errors.DoubleFree(f"{call}: {self.what} {twice}; {self.born} at {self.place}")
         self._ended = now
@@ -123,7 +122,7 @@ class Ledger:
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
-        self.rows: dict[Entry, Entry] = {}
+        self.rows: MutableMapping[int, Entry] = threads.table()
         self.fresh = threads.fresh
         self.simulated = threads.simulated
         """Whether an access has to be made known; on OS threads it is cheaper to make no call."""
@@ -131,11 +130,12 @@ class Ledger:
     def add(self, what: str, born: str, freed_by: str) -> Entry:
         """Enter something made by the first caller outside `driverref`.  Keep the row."""
         entry = Entry(self, what, born, freed_by, _caller())
-        return self.rows.setdefault(entry, entry)
+        self.rows[entry.id] = entry
+        return entry
 
     def leaks(self) -> list[str]:
         """What has not been given back, a line each, oldest first; on simulated threads thread by thread."""
-        return [str(entry) for entry in sorted(self.rows, key=lambda entry: entry.id)]
+        return [str(entry) for _, entry in sorted(self.rows.items())]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""

@@ -1,40 +1,57 @@
 """The async threads: one queue each, and the arithmetic that picks a queue.
 
-The rules are few and none of them is clever (`erl_async.c`):
+A job's way, in the order in which this file has it:
+
+    driver_async -> submit: accepted, put on the queue of thread `*key mod N`
+                 -> _serve: async_invoke, on that async thread
+                 -> done: put on the queue of the scheduler that submitted it
+                 -> Completions.complete: ready_async or async_free, on that scheduler
+
+The rules are few (`erl_async.c`):
 
 * There are N threads and N queues.  Thread i serves queue i, first in, first out, one job at a time.
-* A job's queue is `*key mod N`, and `*key` is overwritten with that number.  Without a key it is the
-  *job's id* `mod N`, and ids come from one counter for the whole emulator.
+* A job's queue is `*key mod N`, and `*key` is overwritten with that number.  Without a key it is the *job's id* `mod N`.
+  Ids come from one counter for the whole emulator.
 * Nothing is balanced, nothing is stolen, nothing times out.  A job that does not return keeps its thread.
-* A finished job is put on the queue of the scheduler that submitted it.  The thread calls nothing else.  Before R15B
-  it goes on one stack for all, or the thread hands it over itself.
+* An async thread calls nothing of the driver but `async_invoke`.
 
-A queued job is a plain tuple, the only object that the runtime makes for it.  With no threads, which was the default
-until R16A, no job is queued at all: `driver_async` runs it.
+This is what every release does since R15B.  What earlier ones did otherwise, and what happens without a pool, is in
+`driverref.eras.pools`: subclasses, one of which the emulator makes in place of this class.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from driverref.runtime.cancelling import CANCEL, SearchableQueue
 from driverref.runtime.core import Runtime
-from driverref.threads import READ, Queue, running
+from driverref.threads import Queue, Thread, running
+
+if TYPE_CHECKING:
+    from driverref.runtime.port import ErlDrvPort
+    from driverref.runtime.port_lock import PortDataLock
+    from driverref.runtime.scheduler import Scheduler
 
 AsyncInvoke: TypeAlias = Callable[[Any], object]
 AsyncFree: TypeAlias = Callable[[Any], object]
 
-Job: TypeAlias = tuple[int, Any, AsyncInvoke, Any, AsyncFree | None, Any, Any]
-"""`(id, port, async_invoke, async_data, async_free, scheduler, pdl)`."""
 
+class Job(NamedTuple):
+    """What `driver_async` was given, and where the job goes when it has been done."""
 
-SERVING = "the async threads that have not ended"
+    id: int
+    port: ErlDrvPort
+    async_invoke: AsyncInvoke
+    async_data: Any
+    async_free: AsyncFree | None
+    scheduler: Scheduler
+    """The scheduler that submitted the job.  It completes the job, wherever the port's owner is by then."""
+    pdl: PortDataLock | None
+    """The port data lock, if the port has one.  The job holds a reference to it."""
 
 
 class Key:
-    """An `unsigned int` that `driver_async` can write back to: `Key(7)`, afterwards `key.value == 7 % N`."""
+    """An `unsigned int` that a call can write back to: `Key(7)`; after `driver_async`, `key.value == 7 % N`."""
 
     __slots__ = ("value",)
 
@@ -47,108 +64,94 @@ class Key:
         return f"Key({self.value})"
 
 
-def write_back(key: Key | int, size: int) -> int:
-    """The queue of a key among `size`, which a `Key` then holds: `*key %= size`, unsigned; 0 if there is none."""
-    size = size or 1
-    if isinstance(key, Key):
-        key.value %= size
-        return key.value
-    return (key & 0xFFFFFFFF) % size
-
-
-class ReadyStack:
-    """The finished jobs of an emulator before R15B, the last one on top.
-
-    The async thread puts its job there and wakes the emulator thread, which takes the whole stack and goes through it
-    from the top: so the jobs that it finds together come out in reverse.  Source: R7B `erl_async.c:async_ready`,
-    `check_async_ready`.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.work = runtime.schedulers[0].work
-        self.mutex = runtime.threads.mutex("the stack of finished jobs")
-        self.jobs: list[Job] = []
-        self.by_slot = runtime.release.slots > 0
-
-    def push(self, job: Job) -> None:
-        """On an async thread: the job has been done."""
-        with self.mutex:
-            self.jobs.append(job)
-        self.work.add(self.drain)
-
-    def drain(self) -> None:
-        """On the emulator thread: hand over what is there."""
-        with self.mutex:
-            jobs, self.jobs = self.jobs, []
-        for job in reversed(jobs):
-            if self.by_slot:
-                job[1].complete_in_slot(job)
-            else:
-                job[1].complete(job, running())
-
-
-def complete_here(job: Job) -> None:
-    """On an async thread that hands over its job itself: to the driver it is a scheduler meanwhile."""
-    thread = running()
-    thread.scheduler = job[5]
-    job[1].complete(job, thread)
-    thread.scheduler = None
-
-
 class AsyncPool:
-    """`size` async threads.  `ids` numbers the jobs; `puts[i]` queues one for thread i."""
+    """`size` async threads."""
 
     def __init__(self, runtime: Runtime, size: int) -> None:
-        release = runtime.release
-        self.cancel = CANCEL.get(release.driver_async_cancel or "")
-        """How to take a job out of `queues`; `None` where that is not done."""
-        self.hand_over: Callable[[Job], None] | None = None
-        """What a thread does with a finished job; `None`: it goes to the scheduler that submitted it."""
-        if release.async_thread_completes and len(runtime.schedulers) > 1:
-            self.hand_over = complete_here
-        elif release.completions == "stack":
-            self.hand_over = ReadyStack(runtime).push
         self.runtime = runtime
         self.size = size
-        self.ids = itertools.count(1)
+        self._ids = runtime.threads.counter()
         names = [f"async {i + 1}" for i in range(size)]
-        self.serving = set(names)
-        """The threads that have not ended."""
-        self.queues = [self._queue(f"a job for {name}") for name in names]
-        self.puts = [queue.put for queue in self.queues]
+        self.serving = runtime.threads.table()
+        """The names of the threads that have not ended, as keys."""
+        self.serving.update(dict.fromkeys(names))
+        self.queues = [self._new_queue(f"a job for {name}") for name in names]
+        # A bound method of an object in a list is looked up anew for each job; these are looked up once.
+        self._puts = [queue.put for queue in self.queues]
         self.threads = [self._start(n, q) for n, q in zip(names, self.queues, strict=True)]
 
-    def _queue(self, name: str) -> Any:
-        threads = self.runtime.threads
-        return threads.queue(name) if self.cancel is None else SearchableQueue(threads, name)
+    def _new_queue(self, name: str) -> Queue:
+        return self.runtime.threads.queue(name)
 
-    def _start(self, name: str, queue: Queue) -> Any:
+    def _start(self, name: str, queue: Queue) -> Thread:
         return self.runtime.threads.start(
             name, lambda: self._serve(name, queue), self.runtime.crash, settle=True
         )
 
+    # In the driver's callback.
+
+    def submit(
+        self,
+        port: ErlDrvPort,
+        key: Key | int | None,
+        async_invoke: AsyncInvoke,
+        async_data: Any,
+        async_free: AsyncFree | None,
+    ) -> int:
+        """Queue a job and return its id.  The caller has checked the arguments and holds the port's lock."""
+        job = self.accept(port, async_invoke, async_data, async_free)
+        # Without a key the id stands in for one, so jobs go round the threads.  Ids are the whole emulator's: two ports
+        # that submit in turn each meet every second thread only.
+        self._puts[job.id % self.size if key is None else write_back(key, self.size)](job)
+        return job.id
+
+    def accept(
+        self,
+        port: ErlDrvPort,
+        async_invoke: AsyncInvoke,
+        async_data: Any,
+        async_free: AsyncFree | None,
+    ) -> Job:
+        """Make a job.  From here on exactly one of `ready_async` and `async_free` will be called for it."""
+        thread, runtime, pdl = running(), self.runtime, port.pdl
+        job_id = next(self._ids)
+        # Until the job is completed, the port keeps the driver in memory, closed or not: the code that the job runs is
+        # the driver's.
+        port.jobs += 1
+        if pdl is not None:
+            pdl.retain()
+        if (record := runtime.record) is not None:
+            now = runtime.now
+            record((now(), thread.lane, "driver_async", port.number, job_id, None))
+        return Job(job_id, port, async_invoke, async_data, async_free, thread.scheduler, pdl)
+
+    # On an async thread.
+
     def _serve(self, name: str, queue: Queue) -> None:
-        running().emulator = self.runtime
-        record, now, hand_over = self.runtime.record, self.runtime.now, self.hand_over
-        early = hand_over is not complete_here and not self.runtime.release.pdl_held_for_completion
+        running().runtime = self.runtime
+        record, now, done = self.runtime.record, self.runtime.now, self.done
+        # None ends the thread.  Nothing else does: a port that closes does not touch its jobs, because a thread inside
+        # the driver's code cannot be stopped, and a queue that nothing searches needs no lock.
         while (job := queue.get()) is not None:
-            job_id, port, async_invoke, async_data, _, scheduler, pdl = job
             if record is None:
-                async_invoke(async_data)
+                job.async_invoke(job.async_data)
             else:
-                record((now(), name, "async_invoke", port.number, job_id, None))
-                async_invoke(async_data)
-                record((now(), name, "async_return", port.number, job_id, None))
-            if early and pdl is not None:
-                pdl.release()
-                job = (*job[:6], None)
-            if hand_over is None:
-                scheduler.work.add(job)
-            else:
-                hand_over(job)
-        self.runtime.also(SERVING, READ)
-        self.serving.discard(name)
+                record((now(), name, "async_invoke", job.port.number, job.id, None))
+                job.async_invoke(job.async_data)
+                record((now(), name, "async_return", job.port.number, job.id, None))
+            done(job)
+        del self.serving[name]
         self.runtime.changed()
+
+    def done(self, job: Job) -> None:
+        """Send a job home that has been done: `ready_async` has to run on a scheduler, under the port's lock."""
+        job.scheduler.work.add(job)
+
+    def cancel(self, job_id: int) -> bool:
+        """Take a job back that has not begun.  Since R15B none can be: its queue cannot be searched."""
+        return False
+
+    # The end.
 
     def finish(self) -> None:
         """Have every thread end when it has run what is in its queue now."""
@@ -156,13 +159,22 @@ class AsyncPool:
             queue.put_at_once(None)
 
     def give_up(self) -> None:
-        """Have no queued job run, and every thread end that is not in a job.  On OS threads."""
-        for queue in self.queues:
-            if isinstance(queue, SearchableQueue):  # all others are the seam's
-                queue.give_up()
+        """Have no queued job run.  On OS threads, once the seam is closed: it has emptied its own queues."""
 
     def stop(self) -> None:
         """Let every queued job run to its end, then end the threads and wait for them."""
         self.finish()
         for thread in self.threads:
             self.runtime.threads.join(thread)
+
+
+def write_back(key: Key | int, size: int) -> int:
+    """The queue of a key among `size`, which a `Key` then holds: `*key %= size`, unsigned.
+
+    Without threads, `size` 0, it is 0.
+    """
+    size = size or 1
+    if isinstance(key, Key):
+        key.value %= size
+        return key.value
+    return (key & 0xFFFFFFFF) % size

@@ -1,14 +1,28 @@
-"""What processes and ports have in common: an identifier, links, monitors, exit signals."""
+"""Processes and ports as others see them: identifiers that can be linked, monitored and sent an exit signal.
+
+`process` need not know `port`, and the other way round: what one has to know of the other is an `Entity`.  An
+identifier is looked up in the table of its kind, and whatever ends takes itself out of that table.  A link or a monitor
+is two entries, one on each side; they are made and taken away under one lock, so that no side has half of one.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from driverref.terms import Pid, Port, Ref
+from driverref.threads import Threads
+
+if TYPE_CHECKING:
+    from driverref.runtime.port import ErlDrvPort
+    from driverref.runtime.process import Process
+
+    Watcher: TypeAlias = Process | Callable[[Pid], None]
+    """What a monitor tells: a process, or a driver's callback."""
 
 
 class Entity(Protocol):
-    """A process or a port, as far as others must know it."""
+    """A process or a port."""
 
     links: set[Pid | Port]
     monitors: dict[Ref, Any]
@@ -18,14 +32,122 @@ class Entity(Protocol):
         ...
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
-        """`sender` ended with `reason` and was linked, or called `exit/2`."""
-        ...
-
-    def emulator_down(self) -> None:
-        """Ask for nothing any more."""
+        """Take an exit signal: `sender` ended with `reason` and was linked, or called `exit/2`."""
         ...
 
 
-def by_number(id: Pid | Port) -> tuple[bool, int]:
-    """Processes before ports: an order that is the same in all runs that nobody can tell apart."""
-    return isinstance(id, Port), id.number
+class PortTable:
+    """The ports that are opening, open or closing, by number.
+
+    The number of a closed port is not used again.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._by_number: MutableMapping[int, ErlDrvPort] = threads.table()
+        self._numbers = threads.counter()
+
+    def new_number(self) -> int | None:
+        """The number of the next port; `None` if the table is full, which today's never is."""
+        return next(self._numbers)
+
+    def find(self, id: Port) -> ErlDrvPort | None:
+        """The port to which an identifier leads, or `None`."""
+        return self._by_number.get(id.number)
+
+    def enter(self, port: ErlDrvPort) -> None:
+        """From now on the identifier of `port` leads to it."""
+        self._by_number[port.number] = port
+
+    def remove(self, port: ErlDrvPort) -> None:
+        """From now on its identifier leads nowhere."""
+        del self._by_number[port.number]
+
+    def __iter__(self) -> Iterator[ErlDrvPort]:
+        """The ports there are, oldest first."""
+        return iter([port for _, port in sorted(self._by_number.items())])
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+
+class Entities:
+    """Every process and every port of one emulator."""
+
+    def __init__(self, threads: Threads, ports: PortTable) -> None:
+        self.lock = threads.guard("the links and monitors")
+        """Held while a link or a monitor is made or taken away, and by what must not meet that halfway."""
+        self.ports = ports
+        self._processes: MutableMapping[int, Process] = threads.table()
+
+    def find(self, id: Pid | Port) -> Entity | None:
+        """The process or the port to which an identifier leads, or `None` if it has ended."""
+        return self.find_process(id) if isinstance(id, Pid) else self.ports.find(id)
+
+    def find_process(self, pid: Pid) -> Process | None:
+        """The process, or `None` if it has ended."""
+        return self._processes.get(pid.number)
+
+    def enter(self, process: Process) -> None:
+        """Enter a process that begins."""
+        self._processes[process.pid.number] = process
+
+    def remove(self, process: Process) -> None:
+        """Remove a process that has ended."""
+        del self._processes[process.pid.number]
+
+    def processes(self) -> list[Process]:
+        """The processes that have not ended, oldest first."""
+        return [process for _, process in sorted(self._processes.items())]
+
+    def link(self, one: Pid | Port, other: Pid | Port) -> bool:
+        """Link two entities.  `False`, and nothing is linked, if one of them has ended."""
+        with self.lock:
+            this, that = self.find(one), self.find(other)
+            if this is None or that is None or not (this.lives() and that.lives()):
+                return False
+            this.links.add(self._own(other))
+            that.links.add(self._own(one))
+        return True
+
+    def unlink(self, one: Pid | Port, other: Pid | Port) -> None:
+        """Undo `link`, whether or not both are still alive."""
+        with self.lock:
+            for this, that in ((one, other), (other, one)):
+                if (entity := self.find(this)) is not None:
+                    entity.links.discard(self._own(that))
+
+    def _own(self, id: Pid | Port) -> Pid | Port:
+        """The identifier that a port was given, where the identifier of an earlier port leads to it too."""
+        port = self.ports.find(id) if isinstance(id, Port) else None
+        return id if port is None else port.id
+
+    def monitor(self, ref: Ref, of: Pid | Port, watcher: Watcher) -> bool:
+        """Have `watcher` told when `of` ends.  `False`, and nothing is monitored, if it has ended."""
+        with self.lock:
+            entity = self.find(of)
+            if entity is None or not entity.lives():
+                return False
+            entity.monitors[ref] = watcher
+        return True
+
+    def demonitor(self, ref: Ref) -> None:
+        """Undo `monitor`, whether or not what was monitored is still alive."""
+        with self.lock:
+            for entity in (*self.processes(), *self.ports):
+                entity.monitors.pop(ref, None)
+
+    def part(self, id: Pid | Port, entity: Entity) -> tuple[list[Entity], list[tuple[Ref, Any]]]:
+        """Take the links and monitors of an entity that ends.
+
+        Returns what was linked, processes before ports and each in the order of their identifiers, and the monitors in
+        the order in which they were made.  A fixed order keeps runs that differ in nothing else from differing in this.
+        """
+        with self.lock:
+            ids = sorted(entity.links, key=lambda other: (isinstance(other, Port), other.number))
+            linked = [other for other in map(self.find, ids) if other is not None]
+            watching = list(entity.monitors.items())
+            entity.links.clear()
+            entity.monitors.clear()
+            for other in linked:
+                other.links.discard(id)
+        return linked, watching

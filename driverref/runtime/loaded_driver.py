@@ -1,18 +1,38 @@
-"""A driver in the emulator's memory: what keeps it there, and how it goes."""
+"""A driver in the emulator's memory: what keeps it there, and how it goes.
+
+A driver stays while a process uses it, a port of it is open, or a job of it is in flight, because the job's code is the
+driver's.  So unloading is a request:
+
+    give_up: asked for -> (ports close, or are killed; jobs are done) -> finish_if_idle: `finish`, and it is gone
+
+Which state follows which is the table in `driver_state`.  What is counted here, users, ports and jobs, is changed by
+several schedulers, under the lock of the table of drivers where two of the counts have to agree.
+
+Source: `erl_bif_ddll.c`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import nullcontext
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from driverref.runtime.core import DRIVERS, Runtime
+from driverref.runtime.core import Runtime
 from driverref.runtime.driver import CALLBACKS, ERL_DRV_FLAG_USE_PORT_LOCKING, Driver
+from driverref.runtime.driver_state import (
+    DRIVER_TRANSITIONS,
+    FINISHING,
+    KILLING,
+    LOADED,
+    PERMANENT,
+    UNLOADED,
+    UNLOADING,
+)
 from driverref.runtime.port_lock import PortLock
+from driverref.runtime.process import Process
 from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import READ, WRITE, running
+from driverref.threads import running
 
 
 def unloaded(ref: Ref, name: str) -> Tuple:
@@ -21,156 +41,187 @@ def unloaded(ref: Ref, name: str) -> Tuple:
 
 
 class LoadedDriver:
-    """A driver in the emulator's memory: its entry, its lock, and what keeps it there."""
+    """A driver in the emulator's memory."""
 
-    def __init__(self, runtime: Runtime, entry: Driver, kill_ports: bool) -> None:
+    def __init__(self, runtime: Runtime, source: Driver, kill_ports: bool) -> None:
+        threads, release = runtime.threads, runtime.release
         self.runtime = runtime
-        release = runtime.release
-        self.source = entry
+        self.source = source
         self.entry: Any = SimpleNamespace(
             **{
-                name: getattr(entry, name) if name in release.callbacks else None
+                name: getattr(source, name) if name in release.callbacks else None
                 for name in CALLBACKS
             }
         )
-        """What the emulator has copied of it: the callbacks that the release knows."""
-        self.flags = entry.driver_flags & release.driver_flags
-        self.name = entry.driver_name
-        self.thing = ("driver", self.name)
-        """The driver to those who look at it without a lock, for `touch`."""
-        self.lock: PortLock | None = None
-        if not self.flag(ERL_DRV_FLAG_USE_PORT_LOCKING):
-            self.lock = self._new_lock(f"driver {self.name}")
-        self.ports: set[Port] = set()
-        self.lingering: set[Port] = set()
-        """Closed ports whose jobs have not all been given back."""
-        self.users: Counter[Pid] = Counter()
-        """Processes that loaded it, and how often."""
+        """What the emulator has copied of the driver: the callbacks that the release knows."""
+        self.plain_output = self.entry.output if self.entry.outputv is None else None
+        """The callback that gets a command in the ordinary case: `output`, if there is no `outputv`."""
+        self.flags = source.driver_flags & release.driver_flags
+        self.name = source.driver_name
         self.kill_ports = kill_ports
         """Whether it was loaded so that unloading it kills its ports."""
-        self.unloading = self.killing = False
-        """Whether it was given up, and whether with its ports."""
-        self.permanent = False
-        """Whether it cannot be unloaded any more."""
-        self.gone = False
-        self.monitors: dict[Ref, Any] = {}
+        self.state = threads.cell(LOADED)
+        self.lock: PortLock | None = None
+        """The lock of all its ports; `None` if each port has one of its own."""
+        if not self.flag(ERL_DRV_FLAG_USE_PORT_LOCKING):
+            self.lock = self._new_lock(f"driver {self.name}")
+        self._ports = threads.table()
+        """The identifiers of its ports, as keys."""
+        self._lingering = threads.table()
+        """The same of ports that are closed and have jobs in flight."""
+        self.users: Counter[Pid] = Counter()
+        """The processes that have loaded it, and how often."""
+        self.monitors: dict[Ref, Process] = {}
 
-    def finish_if_idle(self) -> None:
-        """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
-        self.runtime.also(self.thing, READ)
-        if not self.unloading:
-            return
-        with self.runtime.lock:  # nobody opens a port meanwhile, nobody else gets as far
-            loaded = self.runtime.drivers.get(self.name) is self
-            if not (loaded and self.unloading and self.idle()):
-                return
-            self.runtime.also(self.thing, WRITE)
-            self.runtime.also(DRIVERS, READ)
-            del self.runtime.drivers[self.name]
-        self._run("finish")
-        self.runtime.also(self.thing, WRITE)
-        self.gone = True
-        for ref, process in self.monitors.items():
-            process.deliver(unloaded(ref, self.name))
-        self.runtime.changed()
-
-    def init(self) -> bool:
-        """Run `init`, if there is one.  Whether the driver may be loaded."""
-        return self._run("init") in (None, 0) or not self.runtime.release.init_may_refuse
-
-    def give_up(self, kill: bool) -> None:
-        """Have it unloaded as soon as nothing needs it; with `kill`, kill its ports, or in old releases its last job
-        kills them.
-        """
-        self.runtime.also(self.thing, WRITE)
-        with self.runtime.lock:
-            if self.permanent:
-                return
-            self.unloading = True
-        if kill and not (self.runtime.release.unload_waits_for_jobs and self._has_jobs()):
-            self._kill_ports()
-        self.finish_if_idle()
-
-    def unload_if_jobless(self) -> None:
-        """A job is done: unload the driver if that was waited for, where jobs and not ports are waited for."""
-        if self.unloading and self.runtime.release.unload_waits_for_jobs and not self._has_jobs():
-            if not self.killing:  # else it was a job of a port that is killed
-                self._kill_ports()
-            self.finish_if_idle()
-
-    def _has_jobs(self) -> bool:
-        ports = self.runtime.ports
-        return bool(self.lingering) or any(ports[port.number].jobs for port in self.ports)
-
-    def _kill_ports(self) -> None:
-        self.killing = True
-        reason = self.runtime.release.unload_reason
-        for port in sorted(self.ports):
-            handle = self.runtime.find_port(port)
-            if handle is None:
-                continue
-            # A callback of the driver may have cancelled the last job: then its lock is held.
-            with nullcontext() if handle.lock.holder is running() else handle:
-                handle.fail(Atom(reason) if isinstance(reason, str) else reason)
-
-    def is_as(self, entry: Driver, kill_ports: bool) -> bool:
-        """Whether it is this driver, loaded in this way."""
-        return self.source is entry and self.kill_ports is kill_ports
-
-    def keep(self) -> bool:
-        """Somebody loads it: it is not to be unloaded any more.  Whether it was.  With the runtime's lock held."""
-        was, self.unloading, self.killing = self.unloading, False, False
-        self.runtime.also(self.thing, WRITE)
-        return was
-
-    def make_permanent(self) -> None:
-        """Keep it in memory for ever, even if its unloading was asked for: nobody uses it, nobody can unload it.
-
-        Source: R13B `erl_bif_ddll.c:erts_ddll_lock_driver`.
-        """
-        self.runtime.also(self.thing, READ)
-        if self.permanent:
-            return
-        with self.runtime.lock:
-            self.keep()
-            self.permanent = True
-            self.users.clear()
-        self.tell_cancelled("permanent")
-
-    def tell_cancelled(self, why: str = "unload_cancelled") -> None:
-        """Tell those who wait for the unloading that it will not come."""
-        with self.runtime.lock:
-            told, self.monitors = self.monitors, {}
-        for ref, process in told.items():
-            up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
-            process.deliver(Tuple(up))
-        self.runtime.changed()
-
-    def _run(self, name: str) -> Any:
-        """Run a callback without a port.  The thread that carries a process is none meanwhile."""
-        function, thread = getattr(self.entry, name), running()
-        if function is None:
-            return None
-        self.runtime.note(thread.lane, name, self.name)
-        process, thread.process = thread.process, None
-        try:
-            return function()
-        finally:
-            thread.process = process
+    def flag(self, flag: int) -> bool:
+        """Whether the entry carries this `ERL_DRV_FLAG_*`, and the release knows it."""
+        return bool(self.flags & flag)
 
     def lock_for_port(self, port: Port) -> PortLock:
         """The lock that the callbacks of `port` run under."""
         return self.lock or self._new_lock(str(port))
 
     def _new_lock(self, whose: str) -> PortLock:
-        contended = len(self.runtime.schedulers) > 1
-        mutex = self.runtime.threads.mutex(f"the lock of {whose}") if contended else None
-        return PortLock(mutex, partial(self.runtime.also, ("waiting", whose), WRITE))
+        return PortLock(self.runtime.threads, whose, contended=len(self.runtime.schedulers) > 1)
 
-    def flag(self, flag: int) -> bool:
-        """Whether the entry carries this `ERL_DRV_FLAG_*`, and the release knows it."""
-        return bool(self.flags & flag)
+    def transit(self, event: str) -> None:
+        """Go to the next state.  An event that the state does not know raises and changes nothing."""
+        try:
+            self.state.value = DRIVER_TRANSITIONS[self.state.value][event]
+        except KeyError:
+            state = self.state.value.value
+            raise AssertionError(
+                f"driver {self.name!r}, {state}, cannot follow {event!r}"
+            ) from None
+
+    def pending(self) -> bool:
+        """Whether its unloading was asked for and has not come to an end."""
+        return self.state.value in (UNLOADING, KILLING, FINISHING)
+
+    # What keeps it in memory.
+
+    def port_opened(self, port: Port) -> None:
+        """Count a port in.  With the lock of the table of drivers held."""
+        self._ports[port] = None
+
+    def port_gone(self, port: Port, jobs: int) -> None:
+        """Count a port out; until they are done, its jobs keep the driver in its place."""
+        if jobs:
+            self._lingering[port] = None
+        del self._ports[port]
+        self.finish_if_idle()
+
+    def job_done(self, port: Port) -> None:
+        """Count out the last job of a port that is closed."""
+        self._lingering.pop(port, None)
+        self.finish_if_idle()
 
     def idle(self) -> bool:
         """Whether neither a port nor a job keeps the driver in memory."""
-        return not self.ports and not self.lingering
+        return not self._ports and not self._lingering
+
+    def has_jobs(self) -> bool:
+        """Whether a job of the driver is in flight."""
+        ports = map(self.runtime.ports.find, self._ports)
+        return bool(self._lingering) or any(port.jobs for port in ports if port is not None)
+
+    # Its callbacks without a port.
+
+    def init(self) -> bool:
+        """Run `init`, if there is one.  Whether the driver may be loaded."""
+        return self._run("init") in (None, 0)
+
+    def _run(self, name: str) -> Any:
+        function, thread = getattr(self.entry, name), running()
+        if function is None:
+            return None
+        self.runtime.note(thread.lane, name, self.name)
+        with thread.as_driver():
+            return function()
+
+    # Unloading.
+
+    def give_up(self, kill: bool) -> None:
+        """Have the driver unloaded as soon as nothing needs it; with `kill`, kill its ports."""
+        with self.runtime.drivers_lock:
+            if self.state.value in (PERMANENT, FINISHING, UNLOADED):
+                return
+            self.transit("given up")
+            kill = kill and self.may_kill_ports()
+            if kill:
+                self.transit("its ports are killed")
+        if kill:
+            self.kill_the_ports()
+        self.finish_if_idle()
+
+    def may_kill_ports(self) -> bool:
+        """Whether unloading may kill the ports now.  Jobs do not hinder it."""
+        return True
+
+    def kill_the_ports(self) -> None:
+        """Close every port as `driver_failure` does.  On a scheduler."""
+        for name in sorted(self._ports):
+            port = self.runtime.ports.find(name)
+            if port is None:  # closed by another scheduler since
+                continue
+            # A callback of the driver may be what had it unloaded.  Then its lock is held by this thread.
+            with nullcontext() if port.lock.holder is running() else port:
+                self.runtime.closing.fail(port, self.unload_reason())
+
+    def unload_reason(self) -> object:
+        """The reason with which the ports are killed."""
+        return Atom("driver_unloaded")
+
+    def finish_if_idle(self) -> None:
+        """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
+        if not self.pending():
+            return
+        # Under the lock no port is opened meanwhile, and of two schedulers that are here only one goes on.
+        with self.runtime.drivers_lock:
+            if self.state.value not in (UNLOADING, KILLING) or not self.idle():
+                return
+            self.transit("idle")
+            del self.runtime.drivers[self.name]
+        self._run("finish")
+        self.transit("finish returned")
+        for ref, process in self.monitors.items():
+            process.deliver(unloaded(ref, self.name))
+        self.runtime.changed()
+
+    def stop(self) -> None:
+        """Unload the driver although it is in use: the emulator stops, its ports are closed and its jobs done."""
+        self.transit("emulator stops")
+        self.finish_if_idle()
+
+    # Loading it again, and keeping it.
+
+    def is_as(self, source: Driver, kill_ports: bool) -> bool:
+        """Whether it is this driver, loaded in this way."""
+        return self.source is source and self.kill_ports is kill_ports
+
+    def keep(self) -> bool:
+        """Load the driver once more.  Whether that has cancelled an unloading.  With the lock of the table held."""
+        cancelled = self.pending()
+        self.transit("loaded again")
+        return cancelled
+
+    def make_permanent(self) -> None:
+        """Keep the driver in memory for ever, even if its unloading was asked for.
+
+        Source: R13B `erl_bif_ddll.c:erts_ddll_lock_driver`.
+        """
+        if self.state.value is PERMANENT:
+            return
+        with self.runtime.drivers_lock:
+            self.transit("locked")
+            self.users.clear()
+        self.tell_cancelled("permanent")
+
+    def tell_cancelled(self, why: str = "unload_cancelled") -> None:
+        """Tell the processes that wait for the unloading that it will not come."""
+        with self.runtime.drivers_lock:
+            told, self.monitors = self.monitors, {}
+        for ref, process in told.items():
+            up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
+            process.deliver(Tuple(up))
+        self.runtime.changed()

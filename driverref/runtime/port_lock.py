@@ -1,51 +1,50 @@
-"""The lock under which a driver's callbacks run."""
+"""The lock under which a driver's callbacks run: one for each port, or one for all ports of a driver.
+
+A thread that holds it runs the driver's code, not Erlang's.  So a process's thread that holds it is no process
+meanwhile: it may call `erl_driver` and no BIF.
+
+The thread that gives the lock back looks at `waiting`.  So a signal that finds the lock taken can be left there, and
+its sender goes on.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from driverref.threads import Mutex, Thread, running
+from driverref.threads import Cell, Mutex, Thread, Threads, running
+
+if TYPE_CHECKING:
+    from driverref.runtime.process import Process
+
+Work = Callable[[], None]
 
 
 class PortLock:
-    """The lock under which callbacks run, and who holds it.  One per driver, or one per port.
+    """The lock, and the thread that holds it."""
 
-    A process's thread that holds it runs the driver's code, not Erlang's: meanwhile it is no process.
+    __slots__ = ("_process", "_waiting", "holder", "mutex")
 
-    Whoever gives it back looks at `waiting`.  So who only wants something to be done under it, some time, does
-    not have to stand and wait.
-    """
-
-    __slots__ = ("_process", "holder", "look", "mutex", "waiting")
-
-    def __init__(self, mutex: Mutex | None, look: Callable[[], None]) -> None:
-        self.look = look
-        """Makes known that `waiting` is looked at or changed."""
-        self.mutex = mutex
-        """`None` where there is one scheduler: whoever is on it has the lock, as nobody else can ask for it."""
+    def __init__(self, threads: Threads, whose: str, contended: bool) -> None:
+        self.mutex: Mutex | None = threads.mutex(f"the lock of {whose}") if contended else None
+        """`None` with one scheduler.  What is on that scheduler has the lock, since nothing else can ask for it."""
         self.holder: Thread | None = None
-        self._process: Any = None
-        self.waiting: deque[Callable[[], None]] = deque()
-        """What found the lock taken: work for a scheduler when it is given back."""
+        """Plain, although threads share it: each only asks whether it is itself the holder, and only it can change that."""
+        self._process: Process | None = None
+        self._waiting: Cell[deque[Work]] = threads.cell(deque())
 
     def acquire(self, blocking: bool = True) -> bool:
-        """Take the lock and begin to run the driver's code."""
+        """Take the lock and begin to run the driver's code.  `False` if it is taken and the caller would not wait."""
         if self.mutex is not None and not self.mutex.acquire(blocking=blocking):
             return False
         self.holder = thread = running()
         self._process, thread.process = thread.process, None
         return True
 
-    def wait(self, work: Callable[[], None]) -> None:
-        """Have `work` done by a scheduler when the lock is given back."""
-        self.look()
-        self.waiting.append(work)
-
     def release(self) -> None:
-        """The driver's code has run: give the lock back."""
+        """Give the lock back: the driver's code has run."""
         assert self.holder is not None
         thread, self.holder = self.holder, None
         thread.process = self._process
@@ -53,19 +52,25 @@ class PortLock:
             self.mutex.release()
             self.pass_on(thread)
 
+    def wait(self, work: Work) -> None:
+        """Have `work` done by a scheduler when the lock is given back."""
+        self._waiting.change().append(work)
+
     def pass_on(self, thread: Thread) -> None:
-        """Have the scheduler of `thread` do the first thing that waits; at its end it looks at the next."""
-        self.look()
-        if self.waiting:
-            with suppress(IndexError):  # somebody else was faster
-                thread.scheduler.work.add(self.waiting.popleft())
+        """Have the scheduler of `thread` do the first thing that waits; when that gives the lock back, the next."""
+        if self._waiting.value:
+            with suppress(IndexError):  # another thread has taken it since
+                thread.scheduler.work.add(self._waiting.change().popleft())
 
 
 class PortDataLock(Protocol):
-    """What the runtime needs of a driver's `ErlDrvPDL`: a lock, and a count of those that need it."""
+    """What the runtime needs of a driver's `ErlDrvPDL`: a lock, and a count of its users."""
 
-    mutex: Mutex
-    holder: Thread | None
+    @property
+    def mutex(self) -> Mutex: ...
+    def held(self) -> bool:
+        """Whether the running thread holds it."""
+        ...
 
     def retain(self) -> None: ...
     def release(self) -> None: ...

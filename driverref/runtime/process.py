@@ -1,151 +1,132 @@
 """An Erlang process: a mailbox, links, exit signals.
 
-Everything that can wake a process comes through one queue, its inbox: messages, and `None`, which is no
-term and says "look again".  So a process has one way to wait, `wait_until`, whether it is suspended at a busy
-port, waits for a driver to be unloaded or for the emulator to halt; messages that come meanwhile are kept
-for the next `receive`.
+Everything that can wake a process comes through one queue, its *inbox*: messages, and `None`, which is no term and says
+"look again".  So a process waits in one way only, whether for a message, for a busy port, for a driver to be unloaded or
+for the emulator to halt.  Messages that come while it waits for something else are *saved* for the next `receive`.
 
-An exit signal to a process that does not trap exits is noticed when the process next enters the
-emulator.  A real one is stopped in the middle of its code; between two BIFs nobody can tell the difference.
+An exit signal to a process that does not trap exits is noticed when the process next enters the emulator.  A real one is
+stopped in the middle of its code; between two BIFs there is no difference to see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from driverref.errors import ProcessExit
-from driverref.runtime.core import WAITERS, Runtime
+from driverref.runtime.core import Runtime
 from driverref.runtime.scheduler import Scheduler
 from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, READ, WRITE, Thread
+from driverref.threads import EXPIRED, Thread
+
+if TYPE_CHECKING:
+    from driverref.runtime.entities import Watcher
 
 Matching = Callable[[Any], object]
 
 
 class Process:
-    """One process.  `thread` carries it; `scheduler` is where its BIFs run: by default they take turns."""
+    """One process.  `thread` carries it; `scheduler` is where its BIFs run: by default processes take turns."""
 
     def __init__(self, runtime: Runtime, scheduler: int | None = None) -> None:
+        threads = runtime.threads
         self.runtime = runtime
         self.pid = Pid(runtime.number(Pid))
         index = (scheduler or self.pid.number) - 1
         self.scheduler: Scheduler = runtime.schedulers[index % len(runtime.schedulers)]
-        self.signals = ("signals", self.pid.number)
-        """What can raise `attention`, and `trap_exit`, for `touch`."""
-        self.inbox = runtime.threads.queue(f"a message to {self.pid}")
+        self.inbox = threads.queue(f"a message to {self.pid}")
         self.put = self.inbox.put
-        # A poll spares OS threads something; to simulated ones it would only be one more step.
-        self.get_first = self.inbox.get if runtime.threads.simulated else self.inbox.get_nowait
+        # A poll is cheaper than `get` on OS threads, where the message is mostly there.  On simulated threads it would
+        # be one more step.
+        self.get_first = self.inbox.get if threads.simulated else self.inbox.get_nowait
         self.saved: list[object] = []
         self.links: set[Pid | Port] = set()
-        self.monitors: dict[Ref, Process | Callable[[Pid], None]] = {}
-        """Who wants to know that this process has ended: a process, or a driver's callback."""
-        self.trap_exit = False
-        self.attention = False
-        """Something must be looked at before the next BIF: a deadly signal, or the emulator is down."""
-        self.alive = True
+        self.monitors: dict[Ref, Watcher] = {}
+        self.trap_exit = threads.cell(False)
+        self.attention = threads.cell(False)
+        """Whether something must be looked at before the next BIF: a deadly signal, or the emulator is down."""
+        self.alive = threads.cell(True)
         self.doom: ProcessExit | None = None
-        """What the first deadly signal has it end with."""
+        """What the first deadly signal has the process end with."""
         self.thread: Thread
-        runtime.enter(self.pid, self)
+        runtime.entities.enter(self)
 
     def carried_by(self, thread: Thread) -> None:
         """Tie the process and its thread together."""
-        thread.emulator, thread.process, thread.scheduler = self.runtime, self, self.scheduler
+        thread.runtime, thread.process, thread.scheduler = self.runtime, self, self.scheduler
         thread.lane = self.scheduler.name
         self.thread = thread
 
-    # What others do to it.  Any thread.
+    # What other threads do to it.
 
     def deliver(self, message: object) -> None:
         """Put a message into the mailbox."""
         self.inbox.put(message)
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
+        """Take an exit signal: as a message if the process traps exits, else as its end."""
         kill = reason == KILL and not broken_link
-        self.runtime.also(self.signals, READ)
-        if self.trap_exit and not kill:
+        if self.trap_exit.value and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         elif reason != NORMAL or sender == self.pid:
-            self.runtime.also(self.signals, WRITE)
             self.doom = self.doom or ProcessExit(KILLED if kill else reason)
-            self.attention = True
+            self.attention.value = True
             self.inbox.put(None)
 
     def lives(self) -> bool:
-        return self.alive
+        """Whether it can be linked and monitored."""
+        return self.alive.value
 
     def wake(self) -> None:
+        """Have it look again at what it waits for."""
         self.inbox.put(None)
 
     def emulator_down(self) -> None:
-        self.attention = True
+        """Have it notice that the emulator is down."""
+        self.attention.value = True
         self.inbox.put_at_once(None)
 
     # What its own thread does.
 
     def trap(self, on: bool) -> bool:
         """Have exit signals come as messages, or not; returns what was before."""
-        self.runtime.also(self.signals, WRITE)
-        before, self.trap_exit = self.trap_exit, on
+        before, self.trap_exit.value = self.trap_exit.value, on
         return before
 
     def heed(self) -> None:
         """Look for signals, and raise what `attention` is about."""
-        self.runtime.also(self.signals, READ)
-        if self.attention:
+        if self.attention.value:
             if self.runtime.down is not None:
                 raise self.runtime.refusal()
             assert self.doom is not None
             raise self.doom
 
-    def _next(self, deadline: int | None) -> object:
-        """The inbox's next item, or `EXPIRED`.  Who waits for it does the scheduler's work meanwhile."""
-        work = self.scheduler.work
-        if not self.inbox.empty() or not work.attend(self.put):
-            return self.inbox.get_until(deadline)
-        try:
-            item = self.inbox.get_until(deadline)
-            if item is None:
-                self.scheduler.lend(self.thread)
-        finally:  # Ctrl-C too ends the waiting
-            work.leave()
-        return item
-
     def wait_until(
-        self,
-        what: str,
-        thing: object,
-        condition: Callable[[], object],
-        deadline: int | None = None,
+        self, what: str, condition: Callable[[], object], deadline: int | None = None
     ) -> bool:
-        """Sleep until `condition()` holds; whoever makes it true calls `wake`.  `False` at the deadline.
+        """Sleep until `condition()` holds; `False` if `deadline` passes first.
 
-        `what` says what it waits for, should that never come; `thing` is what the condition reads, for `touch`.
+        What makes the condition true calls `Runtime.changed`, or `wake`.  The condition reads cells and tables, so that
+        the search knows what the process waits for.  `what` says it in words, for a `Deadlock`.
         """
-        also = self.runtime.also
-        also(thing, WRITE)
         if condition():
             return True
-        also(WAITERS, WRITE)
-        self.runtime.waiters[self] = None
+        self.runtime.waiters.change()[self] = None
         self.thread.waits_for = what
         try:
-            while True:
-                also(thing, WRITE)
-                if condition():
-                    return True
+            # The condition is asked again after the process has entered itself among the waiters.  A change that came
+            # in between has woken only those that were waiters already.
+            while not condition():
                 self.heed()
                 item = self.inbox.get_until(deadline)
                 if item is EXPIRED:
                     return False
                 if item is not None:
                     self.saved.append(item)
+            return True
         finally:
             self.thread.waits_for = ""
-            also(WAITERS, WRITE)
-            self.runtime.waiters.pop(self, None)
+            self.runtime.waiters.change().pop(self, None)
 
     def next_message(self, matching: Matching | None, deadline: int | None) -> object:
         """The first message that matches, or `EXPIRED`."""
@@ -163,11 +144,27 @@ class Process:
                 return message
             self.saved.append(message)
 
+    def _next(self, deadline: int | None) -> object:
+        """The inbox's next item, or `EXPIRED`.  The thread does the scheduler's work while it waits."""
+        work = self.scheduler.work
+        # With a message there already the thread has no time to lend.  If the scheduler's thread is awake, or another
+        # process has lent its thread, `attend` says that no help is needed.
+        if not self.inbox.empty() or not work.attend(self.put):
+            return self.inbox.get_until(deadline)
+        try:
+            item = self.inbox.get_until(deadline)
+            if item is None:
+                self.scheduler.lend(self.thread)
+        finally:  # Ctrl-C ends the waiting too
+            work.leave()
+        return item
+
     def terminate(self, reason: object) -> None:
-        """The process ends: break its links, tell its monitors.  On its own scheduler."""
-        self.alive = False
-        linked, watching = self.runtime.let_go(self.pid)
-        self.runtime.remove(self.pid)
+        """End the process: break its links, tell its monitors.  On its own scheduler."""
+        entities = self.runtime.entities
+        self.alive.value = False
+        linked, watching = entities.part(self.pid, self)
+        entities.remove(self)
         for entity in linked:
             entity.exit_signal(self.pid, reason, broken_link=True)
         for ref, watcher in watching:

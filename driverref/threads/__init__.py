@@ -12,11 +12,11 @@ nanoseconds on the seam's own clock; a deadline is a point on that clock, not a 
 from __future__ import annotations
 
 import queue as _queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from enum import IntEnum
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from driverref.errors import Misuse
 
@@ -24,24 +24,43 @@ from driverref.errors import Misuse
 class Thread:
     """One thread, of either kind, and what the layers above hang on it.
 
-    Each layer sets only its own attribute: `emulator` and `scheduler` the runtime, `process` the
+    Each layer sets only its own attribute: `runtime` and `scheduler` the runtime, `process` the
     Erlang side, `tsd` and `errno` the driver's side.
     """
 
-    __slots__ = ("emulator", "errno", "lane", "name", "process", "scheduler", "tsd", "waits_for")
+    __slots__ = ("errno", "lane", "name", "process", "runtime", "scheduler", "tsd", "waits_for")
 
     def __init__(self, name: str) -> None:
         self.name = name
         """Who it is, for messages: `"async 2"`, `"process <0.1.0>"`."""
         self.lane = name
         """Where its events are drawn: a process's thread draws on its scheduler's lane."""
-        self.emulator: Any = None
+        self.runtime: Any = None
         self.scheduler: Any = None
         self.process: Any = None
         self.tsd: dict[int, object] = {}
         self.errno = 0
         self.waits_for = ""
         """What it waits for, in the words of a layer above that knows better than the seam."""
+
+    def as_driver(self) -> AsDriver:
+        """`with thread.as_driver():` the thread runs the driver's code or the emulator's, and is no process meanwhile."""
+        return AsDriver(self)
+
+
+class AsDriver:
+    """The block in which a thread is no process."""
+
+    __slots__ = ("_process", "_thread")
+
+    def __init__(self, thread: Thread) -> None:
+        self._thread = thread
+
+    def __enter__(self) -> None:
+        self._process, self._thread.process = self._thread.process, None
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.process = self._process
 
 
 NOBODY = Thread("a thread without an emulator")
@@ -82,6 +101,27 @@ class Mode(IntEnum):
 
 
 READ, WRITE, AWAIT, ACQUIRE = Mode
+
+
+T = TypeVar("T")
+
+
+class Cell(Protocol[T]):
+    """One value that threads share.  To use it tells the search; see `cells`."""
+
+    value: T
+    """Reading it is a read, assigning to it a write."""
+
+    def change(self) -> T:
+        """The value, to be changed in place: a write."""
+        ...
+
+    def peek(self) -> T:
+        """The value, without telling the search.
+
+        Only for a question whose answer no other thread can change, such as "is it this thread that holds the lock?".
+        """
+        ...
 
 
 class Mutex(AbstractContextManager[bool], Protocol):
@@ -210,6 +250,22 @@ class Threads(Protocol):
     def queue(self, name: str) -> Queue: ...
     def work(self, name: str) -> Work: ...
     def socketpair(self) -> tuple[Socket, Socket]: ...
+
+    def cell(self, value: T) -> Cell[T]:
+        """One value that threads share."""
+        ...
+
+    def table(self) -> MutableMapping[Any, Any]:
+        """A table that threads share.  Its keys are equal in every run of the same schedule."""
+        ...
+
+    def counter(self) -> Iterator[int]:
+        """1, 2, 3 and so on, for numbers that threads draw."""
+        ...
+
+    def step(self, thing: object = None, mode: Mode = READ) -> bool:
+        """A point at which another thread may run, before this one uses what it shares."""
+        ...
 
     def touch(self, thing: object, write: bool) -> None:
         """The running thread is about to touch `thing`, which other threads may see.

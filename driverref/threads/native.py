@@ -6,6 +6,7 @@ Nothing here detects a deadlock: a thread that waits for ever waits for ever.
 
 from __future__ import annotations
 
+import itertools
 import queue
 import socket
 import threading
@@ -13,10 +14,12 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any, NoReturn
 
 from driverref.errors import EmulatorHang
 from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here, running
+from driverref.threads.cells import PlainCell
 
 _PATIENCE = 20
 _NAP = 50e-6
@@ -117,6 +120,11 @@ class NativeThreads:
         self._queues: dict[weakref.ref[NativeQueue], None] = {}
         """Those that somebody may wait for, in the order of their making: a server's items before its bell."""
         self._main: NativeThread
+        self.fresh = itertools.count(1).__next__
+
+    cell = PlainCell
+    table = dict
+    counter = staticmethod(partial(itertools.count, 1))
 
     now = read_clock = staticmethod(time.monotonic_ns)
 
@@ -150,6 +158,9 @@ class NativeThreads:
     def socketpair(self) -> tuple[Socket, Socket]:
         return socket.socketpair()
 
+    def step(self, thing: object = None, mode: object = None) -> bool:
+        return True
+
     def touch(self, thing: object, write: bool) -> None:
         pass
 
@@ -162,8 +173,7 @@ class NativeThreads:
     def spin(self, loop: str) -> NoReturn:
         raise EmulatorHang(f"{running().name} {loop}")
 
-    def fresh(self) -> int:
-        return 0
+    fresh: Callable[[], int]
 
     def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
         return self._guard

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from driverref.errors import Deadlock, EmulatorHang, Nondeterministic
 from driverref.threads import (
@@ -37,6 +37,7 @@ from driverref.threads import (
     here,
     running,
 )
+from driverref.threads.cells import T, TrackedCell, TrackedCounter, TrackedTable
 from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
 from driverref.threads.primitives import (
@@ -135,8 +136,8 @@ class SimulatedThreads:
 
     def step(
         self,
-        thing: object,
-        mode: Mode,
+        thing: object = None,
+        mode: Mode = READ,
         enabled: Enabled | None = None,
         deadline: int | None = None,
         what: object = None,
@@ -358,6 +359,15 @@ class SimulatedThreads:
             clock.join(self._stamps.get(thing))
         self._stamps[thing] = clock.stamp()
         return _UNDIVIDED
+
+    def cell(self, value: T) -> TrackedCell[T]:
+        return TrackedCell(self, value)
+
+    def table(self) -> TrackedTable[Any, Any]:
+        return TrackedTable(self)
+
+    def counter(self) -> TrackedCounter:
+        return TrackedCounter(self)
 
     def mutex(self, name: str) -> Mutex:
         return SimulatedMutex(self, name)

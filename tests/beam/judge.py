@@ -47,7 +47,7 @@ class Gates:
     """What one thread gives and another waits for.  Every number is waited for by one thread."""
 
     def __init__(self) -> None:
-        queue = here.get().emulator.threads.queue
+        queue = here.get().runtime.threads.queue
         self.queues = [queue(f"gate {number}") for number in range(GATES)]
 
     def give(self, number: int) -> None:

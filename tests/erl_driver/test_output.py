@@ -13,6 +13,7 @@ from support import Gate, Kind, Signal, Worker, both, opened, received
 from driverref import Atom, Emulator, Pid, Port, erl_driver, explore
 from driverref.erl_driver import (
     ErlDrvBinary,
+    ErlDrvPDL,
     ErlDrvPort,
     ErlIOVec,
     driver_alloc,
@@ -525,11 +526,11 @@ def test_a_port_that_has_stopped_but_waits_for_its_data_lock_sends_nothing() -> 
     answers: list[int] = []
 
     def work(port: ErlDrvPort) -> None:
-        assert port.pdl is not None
+        assert isinstance(port.pdl, ErlDrvPDL)
         driver_pdl_lock(port.pdl)
         locked.pass_through()
         stopped.wait()
-        assert port.state is CLOSED
+        assert port.state.value is CLOSED
         answers.extend(any_sends(port.id, me))
         driver_pdl_unlock(port.pdl)
 

@@ -14,6 +14,7 @@ from support import Gate, Kind, both, opened, received
 from driverref import Emulator, erl_driver
 from driverref.erl_driver import (
     ErlDrvBinary,
+    ErlDrvPDL,
     ErlDrvPort,
     ErlIOVec,
     driver_alloc,
@@ -285,7 +286,7 @@ def test_a_job_needs_the_port_data_lock(threads: Kind, locked: bool) -> None:
 
         def work(port: ErlDrvPort) -> None:
             pdl = port.pdl
-            assert pdl is not None
+            assert isinstance(pdl, ErlDrvPDL)
             if locked:
                 driver_pdl_lock(pdl)
                 driver_enq(port, b"from the job")
@@ -319,7 +320,7 @@ def test_a_job_finds_no_queue_when_its_port_was_killed(threads: Kind) -> None:
         def work(port: ErlDrvPort) -> None:
             gate.pass_through()
             pdl = port.pdl
-            assert pdl is not None
+            assert isinstance(pdl, ErlDrvPDL)
             driver_pdl_lock(pdl)
             box.put([driver_sizeq(port), driver_peekq(port), driver_enq(port, b"x")])
             driver_pdl_unlock(pdl)

@@ -186,12 +186,12 @@ class EraLiving(Living):
 
     def reopen(self) -> Port:
         port = self.erl.open_port(("spawn_driver", self.driver.driver_name))
-        self.erl.runtime.also("what was opened", WRITE)
+        self.erl.runtime.threads.also("what was opened", WRITE)
         self.opened.append(port)
         return port
 
     def port(self, number: int) -> Port:
-        self.erl.runtime.also("what was opened", READ)
+        self.erl.runtime.threads.also("what was opened", READ)
         return super().port(number)
 
     def connect(self, number: int) -> object:

@@ -16,7 +16,7 @@ from driverref.threads.simulated import SimulatedThreads
 
 def enter(threads: Threads) -> None:
     """Let the running thread be one of an emulator that is nothing but threads."""
-    here.get().emulator = SimpleNamespace(threads=threads)
+    here.get().runtime = SimpleNamespace(threads=threads)
 
 
 def together(threads: Threads, *bodies: Callable[[], object]) -> None:

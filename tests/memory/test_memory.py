@@ -58,7 +58,7 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    here.get().emulator = SimpleNamespace(threads=threads, ledger=ledger)
+    here.get().runtime = SimpleNamespace(threads=threads, ledger=ledger)
     return ledger
 
 
@@ -72,7 +72,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = here.get().emulator.ledger
+    ledger: Ledger = here.get().runtime.ledger
     return ledger
 
 
@@ -82,7 +82,7 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
     def guarded(body: Callable[[], object], emulator: object) -> Callable[[], None]:
         def run() -> None:
-            here.get().emulator = emulator
+            here.get().runtime = emulator
             try:
                 body()
             except DriverFault as fault:
@@ -90,7 +90,7 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
         return run
 
-    emulator = here.get().emulator
+    emulator = here.get().runtime
     started = [
         threads.start(f"thread {i}", guarded(body, emulator), lambda error: error)
         for i, body in enumerate(bodies)
@@ -447,7 +447,7 @@ def test_the_ledger_takes_rows_of_any_kind(ledger: Ledger) -> None:
         ledger.add("mutex 'm'", "created", "erl_drv_mutex_destroy")
 
     start()
-    (row,) = ledger.rows
+    (row,) = ledger.rows.values()
     assert row.alive
     assert row.place.endswith("in start")
     assert ledger.leaks() == [f"mutex 'm' created at {row.place}"]

@@ -44,13 +44,13 @@ def race_of(share: Callable[[], T], *bodies: Callable[[T], object], seed: int | 
     """The race that is found when each body runs on a thread of its own, or nothing."""
     threads = SimulatedThreads(seed)
     threads.adopt("main")
-    here.get().emulator = emulator = SimpleNamespace(
+    here.get().runtime = emulator = SimpleNamespace(
         threads=threads, ledger=Ledger(threads), release=OTP_25
     )
     found: list[str] = []
 
     def run(body: Callable[[T], object], shared: T) -> None:
-        here.get().emulator = emulator
+        here.get().runtime = emulator
         try:
             body(shared)
         except DataRace as race:
@@ -159,7 +159,7 @@ def in_a_run(
     """The races of many runs of bodies that have something made by the seam between them."""
 
     def share() -> tuple[Flag, SimulatedThreads, Any]:
-        threads = here.get().emulator.threads
+        threads = here.get().runtime.threads
         return flag(), threads, made(threads)
 
     return {
@@ -256,10 +256,10 @@ def test_work_orders_who_adds_and_who_does_it() -> None:
 
 def test_the_start_and_the_end_of_a_thread_order() -> None:
     def parent(shared: Flag, threads: SimulatedThreads, made: Any) -> None:
-        emulator = here.get().emulator
+        emulator = here.get().runtime
 
         def child() -> None:
-            here.get().emulator = emulator
+            here.get().runtime = emulator
             write(shared)
 
         write(shared)
@@ -335,7 +335,7 @@ def test_what_stop_frees_races_with_a_job_that_reads_it() -> None:
         driver_async(drivers_port(), None, read, shared, None)
 
     def drivers_port() -> ErlDrvPort:
-        port: ErlDrvPort = next(iter(here.get().emulator.ports.values()))
+        port: ErlDrvPort = next(iter(here.get().runtime.ports))
         return port
 
     def scenario(erl: Emulator) -> None:

@@ -13,6 +13,7 @@ from support import (
     Signal,
     Worker,
     both,
+    handle_of,
     on_another_thread,
     opened,
 )
@@ -48,7 +49,7 @@ class OnlyStart(Driver):
         self.port = port
         driver_set_timer(port, 0)
         driver_async(port, None, lambda data: None, None)
-        assert driver_monitor_process(port, port.owner.pid) == -1
+        assert driver_monitor_process(port, port.owner.value.pid) == -1
         return port
 
 
@@ -137,7 +138,7 @@ def test_by_default_one_callback_runs_at_a_time_whatever_the_port(threads: Kind)
         one, two = opened(erl, driver), opened(erl, driver)
         erl.spawn(lambda: erl.port_control(one, 0, b""), scheduler=2)
         driver.seat.await_arrival()
-        assert not erl.runtime.ports[two.number].lock.acquire(blocking=False)
+        assert not handle_of(erl, two).lock.acquire(blocking=False)
         on_the_way = Signal()
 
         def call() -> None:
@@ -162,7 +163,7 @@ def test_with_port_locking_callbacks_of_two_ports_overlap_and_of_one_port_do_not
         one, two = opened(erl, driver), opened(erl, driver)
         erl.spawn(lambda: erl.port_control(one, 0, b""), scheduler=2)
         driver.seat.await_arrival()
-        assert not erl.runtime.ports[one.number].lock.acquire(blocking=False)
+        assert not handle_of(erl, one).lock.acquire(blocking=False)
         on_another_thread(erl, lambda: erl.port_control(two, 1, b""), scheduler=3)
         assert driver.order == ["passed"]
         driver.seat.open()

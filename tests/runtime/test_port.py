@@ -13,6 +13,7 @@ from support import (
     Stopping,
     Worker,
     both,
+    handle_of,
     on_another_thread,
     opened,
     received,
@@ -218,7 +219,7 @@ def test_kill_skips_flush_and_is_told_as_killed(threads: Kind) -> None:
         erl.process_flag("trap_exit", True)
         port = opened(erl, driver)
         erl.port_command(port, b"wait")
-        assert erl.runtime.ports[port.number].queue.size == 1
+        assert handle_of(erl, port).queue.value.size == 1
         erl.exit(port, "kill")
         assert received(erl) == [("EXIT", port, "killed")]
         assert erl.ports() == []

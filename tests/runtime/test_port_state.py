@@ -8,6 +8,7 @@ import pytest
 from support import (
     Keeper,
     Stopping,
+    handle_of,
     opened,
 )
 
@@ -16,7 +17,15 @@ from driverref.erl_driver import (
     ErlDrvPort,
 )
 from driverref.errors import ErlangError
-from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED, EXITING, OPENING, TRANSITIONS
+from driverref.runtime.port_state import (
+    CLOSED,
+    CLOSING,
+    CONNECTED,
+    EXITING,
+    OPENING,
+    STOPPING,
+    TRANSITIONS,
+)
 
 
 @pytest.mark.rule("port.states")
@@ -34,7 +43,7 @@ def test_the_table_of_states_is_what_a_port_goes_through() -> None:
             return -1 if command.endswith("refuse") else port
 
         def look(self, where: str) -> None:
-            seen.append((where, self.handle.state))
+            seen.append((where, self.handle.state.value))
 
         def flush(self, port: ErlDrvPort) -> None:
             self.look("flush")
@@ -72,7 +81,7 @@ def test_the_table_of_states_is_what_a_port_goes_through() -> None:
         ("flush", CLOSING),
         ("after a close with something in the queue", CLOSING),
         ("control", CLOSING),
-        ("stop", CLOSING),
+        ("stop", STOPPING),
         ("after that was gone", CLOSED),
     ]
 
@@ -81,10 +90,10 @@ def test_the_table_of_states_is_what_a_port_goes_through() -> None:
 def test_an_event_that_a_state_does_not_know_raises_and_nothing_happens() -> None:
     with Emulator() as erl:
         port = opened(erl, Stopping())
-        handle = erl.runtime.ports[port.number]
+        handle = handle_of(erl, port)
         known = TRANSITIONS[CONNECTED]
         for event in {event for events in TRANSITIONS.values() for event in events} - set(known):
             with pytest.raises(AssertionError, match=f"connected> cannot follow '{event}'"):
                 handle.transit(event)
-            assert handle.state is CONNECTED
+            assert handle.state.value is CONNECTED
         assert repr(handle) == "<ErlDrvPort #Port<0.1> of stopping, connected>"

@@ -397,7 +397,7 @@ def test_a_timer_that_is_set_again_and_again_leaves_nothing_behind(threads: Kind
         port = opened(erl, Ticker())
         for _ in range(10):
             erl.port_command(port, b"1000000")
-        assert len(erl.runtime.schedulers[0].timers) == 1
+        assert len(erl.runtime.schedulers[0].timers.value) == 1
 
 
 def test_a_timer_takes_its_time_and_equal_ones_fire_in_the_order_in_which_they_were_set() -> None:

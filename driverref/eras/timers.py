@@ -1,0 +1,33 @@
+"""The port's timer in earlier releases."""
+
+from __future__ import annotations
+
+from driverref.runtime.port_timer import PortTimer
+
+
+class StandingTimer(PortTimer):
+    """A timer that runs stands: `driver_set_timer` does nothing meanwhile (until ERTS 5.4.13, OTP-5942)."""
+
+    __slots__ = ()
+
+    def set(self, milliseconds: int) -> None:
+        """Start the timer, unless it runs."""
+        if not self.runs():
+            super().set(milliseconds)
+
+
+class TickingTimer(PortTimer):
+    """A timeout of 0 ms waits for the next tick, and stands in no line (until OTP 21.2, OTP-15472)."""
+
+    __slots__ = ()
+
+    def set(self, milliseconds: int) -> None:
+        """Start the timer; a scheduler finds it due."""
+        super().set(milliseconds)
+        self._set_to_0_by = None
+
+
+class StandingTickingTimer(StandingTimer, TickingTimer):
+    """Both."""
+
+    __slots__ = ()

@@ -1,0 +1,48 @@
+"""Halting: the race that `erlang:halt/2` is.
+
+`flush` closes the ports, so driver queues are written, waits for that, and has every queued job run to its end.
+Nothing waits for the completions of those jobs, so whether the last `async_free` is called is not defined.
+
+Source: `erl_init.c`, `erl_process.c:handle_reap_ports`.
+"""
+
+from __future__ import annotations
+
+from driverref.runtime.core import Runtime
+from driverref.runtime.process import Process
+from driverref.terms import KILLED
+
+
+class Halting:
+    """How an emulator halts.  One for each emulator; it has no state of its own."""
+
+    def jobs_first(self, process: Process, status: int) -> None:
+        """Have jobs run before anything else is done.  With the scheduler's mutex held.  Not today."""
+
+    def flush(self, process: Process, deadline: int | None) -> bool:
+        """Close the ports, then have the jobs done.  `False` if the deadline passes first."""
+        runtime = process.runtime
+        close_ports(process)
+        if not process.wait_until("its ports to close", lambda: not runtime.ports, deadline):
+            return False
+        with process.scheduler.mutex:  # from here on it handles no completions
+            return join_pool(process, deadline)
+
+
+def join_pool(process: Process, deadline: int | None) -> bool:
+    """Have every queued job run, and end the async threads.  `False` if the deadline passes first."""
+    pool = process.runtime.pool
+    pool.finish()
+    return process.wait_until("the async threads", lambda: not pool.serving, deadline)
+
+
+def close_ports(process: Process) -> None:
+    """Close every port with the reason `killed`.  Driver queues are flushed all the same."""
+    runtime: Runtime = process.runtime
+    process.trap(True)  # or the ports that close would kill the process that halts
+    if not runtime.ports:
+        return
+    with process.scheduler.mutex:
+        for port in runtime.ports:
+            with port, runtime.driver_code:
+                runtime.closing.exit(port, KILLED)

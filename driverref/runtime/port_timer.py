@@ -1,0 +1,64 @@
+"""The one timer of a port: `driver_set_timer`, and `timeout` when it is due.
+
+A timeout of 0 ms is due at once.  Since OTP 21.2 it stands in line at its port as a signal does: a command that the same
+thread sends after it finds it done (OTP-15472).  So `due_now` is looked at wherever a thread carries out what waits.
+
+Source: `io.c:driver_set_timer`, `erts_port_task_handle_timeout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from driverref.runtime.scheduler import Timer
+from driverref.threads import Thread, Threads, running
+
+
+class PortTimer:
+    """The timer of one port.  All calls are made with the port's lock held."""
+
+    __slots__ = ("_due", "_set_to_0_by", "_threads", "_timer")
+
+    def __init__(self, threads: Threads, due: Callable[[Timer], None]) -> None:
+        self._threads = threads
+        self._due = due
+        """What a scheduler calls, without any lock, when a timer is due."""
+        self._timer: Timer | None = None
+        self._set_to_0_by: Thread | None = None
+
+    def set(self, milliseconds: int) -> None:
+        """Start the timer, in place of one that runs."""
+        self.cancel()
+        self._timer = running().scheduler.start_timer(milliseconds * 1_000_000, self._due)
+        self._set_to_0_by = None if milliseconds else running()
+
+    def cancel(self) -> None:
+        """Stop the timer, if it runs."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def runs(self) -> bool:
+        """Whether it has been set, and neither cancelled nor fired since."""
+        return self._timer is not None
+
+    def left(self) -> int:
+        """Nanoseconds until the timer is due; 0 if it is overdue, or if none runs."""
+        if self._timer is None:
+            return 0
+        return max(0, self._timer.deadline - self._threads.read_clock())
+
+    def take(self, timer: Timer | None) -> bool:
+        """Take the timer that is due: `False` if it was cancelled or replaced since.  It has fired then."""
+        if timer is None or self._timer is not timer:
+            return False
+        self.cancel()
+        return True
+
+    def due_now(self) -> Timer | None:
+        """The timer, if the running thread has set it to 0 ms."""
+        return self._timer if self._set_to_0_by is running() else None
+
+    def in_line(self) -> bool:
+        """Whether a timeout of 0 ms stands in line, of whichever thread."""
+        return self._timer is not None and self._set_to_0_by is not None

@@ -1,0 +1,126 @@
+"""What threads share: a cell for one value, a table for many, a counter for numbers.
+
+A search of the schedules has to know what each step reads and writes; what it is not told of, it takes for independent,
+and an outcome is lost.  So what two threads of the emulator may use at the same time is one of these three types.  They
+tell the search by themselves, and no line above the seam has to.
+
+On OS threads there is no search, and they are as cheap as what they stand for: an object with one slot, a `dict`, an
+`itertools.count`.  None of them is a lock.  Where an update takes more than one operation, the caller holds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from driverref.threads import READ, WRITE, Mode
+
+if TYPE_CHECKING:
+    from driverref.threads.simulated import SimulatedThreads
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+Declare = Callable[[object, Mode], None]
+
+
+class PlainCell(Generic[T]):
+    """A cell on OS threads."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def change(self) -> T:
+        return self.value
+
+    def peek(self) -> T:
+        return self.value
+
+
+class TrackedCell(Generic[T]):
+    """A cell that declares each use to the search."""
+
+    __slots__ = ("_declare", "_id", "_value")
+
+    def __init__(self, threads: SimulatedThreads, value: T) -> None:
+        self._declare: Declare = threads.also
+        self._id = threads.fresh()
+        self._value = value
+
+    @property
+    def value(self) -> T:
+        self._declare(self._id, READ)
+        return self._value
+
+    @value.setter
+    def value(self, value: T) -> None:
+        self._declare(self._id, WRITE)
+        self._value = value
+
+    def change(self) -> T:
+        self._declare(self._id, WRITE)
+        return self._value
+
+    def peek(self) -> T:
+        return self._value
+
+
+class TrackedTable(MutableMapping[K, V]):
+    """A table that declares each use to the search.
+
+    To enter or remove a key *writes* that key, and only *reads* the table as a whole: two threads that enter different
+    keys do not disturb each other.  To go through the keys, or to count them, *writes* the whole: that depends on every
+    entry and every removal.  All other methods of a dict are made of these five by `MutableMapping`, so none is missed.
+
+    A key has to be equal in every run of the same schedule, so that it names the same thing.
+    """
+
+    __slots__ = ("_declare", "_id", "_items")
+
+    def __init__(self, threads: SimulatedThreads) -> None:
+        self._declare: Declare = threads.also
+        self._id = threads.fresh()
+        self._items: dict[K, V] = {}
+
+    def __getitem__(self, key: K) -> V:
+        self._declare((self._id, key), READ)
+        return self._items[key]
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._declare(self._id, READ)
+        self._declare((self._id, key), WRITE)
+        self._items[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        self._declare(self._id, READ)
+        self._declare((self._id, key), WRITE)
+        del self._items[key]
+
+    def __iter__(self) -> Iterator[K]:
+        self._declare(self._id, WRITE)
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        self._declare(self._id, WRITE)
+        return len(self._items)
+
+
+class TrackedCounter(Iterator[int]):
+    """A counter that declares each number it gives to the search: two threads may get them either way round."""
+
+    __slots__ = ("_declare", "_id", "_last")
+
+    def __init__(self, threads: SimulatedThreads) -> None:
+        self._declare: Declare = threads.also
+        self._id = threads.fresh()
+        self._last = 0
+
+    def __repr__(self) -> str:
+        return f"count({self._last + 1})"
+
+    def __next__(self) -> int:
+        self._declare(self._id, WRITE)
+        self._last += 1
+        return self._last
