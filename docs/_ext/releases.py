@@ -51,7 +51,7 @@ def functions() -> list[Life]:
 def erlangs() -> list[Life]:
     """What of Erlang's side is checked against the release, in the order of the sources."""
     found = []
-    for path in sorted(PACKAGE.glob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func).rpartition(".")[2]
