@@ -1,7 +1,9 @@
-"""How the book is built: `make html`, or `sphinx-build -n -W -c . docs build/html`.
+"""The configuration of Sphinx. `make html` builds the book, as does
+`sphinx-build -n -W -c . docs build/html`.
 
-Nothing here reaches for another host: no fonts, no scripts, no inventories. The pages work from
-file:// and without JavaScript; with it, code has a copy button and the book can be searched.
+Neither the build nor the built pages load anything from another host: no fonts, no scripts, no
+inventories. The pages work from file:// and without JavaScript. With JavaScript, code has a copy
+button and the book can be searched.
 """
 
 from __future__ import annotations
@@ -27,9 +29,8 @@ extensions = [
     "_ext.rules",
     "_ext.timeline",
     "_ext.outcomes",
-    "_ext.eras",
     "_ext.states",
-    "_ext.program",
+    "_ext.downloads",
     "_ext.real_thing",
     "_ext.releases",
 ]
@@ -42,7 +43,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist",
 myst_heading_anchors = 3
 rule_tests = str(ROOT / "tests")
 
-# One address of an object, one way to write a type.
+# Objects and types are shown by their short names, without their modules.
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -51,7 +52,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 toc_object_entries = False
 
-# The build needs no network, so names of Python's own library are shown without a link.
+# Names of Python's own library have no link: the list of their addresses is on another host.
 nitpick_ignore_regex = [
     (
         "py:.*",
@@ -60,7 +61,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(memoryview|bytes|bytearray|int|str|float|bool|object|None|tuple|list|dict|set)"),
     ("py:.*", r"(frozenset|type|Any|Self|Callable|Iterable|Iterator|Sequence|Mapping|NamedTuple)"),
     ("py:.*", r"(Exception|RuntimeError|ValueError|TypeError|Ellipsis|optional)"),
-    # Type variables, and classes of rooms that are not for the book's readers.
+    # Type variables, and classes that the reference of the API leaves out.
     ("py:.*", r"(driverref\.\w+\.)?[A-Z]"),
     ("py:class", "Place"),
     ("py:class", r"driverref\.(release|memory|runtime)\..*"),
@@ -91,7 +92,7 @@ html_theme_options: dict[str, Any] = {
 pygments_style = "tango"
 pygments_dark_style = "github-dark"
 
-# Copy what one types: no prompts, no output, no traceback.
+# The copy button copies what a reader types: no prompts, no output, no traceback.
 copybutton_prompt_text = r">>> |\.\.\. ?|\$ "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True

@@ -1,8 +1,9 @@
-"""The book's pages and the docstrings as tests, by Sybil; beside it, what every test run needs.
+"""Sybil runs the examples of the book's pages and of the docstrings as tests.
 
-A page is one program: its examples share a namespace and run in the page's order, also where a
-plug-in shuffles or spreads the tests. When one fails, the rest of its page is skipped, since it
-would fail for the same reason. A page that leaves a thread behind fails.
+A page is one program: its examples share a namespace and run in the page's order, even if a plug-in
+shuffles the tests or shares them out to several processes. When an example fails, the rest of its
+page is skipped, because it would fail for the same reason. A page fails if a thread is alive at
+its end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import re
 import threading
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any
 
 import book
 import pytest
@@ -26,31 +26,34 @@ from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.myst import PythonCodeBlockParser
 from sybil.sybil import SybilCollection
 
-settings.register_profile(
-    "driverref", deadline=None
-)  # how long an example takes is the machine's affair
+# No deadline: on a slow or busy machine an example of Hypothesis may take long.
+settings.register_profile("driverref", deadline=None)
 settings.load_profile("driverref")
 
 FAILED = pytest.StashKey[int]()
-"""On a page's collector: the line at which it failed."""
+"""Key of a page's collector: the line at which the page failed."""
 
 threads_before: dict[int, set[threading.Thread]] = {}
+"""The threads that were alive when a page began, by the `id` of the page's namespace."""
 
 
-def begin(namespace: dict[str, Any]) -> None:
-    """Before a page's first example."""
+def begin(namespace: dict[str, object]) -> None:
+    """Prepare the namespace, before a page's first example."""
     pages.prepare(namespace)
     threads_before[id(namespace)] = set(threading.enumerate())
 
 
-def end(namespace: dict[str, Any]) -> None:
-    """After a page's last example."""
+def end(namespace: dict[str, object]) -> None:
+    """Check that no thread is left, after a page's last example."""
     left = set(threading.enumerate()) - threads_before.pop(id(namespace))
     assert not left, f"threads still alive at the end of the page: {sorted(t.name for t in left)}"
 
 
 def docstring_examples(document: Document) -> Iterable[Region]:
-    """The `>>>` examples of docstrings, in fences or not: a fence is as good as an empty line."""
+    """Return the `>>>` examples of docstrings, in fences or not.
+
+    For `doctest` an empty line ends an example's output. Here a fence has to end it as well.
+    """
     text = re.sub(r"^[ \t]*```.*$", lambda m: " " * len(m[0]), document.text, flags=re.MULTILINE)
     return DocTestStringParser(DocTestEvaluator(doctest.ELLIPSIS))(text, document.path)
 
@@ -74,14 +77,14 @@ pytest_collect_file = SybilCollection(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With pytest-xdist, keep the examples of a page in one process."""
+    """Have pytest-xdist keep the examples of a page in one process."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadfile"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each page's examples back into the page's order, whatever shuffled them."""
+    """Put each page's examples back into the page's order, after a plug-in has shuffled them."""
     places: dict[Path, list[int]] = {}
     for place, item in enumerate(items):
         if isinstance(item, SybilItem):
@@ -93,13 +96,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def line_of(item: pytest.Item) -> int:
-    """The line of an example."""
+    """Return the line of an example."""
     assert isinstance(item, SybilItem)
     return int(item.example.line)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what stands below a failure."""
+    """Skip an example if one above it on the page has failed."""
     if isinstance(item, SybilItem) and item.parent is not None:
         line = item.parent.stash.get(FAILED, None)
         if line is not None:
@@ -110,7 +113,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note where a page failed."""
+    """Note the line at which a page fails."""
     report = yield
     is_page = isinstance(item, SybilItem) and item.path.suffix == ".md"
     if is_page and report.failed and report.when == "call" and item.parent is not None:
@@ -120,7 +123,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the book's HTML, built once for all who look at it."""
+    """The folder with the book's HTML, which is built once for all tests."""
     html = tmp_path_factory.mktemp("book") / "html"
     built = book.sphinx(book.DOCS, html)
     assert built.returncode == 0, built.stdout + built.stderr

@@ -40,9 +40,6 @@ from driverref.explore.run import Job
 FIRST_COME = "first come"
 """What explore prints for the empty witness."""
 
-THEME = "svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}"
-"""A picture in a file of its own gets no colours from a page."""
-
 
 class OneLine(click.Group):
     """Lists its commands in the order in which they are of use, and says in one line what is wrong with a call."""
@@ -237,8 +234,7 @@ def timeline_command(
     if svg is None:
         click.echo(timeline.text(trace))
     else:
-        picture = timeline.svg(trace, title=f"A run of {target}")
-        write(svg, picture.replace("<style>", f"<style>{THEME}", 1) + "\n")
+        write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {target}")))
     if fault is not None:
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)

@@ -1,4 +1,4 @@
-"""What several audits of the book share: where it is, its pages, and how to run what they show."""
+"""What several audits of the book share: its folder, its pages, and how to run what they show."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ WITH_EXAMPLES = [page for page in PAGES if pages.blocks(page)]
 
 
 def page_id(page: Path) -> str:
-    """How a page is called, in Sphinx and in a test's name."""
+    """Return the name of a page in Sphinx, which is its id in a test's name as well."""
     return pages.docname(page, DOCS)
 
 
 def shown(page: Path) -> str:
-    """All the output that a page shows; of a traceback what follows its stack."""
+    """Return all the output that a page shows; of a traceback the lines below its stack."""
     found = [pages.parsed(e) for block in pages.blocks(page) for e in block.examples]
     return "".join(example.exc_msg or example.want for example in found)
 
 
 def run(arguments: list[str], folder: Path, stdin: str = "") -> str:
-    """What a fresh interpreter prints, with warnings as errors."""
+    """Run a new interpreter, with warnings as errors, and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         input=stdin,
@@ -45,13 +45,13 @@ def run(arguments: list[str], folder: Path, stdin: str = "") -> str:
 
 
 def same(want: str, got: str) -> None:
-    """Compare as the examples are compared."""
+    """Check the output as the examples of the pages are checked: `...` stands for anything."""
     checker = doctest.OutputChecker()
     assert checker.check_output(want, got, doctest.ELLIPSIS), f"shown:\n{want}\nprinted:\n{got}"
 
 
 def sphinx(docs: Path, html: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Build a book strictly, in a process of its own."""
+    """Build a book in a process of its own, with warnings as errors."""
     strict = ["-q", "-n", "-W", "--keep-going", "-c", str(ROOT), *options]
     return subprocess.run(
         [sys.executable, "-m", "sphinx", *strict, str(docs), str(html)],

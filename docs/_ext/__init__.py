@@ -1,6 +1,20 @@
-"""The book's own directives.
+"""The book's own Sphinx extensions, and what they and the tests read the book's sources with.
 
-`pages` and `rulebook` know what a page is made of and know nothing of Sphinx, so that the tests
-use them too; `rules`, `timeline`, `outcomes`, `eras`, `releases`, `states`, `program` and
-`docstrings` are the directives, each a Sphinx extension of its own.
+These modules know nothing of Sphinx, so the tests use them too:
+
+* `pages`: the fences of a page, its examples, and one run of them;
+* `rulebook`: the rules of the book, and the tests that name them;
+* `program`: a page's examples as one Python file;
+* `judged`: the runs of the real emulator, compared with the model; `judged_rows`: the same as HTML;
+* `era_rows`: what the table of eras says;
+* `words`: a number with its noun.
+
+`workshop` has what the directives share. The directive modules import it, and never each other:
+
+* `rules`: `{rule}`, `{rule-table}` and the role `{rule}`;
+* `timeline`: `{timeline}`; `outcomes`: `{outcomes}` and `{then-and-now}`;
+* `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
+* `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
+
+`docstrings` lets docstrings be Markdown, and `picture` draws the README's picture.
 """

@@ -1,8 +1,8 @@
-"""Docstrings are Markdown, as the pages are; autodoc takes them for reStructuredText.
+"""Docstrings in Markdown: autodoc takes them for reStructuredText, and MyST has to parse them.
 
-So each docstring is wrapped into a directive of reStructuredText whose content MyST parses. Examples
-may stand in a docstring without a fence, as `doctest` has them; Markdown would take their prompts
-for quotations, so they get one.
+`wrap` makes each docstring the content of a directive of reStructuredText, `markdown`, and the
+directive gives its content to MyST. In a docstring, examples may be without a fence, as `doctest`
+has them. Markdown would read their prompts as quotations, so `fenced` puts a fence around them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
+from _ext.workshop import SAFE
+
 
 class Markdown(SphinxDirective):
-    """Markdown inside reStructuredText."""
+    """The directive `markdown` of reStructuredText: its content is Markdown."""
 
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """The content as MyST reads it."""
+        """Return the nodes that MyST makes of the content."""
         document = new_document(self.get_source_info()[0], self.state.document.settings)
         document.reporter = self.state.document.reporter
         MystParser().parse("\n".join(self.content), document)
@@ -31,7 +33,7 @@ class Markdown(SphinxDirective):
 
 
 def fenced(lines: list[str]) -> Iterator[str]:
-    """The lines, with a fence around examples that have none."""
+    """Yield the lines, with a fence around examples that have none."""
     inside = example = False
     for line in lines:
         if line.lstrip().startswith("```"):
@@ -50,7 +52,7 @@ def fenced(lines: list[str]) -> Iterator[str]:
 def wrap(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Make a docstring the content of a `markdown` directive."""
+    """Make a docstring, in place, the content of a `markdown` directive."""
     if any(lines):
         lines[:] = [".. markdown::", "", *(f"   {line}".rstrip() for line in fenced(lines)), ""]
 
@@ -59,4 +61,4 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.add_directive("markdown", Markdown)
     app.connect("autodoc-process-docstring", wrap)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return SAFE

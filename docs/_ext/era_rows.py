@@ -1,19 +1,22 @@
-"""The rows of the table of eras: what each shows of a `Release`, in which words, and which rule says it.
+"""The rows of the table of eras: for each property of a release, its words and its rule.
 
-A row names the fields that it reads; no cell is typed by hand. `releases` draws the table.
+A row names the fields of `driverref.release.Release` that it shows, and has a function that turns
+a release into a cell. So no cell is written by hand, and a test checks that every field is shown.
+`MAP`, at the end, has the rows under their headings; before it are the cells that need more than
+one field, or more than words. `releases` draws the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from driverref.release import Release
+from driverref.release import OTP_25, Release
+from driverref.runtime import driver
 
 
 class Cell(NamedTuple):
-    """What a release does: in words, with `code` in them, and the rule that says it."""
+    """What a release does, in words with `code` in them, and the id of the rule about it."""
 
     words: str
     rule: str | None = None
@@ -24,27 +27,27 @@ class Row(NamedTuple):
 
     title: str
     fields: tuple[str, ...]
-    """The fields of `Release` that it shows."""
+    """The fields of `Release` that `read` looks at."""
     read: Callable[[Release], Cell]
 
 
-def either(title: str, field: str, yes: Cell, no: Cell) -> Row:
-    """A row for a field that is true or false."""
-    return Row(title, (field,), lambda release: yes if getattr(release, field) else no)
-
-
-def one_of(title: str, field: str, cells: Mapping[Any, Cell]) -> Row:
-    """A row for a field with a few values."""
+def one_of(title: str, field: str, cells: Mapping[object, Cell]) -> Row:
+    """Return the row of a field with a few values, which has a cell for each value."""
     return Row(title, (field,), lambda release: cells[getattr(release, field)])
 
 
+def either(title: str, field: str, yes: Cell, no: Cell) -> Row:
+    """Return the row of a field that is true or false."""
+    return one_of(title, field, {True: yes, False: no})
+
+
 def as_is(title: str, field: str, rule: str) -> Row:
-    """A row for a field whose value speaks for itself."""
+    """Return the row of a field whose value is shown as it is."""
     return Row(title, (field,), lambda release: Cell(str(getattr(release, field)), rule))
 
 
 def several(row: Row) -> Row:
-    """A row about several schedulers, which the first emulators could not have."""
+    """Return a row about several schedulers, which an emulator with one thread cannot have."""
 
     def read(release: Release) -> Cell:
         if release.max_schedulers == 1:
@@ -54,26 +57,72 @@ def several(row: Row) -> Row:
     return Row(row.title, (*row.fields, "max_schedulers"), read)
 
 
+# The functions that make the cells of one row each. The row's title, in `MAP`, says what they tell.
+
+
+def without_threads(release: Release) -> Cell:
+    if release.min_async_threads:
+        return Cell("there is always a thread", "era.default-threads")
+    returned = "the job's id" if release.numbers_inline_jobs else "0"
+    return Cell(f"runs the job, returns {returned}", "era.no-pool-id")
+
+
+def batch(release: Release) -> Cell:
+    if release.ready_async_batch is None:
+        return Cell("all there are", "era.stack")
+    return Cell(str(release.ready_async_batch), "flow.batch")
+
+
+def port_of_job(release: Release) -> Cell:
+    if release.slots:
+        return Cell(f"one of {release.slots} slots", "era.slot")
+    return Cell("its identifier", "free.port-closed-before-ready")
+
+
+def pdl(release: Release) -> Cell:
+    if release.lacks("driver_pdl_create", "R11B-3"):
+        return Cell("there is no such lock", "era.calls")
+    if release.pdl_held_for_completion:
+        return Cell("until it has been handed over", "era.pdl-early")
+    return Cell("until it has run, with one scheduler", "era.pdl-early")
+
+
+def closed_port(release: Release) -> Cell:
+    if release.slots:
+        return Cell("to the next port in its slot", "era.stale-port")
+    return Cell("nowhere", "port.closed-badarg")
+
+
+def unloading(release: Release) -> Cell:
+    if release.driver_async_locks_driver:
+        return Cell("is refused: the driver is permanent", "era.permanent")
+    if release.unload_waits_for_jobs:
+        return Cell("waits, then closes the ports", "era.unload-after-jobs")
+    return Cell("closes the ports, then waits", "free.unload-waits")
+
+
+def commands_waiting(release: Release) -> Cell:
+    if release.busy_msgq_limits is None:
+        return Cell("without limit", "era.msgq")
+    _, high = release.busy_msgq_limits
+    return Cell(f"up to {high} bytes", "era.msgq")
+
+
 def interface(release: Release) -> Cell:
-    """The version of the driver interface."""
     if release.driver_version is None:
         return Cell("without a version", "era.calls")
     return Cell(".".join(map(str, release.driver_version)), "era.calls")
 
 
-def missing(release: Release) -> Cell:
-    """The callbacks of today's entry that the release does not know, in the entry's order."""
-    from driverref.release import OTP_25
-    from driverref.runtime.driver import CALLBACKS
-
-    lacks = [f"`{name}`" for name in CALLBACKS if name in OTP_25.callbacks - release.callbacks]
-    return Cell(", ".join(lacks) or "none", "era.callbacks")
+def callbacks_lacking(release: Release) -> Cell:
+    """Return the callbacks of today's entry that the release does not have, in its order."""
+    lacking = OTP_25.callbacks - release.callbacks
+    names = [f"`{name}`" for name in driver.CALLBACKS if name in lacking]
+    return Cell(", ".join(names) or "none", "era.callbacks")
 
 
 def flags(release: Release) -> Cell:
-    """The flags that the release knows, by their names in `erl_driver.h`."""
-    from driverref.runtime import driver
-
+    """Return the flags that the release knows, as short words: `use port locking`."""
     known = [
         name.removeprefix("ERL_DRV_FLAG_").removeprefix("USE_").replace("_", " ").lower()
         for name, value in vars(driver).items()
@@ -82,67 +131,7 @@ def flags(release: Release) -> Cell:
     return Cell(", ".join(known) or "none", "era.flags")
 
 
-def default_threads(release: Release) -> Cell:
-    """How many threads the pool has when nobody says."""
-    return Cell(str(release.default_async_threads), "era.default-threads")
-
-
-def without_threads(release: Release) -> Cell:
-    """What `driver_async` returns without a pool."""
-    if release.min_async_threads:
-        return Cell("there is always a thread", "era.default-threads")
-    returned = "the job's id" if release.numbers_inline_jobs else "0"
-    return Cell(f"runs the job, returns {returned}", "era.no-pool-id")
-
-
-def batch(release: Release) -> Cell:
-    """How many completions are handled before anything else."""
-    if release.completions == "stack":
-        return Cell("all there are", "era.stack")
-    return Cell(str(release.ready_async_batch), "flow.batch")
-
-
-def known_by(release: Release) -> Cell:
-    """What a job has of its port."""
-    if release.slots:
-        return Cell(f"one of {release.slots} slots", "era.slot")
-    return Cell("its identifier", "free.port-closed-before-ready")
-
-
-def stale(release: Release) -> Cell:
-    """Where the identifier of a closed port leads."""
-    if release.slots:
-        return Cell("to the next port in its slot", "era.stale-port")
-    return Cell("nowhere", "port.closed-badarg")
-
-
-def pdl(release: Release) -> Cell:
-    """How long a job keeps its reference to the port data lock."""
-    if release.lacks("driver_pdl_create", "R11B-3"):
-        return Cell("there is no such lock", "era.calls")
-    if release.pdl_held_for_completion:
-        return Cell("until it has been handed over", "era.pdl-early")
-    return Cell("until it has run, with one scheduler", "era.pdl-early")
-
-
-def unloading(release: Release) -> Cell:
-    """What unloading does about a job in flight."""
-    if release.driver_async_locks_driver:
-        return Cell("is refused: the driver is permanent", "era.permanent")
-    if release.unload_waits_for_jobs:
-        return Cell("waits, then closes the ports", "era.unload-after-jobs")
-    return Cell("closes the ports, then waits", "free.unload-waits")
-
-
-def limits(release: Release) -> Cell:
-    """How much may wait at a locked port."""
-    if release.busy_msgq_limits is None:
-        return Cell("without limit", "era.msgq")
-    _, high = release.busy_msgq_limits
-    return Cell(f"up to {high} bytes", "era.msgq")
-
-
-AT_HALT = {
+AT_HALT: Mapping[object, Cell] = {
     "exit": Cell("drops the jobs", "era.halt-exit"),
     "join": Cell("runs queued jobs, for status 0", "era.halt-join"),
     "flush": Cell("closes the ports, then runs queued jobs", "era.halt-flush"),
@@ -150,7 +139,7 @@ AT_HALT = {
 
 MAP: dict[str, list[Row]] = {
     "The pool": [
-        Row("threads by default", ("default_async_threads",), default_threads),
+        as_is("threads by default", "default_async_threads", "era.default-threads"),
         as_is("threads at most", "max_async_threads", "era.default-threads"),
         Row(
             "`driver_async` without a thread",
@@ -168,7 +157,7 @@ MAP: dict[str, list[Row]] = {
                 "queue": Cell("in a queue of each scheduler", "key.one-scheduler-in-order"),
             },
         ),
-        Row("handed over in one go", ("completions", "ready_async_batch"), batch),
+        Row("handed over in one go", ("ready_async_batch",), batch),
         several(
             either(
                 "handed over, with several schedulers, by",
@@ -177,7 +166,7 @@ MAP: dict[str, list[Row]] = {
                 Cell("the scheduler", "flow.thread-calls-nothing"),
             )
         ),
-        Row("a job knows its port by", ("slots",), known_by),
+        Row("a job knows its port by", ("slots",), port_of_job),
         either(
             "`async_free` for a closed port",
             "frees_for_closed_port",
@@ -193,7 +182,7 @@ MAP: dict[str, list[Row]] = {
             Cell("before `stop`", "era.closed-before-stop"),
             Cell("after `stop`", "port.exit-before-stop"),
         ),
-        Row("a closed port's identifier leads", ("slots",), stale),
+        Row("a closed port's identifier leads", ("slots",), closed_port),
     ],
     "Cancelling": [
         one_of(
@@ -252,11 +241,11 @@ MAP: dict[str, list[Row]] = {
             Cell("waits for the lock", "era.send-waits"),
             Cell("leaves a signal", "busy.bang-is-asynchronous"),
         ),
-        Row("commands may wait", ("busy_msgq_limits",), limits),
+        Row("commands may wait", ("busy_msgq_limits",), commands_waiting),
     ],
     "The header": [
         Row("driver interface", ("driver_version",), interface),
-        Row("callbacks it lacks", ("callbacks",), missing),
+        Row("callbacks it lacks", ("callbacks",), callbacks_lacking),
         Row("flags it knows", ("driver_flags",), flags),
         either(
             "an error from `init`",
@@ -272,4 +261,4 @@ MAP: dict[str, list[Row]] = {
 """The rows, under their headings."""
 
 IN_HEAD = ("name", "covers", "years")
-"""Fields that head a column."""
+"""The fields that head a column."""

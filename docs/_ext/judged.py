@@ -1,8 +1,9 @@
-"""What the real emulator did, beside what the model has: the record, read and compared.
+"""The record of the real emulator's runs, compared with the model.
 
-The record holds, for each scenario and each pair of options, the orders that were seen and how
-often. Here they are put together by scenario, and the model is asked for each of them. A book
-is built without Erlang; all it needs is the record and the model.
+`make beam` plays the scenarios of `tests/beam` on the real emulator and writes the record. For
+each scenario and each pair of options it has the orders of events that were seen, and how often.
+`read` reads it. `Record.judged` adds up the options of a scenario, and asks the model for every
+order that was seen. A build of the book needs no Erlang: it needs the record and the model.
 """
 
 from __future__ import annotations
@@ -15,28 +16,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
+
+from driverref.conformance import admits
+from driverref.explore import explore
+
+if TYPE_CHECKING:  # in tests/beam, which is put on the path only when there is a record
+    from scenarios import Scenario
+    from unseen import Reason
 
 LIMIT = 2000
-"""Schedules of the model that are run to count its orders; what was seen is searched for in any case."""
+"""How many schedules of the model are run to count its orders.
+
+The model is asked for each order that was seen in any case, by `admits`, which needs no limit.
+"""
 
 Options = tuple[int, int]
 """`+A` and `+S`."""
 
 
+class Entry(TypedDict):
+    """What the record has of one scenario with one pair of options."""
+
+    async_threads: int
+    schedulers: int
+    runs: int
+    hung: int
+    crashed: int
+    orders: list[tuple[list[str], int]]
+    """The events, and in how many runs they were seen in this order."""
+
+
 @dataclass
 class Seen:
-    """An order that was seen."""
+    """An order of events that was seen."""
 
     order: tuple[str, ...]
     runs: int = 0
     options: list[Options] = field(default_factory=list)
     admitted: bool = True
+    """Whether the model has it, with each of the options."""
 
 
 @dataclass
 class Judged:
-    """A scenario: what was seen, and what the model says to it."""
+    """A scenario: what was seen, and which of it the model has."""
 
     name: str
     why: str
@@ -47,9 +71,9 @@ class Judged:
     seen: list[Seen] = field(default_factory=list)
     """Most frequent first."""
     others: int = 0
-    """Orders of the model that were not seen."""
+    """How many orders the model has that were not seen."""
     complete: bool = True
-    """Whether these are all of them."""
+    """Whether the model has no more than these: `explore` did not stop at `LIMIT`."""
 
     @property
     def admitted(self) -> bool:
@@ -64,17 +88,20 @@ class Record:
     release: str
     erts: str
     machine: str
-    entries: dict[str, list[dict[str, Any]]]
-    scenarios: dict[str, Any]
+    entries: dict[str, list[Entry]]
+    scenarios: dict[str, Scenario]
     done: dict[str, Judged] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
-        """Every scenario that was played and is still known, in order."""
+        """The scenarios that are in the record and still exist, in order."""
         return [name for name in self.scenarios if name in self.entries]
 
     def judged(self, name: str) -> Judged:
-        """A scenario, compared. It takes a while the first time."""
+        """Return a scenario, compared. Only the first call for a name takes time.
+
+        Raises `LookupError` if the record does not have the scenario.
+        """
         if name not in self.names:
             raise LookupError(f"the record has no scenario {name!r}")
         if name not in self.done:
@@ -84,7 +111,7 @@ class Record:
 
 @cache
 def read(tests: Path) -> Record | None:
-    """The record, if there is one."""
+    """Return the record below the folder of the tests, or None if there is none."""
     folder = tests / "beam"
     if not (folder / "record.json").is_file():
         return None
@@ -92,7 +119,7 @@ def read(tests: Path) -> Record | None:
     for path in (str(tests), str(folder)):
         if path not in sys.path:
             sys.path.append(path)
-    scenarios = importlib.import_module("scenarios").SCENARIOS
+    scenarios: list[Scenario] = importlib.import_module("scenarios").SCENARIOS
     return Record(
         data["release"],
         data["erts"],
@@ -102,29 +129,34 @@ def read(tests: Path) -> Record | None:
     )
 
 
-def unseen(tests: Path) -> dict[str, list[Any]]:
-    """The reasons why orders of the model were never seen, by scenario."""
+def unseen(tests: Path) -> dict[str, list[Reason]]:
+    """Return the reasons why orders of the model were never seen, by scenario."""
     if read(tests) is None:
         return {}
-    found = dict[str, list[Any]]()
-    for reason in importlib.import_module("unseen").REASONS:
+    reasons: Sequence[Reason] = importlib.import_module("unseen").REASONS
+    found: dict[str, list[Reason]] = {}
+    for reason in reasons:
         found.setdefault(reason.scenario, []).append(reason)
     return found
 
 
-def _judge(scenario: Any, entries: list[dict[str, Any]]) -> Judged:
-    from driverref.explore import explore  # the package is the book's subject, not its builder
-
-    judged, seen, others = Judged(scenario.name, scenario.why), dict[Any, Seen](), set[Any]()
+def _judge(scenario: Scenario, entries: list[Entry]) -> Judged:
+    judged = Judged(scenario.name, scenario.why)
+    seen: dict[tuple[str, ...], Seen] = {}
+    others: set[object] = set()
     for entry in entries:
         options = entry["async_threads"], entry["schedulers"]
         judged.options.append(options)
         judged.runs += entry["runs"]
         judged.hung += entry["hung"]
         judged.crashed += entry["crashed"]
-        emulator = {"async_threads": options[0], "schedulers": options[1]}
         found = explore(
-            scenario.model, observe=scenario.observe, limit=LIMIT, progress=False, **emulator
+            scenario.model,
+            observe=scenario.observe,
+            limit=LIMIT,
+            progress=False,
+            async_threads=options[0],
+            schedulers=options[1],
         )
         judged.complete = judged.complete and found.complete
         others |= {outcome for outcome in found if outcome not in found.faults}
@@ -132,23 +164,35 @@ def _judge(scenario: Any, entries: list[dict[str, Any]]) -> Judged:
             one = seen.setdefault(tuple(names), Seen(tuple(names)))
             one.runs += times
             one.options.append(options)
-            if one.order not in found:
-                one.admitted = one.admitted and _admitted(scenario, one.order, emulator)
+            if one.order not in found:  # perhaps only because of the limit
+                one.admitted = one.admitted and _admitted(scenario, one.order, options)
     judged.seen = sorted(seen.values(), key=lambda one: -one.runs)
     judged.others = len(others - set(seen))
     return judged
 
 
-def _admitted(scenario: Any, order: Sequence[str], emulator: dict[str, int]) -> bool:
-    from driverref.conformance import admits
-
+def _admitted(scenario: Scenario, order: Sequence[str], options: Options) -> bool:
+    # `run.py` leaves reports of what must never happen (`wrong-thread`, `!...`) in the order. The
+    # model has no such events.
     if any(event.partition("(")[0] not in scenario.observe for event in order):
-        return False  # the judge has seen what must never happen
-    return bool(admits(scenario.model, order, observe=scenario.observe, **emulator))
+        return False
+    return bool(
+        admits(
+            scenario.model,
+            order,
+            observe=scenario.observe,
+            async_threads=options[0],
+            schedulers=options[1],
+        )
+    )
 
 
 def options_in_words(options: Sequence[Options]) -> str:
-    """`+A 1, 2, 4 with +S 1, 2`; if not all pairs are there, one group after the other."""
+    """Return `+A 1, 2, 4 with +S 1, 2`.
+
+    If not all pairs are there, threads with the same schedulers are put together, one group after
+    the other: `+A 1 with +S 1, 2; +A 4 with +S 2`.
+    """
     groups: dict[tuple[int, ...], list[int]] = {}
     for threads in sorted({a for a, _ in options}):
         schedulers = tuple(sorted({s for a, s in options if a == threads}))
@@ -159,13 +203,8 @@ def options_in_words(options: Sequence[Options]) -> str:
     )
 
 
-def counted(number: int, what: str) -> str:
-    """`1 run`, `2,000 runs`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def totals(judged: Sequence[Judged]) -> Counter[str]:
-    """The sums over several scenarios."""
+    """Return sums over several scenarios: scenarios, runs, runs lost, orders, orders refused."""
     total = Counter[str]()
     for one in judged:
         total.update(

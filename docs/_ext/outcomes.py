@@ -1,201 +1,195 @@
-"""The directive `{outcomes}`: what `explore` found, as a table in which every row can be opened.
+"""The directives `{outcomes}` and `{then-and-now}`: what `explore` and `compare` found, as tables.
 
-Its argument is a name, or another expression, that is an `Outcomes` in the page's namespace when
-the blocks above have run. Each outcome has two rows: what it is, and a `<details>` with the
-timeline of its witness, which is run again for it. So the table needs no JavaScript, and the
-keyboard opens what a pointer opens. A fault says that it is one and what it says, in full.
+The argument is a name or another expression. Its value is an `Outcomes` for `{outcomes}`, and a
+`Comparison` for `{then-and-now}`.
 
-`Table` is what `{then-and-now}` shares with it.
+Each outcome has two rows: what came back or was observed, or the fault with all that it says; and
+a row that opens and shows the timeline of the outcome's witness, which is run again for it.
+`{then-and-now}` puts the emulators with the same outcomes into one group of rows, under their
+names and years. The oldest come first, and today's is marked. A witness is run on the first
+emulator of its group.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Sequence
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from . import pages
-from .timeline import PACKAGE, literal, run_of
+from _ext import pages
+from _ext.workshop import (
+    SAFE,
+    ExampleDirective,
+    folded,
+    html_table,
+    literal,
+    page_link,
+    raw,
+    scrolling,
+    titled,
+)
+from driverref import timeline
+from driverref.explore import Comparison, Fault, Order, Outcomes, System, label
+from driverref.explore.outcomes import columns
+from driverref.release import ERAS
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
-    from driverref.explore import Outcomes
-    from driverref.trace import Trace
-
-logger = logging.getLogger(__name__)
+COLUMNS = {"outcome": "outcome", "schedules": "schedule", "witness": "witness"}
+"""The columns, each with the term of the glossary that explains it."""
+GLOSSARY = "reference/glossary"
+RELEASES = "reference/releases"
+"""The page that says in what the releases differ."""
 
 PLACE = re.compile(r"[^\s/]+\.md:(\d+)")
-"""How a place in an example is called: the page, and the line in the example."""
+"""A place in an example, as a fault gives it: the page's file, and the line in the example."""
 
-COLUMNS = ("outcome", "schedules", "witness")
-GLOSSARY = "reference/glossary"
-"""The page that explains the words in the head."""
+Row = tuple[str, str, str]
 
 
-class Table(SphinxDirective):
-    """A table of outcomes, and how each of them comes about."""
+class OutcomesTable(ExampleDirective):
+    """What the tables of outcomes share."""
 
     required_arguments = 1
     final_argument_whitespace = True
-    has_content = False
-    option_spec = {  # noqa: RUF012 - docutils declares it so
-        "title": directives.unchanged_required,
-        "description": directives.unchanged_required,
-        "events": directives.unchanged_required,
-    }
 
-    def run(self) -> list[nodes.Node]:
-        """The table, the summary, and the same as text."""
-        for path in PACKAGE.rglob("*.py"):
-            self.env.note_dependency(str(path))
-        if missing := {"title", "description"} - set(self.options):
-            raise self.error(f"{self.name} needs :{min(missing)}: for those who do not see it")
-        try:
-            run = run_of(self.env.temp_data, Path(self.env.doc2path(self.env.docname)))
-            run.until(self.lineno)
-            return [self.draw(eval(self.arguments[0], run.namespace))]
-        except pages.Failed as failure:
-            where = f"{self.env.doc2path(self.env.docname)}:{failure.line}"
-            logger.warning("%s", failure, type="book", subtype="example", location=where)
-            return []
-        except Exception as error:
-            raise self.error(f"{self.name} cannot be shown: {error!r}") from error
+    def show(self, run: pages.Run) -> list[nodes.Node]:
+        """Return the table of the argument's value."""
+        return [self.draw(self.value(run, self.arguments[0]))]
 
     def draw(self, value: object) -> nodes.Node:
-        """The table of what the argument is; `TypeError` if that is something else."""
+        """Return the table of a value. `TypeError` if the value is not what the table shows."""
         raise NotImplementedError
 
-    def box(self, kind: str, bodies: list[nodes.Node], summary: str, text: str) -> nodes.Node:
-        """The whole table around the groups of its rows."""
-        title, description = self.options["title"], self.options["description"]
-        box = nodes.container(classes=["picture", *kind.split()])
-        box += nodes.paragraph(title, title, classes=["picture-title"])
-        caption = f'<table aria-label="{escape(title)}"><caption>{escape(description)}</caption>'
-        box += raw(caption + self.head())
+    def box(
+        self, kind: str, bodies: Sequence[nodes.Node], summary: str, text: Sequence[str]
+    ) -> nodes.Node:
+        """Return the table around its rows, and below it the summary and the table as text."""
+        title = self.options["title"]
+        glossary = self.env.app.builder.get_relative_uri(self.env.docname, GLOSSARY)
+        head = [f'<a href="{glossary}#term-{COLUMNS[name]}">{name}</a>' for name in COLUMNS]
+        box = titled(kind, title)
+        box += raw(html_table(title, self.options["description"], head))
         box += bodies
         box += raw("</table>")
         box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
-        box += raw("<details><summary>The same as text</summary>")
-        box += literal(text)
-        box += raw("</details>")
+        box += folded("The same as text", [literal("\n".join([*text, summary]))])
         return box
-
-    def head(self) -> str:
-        """The names of the columns, each leading to what it means."""
-        glossary = self.env.app.builder.get_relative_uri(self.env.docname, GLOSSARY)
-        cells = "".join(
-            f'<th scope="col"><a href="{glossary}#term-{term}">{name}</a></th>'
-            for name, term in zip(COLUMNS, ("outcome", "schedule", "witness"), strict=True)
-        )
-        return f"<thead><tr>{cells}</tr></thead>"
 
     def rows(
         self, outcomes: Outcomes, outcome: Hashable, count: str, where: str = ""
     ) -> list[nodes.Node]:
-        """What the outcome is, how many schedules lead there, and the timeline of its witness, `where` that was run."""
-        from driverref import timeline  # the package is the book's subject
+        """Return the two rows of an outcome.
 
+        `count` is the number of schedules that end in it, in words. `where` is put behind titles
+        and says on which emulator the witness is run: ` on R7B-3 +A 1`.
+        """
         found = outcomes[outcome]
         witness = found.witness or "first come"
-        told = told_in_full(outcome)
-        trace = self._trace(outcomes, outcome)
+        told = in_full(outcome)
+        trace = self.chosen(outcomes.replay(outcome).trace, f"the trace of {outcome!r}")
         picture = timeline.svg(
             trace,
             title=f"{self.options['title']}{where}: {told}",
             description=f"The run of witness {witness}, one of {found.count} schedules"
             " that end so. The same stands below as text.",
         )
-        group = f'role="group" aria-label="The run of witness {witness}{where}"'
+        start = scrolling("picture-scroll", f"The run of witness {witness}{where}")
+        summary = f"How it comes about{where}: {escape(witness)}"
         return [
             raw(
-                f'<tr><th scope="row">{shown(outcome, told)}</th><td>{count}</td>'
+                f'<tr><th scope="row">{as_html(outcome, told)}</th><td>{count}</td>'
                 f"<td>{escape(witness)}</td></tr>"
-                f'<tr class="how"><td colspan="3"><details><summary>How it comes about{where}: '
-                f'{escape(witness)}</summary><div class="picture-scroll" tabindex="0" {group}>{picture}</div>'
+                f'<tr class="how"><td colspan="3">'
+                f"<details><summary>{summary}</summary>{start}{picture}</div>"
             ),
             literal(timeline.text(trace)),
             raw("</details></td></tr>"),
         ]
 
-    def _trace(self, outcomes: Outcomes, outcome: Hashable) -> Trace:
-        trace = outcomes.replay(outcome).trace
-        if "events" in self.options:
-            trace = trace.select(*self.options["events"].split())
-        if not len(trace):
-            raise ValueError(f"the trace of {outcome!r} is empty")
-        return trace[:]
 
-
-class OutcomesTable(Table):
-    """The outcomes of a scenario."""
+class OneEmulator(OutcomesTable):
+    """`{outcomes}`: the outcomes of a scenario."""
 
     def draw(self, value: object) -> nodes.Node:
-        """A group of rows an outcome."""
-        from driverref.explore import Outcomes
-
+        """Return the table of an `Outcomes`."""
         if not isinstance(value, Outcomes):
             raise TypeError(f"{self.arguments[0]} is not what explore returns: {value!r}")
         bodies: list[nodes.Node] = []
         for outcome in value:
             count = f"{value[outcome].count:,}"
             bodies += [raw("<tbody>"), *self.rows(value, outcome, count), raw("</tbody>")]
-        return self.box("outcomes", bodies, value.summary(), as_text(value))
+        head: Row = ("outcome", "schedules", "witness")
+        return self.box("outcomes", bodies, value.summary(), as_text([head, *value.rows()], ">"))
 
 
-def told_in_full(outcome: Hashable) -> str:
-    """The outcome as text, a fault with all that it says."""
-    from driverref.explore import Fault, label
+class ThenAndNow(OutcomesTable):
+    """`{then-and-now}`: the outcomes of a scenario on the emulator of each era."""
 
-    return placed(str(outcome)) if isinstance(outcome, Fault) else label(outcome)
+    def draw(self, value: object) -> nodes.Node:
+        """Return the table of a `Comparison`."""
+        if not isinstance(value, Comparison):
+            raise TypeError(f"{self.arguments[0]} is not what compare returns: {value!r}")
+        bodies: list[nodes.Node] = []
+        for group in value.groups():
+            bodies.append(raw('<tbody><tr class="era"><th scope="rowgroup" colspan="3">'))
+            bodies += [emulator(system) for system in group]
+            bodies.append(raw("</th></tr>"))
+            outcomes = value[group[0]]
+            for outcome in outcomes:
+                count = value.count(group, outcome)
+                bodies += self.rows(outcomes, outcome, count, f" on {group[0]}")
+            bodies.append(raw("</tbody>"))
+        head: Row = ("emulator", "outcome", "schedules")
+        text = as_text([head, *value.rows()], "<")
+        return self.box("outcomes eras", bodies, value.summary(), text)
 
 
-def placed(text: str) -> str:
-    """The text with each place in an example as what it is: a line of a block, not of a file."""
+def emulator(system: System) -> nodes.paragraph:
+    """Return the line of an emulator: its release, its options, what it stands for, and when."""
+    release = system.release
+    options = str(system).removeprefix(release.name)
+    line = nodes.paragraph("", "", page_link(RELEASES, release.name), nodes.Text(f"{options} "))
+    if release == ERAS[-1]:
+        line += [nodes.inline("", "today", classes=["today"]), nodes.Text(" ")]
+    line += nodes.inline("", f"{release.covers}, {release.years}", classes=["years"])
+    return line
+
+
+def in_full(outcome: Hashable) -> str:
+    """Return the outcome as text, and a fault with all that it says."""
+    return lines_of_examples(str(outcome)) if isinstance(outcome, Fault) else label(outcome)
+
+
+def lines_of_examples(text: str) -> str:
+    """Return the text with `index.md:6` as `line 6`: it is the sixth line of an example."""
     return PLACE.sub(r"line \1", text)
 
 
-def as_text(outcomes: Outcomes) -> str:
-    """The table as `print` shows it."""
-    return "\n".join([*columns([COLUMNS, *outcomes.rows()], ">"), outcomes.summary()])
+def as_text(rows: Sequence[Row], align: Literal["<", ">"]) -> list[str]:
+    """Return the lines that `print` shows, but for the places in examples."""
+    placed = [(lines_of_examples(a), lines_of_examples(b), c) for a, b, c in rows]
+    return columns(placed, align)
 
 
-def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:
-    """The lines that `print` would show, with each place as what it is."""
-    from driverref.explore import outcomes
-
-    return outcomes.columns([(placed(a), placed(b), c) for a, b, c in rows], align)
-
-
-def shown(outcome: Hashable, told: str) -> str:
-    """The outcome as HTML: what came back, what was observed; or the fault, with its lines."""
-    from driverref.explore import Fault, Order
-
+def as_html(outcome: Hashable, told: str) -> str:
+    """Return the outcome as HTML. `told` is the same as text; a fault has several lines of it."""
     if isinstance(outcome, Fault):
         name, _, text = told.partition(": ")
         text = re.sub(r"\n\s*", "<br>", escape(text))
         return f'<strong class="fault">Fault: {escape(name)}</strong><span>{text}</span>'
-    if isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[1], Order):
-        value, order = outcome
-        return f"<code>{escape(repr(value))}</code> <code>{escape(str(order))}</code>"
+    match outcome:
+        case (value, Order() as order):
+            return f"<code>{escape(repr(value))}</code> <code>{escape(str(order))}</code>"
     return f"<code>{escape(told)}</code>"
-
-
-def raw(html: str) -> nodes.raw:
-    """HTML as it is."""
-    return nodes.raw("", html, format="html")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
-    app.setup_extension("_ext.timeline")  # which runs what is left of a page
-    app.add_directive("outcomes", OutcomesTable)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    app.setup_extension("_ext.workshop")
+    app.add_directive("outcomes", OneEmulator)
+    app.add_directive("then-and-now", ThenAndNow)
+    return SAFE

@@ -1,9 +1,12 @@
-"""What a page is made of: its fences, and its examples, which can be run.
+"""A page of the book: its fences, its examples, and a run of them.
 
-Two readers look at the same text. Sybil collects the examples, because Sybil also tests them:
-what the build runs and what the tests run are then the same. markdown-it, the parser under
-MyST, finds every fence that a reader sees. `silent` compares the two: an example that a reader
-sees and that Sybil skips would never be run, and nobody would be told.
+Two parsers read the same text. Sybil collects the examples (`blocks`), because the tests run the
+pages with Sybil, and the build has to run what the tests run. markdown-it, which MyST uses, finds
+every fence that a reader sees (`fences`). Sybil takes only fences with the language `python` and
+skips others without a word, so `silent` compares the two and finds examples that are never run.
+
+The way through the file: fences; the order of the pages; blocks and their examples; `silent`; and
+`Run`, which runs a page block by block.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import doctest
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -26,31 +29,11 @@ PARSER = PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)
 MARKDOWN = MarkdownIt("commonmark").use(front_matter_plugin).use(colon_fence_plugin).enable("table")
 
 DIRECTIVE = re.compile(r"\{([\w:-]+)\}\s*(.*)")
-"""A fence's info line that makes it a directive: its name and its argument."""
-LITERAL = {
-    "code",
-    "code-block",
-    "code-cell",
-    "sourcecode",
-    "doctest",
-    "testcode",
-    "testoutput",
-    "eval-rst",
-}
+"""The info line of a fence that is a directive: its name and its argument."""
+LITERAL = set("code code-block code-cell sourcecode doctest testcode testoutput eval-rst".split())
 """Directives whose content is not Markdown."""
-PYTHON = {
-    "python",
-    "python3",
-    "py",
-    "py3",
-    "pycon",
-    "pycon3",
-    "ipython",
-    "ipython3",
-    "doctest",
-    "testcode",
-}
-"""What people call Python in an info line."""
+PYTHON = set("python python3 py py3 pycon pycon3 ipython ipython3 doctest testcode".split())
+"""The names under which an info line may mean Python."""
 PROMPT = re.compile(r"^[ \t>]*>>> ", re.MULTILINE)
 
 
@@ -58,7 +41,7 @@ class Fence(NamedTuple):
     """A fenced or indented block."""
 
     info: str
-    """The line after the backticks: `python`, `{rule} key.order`; empty for an indented block."""
+    """The text after the backticks: `python`, `{rule} key.order`; empty for an indented block."""
     content: str
     line: int
     """The line of the opening fence, counted from 1."""
@@ -67,19 +50,22 @@ class Fence(NamedTuple):
 
     @property
     def directive(self) -> str:
-        """The directive's name, or nothing."""
+        """The directive's name; empty if the block is not a directive."""
         match = DIRECTIVE.match(self.info)
         return match[1] if match else ""
 
     @property
     def argument(self) -> str:
-        """What follows the directive's name."""
+        """The text behind the directive's name."""
         match = DIRECTIVE.match(self.info)
         return match[2].strip() if match else ""
 
 
 def fences(text: str, line: int = 0) -> Iterator[Fence]:
-    """Every block of `text`, also those inside directives; `line` is the line before its first."""
+    """Yield every block of `text`, also those inside directives.
+
+    `line` is the number of the line before the first one of `text`.
+    """
     for token in _tokens(MARKDOWN.parse(text)):
         start = line + (token.map or [0])[0] + 1
         fence = Fence(token.info.strip(), token.content, start, token.markup)
@@ -93,7 +79,10 @@ def _tokens(tokens: list[Token]) -> Iterator[Token]:
 
 
 def pages(docs: Path) -> list[Path]:
-    """Every page below `docs`, in the book's order: the order of the tables of contents."""
+    """Return every page below `docs`, in the order of the tables of contents.
+
+    Pages that are in no table of contents come last.
+    """
     found: list[Path] = []
 
     def visit(page: Path) -> None:
@@ -113,19 +102,20 @@ def pages(docs: Path) -> list[Path]:
 
 
 def docname(page: Path, docs: Path) -> str:
-    """The page's name in Sphinx: its path below `docs`, without the ending."""
+    """Return the page's name in Sphinx: its path below `docs`, without the ending."""
     return page.resolve().relative_to(docs.resolve()).with_suffix("").as_posix()
 
 
 class Block(NamedTuple):
-    """A fence that is run, with its examples."""
+    """A fence of examples."""
 
     line: int
+    """The line of the opening fence, counted from 1."""
     examples: list[Example]
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks that are run, in order; their examples share one namespace, which is new."""
+    """Return the blocks of a page, in order. Their examples share one new namespace."""
     document = Document.parse(str(page), PARSER)
     prepare(document.namespace)
     starts = [f.line for f in fences(document.text) if f.info == "python"]
@@ -136,18 +126,18 @@ def blocks(page: Path) -> list[Block]:
     return [Block(line, examples) for line, examples in found.items()]
 
 
-def prepare(namespace: dict[str, Any]) -> None:
-    """What a page's namespace holds before its first example, as a REPL's would."""
+def prepare(namespace: dict[str, object]) -> None:
+    """Put into a page's namespace what the namespace of a Python prompt has."""
     namespace["__name__"] = "__main__"
 
 
 def parsed(example: Example) -> doctest.Example:
-    """The example's source and expected output."""
+    """Return the example's source and expected output."""
     return cast("doctest.Example", example.parsed)
 
 
 def silent(text: str, collected: set[int]) -> Iterator[tuple[int, str]]:
-    """The fences of a page that look like Python and are not run: their line and why.
+    """Yield the line of each example that is never run, and the reason.
 
     `collected` are the lines of the examples that Sybil found.
     """
@@ -176,7 +166,7 @@ def silent(text: str, collected: set[int]) -> Iterator[tuple[int, str]]:
 
 
 class Failed(Exception):
-    """An example of a page did not do what the page says."""
+    """An example did not do what the page shows. `line` is its line on the page."""
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(why)
@@ -184,33 +174,37 @@ class Failed(Exception):
 
 
 class Run:
-    """One run of a page, a block at a time, as far as somebody wants to look."""
+    """One run of a page. It goes on block by block, as far as it is asked to.
+
+    When an example fails, the call raises `Failed`, and so does every later call that has blocks to
+    run.
+    """
 
     def __init__(self, page: Path) -> None:
         self._blocks = blocks(page)
         self._next = 0
         self.failed: Failed | None = None
-        self.namespace: dict[str, Any] = (
+        self.namespace: dict[str, object] = (
             self._blocks[0].examples[0].namespace if self._blocks else {}
         )
 
     def until(self, line: int) -> None:
-        """Run the blocks that begin before `line` and were not run yet."""
+        """Run the blocks that begin before `line` and have not run yet."""
         while self.pending(line):
             self._step()
 
     def before_last(self, line: int) -> bool:
-        """Run the blocks before `line` but the last; false if the last was run already."""
+        """Run the blocks before `line` but the last. Return False if the last has run already."""
         while self.pending(line) > 1:
             self._step()
         return self.pending(line) == 1
 
     def pending(self, line: int) -> int:
-        """How many blocks before `line` wait to be run."""
+        """Return how many blocks before `line` have not run yet."""
         return sum(block.line < line for block in self._blocks[self._next :])
 
     def finish(self) -> None:
-        """Run what is left, so that the page ends what it began."""
+        """Run the blocks that are left. The page closes there what it opened above."""
         while self._next < len(self._blocks):
             self._step()
 

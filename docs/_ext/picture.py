@@ -1,17 +1,13 @@
-"""The README's picture: the trace of the README's own snippet. `make picture` draws it anew.
-
-The picture stands alone in a file, where a page's style sheet cannot reach it: it gets its two
-colours, for a light and a dark ground, from a style of its own.
-"""
+"""The README's picture: the trace of the README's own snippet. `make picture` draws it anew."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 from pathlib import Path
-from typing import Any
 
-from . import pages
+from _ext import pages
+from driverref import Emulator, timeline
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs/_static/round-trip.svg"
@@ -21,33 +17,24 @@ DESCRIPTION = (
     "driver_async. The thread runs it, the scheduler calls ready_async, and the reply goes to "
     "the process."
 )
-THEME = "svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#e6edf3}}"
 
 
 def snippet(readme: str) -> tuple[str, str]:
-    """The README's Python and the output it claims."""
+    """Return the Python code of the README's text, and the output that is shown for it."""
     found = [fence for fence in pages.fences(readme) if fence.info in {"python", "text"}]
     code, output = found[:2]
     return code.content, output.content
 
 
-def run_snippet() -> tuple[dict[str, Any], str, str]:
-    """The snippet's names, what it printed, and what the README says that it prints."""
-    code, claimed = snippet((ROOT / "README.md").read_text("utf-8"))
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), namespace)
-    return namespace, printed.getvalue(), claimed
-
-
 def draw() -> str:
-    """The picture as it has to be."""
-    from driverref import timeline  # the package is the book's subject, not its builder
-
-    trace = run_snippet()[0]["erl"].trace
-    picture = timeline.svg(trace, title=TITLE, description=DESCRIPTION)
-    return picture.replace("<style>", f"<style>{THEME}", 1) + "\n"
+    """Run the snippet, and return the picture as a file of its own."""
+    code, _ = snippet((ROOT / "README.md").read_text("utf-8"))
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(code, "README.md", "exec"), namespace)
+    erl = namespace["erl"]
+    assert isinstance(erl, Emulator)
+    return timeline.as_file(timeline.svg(erl.trace, title=TITLE, description=DESCRIPTION))
 
 
 if __name__ == "__main__":

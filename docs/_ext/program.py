@@ -1,9 +1,12 @@
-"""The directive `{program}`: a page's examples as one file that runs.
+"""A page's examples as one Python file that runs and prints what the page shows.
 
-The file has the code of the page's blocks in order, as written, without prompts and without
-output. A REPL prints the value of an expression that stands alone, so such an expression is
-wrapped in `_show(...)`. An example that ends in a traceback is wrapped in `try`, and prints the
-traceback's last line. The file is made by `program`, which the tests use as well.
+The file has the code of the page's blocks in order, without prompts and without output. Two kinds
+of examples need more than that:
+
+* The prompt prints the value of an expression that stands alone; a program does not. So such an
+  expression is wrapped in `_show(...)` (`shown`).
+* An example that ends in a traceback is wrapped in `try`, and prints the traceback's last line
+  (`runnable`).
 """
 
 from __future__ import annotations
@@ -13,14 +16,7 @@ import doctest
 from collections.abc import Iterator
 from pathlib import Path
 
-from docutils import nodes
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
-from sphinx.util.typing import ExtensionMetadata
-
-from . import pages
-
-FOLDER = "_programs"
+from _ext import pages
 
 SHOW = '''
 def _show(value):
@@ -38,7 +34,7 @@ def _show_error(error):
 
 
 def program(page: Path, name: str) -> str:
-    """The program of a page: text of a Python file, or nothing if the page has no examples."""
+    """Return the program of a page as text; an empty string if the page has no examples."""
     body = "\n".join(
         "".join(runnable(pages.parsed(example)) for example in block.examples)
         for block in pages.blocks(page)
@@ -60,7 +56,7 @@ def program(page: Path, name: str) -> str:
 
 
 def runnable(example: doctest.Example) -> str:
-    """One example's code, so that running it prints what the prompt would have printed."""
+    """Return an example's code, changed so that it prints what the prompt would have printed."""
     code = shown(example.source)
     if not example.exc_msg:
         return code
@@ -70,7 +66,8 @@ def runnable(example: doctest.Example) -> str:
 
 
 def shown(source: str) -> str:
-    """Code in which an expression that stands alone is wrapped in `_show(...)`."""
+    """Return the code with each expression that stands alone wrapped in `_show(...)`."""
+    # `ast` counts columns in bytes, and a change in a line moves what is right of it.
     lines = [line.encode() for line in source.splitlines(keepends=True)]
     for node in sorted(bare(ast.parse(source).body), key=place, reverse=True):
         assert node.end_lineno is not None
@@ -82,12 +79,16 @@ def shown(source: str) -> str:
 
 
 def place(node: ast.expr) -> tuple[int, int]:
-    """Where a node begins."""
+    """Return the line and the column at which a node begins."""
     return node.lineno, node.col_offset
 
 
 def bare(body: list[ast.stmt]) -> Iterator[ast.expr]:
-    """The expressions whose value the prompt prints: not those inside functions and classes."""
+    """Yield the expressions whose value the prompt prints.
+
+    A call of `print` is left out: its value is None. So is the body of a function or of a class,
+    where the prompt prints nothing.
+    """
     for statement in body:
         if isinstance(statement, ast.Expr):
             call = statement.value
@@ -102,42 +103,5 @@ def bare(body: list[ast.stmt]) -> Iterator[ast.expr]:
 
 
 def filename(docname: str) -> str:
-    """The name of a page's program: `free.py` for `questions/free/index`."""
+    """Return the file name of a page's program: `free.py` for `questions/free/index`."""
     return docname.removesuffix("/index").rpartition("/")[2].replace("-", "_") + ".py"
-
-
-class Program(SphinxDirective):
-    """A link to the page's program."""
-
-    has_content = False
-
-    def run(self) -> list[nodes.Node]:
-        """Note the page, and link to what will be written for it."""
-        docname = self.env.docname
-        if not program(Path(self.env.doc2path(docname)), docname):
-            raise self.error("program: this page has no examples")
-        name = filename(docname)
-        up = "../" * docname.count("/")
-        text = "Download this page's program"
-        link = nodes.reference("", text, refuri=f"{up}{FOLDER}/{name}", classes=["program"])
-        note = nodes.inline("", f" ({name}: every block of this page, in order)")
-        return [nodes.paragraph("", "", link, note, classes=["program-line"])]
-
-
-def write(app: Sphinx, error: Exception | None) -> None:
-    """Write the programs beside the pages."""
-    if error or app.builder.format != "html":
-        return
-    folder = Path(app.outdir) / FOLDER
-    folder.mkdir(exist_ok=True)
-    for docname in sorted(app.env.all_docs):
-        if text := program(Path(app.env.doc2path(docname)), docname):
-            (folder / filename(docname)).write_text(text, "utf-8")
-
-
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register with Sphinx."""
-    # Sphinx has a directive of this name, for the options of a command, in the domain that wins.
-    app.add_directive_to_domain("std", "program", Program, override=True)
-    app.connect("build-finished", write)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

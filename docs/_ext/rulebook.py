@@ -1,10 +1,11 @@
 """The rules of the book and the tests that name them, read from their sources.
 
 A rule is a ```` ```{rule} some.id ```` block of a page. A test names it with
-`@pytest.mark.rule("some.id")`. Both are read as text, pages by markdown-it and tests by `ast`,
-so that the build of the book and the run of the tests come to the same verdict without
-importing each other. A page's examples do not count as tests: they show one run, and a rule
-speaks of all.
+`@pytest.mark.rule("some.id")`. `page_rules` finds the first with markdown-it, `file_mentions` the
+second with `ast`, and `check` compares the two. Nothing is imported or run, so the build of the
+book and the test of the rules (`tests/docs/test_rules.py`) can use the same functions.
+
+A page's examples are not counted as tests: an example shows one run, and a rule is about every run.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import pages
+from _ext import pages
+from _ext.words import counted
 
 ID = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
 class Rule(NamedTuple):
-    """A sentence that is claimed to be true."""
+    """A sentence that the book claims to be true."""
 
     id: str
     text: str
@@ -31,12 +33,12 @@ class Rule(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """The rule's place on its page."""
+        """The id of the rule's box in the HTML of its page."""
         return f"rule-{self.id}"
 
 
 class Mention(NamedTuple):
-    """A test's claim to show that a rule holds."""
+    """A test that names a rule."""
 
     id: str
     test: str
@@ -46,7 +48,7 @@ class Mention(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Something that would make the table of rules untrue."""
+    """Something that makes the table of rules wrong."""
 
     path: Path
     line: int
@@ -57,7 +59,7 @@ class Fault(NamedTuple):
 
 
 class Rulebook(NamedTuple):
-    """Everything claimed, everything tested, and what is wrong with either."""
+    """All rules, all tests that name one, and what is wrong with them."""
 
     rules: list[Rule]
     """In the order of the book."""
@@ -65,16 +67,16 @@ class Rulebook(NamedTuple):
     faults: list[Fault]
 
     def tests(self, rule_id: str) -> list[Mention]:
-        """The tests that name a rule."""
+        """Return the tests that name a rule."""
         return [mention for mention in self.mentions if mention.id == rule_id]
 
     def find(self, rule_id: str) -> Rule | None:
-        """The rule with this id."""
+        """Return the rule with this id, or None."""
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
 
 def read(docs: Path, tests: Path) -> Rulebook:
-    """Collect the rules below `docs`, the tests below `tests`, and check one against the other."""
+    """Read the rules below `docs` and the tests below `tests`, and compare them."""
     faults: list[Fault] = []
     rules = [rule for page in pages.pages(docs) for rule in page_rules(page)]
     mentions = [
@@ -87,7 +89,7 @@ def read(docs: Path, tests: Path) -> Rulebook:
 
 
 def page_rules(page: Path) -> list[Rule]:
-    """The rules of one page."""
+    """Return the rules of one page, in order."""
     return [
         Rule(fence.argument, fence.content.strip(), page, fence.line)
         for fence in pages.fences(page.read_text("utf-8"))
@@ -96,7 +98,7 @@ def page_rules(page: Path) -> list[Rule]:
 
 
 def check(rules: list[Rule], mentions: list[Mention]) -> Iterator[Fault]:
-    """What is wrong between rules and tests."""
+    """Yield what is wrong: bad ids, ids used twice, rules without a test, tests without a rule."""
     tested = {mention.id for mention in mentions}
     first: dict[str, Rule] = {}
     for rule in rules:
@@ -121,7 +123,7 @@ def check(rules: list[Rule], mentions: list[Mention]) -> Iterator[Fault]:
 
 
 def file_mentions(path: Path, faults: list[Fault]) -> Iterator[Mention]:
-    """The rules that the tests of one file name."""
+    """Yield each naming of a rule in one test file, and append what is wrong to `faults`."""
     for name, node, marks in _marked(ast.parse(path.read_text("utf-8"), str(path)).body):
         for mark in marks:
             for argument in mark.args:
@@ -138,7 +140,7 @@ def file_mentions(path: Path, faults: list[Fault]) -> Iterator[Mention]:
 def _marked(
     body: list[ast.stmt], outer: str = ""
 ) -> Iterator[tuple[str, ast.stmt, list[ast.Call]]]:
-    """The functions and classes of `body` that carry rule marks, by name."""
+    """Yield the functions and classes of `body` with rule marks: name, node, marks."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = f"{outer}{node.name}"
@@ -150,20 +152,15 @@ def _marked(
 
 
 def _rule_marks(decorator: ast.expr) -> Iterator[ast.Call]:
-    """The calls of `mark.rule` in a decorator, also inside a `parametrize`."""
+    """Yield the calls of `mark.rule` in a decorator, also those inside a `parametrize`."""
     for node in ast.walk(decorator):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.rule"):
             yield node
 
 
 def totals(book: Rulebook) -> str:
-    """One line on the state of things."""
-    counted = Counter(mention.id for mention in book.mentions)
+    """Return the numbers of rules, of tests and of rules without a test, in one line."""
+    named = Counter(mention.id for mention in book.mentions)
     tests = len({(mention.path, mention.test) for mention in book.mentions})
-    uncovered = sum(not counted[rule.id] for rule in book.rules)
-    return f"{many(len(book.rules), 'rule')}, {many(tests, 'test')}, {uncovered} uncovered"
-
-
-def many(count: int, word: str) -> str:
-    """A number with its noun."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    uncovered = sum(not named[rule.id] for rule in book.rules)
+    return f"{counted(len(book.rules), 'rule')}, {counted(tests, 'test')}, {uncovered} uncovered"

@@ -1,10 +1,13 @@
-"""The directive `{state-diagram}`: a port's states, drawn from the table that the runtime obeys.
+"""The directive `{state-diagram}`: a port's states, drawn from the table that the runtime uses.
 
-The states stand below each other in the order of the enumeration. What leads to the next state
-is written beside the arrow between the two. Everything else (a step over a state, a step back,
-a step to the same state) leaves its state to the right, below its labels, and comes down or up
-in a lane of its own. A label therefore has a line to itself, whatever the table says, and the
-picture is narrow enough for a telephone.
+The states are drawn below each other, in the order of their enumeration. A step to the next state
+is an arrow between the two, with its events beside it. Every other step (over a state, back, or to
+the same state) leaves its state to the right, under its events, and goes down or up in a lane of
+its own. So each event has a line to itself whatever the table contains, and the picture is narrow
+enough for a phone.
+
+The way through the file: `edges` collects the arrows of a table, `Drawing` places the boxes and
+the lanes and writes the SVG, and `as_table` gives the same steps as a Markdown table.
 """
 
 from __future__ import annotations
@@ -13,72 +16,76 @@ import textwrap
 from collections.abc import Mapping
 from enum import Enum
 from html import escape
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
-from sphinx.util.typing import ExtensionMetadata
+from sphinx.util.typing import ExtensionMetadata, OptionSpec
 
-from .timeline import figure
+from _ext.workshop import SAFE, BookDirective, figure
+from driverref.runtime.port_state import TRANSITIONS
 
-Table = Mapping[Any, Mapping[str, Enum]]
-"""A state, an event, the next state."""
+State = TypeVar("State", bound=Enum)
+Table = Mapping[State, Mapping[str, State]]
+"""For each state, the next state for each event."""
 
+# Lengths in pixels.
 LINE = 17
 """The height of a line of text."""
 LETTER = 6.9
 """The width of a letter, at most."""
 BOX = 104
+"""The width of a state's box."""
 BOX_HEIGHT = 34
+"""The height of a state's box, at least."""
 LANE = 13
-"""The distance between two vertical lines."""
+"""The distance between two lanes."""
+
 LABEL = 26
-"""The letters of a label's line, at most."""
+"""The letters in a line of a label, at most."""
 
 
 class Edge(NamedTuple):
-    """All that leads from one state to another."""
+    """The arrow from one state to another, for all events that lead there."""
 
     source: int
+    """A state's place in the enumeration, from 0."""
     target: int
     labels: list[str]
-    """Lines of text."""
+    """The names of the events, as lines of text."""
 
 
-def states_of(table: Table) -> list[Enum]:
-    """The states, in the order of their enumeration."""
-    kind: type[Enum] = type(next(iter(table)))
-    return list(kind)
+def states_of(table: Table[State]) -> list[State]:
+    """Return the states, in the order of their enumeration."""
+    return list(type(next(iter(table))))
 
 
-def edges(table: Table) -> list[Edge]:
-    """The arrows of a table, one for each pair of states."""
+def edges(table: Table[State]) -> list[Edge]:
+    """Return the arrows of a table, one for each pair of states."""
     order = states_of(table)
     pairs: dict[tuple[int, int], list[str]] = {}
     for source, steps in table.items():
         for event, target in steps.items():
-            lines = textwrap.wrap(event.replace("_", "_\0"), LABEL, subsequent_indent="  ")
-            key = order.index(source), order.index(target)
-            pairs.setdefault(key, []).extend(line.replace("\0", "") for line in lines)
+            lines = textwrap.wrap(event, LABEL, subsequent_indent="  ")
+            pairs.setdefault((order.index(source), order.index(target)), []).extend(lines)
     return [Edge(source, target, labels) for (source, target), labels in sorted(pairs.items())]
 
 
-def draw(table: Table, title: str, description: str) -> str:
-    """The picture."""
+def draw(table: Table[State], title: str, description: str) -> str:
+    """Return the picture as an `<svg>` element, with what a screen reader says of it."""
     return Drawing(table).svg(title, description)
 
 
 class Drawing:
-    """Where everything stands."""
+    """A picture: first every place is computed, then `svg` writes the elements."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table[State]) -> None:
         self.names = [state.value for state in states_of(table)]
         found = edges(table)
         self.down = {edge.source: edge for edge in found if edge.target == edge.source + 1}
         self.beside = [edge for edge in found if edge.target != edge.source + 1]
-        # The longest way takes the outermost lane, so that ways cross as little as may be.
+        # The longest step gets the outermost lane, so that few lines cross.
         self.beside.sort(key=lambda edge: abs(edge.target - edge.source))
         widest = max((len(label) for edge in found for label in edge.labels), default=0)
         self.lanes = BOX + 16 + widest * LETTER + 10
@@ -88,6 +95,10 @@ class Drawing:
         self.height = self._place()
 
     def _place(self) -> float:
+        """Set the top and the height of each box, and return the height of the picture.
+
+        A box is as high as the labels and the arrows at its right side need.
+        """
         y = 4.0
         for index in range(len(self.names)):
             self.tops.append(y)
@@ -103,7 +114,7 @@ class Drawing:
         return y + 4
 
     def svg(self, title: str, description: str) -> str:
-        """The whole as one element."""
+        """Return the picture."""
         parts = [
             f'<svg class="states" role="img" viewBox="0 0 {self.width:.0f} {self.height:.0f}" '
             f'width="{self.width:.0f}" height="{self.height:.0f}" '
@@ -116,6 +127,7 @@ class Drawing:
         return "".join([*parts, "</svg>"])
 
     def _box(self, index: int, name: str) -> list[str]:
+        """Return a state's box, and the arrow down to the next one if there is such a step."""
         top, height = self.tops[index], self.heights[index]
         last = ' class="last"' if index == len(self.names) - 1 else ""
         parts = [
@@ -133,7 +145,9 @@ class Drawing:
         return parts
 
     def _ways(self) -> list[str]:
+        """Return the other arrows. At a box, those that leave come above those that arrive."""
         parts = []
+        # For each box, down to where its right side is taken.
         below = {index: top + 4 for index, top in enumerate(self.tops)}
         left = 1 + BOX
         out: dict[int, float] = {}
@@ -154,21 +168,21 @@ class Drawing:
 
 
 def arrow(x: float, y: float, way: str) -> str:
-    """A head whose point is at x, y."""
+    """Return the head of an arrow, with its point at x, y."""
     shape = {"down": "l-4.5 -8h9z", "left": "l8 -4.5v9z"}[way]
     return f'<path class="head" d="M{x} {y}{shape}"/>'
 
 
 def labels(lines: list[str], x: float, y: float) -> list[str]:
-    """Lines of text whose first line's upper edge is at y."""
+    """Return lines of text; the upper edge of the first line is at y."""
     return [
         f'<text x="{x:.1f}" y="{y + number * LINE + 12.5:.1f}">{escape(line)}</text>'
         for number, line in enumerate(lines)
     ]
 
 
-def as_table(table: Table) -> str:
-    """The same in words, as Markdown."""
+def as_table(table: Table[State]) -> str:
+    """Return the steps as a Markdown table."""
     rows = [
         f"| {source.value} | {event} | {target.value} |"
         for source, steps in table.items()
@@ -177,34 +191,28 @@ def as_table(table: Table) -> str:
     return "\n".join(["| in | on | to |", "|---|---|---|", *rows])
 
 
-class StateDiagram(SphinxDirective):
-    """The picture of the table, and the table."""
+class StateDiagram(BookDirective):
+    """The picture of the port's states, and the table of its steps."""
 
-    has_content = False
-    option_spec = {  # noqa: RUF012 - docutils declares it so
+    option_spec: ClassVar[OptionSpec] = {
         "title": directives.unchanged,
         "description": directives.unchanged,
     }
 
     def run(self) -> list[nodes.Node]:
-        """Read the table when the page is read: it may have changed."""
-        from driverref.runtime import (
-            port_state,  # the package is the book's subject, not its builder
-        )
-
-        assert port_state.__file__ is not None
-        self.env.note_dependency(port_state.__file__)
-        table: Table = port_state.TRANSITIONS
+        """Return the picture, with the table folded below it."""
+        self.depends_on_package()
         title = self.options.get("title", "The states of a port")
         description = self.options.get(
             "description", "The states below each other, with an arrow for each step between them."
         )
-        picture = draw(table, title, description)
-        below = self.parse_text_to_nodes(as_table(table))
-        return figure("states-figure", picture, title, below, "The same as a table")
+        picture = draw(TRANSITIONS, title, description)
+        below = self.parse_text_to_nodes(as_table(TRANSITIONS))
+        return [figure("states-figure", picture, title, below, "The same as a table")]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
+    app.setup_extension("_ext.workshop")
     app.add_directive("state-diagram", StateDiagram)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return SAFE

@@ -1,5 +1,5 @@
-"""The book's directives on small books of their own: what they draw, and that their
-mistakes stop the build."""
+"""The book's directives, on small books of their own: what they draw, and which mistakes stop a
+build."""
 
 from __future__ import annotations
 
@@ -183,6 +183,12 @@ See {rule}`no.such-rule`.
 :description: This is a list.
 ```
 
+```{timeline}
+:title: No trace
+:description: This is a list.
+:trace: events
+```
+
 ```python
 >>> 1 + 1
 3
@@ -200,7 +206,7 @@ UNKNOWN = 'import pytest\n\n@pytest.mark.rule("key.gone")\ndef test_gone(): ...\
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A book on which all is well."""
+    """The folder of a book without a mistake."""
     folder = tmp_path_factory.mktemp("good")
     built = build(folder, GOOD, TEST)
     assert built.returncode == 0, built.stderr
@@ -209,7 +215,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the build of a book says in which everything is wrong."""
+    """What the build of a book says in which everything is wrong, on standard error."""
     built = build(tmp_path_factory.mktemp("bad"), BAD, UNKNOWN)
     assert built.returncode != 0
     return built.stderr
@@ -298,12 +304,12 @@ def test_outcomes_end_with_both_numbers_and_the_same_as_text(good: Path) -> None
 
 
 def eras(book: Path, number: int) -> Tag:
-    """One of the comparisons."""
+    """Return one of the comparisons."""
     return article(book).select("div.eras")[number]
 
 
 def groups(table: Tag) -> list[list[str]]:
-    """The emulators of each group of rows."""
+    """Return the emulators of each group of rows."""
     return [
         [line.get_text(" ", strip=True) for line in body.select("th[scope=rowgroup] p")]
         for body in table.select("tbody")
@@ -438,9 +444,10 @@ def test_a_wrong_example_stops_the_build_and_says_where(bad: str) -> None:
         r"index.md:\d+: ERROR: outcomes cannot be shown: TypeError.*events is not what explore",
         r"index.md:\d+: ERROR: then-and-now cannot be shown: .*events is not what compare returns",
         r"index.md:\d+: ERROR: outcomes needs :description: for those who do not see it",
+        r"index.md:\d+: ERROR: timeline cannot be shown: TypeError.*events is not a trace",
     ],
 )
-def test_wrong_outcomes_stop_the_build_and_say_where(bad: str, said: str) -> None:
+def test_a_directive_with_a_wrong_value_stops_the_build_and_says_where(bad: str, said: str) -> None:
     assert re.search(said, bad), bad
 
 

@@ -1,4 +1,5 @@
-"""The directive `real-thing`: the files of a question, and what the real emulator did beside the model."""
+"""The directive `{real-thing}`: the files of a question, and what the real emulator did beside the
+model."""
 
 from __future__ import annotations
 
@@ -75,14 +76,16 @@ def many(erl):
 
 
 SCENARIOS = [
-    SimpleNamespace(name="closed", why="Closed & `gone`.", model=closed, observe=("ready_async", "stop")),
+    SimpleNamespace(
+        name="closed", why="Closed & `gone`.", model=closed, observe=("ready_async", "stop")
+    ),
     SimpleNamespace(name="many", why="Three jobs.", model=many, observe=("async_invoke", "stop")),
 ]
 """
 
 
 def entry(schedulers: int, orders: list[tuple[str, int]], hung: int = 0) -> dict[str, object]:
-    """What a record says of one pair of options."""
+    """Return what a record has of one pair of options."""
     runs = sum(times for _, times in orders) + hung
     return {
         "async_threads": 1,
@@ -95,12 +98,12 @@ def entry(schedulers: int, orders: list[tuple[str, int]], hung: int = 0) -> dict
 
 
 def remark(name: str) -> str:
-    """What a file says."""
+    """Return the text of a file: its name in a comment."""
     return f"{'//' if name.endswith('.c') else '%'} {name} <&>"
 
 
 def real_book(folder: Path, record: object = None, page: str = REAL) -> BeautifulSoup:
-    """The page of a book with some files beside it, and perhaps a record."""
+    """Build a book with drivers beside its page, and with a record if one is given."""
     (folder / "docs").mkdir(parents=True)
     for name in ("lock_drv.c", "lock_drv.erl", "lock_nif.c", "lock_nif.erl"):
         (folder / "docs" / name).write_text(f"{remark(name)}\n", "utf-8")
@@ -143,7 +146,7 @@ SEEN = {
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BeautifulSoup]:
-    """A book with files and a record."""
+    """The folder and the page of a book with drivers and a record."""
     folder = tmp_path_factory.mktemp("real")
     return folder, real_book(folder, SEEN)
 

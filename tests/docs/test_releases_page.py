@@ -1,5 +1,5 @@
-"""The page about releases and the one about porting: every field of a record is shown, every cell
-leads to a rule, everything that came or went is listed, and the checklist knows all the rules.
+"""The page about releases, whose tables show every field of a record and all that came or went, and
+the page about porting, whose checklist links to every rule of an era that can break a driver.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ def test_everything_that_came_or_went_is_listed_in_order(page: BeautifulSoup) ->
     expected |= {(until, "went", name) for name, _, until in FUNCTIONS if until}
     assert expected <= listed
     assert {name for *_, name in listed - expected} == {
-        "memory_data", "erl_ddll:load", "erl_ddll:unload", "erl_ddll:try_unload", "erl_ddll:monitor",
-        "port_call", "port_command/3", "halt's flush", "halt's flush_timeout", "monitor of a port",
+        "memory_data", "erl_ddll:load", "erl_ddll:unload", "erl_ddll:try_unload",
+        "erl_ddll:monitor", "port_call", "port_command/3",
+        "halt's flush", "halt's flush_timeout", "monitor of a port",
     }  # fmt: skip
     order = [version for version, *_ in table]
     assert order == sorted(order, key=lambda v: sum(releases.is_in(other, v) for other in order))
@@ -147,7 +148,7 @@ def rules_of(path: Path) -> set[str]:
 
 def test_the_checklist_names_every_rule_of_an_era_that_can_break_a_driver() -> None:
     eras = {rule.id for rule in rulebook.page_rules(DOCS / "reference/releases.md")}
-    # Whether commands that wait are limited, a driver is not told.
+    # A driver cannot see whether the number of waiting commands is limited.
     assert eras - rules_of(DOCS / "porting.md") == {"era.msgq"}
 
 
@@ -156,6 +157,7 @@ def test_a_byte_in_the_driver_queue_makes_the_example_portable() -> None:
     run.finish()
     then, now = run.namespace["then"], run.namespace["now"]
     assert isinstance(then, Comparison)
+    assert isinstance(now, Comparison)
     leaks = {
         system.release.name
         for system, outcomes in then.items()

@@ -1,5 +1,5 @@
-"""Every rule of the book has a test, every test's rule exists, and the check finds
-what is wrong."""
+"""Every rule of the book has a test, every rule that a test names exists, and what is wrong is
+found."""
 
 from __future__ import annotations
 

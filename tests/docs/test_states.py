@@ -16,7 +16,7 @@ class Light(Enum):
     OFF = "off"
 
 
-TABLE: states.Table = {
+TABLE: states.Table[Light] = {
     Light.RED: {"wait": Light.GREEN, "cut_power": Light.OFF, "stay": Light.RED},
     Light.GREEN: {"a_rather_long_event_that_has_to_be_wrapped": Light.RED, "cut_power": Light.OFF},
     Light.OFF: {},
