@@ -25,7 +25,7 @@ from driverref.explore.schedules import Pct, RandomWalk
 from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
 from driverref.threads.schedule import FirstCome
-from driverref.threads.simulated import SimulatedThread, SimulatedThreads
+from driverref.threads.simulated import SimulatedThread, SimulatedThreads, Touch
 
 TIME = -1
 
@@ -42,7 +42,7 @@ class TooMany(Exception):
 class Written(FirstCome):
     """A schedule that writes down who makes which step, and what the step touches."""
 
-    logs = False
+    logs = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,14 +51,14 @@ class Written(FirstCome):
 
     def watch(self, threads: SimulatedThreads) -> SimulatedThreads:
         """Look at what is touched there."""
-        also = threads.also
+        declare = threads.declare
 
-        def look(thing: object, mode: Mode) -> None:
+        def look(used: Touch) -> None:
             if not self.over:
-                self.steps[-1][1].append((thing, mode))
-            also(thing, mode)
+                self.steps[-1][1].append(used)
+            declare(used)
 
-        threads.also = look
+        threads.declare = look
         return threads
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:

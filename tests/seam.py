@@ -46,13 +46,13 @@ class Life:
 
     def see(self, me: int, what: object) -> None:
         """Thread `me` has seen something."""
-        self.threads.also(("seen", me), WRITE)
+        self.threads.declare((("seen", me), WRITE))
         self.seen[me].append(what)
 
     def all_seen(self) -> object:
         """What each thread has seen so far."""
         for who in range(len(self.seen)):
-            self.threads.also(("seen", who), READ)
+            self.threads.declare((("seen", who), READ))
         return tuple(map(tuple, self.seen))
 
     def live(self, me: int) -> None:
@@ -61,7 +61,7 @@ class Life:
         for child in children:
             body = self._body(child)
             self.started[child] = self.threads.start(f"thread {child}", body, lambda error: error)
-            self.threads.also(("started", child), WRITE)
+            self.threads.declare((("started", child), WRITE))
         try:
             for number, (name, *arguments) in enumerate(self.made.lists[me]):
                 getattr(self, name)(me, (me, number), *arguments)
@@ -156,7 +156,7 @@ class Life:
         self.see(me, self.threads.read_clock())
 
     def join(self, me: int, label: object, who: int) -> None:
-        self.threads.also(("started", who), READ)
+        self.threads.declare((("started", who), READ))
         if who in self.started and who != me:
             self.threads.join(self.started[who])
             self.see(me, f"joined {who}")

@@ -12,12 +12,13 @@ Source: `erl_async.c` of each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from driverref.eras.cancelling import CANCEL, SearchableQueue
 from driverref.eras.drivers import unload_if_jobless
-from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, AsyncPool, Job, Key, write_back
+from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, AsyncPool, Job, Key
 from driverref.runtime.core import Runtime
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED, CONNECTED
@@ -39,6 +40,10 @@ def pool_for(runtime: Runtime, size: int) -> AsyncPool:
 class InlinePool(AsyncPool):
     """No threads: `driver_async` runs the job, nested in the caller's callback."""
 
+    def __init__(self, runtime: Runtime, size: int) -> None:
+        super().__init__(runtime, size)
+        self._puts = [self._run]
+
     def submit(
         self,
         port: ErlDrvPort,
@@ -47,16 +52,19 @@ class InlinePool(AsyncPool):
         async_data: Any,
         async_free: AsyncFree | None,
     ) -> int:
-        """Run the job and hand its data over before returning.  The caller holds the port's lock.
+        """Run the job and hand its data over before returning.  The caller holds the port's lock."""
+        job_id = super().submit(port, key, async_invoke, async_data, async_free)
+        return job_id if self.runtime.release.numbers_inline_jobs else 0
+
+    def _run(self, job: Job) -> None:
+        """Do the whole of a job's way.
 
         `ready_async` runs nested in the caller's callback.  If the port was only waiting for its driver queue to become
         empty, so does `stop`.
         """
-        if key is not None:
-            write_back(key, self.size)
-        job = self.accept(port, async_invoke, async_data, async_free)
+        port = job.port
         port.note("async_invoke", job.id)
-        async_invoke(async_data)
+        job.async_invoke(job.async_data)
         port.note("async_return", job.id)
         self.runtime.completions.hand_over(port, job)
         if job.pdl is not None:
@@ -64,7 +72,6 @@ class InlinePool(AsyncPool):
         port.jobs -= 1
         if port.state.value is not CONNECTED:
             self.runtime.closing.epilogue(port)
-        return job.id if self.runtime.release.numbers_inline_jobs else 0
 
 
 class OldPool(AsyncPool):
@@ -72,21 +79,13 @@ class OldPool(AsyncPool):
 
     queues: list[SearchableQueue]  # type: ignore[assignment]
 
+    def __init__(self, runtime: Runtime, size: int) -> None:
+        super().__init__(runtime, size)
+        if runtime.release.driver_async_locks_driver:
+            self._puts = [partial(_lock_driver_and, put) for put in self._puts]
+
     def _new_queue(self, name: str) -> SearchableQueue:  # type: ignore[override]
         return SearchableQueue(self.runtime.threads, name)
-
-    def accept(
-        self,
-        port: ErlDrvPort,
-        async_invoke: AsyncInvoke,
-        async_data: Any,
-        async_free: AsyncFree | None,
-    ) -> Job:
-        """As today; from R11B-2 to R14B the driver cannot be unloaded from here on."""
-        job = super().accept(port, async_invoke, async_data, async_free)
-        if self.runtime.release.driver_async_locks_driver:
-            port.driver.make_permanent()
-        return job
 
     def cancel(self, job_id: int) -> bool:
         """Take a job out of its queue and give its data to `async_free`, under whatever lock this thread holds."""
@@ -156,3 +155,9 @@ class StackPool(OldPool):
             jobs, self._stack = self._stack, []
         for job in reversed(jobs):
             self.runtime.completions.complete(job, running())
+
+
+def _lock_driver_and(put: Callable[[Job], object], job: Job) -> None:
+    """From R11B-2 to R14B a driver that has called `driver_async` cannot be unloaded any more."""
+    job.port.driver.make_permanent()
+    put(job)

@@ -24,7 +24,7 @@ class TickingTimer(PortTimer):
     def set(self, milliseconds: int) -> None:
         """Start the timer; a scheduler finds it due."""
         super().set(milliseconds)
-        self._set_to_0_by = None
+        self.set_to_0_by = None
 
 
 class StandingTickingTimer(StandingTimer, TickingTimer):

@@ -22,6 +22,7 @@ This is what every release does since R15B.  What earlier ones did otherwise, an
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from driverref.runtime.core import Runtime
@@ -50,6 +51,10 @@ class Job(NamedTuple):
     """The port data lock, if the port has one.  The job holds a reference to it."""
 
 
+_job: Callable[[tuple[Any, ...]], Job] = partial(tuple.__new__, Job)
+"""`Job(*fields)`, without a call of Python's: a job is made for every call of `driver_async`."""
+
+
 class Key:
     """An `unsigned int` that a call can write back to: `Key(7)`; after `driver_async`, `key.value == 7 % N`."""
 
@@ -76,8 +81,7 @@ class AsyncPool:
         """The names of the threads that have not ended, as keys."""
         self.serving.update(dict.fromkeys(names))
         self.queues = [self._new_queue(f"a job for {name}") for name in names]
-        # A bound method of an object in a list is looked up anew for each job; these are looked up once.
-        self._puts = [queue.put for queue in self.queues]
+        self._puts: list[Callable[[Job], object]] = [queue.put for queue in self.queues]
         self.threads = [self._start(n, q) for n, q in zip(names, self.queues, strict=True)]
 
     def _new_queue(self, name: str) -> Queue:
@@ -98,32 +102,26 @@ class AsyncPool:
         async_data: Any,
         async_free: AsyncFree | None,
     ) -> int:
-        """Queue a job and return its id.  The caller has checked the arguments and holds the port's lock."""
-        job = self.accept(port, async_invoke, async_data, async_free)
-        # Without a key the id stands in for one, so jobs go round the threads.  Ids are the whole emulator's: two ports
-        # that submit in turn each meet every second thread only.
-        self._puts[job.id % self.size if key is None else write_back(key, self.size)](job)
-        return job.id
+        """Queue a job and return its id.  The caller has checked the arguments and holds the port's lock.
 
-    def accept(
-        self,
-        port: ErlDrvPort,
-        async_invoke: AsyncInvoke,
-        async_data: Any,
-        async_free: AsyncFree | None,
-    ) -> Job:
-        """Make a job.  From here on exactly one of `ready_async` and `async_free` will be called for it."""
+        From here on exactly one of `ready_async` and `async_free` will be called for the job.
+        """
         thread, runtime, pdl = running(), self.runtime, port.pdl
         job_id = next(self._ids)
-        # Until the job is completed, the port keeps the driver in memory, closed or not: the code that the job runs is
-        # the driver's.
+        # Until the job is completed the port keeps the driver in memory, even a port that is closed: the code that the
+        # job runs is the driver's.
         port.jobs += 1
         if pdl is not None:
             pdl.retain()
         if (record := runtime.record) is not None:
             now = runtime.now
             record((now(), thread.lane, "driver_async", port.number, job_id, None))
-        return Job(job_id, port, async_invoke, async_data, async_free, thread.scheduler, pdl)
+        job = _job((job_id, port, async_invoke, async_data, async_free, thread.scheduler, pdl))
+        # Without a key the id stands in for one, so jobs go round the threads.  Ids are the whole emulator's: of two
+        # ports that submit in turn, each meets every second thread only.
+        puts = self._puts
+        puts[job_id % len(puts) if key is None else write_back(key, len(puts))](job)
+        return job_id
 
     # On an async thread.
 
@@ -169,11 +167,7 @@ class AsyncPool:
 
 
 def write_back(key: Key | int, size: int) -> int:
-    """The queue of a key among `size`, which a `Key` then holds: `*key %= size`, unsigned.
-
-    Without threads, `size` 0, it is 0.
-    """
-    size = size or 1
+    """The queue of a key among `size`, which a `Key` then holds: `*key %= size`, unsigned."""
     if isinstance(key, Key):
         key.value %= size
         return key.value

@@ -58,7 +58,7 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
     """
     lock, driver, runtime = port.lock, port.driver, port.runtime
     turn, mutex = process.scheduler.mutex, lock.mutex
-    record, output = runtime.record, driver.plain_output
+    record, output, senders = runtime.record, driver.plain_output, port.senders
     turn.acquire()
     try:
         if mutex is not None:
@@ -67,9 +67,9 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
             if (
                 output is None
                 or port.state.value is not CONNECTED
-                or port.senders.busy.value
-                or port.senders.waiting()
-                or port.timer.in_line()
+                or senders.busy.value
+                or senders.signals.value
+                or port.timer.set_to_0_by is not None
             ):
                 return False
             lock.holder, thread.process, port.caller = thread, None, process.pid

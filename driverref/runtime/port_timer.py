@@ -17,26 +17,28 @@ from driverref.threads import Thread, Threads, running
 class PortTimer:
     """The timer of one port.  All calls are made with the port's lock held."""
 
-    __slots__ = ("_due", "_set_to_0_by", "_threads", "_timer")
+    __slots__ = ("_due", "_threads", "_timer", "set_to_0_by")
 
     def __init__(self, threads: Threads, due: Callable[[Timer], None]) -> None:
         self._threads = threads
         self._due = due
         """What a scheduler calls, without any lock, when a timer is due."""
         self._timer: Timer | None = None
-        self._set_to_0_by: Thread | None = None
+        self.set_to_0_by: Thread | None = None
+        """The thread that has set the timer to 0 ms, while it runs: the timeout stands in line."""
 
     def set(self, milliseconds: int) -> None:
         """Start the timer, in place of one that runs."""
         self.cancel()
         self._timer = running().scheduler.start_timer(milliseconds * 1_000_000, self._due)
-        self._set_to_0_by = None if milliseconds else running()
+        if not milliseconds:
+            self.set_to_0_by = running()
 
     def cancel(self) -> None:
         """Stop the timer, if it runs."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self.set_to_0_by = None
 
     def runs(self) -> bool:
         """Whether it has been set, and neither cancelled nor fired since."""
@@ -57,8 +59,4 @@ class PortTimer:
 
     def due_now(self) -> Timer | None:
         """The timer, if the running thread has set it to 0 ms."""
-        return self._timer if self._set_to_0_by is running() else None
-
-    def in_line(self) -> bool:
-        """Whether a timeout of 0 ms stands in line, of whichever thread."""
-        return self._timer is not None and self._set_to_0_by is not None
+        return self._timer if self.set_to_0_by is running() else None

@@ -29,7 +29,7 @@ Signal = Callable[[], None]
 class Senders:
     """The signals and the suspended senders of one port."""
 
-    __slots__ = ("_port", "_resource", "_signals", "_size", "_suspended", "busy", "limits")
+    __slots__ = ("_port", "_resource", "_size", "_suspended", "busy", "limits", "signals")
 
     def __init__(self, port: ErlDrvPort, limits: tuple[int, int] | None) -> None:
         threads = port.runtime.threads
@@ -37,7 +37,7 @@ class Senders:
         self.busy = threads.cell(False)
         self.limits = threads.cell(limits)
         """Bytes below which senders go on and above which they are suspended; `None`: they never are."""
-        self._signals: Cell[deque[tuple[Signal, int]]] = threads.cell(deque())
+        self.signals: Cell[deque[tuple[Signal, int]]] = threads.cell(deque())
         """Signals that wait until the lock is given back, oldest first, each with its bytes of command data."""
         self._size = threads.cell(0)
         """Bytes of command data in the signals."""
@@ -54,14 +54,14 @@ class Senders:
 
     def waiting(self) -> bool:
         """Whether a signal waits.  With or without the port's lock."""
-        return bool(self._signals.value)
+        return bool(self.signals.value)
 
     def post(self, signal: Signal, size: int) -> None:
         """Leave a signal, with `size` bytes of command data, for when the lock is given back."""
         lock = self._port.lock
         with self._undivided():
             self._size.value += size
-        self._signals.change().append((signal, size))
+        self.signals.change().append((signal, size))
         lock.wait(self.serve)
         # The holder looks for what waits when it gives the lock back.  It may have looked a moment before the signal
         # was there; then the lock is free now, and this thread looks in its place.
@@ -71,7 +71,7 @@ class Senders:
     def run(self) -> None:
         """Carry out the signals that wait, in order, and a timeout of 0 ms.  With the lock held."""
         while self.waiting():
-            signal, size = self._signals.change().popleft()
+            signal, size = self.signals.change().popleft()
             signal()
             with self._undivided():
                 self._size.value -= size

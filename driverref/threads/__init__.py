@@ -275,10 +275,6 @@ class Threads(Protocol):
         """
         ...
 
-    def also(self, thing: object, mode: Mode) -> None:
-        """The running thread touches `thing`, in a `Mode`, and nobody else runs before."""
-        ...
-
     def load(self, thing: object) -> None:
         """The running thread is about to read an atomic."""
         ...

@@ -10,10 +10,10 @@ On OS threads there is no search, and they are as cheap as what they stand for: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import ItemsView, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from driverref.threads import READ, WRITE, Mode
+from driverref.threads import READ, WRITE
 
 if TYPE_CHECKING:
     from driverref.threads.simulated import SimulatedThreads
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
-Declare = Callable[[object, Mode], None]
 
 
 class PlainCell(Generic[T]):
@@ -42,25 +41,26 @@ class PlainCell(Generic[T]):
 class TrackedCell(Generic[T]):
     """A cell that declares each use to the search."""
 
-    __slots__ = ("_declare", "_id", "_value")
+    __slots__ = ("_declare", "_read", "_value", "_write")
 
     def __init__(self, threads: SimulatedThreads, value: T) -> None:
-        self._declare: Declare = threads.also
-        self._id = threads.fresh()
+        id = threads.fresh()
+        self._declare = threads.declare
+        self._read, self._write = (id, READ), (id, WRITE)
         self._value = value
 
     @property
     def value(self) -> T:
-        self._declare(self._id, READ)
+        self._declare(self._read)
         return self._value
 
     @value.setter
     def value(self, value: T) -> None:
-        self._declare(self._id, WRITE)
+        self._declare(self._write)
         self._value = value
 
     def change(self) -> T:
-        self._declare(self._id, WRITE)
+        self._declare(self._write)
         return self._value
 
     def peek(self) -> T:
@@ -72,7 +72,7 @@ class TrackedTable(MutableMapping[K, V]):
 
     To enter or remove a key *writes* that key, and only *reads* the table as a whole: two threads that enter different
     keys do not disturb each other.  To go through the keys, or to count them, *writes* the whole: that depends on every
-    entry and every removal.  All other methods of a dict are made of these five by `MutableMapping`, so none is missed.
+    entry and every removal.  All other methods of a dict are made of these by `MutableMapping`, so none is missed.
 
     A key has to be equal in every run of the same schedule, so that it names the same thing.
     """
@@ -80,30 +80,38 @@ class TrackedTable(MutableMapping[K, V]):
     __slots__ = ("_declare", "_id", "_items")
 
     def __init__(self, threads: SimulatedThreads) -> None:
-        self._declare: Declare = threads.also
+        self._declare = threads.declare
         self._id = threads.fresh()
         self._items: dict[K, V] = {}
 
     def __getitem__(self, key: K) -> V:
-        self._declare((self._id, key), READ)
+        self._declare(((self._id, key), READ))
         return self._items[key]
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._declare(self._id, READ)
-        self._declare((self._id, key), WRITE)
+        self._declare((self._id, READ))
+        self._declare(((self._id, key), WRITE))
         self._items[key] = value
 
     def __delitem__(self, key: K) -> None:
-        self._declare(self._id, READ)
-        self._declare((self._id, key), WRITE)
+        self._declare((self._id, READ))
+        self._declare(((self._id, key), WRITE))
         del self._items[key]
 
+    def get(self, key: K, default: Any = None) -> Any:
+        self._declare(((self._id, key), READ))
+        return self._items.get(key, default)
+
+    def items(self) -> ItemsView[K, V]:
+        self._declare((self._id, WRITE))
+        return self._items.items()
+
     def __iter__(self) -> Iterator[K]:
-        self._declare(self._id, WRITE)
+        self._declare((self._id, WRITE))
         return iter(self._items)
 
     def __len__(self) -> int:
-        self._declare(self._id, WRITE)
+        self._declare((self._id, WRITE))
         return len(self._items)
 
 
@@ -113,7 +121,7 @@ class TrackedCounter(Iterator[int]):
     __slots__ = ("_declare", "_id", "_last")
 
     def __init__(self, threads: SimulatedThreads) -> None:
-        self._declare: Declare = threads.also
+        self._declare = threads.declare
         self._id = threads.fresh()
         self._last = 0
 
@@ -121,6 +129,6 @@ class TrackedCounter(Iterator[int]):
         return f"count({self._last + 1})"
 
     def __next__(self) -> int:
-        self._declare(self._id, WRITE)
+        self._declare((self._id, WRITE))
         self._last += 1
         return self._last

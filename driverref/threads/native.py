@@ -164,9 +164,6 @@ class NativeThreads:
     def touch(self, thing: object, write: bool) -> None:
         pass
 
-    def also(self, thing: object, mode: object) -> None:
-        pass
-
     def load(self, thing: object) -> None:
         pass
 

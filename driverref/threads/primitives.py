@@ -53,7 +53,7 @@ class Guard(Named):
     """Around a few statements without a step: nobody can come between, so there is nothing to do but to say so."""
 
     def __enter__(self) -> None:
-        self.threads.also(self.id, WRITE)
+        self.threads.declare((self.id, WRITE))
 
     def __exit__(self, *error: object) -> None:
         pass
@@ -82,14 +82,14 @@ class SimulatedMutex(Named):
             threads.step(self.id, WRITE)
             if self.owner is not None:
                 return False
-            threads.also(self.id, ACQUIRE)
+            threads.declare((self.id, ACQUIRE))
         self.owner = me = threads.running
         if self.stamp is not None:
             me.clock.join(self.stamp)
         return True
 
     def release(self) -> None:
-        self.threads.also(self.id, WRITE)
+        self.threads.declare((self.id, WRITE))
         self.stamp = self.owner.clock.stamp()
         self.owner = None
 
@@ -112,7 +112,7 @@ class SimulatedCondition(Named):
     def wait(self) -> None:
         threads = self.threads
         ticket = _Ticket(threads.fresh())
-        threads.also(self.id, WRITE)
+        threads.declare((self.id, WRITE))
         self.waiters.append(ticket)
         self.mutex.release()
         threads.step(ticket.id, AWAIT, ticket.called, None, self)
@@ -130,7 +130,7 @@ class SimulatedCondition(Named):
             self._call(self.waiters.popleft())
 
     def _call(self, ticket: _Ticket) -> None:
-        self.threads.also(ticket.id, WRITE)
+        self.threads.declare((ticket.id, WRITE))
         ticket.stamp = self.threads.running.clock.stamp()
 
 
@@ -162,8 +162,8 @@ class SimulatedQueue(Named):
 
     def put_at_once(self, item: Any) -> None:
         threads = self.threads
-        threads.also(self.id, WRITE)
-        threads.also((self.id, self.came), WRITE)
+        threads.declare((self.id, WRITE))
+        threads.declare(((self.id, self.came), WRITE))
         self.came += 1
         self.items.append((item, threads.running.clock.stamp()))
 
@@ -188,7 +188,7 @@ class SimulatedQueue(Named):
     def _taken(self, mode: Mode) -> Any:
         """The oldest item; whether it is there makes the difference, unless it was awaited."""
         threads = self.threads
-        threads.also((self.id, self.gone), mode)
+        threads.declare(((self.id, self.gone), mode))
         if not self.items:
             raise Empty
         self.gone += 1
@@ -208,7 +208,7 @@ class SimulatedWork(SimulatedQueue):
     def wait(self, deadline: int | None) -> None:
         threads = self.threads
         threads.step(-self.id, WRITE, self.items.__len__, deadline, self)
-        threads.also((self.id, self.gone), READ if threads.running.expired else AWAIT)
+        threads.declare(((self.id, self.gone), READ if threads.running.expired else AWAIT))
 
     def take(self) -> Any:
         return self._taken(READ)
@@ -250,7 +250,7 @@ class SimulatedSocket:
         return bool(self.received) or self.ended
 
     def _open(self) -> None:
-        self.threads.also((self.id, "closed"), READ)
+        self.threads.declare(((self.id, "closed"), READ))
         if self.closed:
             raise _os_error(errno.EBADF)
 
@@ -261,9 +261,9 @@ class SimulatedSocket:
         if timeout is not None:
             deadline = threads.time + round(timeout * 1e9)
         if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
-            threads.also((self.id, self.gone), READ)
+            threads.declare(((self.id, self.gone), READ))
             raise TimeoutError("timed out") if timeout else _os_error(errno.EAGAIN)
-        threads.also((self.id, self.gone), READ if threads.running.expired else AWAIT)
+        threads.declare(((self.id, self.gone), READ if threads.running.expired else AWAIT))
         data = bytearray()
         while self.received and len(data) < size:
             piece, stamp = self.received[0]
@@ -274,7 +274,7 @@ class SimulatedSocket:
             if not piece:
                 self.received.popleft()
                 self.gone += 1
-                threads.also((self.id, self.gone), READ)
+                threads.declare(((self.id, self.gone), READ))
         return bytes(data)
 
     def send(self, data: bytes, /) -> int:
@@ -288,7 +288,7 @@ class SimulatedSocket:
 
     def _arrive(self, piece: bytearray | None) -> None:
         """A piece of data, or the end, has come."""
-        self.threads.also((self.id, self.came), WRITE)
+        self.threads.declare(((self.id, self.came), WRITE))
         self.came += 1
         if piece is None:
             self.ended = True
@@ -299,7 +299,7 @@ class SimulatedSocket:
         self._open()
         if seconds is not None and seconds < 0:
             raise ValueError("Timeout value out of range")
-        self.threads.also((self.id, "closed"), WRITE)
+        self.threads.declare(((self.id, "closed"), WRITE))
         self.timeout = seconds
 
     def shutdown(self, how: int, /) -> None:
@@ -314,10 +314,10 @@ class SimulatedSocket:
         self._arrive(None)
 
     def close(self) -> None:
-        self.threads.also((self.id, "closed"), READ)
+        self.threads.declare(((self.id, "closed"), READ))
         if not self.closed:
             self.shutdown(socket.SHUT_RDWR)
-            self.threads.also((self.id, "closed"), WRITE)
+            self.threads.declare(((self.id, "closed"), WRITE))
             self.closed = True
 
 

@@ -6,7 +6,8 @@ is ready to wait (`deadline`).  `step` returns when the thread has been chosen a
 whose `acquire` is a step enabled while the flag is down; a queue is a deque whose `get` is a step enabled while it is
 not empty; to sleep is a step that is never enabled and has a deadline.
 
-A thread may touch more before its next step; it says so with `also`.
+What a thread uses between this step and its next one belongs to this step: its *footprint*.  A thread declares it with
+`declare`.
 
 Who is chosen is up to a `Schedule` (`schedule`).
 
@@ -18,8 +19,9 @@ names who waits for what.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from operator import attrgetter
 from typing import Any, NoReturn
 
@@ -29,6 +31,7 @@ from driverref.threads import (
     NOBODY,
     READ,
     WRITE,
+    Cell,
     Crashed,
     Mode,
     Mutex,
@@ -37,7 +40,7 @@ from driverref.threads import (
     here,
     running,
 )
-from driverref.threads.cells import T, TrackedCell, TrackedCounter, TrackedTable
+from driverref.threads.cells import PlainCell, T, TrackedCell, TrackedCounter, TrackedTable
 from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
 from driverref.threads.primitives import (
@@ -96,8 +99,8 @@ class SimulatedThread(Thread):
 _arrival = attrgetter("arrival")
 
 
-def _no_log(thing: object, mode: Mode) -> None:
-    """Nobody wants to know."""
+def _no_log(used: Touch) -> None:
+    """Take no notice."""
 
 
 class SimulatedThreads:
@@ -120,11 +123,8 @@ class SimulatedThreads:
         """Every thread there was, by its number."""
         self.failure: BaseException | None = None
         """What the adopted thread is to raise where it goes on."""
-        append = self.log.append
-        self.also: Callable[[object, Mode], None] = (
-            (lambda thing, mode: append((thing, mode))) if self.schedule.logs else _no_log
-        )
-        """The step under way touches `thing` as well."""
+        self.declare: Callable[[Touch], None] = self.log.append if self.schedule.logs else _no_log
+        """Add a resource, and how it is used, to the footprint of the step under way."""
         self._stamps: dict[object, Stamp] = {}
         self._arrivals = 0
         self._deadlines = False  # whether there ever was one
@@ -156,14 +156,14 @@ class SimulatedThreads:
         if script and script[-1] == me.number and deadline is None and self._starter is None:
             if enabled is None or enabled():  # the short way of what follows
                 script.pop()
-                self.also(thing, mode)
+                self.declare((thing, mode))
                 return True
         me.thing, me.mode, me.enabled, me.deadline, me.what = thing, mode, enabled, deadline, what
         self._arrivals += 1
         me.arrival = self._arrivals
         if deadline is not None:
             self._deadlines = True
-            self.also(CLOCK, READ)
+            self.declare((CLOCK, READ))
         chosen = self._next()
         if chosen is not me:
             chosen.coroutine.switch()
@@ -171,11 +171,11 @@ class SimulatedThreads:
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
-        self.also(thing, mode)
+        self.declare((thing, mode))
         if deadline is None:
             return True
         possible = enabled is None or bool(enabled())
-        self.also(CLOCK, READ if possible else AWAIT)
+        self.declare((CLOCK, READ if possible else AWAIT))
         return possible
 
     def _next(self) -> SimulatedThread:
@@ -238,7 +238,7 @@ class SimulatedThreads:
         self.time = max(self.time, min(t.deadline for t in waiting if t.deadline is not None))
         for thread in waiting:
             thread.expired = thread.deadline is not None and thread.deadline <= self.time
-        self.also(CLOCK, WRITE)
+        self.declare((CLOCK, WRITE))
         return True
 
     def fresh(self) -> int:
@@ -276,7 +276,7 @@ class SimulatedThreads:
     ) -> Thread:
         def run() -> None:
             self.running = thread
-            self.also(("the start", thread.number), AWAIT)
+            self.declare((("the start", thread.number), AWAIT))
             here.set(thread)
             try:
                 target()
@@ -289,7 +289,7 @@ class SimulatedThreads:
                     self.failure = self.failure or seen
             if not self._closed:
                 thread.ended = thread.clock.stamp()
-                self.also(("the end", thread.number), WRITE)
+                self.declare((("the end", thread.number), WRITE))
                 self.threads.remove(thread)
                 thread.coroutine.finish_into(self._next().coroutine)
             here.set(NOBODY)
@@ -299,7 +299,7 @@ class SimulatedThreads:
         thread.clock.join(self.running.clock.stamp())
         self._arrivals += 1
         thread.arrival = self._arrivals
-        self.also(("the start", thread.number), WRITE)
+        self.declare((("the start", thread.number), WRITE))
         if settle:
             me = self._starter = self.running
             thread.coroutine.switch()
@@ -360,14 +360,16 @@ class SimulatedThreads:
         self._stamps[thing] = clock.stamp()
         return _UNDIVIDED
 
-    def cell(self, value: T) -> TrackedCell[T]:
-        return TrackedCell(self, value)
+    # Where no search listens, what threads share is as plain as on OS threads: only one of them runs at a time.
 
-    def table(self) -> TrackedTable[Any, Any]:
-        return TrackedTable(self)
+    def cell(self, value: T) -> Cell[T]:
+        return TrackedCell(self, value) if self.schedule.logs else PlainCell(value)
 
-    def counter(self) -> TrackedCounter:
-        return TrackedCounter(self)
+    def table(self) -> MutableMapping[Any, Any]:
+        return TrackedTable(self) if self.schedule.logs else {}
+
+    def counter(self) -> Iterator[int]:
+        return TrackedCounter(self) if self.schedule.logs else count(1)
 
     def mutex(self, name: str) -> Mutex:
         return SimulatedMutex(self, name)

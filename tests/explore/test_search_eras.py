@@ -34,7 +34,8 @@ from driverref.erl_driver import (
 from driverref.errors import ErlangError
 from driverref.explore import explore
 from driverref.release import ERAS, R7B_3, Release
-from driverref.threads import READ, WRITE
+from driverref.threads import READ, WRITE, Mode
+from driverref.threads.simulated import SimulatedThreads
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
@@ -184,14 +185,20 @@ class EraLiving(Living):
         for _ in range(era.ports):
             self.reopen()
 
+    def tell(self, mode: Mode) -> None:
+        """Declare a use of `opened`, a list of the test's own that several processes share."""
+        threads = self.erl.runtime.threads
+        assert isinstance(threads, SimulatedThreads)
+        threads.declare(("what was opened", mode))
+
     def reopen(self) -> Port:
         port = self.erl.open_port(("spawn_driver", self.driver.driver_name))
-        self.erl.runtime.threads.also("what was opened", WRITE)
+        self.tell(WRITE)
         self.opened.append(port)
         return port
 
     def port(self, number: int) -> Port:
-        self.erl.runtime.threads.also("what was opened", READ)
+        self.tell(READ)
         return super().port(number)
 
     def connect(self, number: int) -> object:
