@@ -16,14 +16,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, redi
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import click
 from rich.console import Console, RenderableType
 from rich.markdown import Markdown
 
 from driverref import timeline
-from driverref.command import BadInput, beginning, book, eras, loading, report
+from driverref.command import BadInput, beginning, book, loading, releases, report
 from driverref.command.options import (
     OBSERVE,
     OUT,
@@ -35,7 +35,7 @@ from driverref.command.options import (
 )
 from driverref.errors import Nondeterministic
 from driverref.explore import compare, explore
-from driverref.explore.run import Job
+from driverref.explore.run import EmulatorOptions, Experiment
 
 FIRST_COME = "first come"
 """What explore prints for the empty witness."""
@@ -212,7 +212,7 @@ def timeline_command(
     observe: tuple[str, ...],
     events: tuple[str, ...],
     svg: Path | None,
-    **options: Any,
+    **options: Unpack[EmulatorOptions],
 ) -> None:
     """Run a scenario once and print what ran where, in order.
 
@@ -229,7 +229,7 @@ def timeline_command(
     scenario = loading.scenario(target)
     witness = "" if witness == FIRST_COME else witness
     with refusing(), redirect_stdout(sys.stderr):
-        erl, fault = Job(scenario, observe, options).follow(witness)
+        erl, fault = Experiment(scenario, observe, options).follow(witness)
     trace = erl.trace.select(*events) if events else erl.trace
     if svg is None:
         click.echo(timeline.text(trace))
@@ -282,7 +282,7 @@ def releases_command() -> None:
 
     Exit status: 0 the table has been printed, 2 bad input.
     """
-    click.echo(shown(eras.table(), max(Console().width, 100)), nl=False)
+    click.echo(shown(releases.table(), max(Console().width, 100)), nl=False)
 
 
 @main.command("answers", short_help="Read the short answers to the nine questions.")

@@ -1,27 +1,29 @@
 """Whether the model has what the real emulator did.
 
-A run of the real emulator leaves an order of events.  `admits` asks whether some schedule of the model has exactly
-that order; `orders` are all that the model has.
+A run of the real emulator leaves an order of events.  `admits` asks whether some schedule of the model has
+exactly that order; `orders` returns all orders that the model has.
 
-The search is that of `explore`, with a guide.  A run whose events have left the order that is asked for is cut there
-and then.  A run that is cut is one that ends in a fault: it is not known what the others would have done, so each of
-them is tried in place of the step that left the order.  Whatever comes after a wrong event is never run.  So a no is as
-certain as an `explore` that has come to its end, and costs a fraction of it.
+The search is that of `explore`, with a guide.  A run whose events leave the order that is asked for is cut
+there, and nothing that comes after the wrong event is run.  To the search, a run that is cut is one that ends in
+a fault: it is not known what the other threads would have done next, so each of them is tried in place of the
+step that left the order.  So a no is as certain as an `explore` that has come to its end, and needs fewer and
+shorter runs.
 
-A run that ends in a `Leak` counts, because the emulator does not look for leaks and everything else has happened.  A
-run that ends in another fault does not: what the emulator does after it is not defined.
+A run that ends in a `Leak` counts, because the emulator does not look for leaks and everything else has
+happened.  A run that ends in another fault does not count, because what the emulator does after a fault is not
+defined.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, Unpack
 
 from driverref.emulator import Emulator
 from driverref.errors import Leak
 from driverref.explore import Fault, Order, Scenario, label
-from driverref.explore.run import Job, check_observe
+from driverref.explore.run import EmulatorOptions, Experiment, check_observe
 from driverref.explore.schedules import witness
 from driverref.explore.search import Cut, Search
 from driverref.threads.simulated import SimulatedThread, SimulatedThreads
@@ -30,23 +32,23 @@ from driverref.trace import Trace
 __all__ = ["Verdict", "admits", "orders"]
 
 THE_END = "(the end)"
-"""Where an event is asked for and the run is over."""
+"""Stands in the place of the next event where a run is over."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of `admits`.  True if the model has the order; `print` says why not."""
+    """The answer of `admits`.  It is true if the model has the order; `print` says why not."""
 
     events: Order
-    """What was asked for."""
+    """The order that was asked for."""
     witness: str | None
     """The schedule that has it, for `replay`; `None` if there is none."""
     reached: Order
-    """The longest beginning of it that some schedule has."""
+    """The longest beginning of the order that some schedule has."""
     instead: tuple[str, ...]
     """What came next in the schedules that got so far: an event, the end, or a fault."""
     schedules: int
-    """Schedules that were run."""
+    """How many schedules were run."""
 
     def __bool__(self) -> bool:
         return self.witness is not None
@@ -68,13 +70,13 @@ def admits(
     events: Sequence[str],
     *,
     observe: tuple[str, ...] | list[str],
-    **emulator: Any,
+    **emulator: Unpack[EmulatorOptions],
 ) -> Verdict:
-    """Whether some schedule of the scenario has the observed events in exactly this order.
+    """Return whether some schedule of the scenario has the observed events in exactly this order.
 
-    `events` is an order as `Trace.order` gives it, and `observe` names all events that were looked at: one that is
-    not in `events` must not happen.  The scenario and `emulator` are as for `explore`; what the scenario returns
-    makes no difference.
+    `events` is an order as `Trace.order` gives it.  `observe` names all events that were looked at: an observed
+    event that is not in `events` must not happen.  The scenario and `emulator` are as for `explore`; what the
+    scenario returns makes no difference.
 
     Raises `ValueError` if `events` has one that is not observed, and what `explore` raises.
     """
@@ -84,47 +86,47 @@ def admits(
             raise ValueError(f"admits: {event!r} cannot come, because observe does not name it")
     wanted = Order(events)
     reached, instead, count = -1, dict[str, None](), 0
-    for seen, end, guide in _runs(scenario, names, emulator, wanted):
+    for run in _runs(scenario, names, emulator, wanted):
         count += 1
-        if seen == wanted and end == THE_END:
-            return Verdict(wanted, witness(guide.deviations()), wanted, (), count)
-        pairs = enumerate(zip(seen, wanted, strict=False))
-        shorter = min(len(seen), len(wanted))
+        if run.events == wanted and run.end == THE_END:
+            return Verdict(wanted, witness(run.search.deviations()), wanted, (), count)
+        pairs = enumerate(zip(run.events, wanted, strict=False))
+        shorter = min(len(run.events), len(wanted))
         common = next((i for i, (one, other) in pairs if one != other), shorter)
         if common > reached:
             reached = common
             instead.clear()
-        if common == reached and (then := [*seen, end][common]) is not None:
+        if common == reached and (then := [*run.events, run.end][common]) is not None:
             instead[then] = None
     return Verdict(wanted, None, Order(wanted[:reached]), tuple(instead), count)
 
 
 def orders(
-    scenario: Scenario, *, observe: tuple[str, ...] | list[str], **emulator: Any
+    scenario: Scenario, *, observe: tuple[str, ...] | list[str], **emulator: Unpack[EmulatorOptions]
 ) -> list[Order]:
-    """Every order of the observed events that the model has: those that `admits` says yes to, and no others.
+    """Return every order of the observed events that the model has: those that `admits` says yes to.
 
-    The scenario and `emulator` are as for `explore`.
+    The scenario and `emulator` are as for `explore`.  Raises what `explore` raises.
     """
     runs = _runs(scenario, check_observe(observe), emulator, None)
-    return [*dict.fromkeys(seen for seen, end, _ in runs if end == THE_END)]
+    return [*dict.fromkeys(run.events for run in runs if run.end == THE_END)]
 
 
 class Guided(Search):
-    """The search, held to an order of events; without one, the search as it is."""
+    """The search, held to an order of events; if `wanted` is `None`, the search as it is."""
 
     def __init__(self, wanted: Order | None) -> None:
         super().__init__()
         self.wanted = wanted
         self.trace = Trace()
-        self._length = 0
+        self._length = 0  # of the trace when it was compared last
 
     def watch(self, trace: Trace) -> None:
-        """Another run begins."""
+        """Begin another run, whose events stand in `trace`."""
         self.trace, self._length = trace, 0
 
     def astray(self) -> bool:
-        """Whether the run has left the order."""
+        """Return whether the run has left the order."""
         if self.wanted is None or len(self.trace) == self._length:
             return False
         self._length = len(self.trace)
@@ -132,15 +134,27 @@ class Guided(Search):
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
         if not self._over and self.astray():
-            threads.give_up(Cut())  # and `end` finds out who else could have gone on
+            # The search's `end` is called next, and notes the threads that could have gone on.
+            threads.give_up(Cut())
             return None
         return super().choose(threads)
 
 
+class Run(NamedTuple):
+    """One run of a guided search."""
+
+    events: Order
+    """The observed events, in order."""
+    end: str | None
+    """`THE_END`, or the fault in which the run ended; `None`: the run was cut."""
+    search: Guided
+    """The search, which knows the run's schedule until the next run begins."""
+
+
 def _runs(
-    scenario: Scenario, observe: tuple[str, ...], emulator: dict[str, Any], wanted: Order | None
-) -> Iterator[tuple[Order, str | None, Guided]]:
-    """Each run's events, and how it ended; `None` if it was cut."""
+    scenario: Scenario, observe: tuple[str, ...], emulator: EmulatorOptions, wanted: Order | None
+) -> Iterator[Run]:
+    """Make the runs of a guided search."""
     guide = Guided(wanted)
 
     def watched(erl: Emulator) -> None:
@@ -151,12 +165,12 @@ def _runs(
     while more:
         end: str | None = None
         try:
-            outcome = Job(watched, observe, emulator).run(guide)
+            outcome = Experiment(watched, observe, emulator).run(guide)
             leaks = isinstance(outcome, Fault) and outcome.name == Leak.__name__
             end = label(outcome) if isinstance(outcome, Fault) and not leaks else THE_END
         except Cut:
             pass
-        if guide.strange is not None:
-            raise guide.strange
-        yield Order(guide.trace.order()), end, guide
+        if guide.mismatch is not None:
+            raise guide.mismatch
+        yield Run(Order(guide.trace.order()), end, guide)
         more = guide.next()

@@ -232,7 +232,7 @@ def searched(run: Run, limit: int = 100_000) -> Seen:
         except Cut:
             seen.cut += 1
         else:
-            follow = Follow([state.choice for state in search.states[1:]])
+            follow = Follow([node.choice for node in search.nodes[1:]])
             assert run(follow.watch(SimulatedThreads(schedule=follow))) == outcome
             seen.add(outcome, follow.steps)
         if not search.next():

@@ -1,7 +1,7 @@
 """What the command line is made of; the commands themselves stand in `driverref.__main__`.
 
 Each room here does one thing for them and prints nothing: `options` are those that several commands have, `loading`
-finds the scenario in a file, `report` is a page about what exploring it has found, `eras` the table of releases,
+finds the scenario in a file, `report` is a page about what exploring it has found, `releases` the table of releases,
 `book` reads the book's pages, `beginning` makes a new driver of one.  What they cannot use they refuse in one line,
 as `BadInput`.
 """

@@ -1,4 +1,4 @@
-"""For a test of one's own driver: one call holds every schedule to what is expected.
+"""`assert_outcomes`: a test of a driver that holds every schedule to what is expected.
 
 The test is two lines: `def test_closing_early_is_safe():` and `assert_outcomes(close_early, async_threads=1)`.
 """
@@ -6,23 +6,27 @@ The test is two lines: `def test_closing_early_is_safe():` and `assert_outcomes(
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable
-from typing import Any
+from typing import Unpack
 
 from driverref.explore.outcomes import Outcomes, label
 from driverref.explore.run import Fault, Scenario
+from driverref.explore.strategy import ExploreOptions, explore
 
 
 def assert_outcomes(
-    scenario: Scenario, expected: Collection[Hashable] | None = None, **options: Any
+    scenario: Scenario,
+    expected: Collection[Hashable] | None = None,
+    **options: Unpack[ExploreOptions],
 ) -> Outcomes:
-    """Explore the scenario and fail unless its outcomes are exactly `expected`; by default, unless none is a fault.
+    """Explore the scenario and fail unless its outcomes are exactly `expected`.
 
-    `options` are those of `explore`.  Fails with an `AssertionError` that shows the table and, as text, the timeline of
-    a run that should not have been.  A search that a `limit` cut short fails as well: what it has not seen it cannot
-    vouch for.  Returns the `Outcomes`.
+    Without `expected` it fails if an outcome is a fault.  `options` are those of `explore`.  Returns the
+    `Outcomes`.
+
+    Raises `AssertionError` with the table and, as text, the timeline of a run that should not have been.  A
+    search that a `limit` cut short fails as well, because an outcome may have been missed.  Raises what
+    `explore` raises.
     """
-    from driverref.explore import explore
-
     outcomes = explore(scenario, **options)
     if expected is None:
         wrong: list[Hashable] = list(outcomes.faults)

@@ -1,10 +1,28 @@
 """The steps of a run, and which of them happened before which.
 
-A step has a log: the things it touched, and how.  Two steps depend on each other if they touch one thing and one of
-them writes; one *happens before* another if a chain of dependent steps, or of steps of one thread, leads from it to
-the other.  Here that is one integer a step: bit `k` says that step `k` happened before it, or is it.
+A step has a log: the things that it touched, and how.  Two steps *depend* on each other if they touch one
+thing and one of them writes it.  A step *happens before* a later one if a chain of steps leads from it to the
+later one, in which neighbours depend on each other or belong to one thread.  Two steps *race* if they depend
+on each other, no other step lies between them in such a chain, and the later one could have come first.
 
-Two steps *race* if they depend on each other directly, and the later one could have come first.
+`History.add` is called after each step.  It compares the step with the earlier ones (`_compare`) and returns
+those with which the step races.  `firsts` says for a race how a run could begin in which the later step comes
+first.  `search` decides with these what to run next.
+
+The past of a step is one integer: bit `k` says that step `k` happened before the step, or is the step itself.
+So the union of two pasts is `|`, and the question whether `k` is in a past is `past >> k & 1`.  The papers'
+vector clocks answer the same question; an integer has a bit for each step where a clock has a number for each
+thread, and is faster in Python.
+
+In the letters of Abdulla et al. (2014), with E for the run so far, e for an earlier step and p for the thread
+of the new one:
+
+* E.p is the run after the new step; the steps that `add` returns are the e that race with it and can be
+  reversed.
+* notdep(e, E) are the steps after e that e does not happen before.  v is notdep(e, E).p: what must run, in
+  place of e, so that the step of p comes before e.
+* I(v), the *initials* of v, are the threads that can make the first step of v, in some order of v's steps that
+  its happens-before relation allows.  `firsts` returns them.
 """
 
 from __future__ import annotations
@@ -18,24 +36,24 @@ from driverref.threads.simulated import CLOCK, Touch
 
 Log = list[Touch]
 
-_NEVER = -1
-"""The number of a step that was not made."""
+_NOT_MADE = -1
+"""In place of a step's number, for a step that a thread would make next."""
 
 
 class Touched(NamedTuple):
-    """What a step touched: things read, and things written."""
+    """What a step touched: the things that it only read, and those that it wrote."""
 
     read: frozenset[object]
     written: frozenset[object]
 
     @classmethod
     def by(cls, log: Log) -> Touched:
-        """What the step with this log touched."""
+        """Return what the step with this log touched."""
         written = frozenset(thing for thing, mode in log if mode in (WRITE, ACQUIRE))
         return cls(frozenset(thing for thing, _ in log) - written, written)
 
     def disturbed_by(self, log: Log) -> bool:
-        """Whether a step with this log depends on the one that touched this."""
+        """Return whether a step with this log depends on the step that touched this."""
         return any(
             thing in self.written or (thing in self.read and mode in (WRITE, ACQUIRE))
             for thing, mode in log
@@ -43,7 +61,7 @@ class Touched(NamedTuple):
 
 
 class Shared:
-    """A thing that more than one thread has touched: in which steps, oldest first."""
+    """The steps that touched one thing, oldest first.  Kept once a second thread has touched the thing."""
 
     __slots__ = ("acquired", "read", "written")
 
@@ -53,7 +71,7 @@ class Shared:
         self.read: list[int] = []
 
     def touch(self, step: int, mode: Mode) -> None:
-        """It was touched."""
+        """Record that `step` touched the thing."""
         if mode is READ or mode is AWAIT:
             self.read.append(step)
         else:
@@ -62,7 +80,7 @@ class Shared:
                 self.acquired.append(step)
 
     def forget(self, mode: Mode) -> None:
-        """The last touch has not been made."""
+        """Take back the last touch, which had this mode."""
         if mode is READ or mode is AWAIT:
             self.read.pop()
         else:
@@ -71,29 +89,34 @@ class Shared:
                 self.acquired.pop()
 
     def read_since(self) -> list[int]:
-        """The steps that have read it since it was written last."""
-        written = self.written[-1] if self.written else _NEVER
+        """Return the steps that have read the thing since it was written last."""
+        written = self.written[-1] if self.written else _NOT_MADE
         return [step for step in self.read if step >= written]
 
 
 class History:
-    """The steps that have been made so far, by whom, and what they touched."""
+    """The steps of a run so far: the thread that made each, what it touched, and what happened before it."""
 
     def __init__(self) -> None:
         self.makers: list[int] = []
-        """The thread of each step."""
+        """The number of the thread that made each step."""
         self.logs: list[Log] = []
+        """What each step touched."""
         self.past: list[int] = []
-        """What happened before each step, itself included."""
-        self._steps: dict[int, list[int]] = {}  # of each thread
+        """What happened before each step, itself included, as bits."""
+        self._steps: dict[int, list[int]] = {}  # the steps of each thread
+        # Most things are touched by one thread only, and then no step need be kept for them.
         self._shared: dict[object, Shared] = {}
-        self._own: dict[object, int] = {}  # by whom a thing was touched first, and perhaps alone
+        self._own: dict[object, int] = {}  # the thread that touched a thing first
 
     def __len__(self) -> int:
         return len(self.logs)
 
     def add(self, maker: int, log: Log) -> tuple[list[int], bool]:
-        """A step was made.  The earlier steps that it races with, and whether it has to do with the clock."""
+        """Add a step that was made.
+
+        Returns the earlier steps with which it races, and whether it touched the clock.
+        """
         step = len(self.logs)
         past, races, clock = self._compare(maker, log, step)
         self.makers.append(maker)
@@ -103,16 +126,27 @@ class History:
         return races, clock
 
     def would_race(self, maker: int, touch: Touch) -> tuple[list[int], int]:
-        """The steps with which a thread's next step would race, and what would have happened before it."""
-        past, races, _ = self._compare(maker, [touch], _NEVER)
+        """Compare the step that a thread would make next, if it began with `touch`.
+
+        Returns the earlier steps with which it would race, and what would have happened before it.
+        """
+        past, races, _ = self._compare(maker, [touch], _NOT_MADE)
         return races, past
 
-    # One function, because it is the innermost loop of the search.
+    # One function and plain tuples, because this is the innermost loop of the search: it runs for each touch
+    # of each new step of each run, and a call for each touch costs more than the comparison.
     def _compare(  # noqa: C901
         self, maker: int, log: Log, step: int
     ) -> tuple[int, list[int], bool]:
+        """Return a step's past, the earlier steps with which it races, and whether it touches the clock.
+
+        `causes` are the earlier steps on which the step depends, unless the thread's own past has them.  A
+        race is a cause that is not in the past of another cause.
+        """
         past, shared, own = self.past, self._shared, self._own
         steps = self._steps.get(maker)
+        # What happened before the thread's last step happens before this one whatever it touches, so nothing
+        # in `mine` is a race: to bring it behind this step would change the thread's own order.
         mine = before = past[steps[-1]] if steps else 0
         causes, races, locks, needed, clock = [], [], [], [], False
         for thing, mode in log:
@@ -121,12 +155,15 @@ class History:
             touched = shared.get(thing)
             if touched is None:
                 if own.setdefault(thing, maker) == maker:
-                    continue  # most things are one thread's own
+                    continue
                 touched = shared[thing] = self._recalled(thing, own[thing])
+            # The last write alone: earlier writes, and what was read before it, are in its past.  `!= step`
+            # because a step may touch a thing twice, and has been recorded by then.
             written = touched.written
             if written and (other := written[-1]) != step and not mine >> other & 1:
                 before |= past[other]
                 causes.append(other)
+                # A step that awaits or acquires needs this write: it depends on it, and cannot come first.
                 if mode is READ or mode is WRITE:
                     races.append(other)
                 elif other not in races:
@@ -137,22 +174,26 @@ class History:
                         before |= past[other]
                         causes.append(other)
                         races.append(other)
-            elif mode is ACQUIRE and touched.acquired:  # what is acquired is never only read
+            elif mode is ACQUIRE and touched.acquired:
+                # Two acquisitions of a lock race although the release lies between them: the release comes
+                # with its acquisition, so the acquisitions are what can change places.  They stand in a list
+                # of their own, because the last statement would drop them.  What is acquired is never read,
+                # so reads are not looked at.
                 taken = touched.acquired[-1]
                 if taken != step and not mine >> taken & 1:
                     locks.append(taken)
-            if step != _NEVER:
+            if step != _NOT_MADE:
                 touched.touch(step, mode)
         # A step that needs the lock, or the item, that another step has given up cannot come before it.  What the two
         # touch besides is then no race of theirs: where a lock is meant, the race is that for the lock itself.
         if needed and races:
             races = [s for s in races if s not in needed]
-        if len(causes) > 1:  # a race is direct: no other step lies between
+        if len(causes) > 1:  # a race is direct: no other cause lies between
             races = [s for s in set(races) if not any(past[c] >> s & 1 for c in causes if c != s)]
         return before, races + locks, clock
 
     def _recalled(self, thing: object, toucher: int) -> Shared:
-        """A second thread touches a thing: what the first has done with it."""
+        """Return the touches of a thing by its only thread so far, now that a second thread touches it."""
         shared = Shared()
         for step in self._steps.get(toucher, ()):
             for touched, mode in self.logs[step]:
@@ -161,7 +202,7 @@ class History:
         return shared
 
     def apart(self, maker: int, step: int) -> list[int]:
-        """The last step of each other thread, unless it happened before `step`."""
+        """Return the last step of each thread but `maker`, unless it happened before `step`."""
         return [
             steps[-1]
             for other, steps in self._steps.items()
@@ -169,19 +210,20 @@ class History:
         ]
 
     def firsts(self, earlier: int, past: int, maker: int) -> list[int]:
-        """Who may begin, instead of step `earlier`, what leads to a later step of `maker` with this past.
+        """Return I(v): the threads that may begin, in place of step `earlier`, what leads to a step of `maker`.
 
-        What has to be run is what does not depend on `earlier`, and then the later step.
+        v are the steps after `earlier` that do not depend on it, and then the step of `maker`, whose past is
+        `past`.  The thread `maker` comes first in the list if it is an initial.
         """
-        run, firsts = 0, []
+        v, firsts = 0, []
         for step in range(earlier + 1, len(self.logs)):
             before = self.past[step]
             if before >> earlier & 1:
                 continue
-            if not before & run:
+            if not before & v:  # no step of v happens before it
                 firsts.append(self.makers[step])
-            run |= 1 << step
-        if not past & run:
+            v |= 1 << step
+        if not past & v:
             firsts.insert(0, maker)
         return firsts
 
@@ -195,14 +237,14 @@ class History:
         del self.makers[depth:], self.logs[depth:], self.past[depth:]
 
     def follow(self, log: Log) -> int:
-        """Check that a run, with one log for all its steps, began with these steps: where the log goes on.
+        """Check that a run, with one log for all its steps, began with the steps of this history.
 
-        Raises `Nondeterministic` if it did not.
+        Returns where in the log these steps end.  Raises `Nondeterministic` if the run touched other things.
         """
         known = [touch for step in self.logs for touch in step]
         if log[: len(known)] == known:
             return len(known)
-        at = next(i for i, (one, other) in enumerate(zip_longest(known, log)) if one != other)
+        touches = enumerate(zip_longest(known, log, fillvalue=("nothing", READ)))
+        at, (then, now) = next((at, pair) for at, pair in touches if pair[0] != pair[1])
         step = sum(end <= at for end in accumulate(map(len, self.logs)))
-        now = log[at][0] if at < len(log) else "nothing"
-        raise Nondeterministic(f"at step {step} it touched {now} and not {known[at][0]}")
+        raise Nondeterministic(f"at step {step} it touched {now[0]} and not {then[0]}")

@@ -1,39 +1,50 @@
-"""What a search has found: every outcome, how many schedules lead there, and the shortest witness of it."""
+"""What an exploration has found: the outcomes, and for each how many schedules lead to it and a witness.
+
+A `Tally` counts while the runs are made.  `Outcomes` is what `explore` returns: the counts, the table that
+`print` shows, and `replay`, which makes the run of a witness again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from driverref.emulator import Emulator
 from driverref.errors import wrong_type
-from driverref.explore.run import Fault, Job, Order, Scenario, check_observe
+from driverref.explore.run import (
+    EmulatorOptions,
+    Experiment,
+    Fault,
+    Order,
+    Scenario,
+    check_observe,
+)
 
 
 @dataclass(frozen=True)
 class Found:
-    """How an outcome came about."""
+    """How often an outcome came about, and how."""
 
     count: int
-    """How many schedules led there: inequivalent ones, or, if they were drawn at random, any."""
+    """How many schedules led to it: inequivalent ones, or, if they were drawn at random, any."""
     witness: str
-    """The shortest of them: what to give to `replay`."""
+    """The shortest of these schedules, as a string for `replay`."""
 
 
 class Tally:
-    """The counts of a search, while it goes on.  Tallies of the parts of one search can be added up."""
+    """The counts of an exploration while it goes on.  Tallies of the parts of one search can be added up."""
 
     def __init__(self) -> None:
         self.found: dict[Hashable, Found] = {}
         self.schedules = 0
-        """Runs made."""
+        """How many runs were made."""
         self.cut = 0
-        """Those of them that were cut short, because they would have repeated another."""
+        """How many of them were cut short, because they would have repeated another."""
 
     def count(self, outcome: Hashable, witness: str, times: int = 1) -> None:
-        """Another run has ended so."""
+        """Count an outcome: that of one run, or the same one of several."""
         old = self.found.get(outcome)
         if old is None:
             self.found[outcome] = Found(times, witness)
@@ -42,7 +53,7 @@ class Tally:
             self.found[outcome] = Found(old.count + times, best)
 
     def add(self, other: Tally) -> None:
-        """Count what another tally has counted."""
+        """Add the counts of another tally to this one."""
         self.schedules += other.schedules
         self.cut += other.cut
         for outcome, found in other.found.items():
@@ -50,6 +61,7 @@ class Tally:
 
 
 def _length(witness: str) -> tuple[int, int, str]:
+    """Return a key that sorts witnesses, the shortest first; the text itself decides between equals."""
     return witness.count(","), len(witness), witness
 
 
@@ -58,41 +70,47 @@ def replay(
     witness: str,
     *,
     observe: tuple[str, ...] | list[str] = (),
-    **emulator: Any,
+    **emulator: Unpack[EmulatorOptions],
 ) -> Emulator:
-    """Run a scenario under the schedule that `witness` names, and return the emulator, stopped, with its trace.
+    """Run a scenario under the schedule of a witness, and return the emulator, stopped, with its trace.
 
-    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `observe` and `emulator`
-    are what `explore` had: a witness counts steps, and an observed event is one.  A fault of the driver is not raised:
-    the trace ends with it.  Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the
-    witness.  Not from inside an emulator.
+    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `observe` and
+    `emulator` are what `explore` had: a witness counts steps, and an observed event is one.  A fault of the
+    driver is not raised: the trace ends with it.
+
+    Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the witness, `Misuse` in
+    a thread that already runs an emulator.
     """
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
-    return Job(scenario, check_observe(observe), emulator).follow(witness)[0]
+    return Experiment(scenario, check_observe(observe), emulator).follow(witness)[0]
 
 
 class Outcomes(Mapping[Hashable, Found]):
-    """Every outcome of a scenario.  A mapping from the outcome to its `Found`.
+    """Every outcome of a scenario.  A mapping from the outcome to its `Found`, the most frequent first.
 
-    A key is what the scenario returned; or the `Order` of the observed events, or both; or a `Fault`.  `print` gives a
-    table, a notebook shows it as one.
+    A key is what the scenario returned; or the `Order` of the observed events, or a pair of both; or a `Fault`.
+    `print` shows a table, and so does a notebook.
     """
 
-    def __init__(self, tally: Tally, stopped: str | None, job: Job, strategy: str) -> None:
-        self._found = dict(sorted(tally.found.items(), key=lambda item: -item[1].count))
-        self._job = job
-        self.observe = job.observe
+    def __init__(
+        self, tally: Tally, stopped: str | None, experiment: Experiment, strategy: str
+    ) -> None:
+        by_count = sorted(tally.found, key=lambda outcome: -tally.found[outcome].count)
+        self._found = {outcome: tally.found[outcome] for outcome in by_count}
+        self._experiment = experiment
+        self.observe = experiment.observe
         """The names of the events whose order belongs to the outcomes."""
         self.strategy = strategy
+        """How the schedules were found: `"all"`, `"random"` or `"pct"`."""
         self.schedules = tally.schedules
-        """Schedules that were run, those that were cut short included."""
+        """How many schedules were run, those that were cut short included."""
         self.inequivalent = tally.schedules - tally.cut
-        """Schedules that were run to their end; with the strategy `all` no two of them are equivalent."""
+        """How many were run to their end; with the strategy `all` no two of them are equivalent."""
         self.stopped = stopped
-        """Why the search ended before its end, or `None`."""
+        """Why the search did not come to its end; `None` if it did."""
         self.complete = stopped is None and strategy == "all"
-        """Whether these are all outcomes that there are."""
+        """Whether there are no other outcomes."""
 
     def __getitem__(self, outcome: Hashable) -> Found:
         return self._found[outcome]
@@ -109,18 +127,21 @@ class Outcomes(Mapping[Hashable, Found]):
         return [outcome for outcome in self._found if isinstance(outcome, Fault)]
 
     def replay(self, outcome: Hashable) -> Emulator:
-        """Run the outcome's witness again: the emulator, stopped, with its complete trace."""
-        return self._job.follow(self._found[outcome].witness)[0]
+        """Run the outcome's witness again, and return the emulator, stopped, with its whole trace.
+
+        Raises `KeyError` if there is no such outcome, `Misuse` in a thread that already runs an emulator.
+        """
+        return self._experiment.follow(self._found[outcome].witness)[0]
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """The table: outcome, count, witness.  A fault that tells a long story shows its first line."""
+        """Return the rows of the table: outcome, count, witness.  A long fault is shortened to one line."""
         return [
             (label(outcome), f"{found.count:,}", found.witness or "first come")
             for outcome, found in self._found.items()
         ]
 
     def summary(self) -> str:
-        """How many schedules there were, and whether that is all."""
+        """Return the table's last line: how many schedules there were, and whether that is all."""
         ways = "way" if len(self) == 1 else "ways"
         then = "" if self.stopped is None else f", then {self.stopped}"
         if self.strategy != "all":
@@ -149,13 +170,13 @@ class Outcomes(Mapping[Hashable, Found]):
 
 
 def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:
-    """Lines of three columns, the second aligned to the left or to the right."""
+    """Return the lines of a table of three columns, the second aligned to the left or to the right."""
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     return [f"{a:<{first}}  {b:{align}{second}}  {c}".rstrip() for a, b, c in rows]
 
 
 def label(outcome: Hashable) -> str:
-    """An outcome in one line."""
+    """Return the text of an outcome, in one line of at most 100 characters if it is a fault."""
     if isinstance(outcome, Fault):
         text = str(outcome).replace("\n ", "").replace("\n", "; ")
         return text if len(text) <= 100 else text[:97] + "..."

@@ -1,4 +1,4 @@
-"""A bar for long searches: schedules, outcomes, rate.  Drawn by rich, on the error output."""
+"""A bar for long explorations: schedules, outcomes, rate.  Drawn by rich, on the error output."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PATIENCE = 512
-"""After how many schedules a search is long."""
+"""How many schedules are run before a bar is shown that was not asked for."""
 
 
 @contextmanager
 def progress_bar(wanted: bool | None) -> Iterator[Callable[[Tally], None]]:
-    """What to call with the tally after each run.  `None` wants a bar if it is long and there is a terminal."""
+    """Give a function to call with the tally after each run, which draws the bar.
+
+    `wanted` is whether to show a bar; `None`: if there is a terminal, after `PATIENCE` schedules.
+    """
     after = 0 if wanted else PATIENCE
     shown = sys.stderr.isatty() if wanted is None else wanted
     bar: Progress | None = None
@@ -37,7 +40,10 @@ def progress_bar(wanted: bool | None) -> Iterator[Callable[[Tally], None]]:
 
 
 def _bar() -> Progress:
-    """The bar, whose length nobody knows: how many schedules there are shows only at the end."""
+    """Return a bar without a length: how many schedules there are is known only at the end.
+
+    rich's progress is imported here, because most explorations end before a bar is shown.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,28 +1,39 @@
 """One run of a scenario under one schedule, and what came of it.
 
-The outcome of a run is what the scenario returned, or the fault that ended it; the emulator's orderly end belongs to
-the run, so a leak or a callback that fails in `stop` is found too.  If events are observed, their order belongs to
-the outcome: each is a step that writes one thing, `ORDER`, as if the driver logged it under a lock, and so the search
-tries them in every order that is possible.
+The outcome of a run is what the scenario returned, or the fault that ended it.  The emulator's orderly end
+belongs to the run, so a leak or a callback that fails in `stop` is found, too.
+
+If events are observed, their order belongs to the outcome, and the search must try them in every order that
+is possible.  So each observed event is a step that writes one thing, `ORDER`, as if the driver logged the
+event under a lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from driverref.emulator import Emulator
 from driverref.errors import Nondeterministic
 from driverref.explore.schedules import Replay
+from driverref.release import Release
 from driverref.runtime.core import Runtime
 from driverref.threads.schedule import Schedule
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import NAMES, Raw, Record, Trace
 
-Scenario = Callable[[Emulator], Any]
+Scenario = Callable[[Emulator], object]
 
 ORDER = "the order of the observed events"
+
+
+class EmulatorOptions(TypedDict, total=False):
+    """The arguments of `Emulator` that are left to the caller of `explore`."""
+
+    async_threads: int | None
+    schedulers: int
+    release: str | Release
 
 
 class Fault(NamedTuple):
@@ -31,11 +42,11 @@ class Fault(NamedTuple):
     name: str
     """The exception's class: `"UseAfterFree"`, `"Leak"`, `"ErlangError"`."""
     text: str
-    """What it says."""
+    """The exception's message."""
 
     @classmethod
     def of(cls, error: Exception) -> Fault:
-        """The fault that an exception is."""
+        """Return the fault that stands for an exception."""
         return cls(type(error).__name__, str(error))
 
     def __str__(self) -> str:
@@ -57,7 +68,8 @@ class Order(tuple[str, ...]):
 class Watch(Trace):
     """A trace that makes a step of each observed event, and holds no others, unless it is `whole`.
 
-    Whoever asked it for others would learn nothing about their order.
+    The order of an event that is not observed is not explored.  So a scenario that selects such an event gets
+    a `ValueError`: the order it would see is that of one run, not one of all that are possible.
     """
 
     def __init__(
@@ -74,9 +86,11 @@ class Watch(Trace):
             return None
 
         def record(raw: Raw) -> None:
-            if raw[2] in self._observe:
+            _, lane, name, port, job, detail = raw
+            if name in self._observe:
                 self._threads.touch(ORDER, write=True)
-                append((self._threads.time, *raw[1:]))
+                # Other threads may have run during this step, so time may have passed.
+                append((self._threads.time, lane, name, port, job, detail))
             elif self._whole:
                 append(raw)
 
@@ -92,18 +106,18 @@ class Watch(Trace):
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is run, and how."""
+class Experiment:
+    """A scenario and its options: all that a run needs but the schedule."""
 
     scenario: Scenario
     observe: tuple[str, ...]
-    options: dict[str, Any]
-    """The arguments of `Emulator`."""
+    options: EmulatorOptions
 
     def run(self, schedule: Schedule) -> Hashable:
         """Run the scenario once, and return its outcome.
 
-        `Cut`, `Nondeterministic` and what is no `Exception` pass through.
+        Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic` and every exception
+        that is no `Exception` pass through.
         """
         threads = SimulatedThreads(schedule=schedule)
         watch = Watch(threads, self.observe)
@@ -126,14 +140,15 @@ class Job:
                 " return something hashable, such as a tuple"
             ) from None
         if not self.observe:
-            return value  # type: ignore[no-any-return]
+            return value
         order = Order(watch.order())
         return order if value is None else (value, order)
 
     def follow(self, witness: str) -> tuple[Emulator, Fault | None]:
-        """Run the scenario under the schedule of a witness: the emulator, and the fault that it ended in.
+        """Run the scenario under the schedule of a witness.
 
-        Raises `ValueError` if the scenario cannot follow the witness.
+        Returns the emulator, stopped, with its whole trace, and the fault in which the run ended.  Raises
+        `ValueError` if the scenario cannot follow the witness.
         """
         schedule = Replay(witness)
         threads = SimulatedThreads(schedule=schedule)
@@ -149,9 +164,10 @@ class Job:
 
 
 def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
-    """Undo an emulator that is at its end, so that the garbage collector need not look for it.
+    """Empty the objects of an emulator whose run is over.
 
-    It is a knot of references; a search makes thousands of them.
+    They refer to each other in circles, and a search makes thousands of emulators.  Without the circles they
+    are freed at once, and the garbage collector has nothing to look for.
     """
     for thread in threads.started_ones:
         thread.process = thread.scheduler = thread.runtime = None
@@ -160,7 +176,10 @@ def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
 
 
 def check_observe(observe: object) -> tuple[str, ...]:
-    """The names of events to observe."""
+    """Return the names of the events to observe.
+
+    Raises `TypeError` if `observe` is no sequence of names, `ValueError` if a name is that of no event.
+    """
     if isinstance(observe, str) or not isinstance(observe, Sequence):
         raise TypeError(f"explore: observe must be a sequence of event names, not {observe!r}")
     for name in observe:

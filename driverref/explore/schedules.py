@@ -1,8 +1,8 @@
-"""Schedules that are not searched for: the one a witness names, and those drawn at random.
+"""Schedules that are not searched for: the one that a witness names, and those drawn at random.
 
-A witness names the steps at which the schedule is not first come, and who makes them: `"14:2,20:t"` is "step 14 is
-made by thread 2, step 20 lets time pass".  Threads are numbered in the order in which they were started; the
-scenario's own is 0.
+A *witness* names the steps of a schedule that are not first come, and the thread that makes each of them:
+`"14:2,20:t"` is "thread 2 makes step 14, and at step 20 time passes".  Threads are numbered in the order in
+which they were started; the scenario's own is 0.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from driverref.threads.schedule import TIME, FirstCome
 from driverref.threads.simulated import SimulatedThread, SimulatedThreads
@@ -18,13 +19,24 @@ from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 _WITNESS = re.compile(r"(\d+):(\d+|t)")
 
 
-def witness(deviations: Iterable[tuple[int, int]]) -> str:
-    """The text of a witness."""
+class Deviation(NamedTuple):
+    """A step that is not first come."""
+
+    step: int
+    thread: int
+    """The number of the thread that makes the step; `TIME`: time passes."""
+
+
+def witness(deviations: Iterable[Deviation]) -> str:
+    """Return the text of a witness."""
     return ",".join(f"{step}:{'t' if n == TIME else n}" for step, n in deviations)
 
 
-def deviations(text: str) -> dict[int, int]:
-    """What a witness says."""
+def parse(text: str) -> dict[int, int]:
+    """Return the thread, or `TIME`, for each step that a witness names.
+
+    Raises `TypeError` if `text` is no string, `ValueError` if it is no witness.
+    """
     if not isinstance(text, str):
         raise TypeError(f"replay: witness must be a str, as explore gives it, not {text!r}")
     found: dict[int, int] = {}
@@ -40,14 +52,16 @@ def deviations(text: str) -> dict[int, int]:
 
 
 class Recorded(FirstCome, ABC):
-    """A schedule that remembers where it was not first come."""
+    """A schedule that remembers the steps at which it was not first come."""
 
     def __init__(self) -> None:
         super().__init__()
         self.step = 0
-        self.deviations: list[tuple[int, int]] = []
+        """How many steps have been made, but for the first, which is made before `choose` is called."""
+        self.deviations: list[Deviation] = []
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        """Return the thread that makes the next step; `None`: let time pass."""
         self.step += 1
         able = [thread.number for thread in threads.in_turn()]
         if threads.armed():
@@ -56,12 +70,12 @@ class Recorded(FirstCome, ABC):
             return None
         number = self.pick(able)
         if number != able[0]:
-            self.deviations.append((self.step, number))
+            self.deviations.append(Deviation(self.step, number))
         return None if number == TIME else threads.started_ones[number]
 
     @abstractmethod
     def pick(self, able: list[int]) -> int:
-        """Who of those who are able makes this step; the first is who would first come."""
+        """Return one of the threads that can make this step; they are in first-come order."""
 
 
 class Replay(Recorded):
@@ -70,20 +84,21 @@ class Replay(Recorded):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
-        self.given = deviations(text)
+        self.given = parse(text)
+        """The steps of the witness that are still to come."""
         self.wrong: str | None = None
         """Why the scenario cannot follow the witness."""
 
     def pick(self, able: list[int]) -> int:
         number = self.given.pop(self.step, able[0])
         if number not in able:
-            who = "time" if number == TIME else f"thread {number}"
-            self.wrong = self.wrong or f"at step {self.step} {who} cannot go on"
+            thread = "time" if number == TIME else f"thread {number}"
+            self.wrong = self.wrong or f"at step {self.step} {thread} cannot go on"
             return able[0]
         return number
 
     def check(self) -> None:
-        """Raise unless the witness was followed to its end."""
+        """Raise `ValueError` unless the witness was followed to its end."""
         if self.given and self.wrong is None:
             self.wrong = f"the run has only {self.step} steps"
         if self.wrong is not None:
@@ -94,7 +109,7 @@ class Replay(Recorded):
 
 
 class RandomWalk(Recorded):
-    """At each step anybody, with equal chances."""
+    """A thread at random at each step, all with equal chances; time counts as a thread."""
 
     def __init__(self, seed: object) -> None:
         super().__init__()
@@ -107,14 +122,15 @@ class RandomWalk(Recorded):
 class Pct(RandomWalk):
     """Probabilistic concurrency testing: random priorities, lowered at a few random steps.
 
-    The thread of the highest priority runs.  Few orders of steps are needed for most faults: a fault that needs d of
-    them is found, with d - 1 changes of priority, with a chance of at least 1 in `n * k**(d-1)`, for n threads and k
-    steps.  Here d is 3.  Source: Burckhardt, Kothari, Musuvathi and Nagarakatte (2010).
+    The thread of the highest priority runs.  Few orders of steps are needed for most faults: a fault that
+    needs d of them is found, with d - 1 changes of priority, with a chance of at least 1 in `n * k**(d-1)`, for
+    n threads and k steps.  Here d is 3.  Source: Burckhardt, Kothari, Musuvathi and Nagarakatte (2010).
     """
 
     def __init__(self, seed: object, steps: int) -> None:
         super().__init__(seed)
         self.changes = {self.random.randint(1, max(steps, 1)) for _ in range(2)}
+        """The steps at which the thread of the highest priority gets the lowest: d - 1 of them."""
         self.priorities: dict[int, float] = {}
         self.lowest = 0.0
 

@@ -1,25 +1,46 @@
 """Every inequivalent schedule, once: dynamic partial-order reduction with source sets and sleep sets.
 
-A run is a sequence of steps, each of one thread, or of *time*.  Runs with the same happens-before relation (`history`)
-differ in nothing that a program can see, so one of them is enough.
+A run is a sequence of steps, each made by one thread, or by *time*.  Runs with the same happens-before relation
+(`history`) differ in nothing that a program can see.  They are *equivalent*, and one of them is enough.
 
-The search runs the scenario from its beginning again and again.  After each step it asks with which earlier steps of
-other threads this one races.  For each such pair it makes a note at the state before the earlier one, to begin there
-with what would bring the later one first.  When a run has ended, the last state with a note left is the next to be run
-from.
+A rough trace through this file is the following.
 
-Three rules keep it small and whole.
+1. The scenario is run again and again, from its beginning.  `Search` is the schedule of these runs: the threads
+   call `Search.choose` before each step, and it says which thread makes the step.
+2. `choose` first ends the step before (`_end_step`).  `History.add` compares that step with the earlier steps of
+   the run, and returns those with which it races.  For each of them `_reverse` leaves a *note* at the node
+   before the earlier step: begin here, in a later run, with a thread that lets the later step come first.
+3. Then `choose` picks a thread (`_choice`).  Where the run repeats the run before it, the node is there and says
+   which.  Below that a new node is made (`_new_node`), and the thread is the first in first-come order that
+   does not sleep.
+4. When the run has ended, `end` looks at steps that were not made: those of threads that wait for ever, or that
+   the end has stopped (`_leave`).  They would have raced, too.
+5. `next` goes back to the deepest node with a note that has not been tried.  The next run repeats the steps down
+   to that node, and then follows the note.  If there is no such node, all schedules have been run.
 
-* A *sleep set* holds the threads that were tried at a state already.  One of them need not be tried again below a
-  brother until a step depends on it.  A run in which all that could go on sleeps is cut short: it would only repeat.
-* To take a lock races with the taking before, not with the release, and to wait for something does not race with its
-  coming, because those cannot change places (`Mode`).
-* Time is a thread whose one step lets it pass to the next deadline.  A step that has to do with the clock races with
-  it, even if time did not pass in the run.  A run that ends in a fault, or leaves threads behind, ends with a step
-  that depends on whatever anybody would have done next.
+The papers' letters, for a run E, an earlier step e that races with a step of thread p, and E' = pre(E, e):
 
-Sources: Godefroid (1997) for sleep sets; Flanagan and Godefroid (2005) for the races; Abdulla, Aronis, Jonsson and
-Sagonas (2014) for source sets.
+* pre(E, e) is `nodes[e]`; enabled(s[E']) is `Node.able`.
+* backtrack(E') is `Node.notes`.  Sleep at E' is `Node.sleep`, when the search came there, and `Node.done`, the
+  threads that were tried since.
+* v = notdep(e, E).p and its initials I(v) are in `history`: `History.firsts` returns I(v).
+* "If I(v) and backtrack(E') have no thread in common, add one of I(v) to backtrack(E')" is `Node.note`.  That
+  the notes of each node are then a *source set*, a set of threads with which every class of runs can begin, is
+  what the paper proves.
+
+Three rules keep the search small and complete.
+
+* A *sleep set* holds threads whose next step would only repeat.  If thread p was tried at a node, every run that
+  begins there with p's step has been made.  So below the node's other threads p sleeps, until a step is made
+  that depends on p's.  If all threads that can go on sleep, the run is cut short (`Cut`).
+* To take a lock races with the taking before, not with the release, and to wait for something does not race with
+  its coming, because those cannot change places (`Mode`).
+* Time is a thread whose one step lets time pass to the next deadline.  A step that reads the clock races with
+  it, even if time did not pass in the run.  A run that ends in a fault, or leaves threads behind, ends with a
+  step that depends on every step that would have been next.
+
+Sources: Godefroid (1997) for sleep sets; Flanagan and Godefroid (2005) for the races; Abdulla, Aronis, Jonsson
+and Sagonas (2014) for source sets, in their Algorithm 1, Source-DPOR.
 """
 
 from __future__ import annotations
@@ -29,6 +50,7 @@ from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.explore.history import History, Log, Touched
+from driverref.explore.schedules import Deviation
 from driverref.threads.schedule import TIME, FirstCome
 from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 
@@ -37,8 +59,11 @@ class Cut(BaseException):
     """Raised in the scenario: this run would only repeat another."""
 
 
-class State:
-    """The state before a step, and which ways to go on are to be tried there."""
+class Node:
+    """The point before one step, and the threads that are to be tried there.
+
+    Threads are given by their numbers.  `TIME` is one of them.
+    """
 
     __slots__ = ("able", "choice", "default", "done", "notes", "sleep")
 
@@ -46,19 +71,20 @@ class State:
         self, able: list[int], default: int, choice: int, sleep: dict[int, Touched]
     ) -> None:
         self.able = able
-        """Who can make the next step."""
+        """The threads that can make the step, in first-come order."""
         self.default = default
-        """Who would make it if threads went on first come."""
+        """The thread that would make the step in first-come order."""
         self.choice = choice
+        """The thread that makes the step in the present run."""
         self.notes = [choice]
-        """Who is to be tried, or was."""
+        """The threads that are to be tried, or were."""
         self.done: dict[int, Touched | None] = {}
-        """Who was tried, and what the step touched; `None`: it ended the run, and depends on everything."""
+        """The threads that were tried, and what the step touched.  `None`: the step ended the run."""
         self.sleep = sleep
-        """Who was tried before, at this state or above it, and would only repeat."""
+        """The threads that were tried above, with what their step touches, and would only repeat."""
 
     def note(self, threads: Iterable[int]) -> None:
-        """Try one of `threads`, unless one of them is tried anyway."""
+        """Have one of `threads` tried here, unless one of them is or was tried anyway."""
         first = None
         for number in threads:
             if number in self.notes or number in self.sleep:
@@ -69,25 +95,33 @@ class State:
             self.notes.append(first)
 
     def full(self) -> bool:
-        """Whether everybody is tried anyway, so that there is nothing to note."""
+        """Return whether all threads that can go on have been noted, so that `note` changes nothing."""
         return len(self.notes) == len(self.able) > 0
 
     def left(self) -> list[int]:
-        """Who is still to be tried; where there is no choice, nobody."""
+        """Return the threads that are still to be tried; none where there is no choice."""
         if len(self.able) == 1:
             return []
         return [n for n in self.notes if n not in self.done and n not in self.sleep]
 
-    def chosen(self, number: int, last: bool = False) -> State:
-        """A copy to stand on the way to a part of the tree; the `last` one knows who can go on and who sleeps."""
+    def chosen(self, number: int, last: bool = False) -> Node:
+        """Return a copy with `number` as the choice, for the trunk of another search.
+
+        The trunk's nodes get no notes, so only the `last` one, from which sleep sets are computed, needs to
+        know more than the choice.
+        """
         if not last:
-            return State([], self.default, number, {})
-        state = State(self.able, self.default, number, self.sleep)
-        state.done = self.done.copy()
-        return state
+            return Node([], self.default, number, {})
+        node = Node(self.able, self.default, number, self.sleep)
+        node.done = self.done.copy()
+        return node
 
     def asleep_after(self, log: Log) -> dict[int, Touched]:
-        """The sleep set after the chosen step, which touched what `log` says."""
+        """Return the sleep set after the chosen step, which touched what `log` says.
+
+        A thread whose step depends on the chosen one wakes.  So does one whose step ended the run: that step
+        depends on every other.
+        """
         return {
             number: touched
             for number, touched in (self.sleep | self.done).items()
@@ -96,44 +130,52 @@ class State:
 
 
 class Demand(NamedTuple):
-    """A note for a state above the part of the tree that a search was given."""
+    """A note for a node above the part of the tree that a search was given."""
 
     depth: int
+    """The node's number in the trunk."""
     threads: list[int]
+    """The threads of which one is to be tried there."""
 
 
 class Search(FirstCome):
     """The schedules below `trunk`, one run after the other.  A `Schedule` for `SimulatedThreads`.
 
-    `trunk` is the way to the root of the part that is searched: all its states, with their choices.
+    `trunk` is the way to the root of the part that is searched: all its nodes, with their choices.
     """
 
     logs = True
 
-    def __init__(self, trunk: Sequence[State] = ()) -> None:
+    def __init__(self, trunk: Sequence[Node] = ()) -> None:
         super().__init__()
-        self.states = list(trunk) or [State([0], 0, 0, {})]
+        # The first step is what the adopted thread does before it is asked for the first time.
+        self.nodes = list(trunk) or [Node([0], 0, 0, {})]
         self.history = History()
         self.base = len(trunk)
         self.demands: list[Demand] = []
-        self._forced: dict[int, State] = {}  # states without a choice are all the same
+        # Most steps leave no choice.  At a node with one thread and an empty sleep set nothing can ever be noted,
+        # so one node a thread stands for all of them, and a run need not make hundreds.
+        self._forced: dict[int, Node] = {}
         self._begin()
 
     def _begin(self) -> None:
-        self._known = len(self.history)
-        # The trunk's steps have to be looked at one by one, in the first run.
-        scripted = self.states[1:] if self._known else []
-        self.script = [state.choice for state in reversed(scripted)]
+        """Prepare the next run, which makes the choices of `nodes`."""
+        self._known = len(self.history)  # steps of the last run that this run repeats
+        # Threads that follow a script need not call `choose`.  But a trunk's steps have not been compared yet, so
+        # in the first run below a trunk each of them is looked at.
+        scripted = self.nodes[1:] if self._known else []
+        self.script = [node.choice for node in reversed(scripted)]
         self._mark = 0  # where the log of the step under way begins
         self._under_way = True
         self._over = False
-        self._fatal = False
-        self.strange: Nondeterministic | None = None
-        """What is wrong with a run that has come to its end."""
+        self._fatal = False  # whether the last step kept others from going on
+        self.mismatch: Nondeterministic | None = None
+        """Set when a run has ended: how it differs from the run that it had to repeat."""
 
     # A run.
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+        """End the step before, and return the thread that makes the next one; `None`: let time pass."""
         if self._over:
             return super().choose(threads)
         try:
@@ -149,72 +191,80 @@ class Search(FirstCome):
         return None if choice == TIME else threads.started_ones[choice]
 
     def _choice(self, threads: SimulatedThreads) -> int | None:
-        """Who makes the next step; `None` if nobody can."""
+        """Return the thread that makes the next step, `TIME` included; `None` if there is none."""
         step = len(self.history)
-        if step < len(self.states):
-            choice = self.states[step].choice
+        if step < len(self.nodes):
+            choice = self.nodes[step].choice
             possible = choice == TIME or (
                 choice < len(threads.started_ones) and threads.started_ones[choice].able()
             )
             if not possible:
                 raise Nondeterministic(f"at step {step} thread {choice} could not go on")
             return choice
-        state = self._new_state(threads)
-        if state is None:
+        node = self._new_node(threads)
+        if node is None:
             return None
-        self.states.append(state)
-        return state.choice
+        self.nodes.append(node)
+        return node.choice
 
-    def _new_state(self, threads: SimulatedThreads) -> State | None:
-        """The state that has been reached; `None` if nobody can go on."""
+    def _new_node(self, threads: SimulatedThreads) -> Node | None:
+        """Return the node that has been reached; `None` if no thread can go on.
+
+        Raises `Cut` if all that can go on sleep.
+        """
         able = [thread.number for thread in threads.in_turn()]
         if threads.armed():
             able.append(TIME)
         if not able:
             return None
-        last = self.states[-1]
+        last = self.nodes[-1]
         sleep = last.asleep_after(self.history.logs[-1]) if last.done or last.sleep else {}
         if len(able) == 1 and not sleep:
             forced = self._forced.get(able[0])
             if forced is None:
-                forced = self._forced[able[0]] = State(able, able[0], able[0], sleep)
+                forced = self._forced[able[0]] = Node(able, able[0], able[0], sleep)
             return forced
         for number in able:
             if number not in sleep:
-                return State(able, able[0], number, sleep)
+                return Node(able, able[0], number, sleep)
         raise Cut
 
     def _end_step(self, threads: SimulatedThreads) -> None:
-        """The step of the last state has ended: whom does it race with?"""
+        """Add the step that has been made to the history, and note how its races come out the other way."""
         self._under_way = False
         history, log = self.history, threads.log
         if self._known:
+            # The steps of the script have been made without a call of `choose`.  They are those of the last run.
             self._mark, self._known = history.follow(log), 0
         step = len(history)
-        if step == len(self.states):
+        if step == len(self.nodes):
             return
-        number = self.states[step].choice
+        number = self.nodes[step].choice
         log, self._mark = log[self._mark :], len(log)
         races, clock = history.add(number, log)
+        # The races among a trunk's steps were noted when those steps were made the first time, by another search.
         if step >= self.base - 1:
             for earlier in races:
                 self._reverse(earlier, history.past[step], number)
             if clock and number != TIME:
+                # Time may pass between any two steps, and need not have passed in this run at all.  So the
+                # step's race with it cannot be found in the history.
                 self._note(step, [TIME])
 
     def _reverse(self, earlier: int, past: int, number: int) -> None:
-        """Have a step of thread `number`, with this past, come before `earlier` in some run."""
-        if not self.states[earlier].full():
+        """Have a step of thread `number`, with this past, come before step `earlier` in some run."""
+        if not self.nodes[earlier].full():
             self._note(earlier, self.history.firsts(earlier, past, number))
 
     def _note(self, step: int, threads: list[int]) -> None:
+        """Have one of `threads` tried in place of a step, or demand it, if the step is the trunk's."""
         if step < self.base:
             self.demands.append(Demand(step, threads))
         else:
-            self.states[step].note(threads)
+            self.nodes[step].note(threads)
 
     def end(self, threads: SimulatedThreads) -> None:
-        """The run has ended."""
+        """End the last step, and note how the steps that were not made would have raced."""
         if self._over:
             return
         self._over = True
@@ -222,29 +272,38 @@ class Search(FirstCome):
             try:
                 self._end_step(threads)
             except Nondeterministic as error:
-                self.strange = error  # the scenario's own exception, if there is one, says more
-        if self.strange is None and len(self.history) < len(self.states):
-            self.strange = Nondeterministic(f"it ended at step {len(self.history)}")
-        if self.strange is not None:
+                self.mismatch = error  # the scenario's own exception, if there is one, says more
+        if self.mismatch is None and len(self.history) < len(self.nodes):
+            self.mismatch = Nondeterministic(f"it ended at step {len(self.history)}")
+        if self.mismatch is not None:
             return
         left = [t for t in threads.threads if t is not threads.main or threads.failure is not None]
         if left:
             self._leave(left, threads)
 
     def _leave(self, left: list[SimulatedThread], threads: SimulatedThreads) -> None:
-        """Some are left, who would have gone on, or wait for ever: with what do their next steps race?"""
+        """Note the races of a run's end with threads that are `left`: blocked for ever, or stopped by the end.
+
+        A race is found when its later step is made, and the steps that these threads were about to make never
+        are.  So three kinds of races are noted here that `_end_step` cannot find.
+        """
         history, last = self.history, len(self.history) - 1
         number, past = history.makers[last], history.past[last]
+        # 1. The last step keeps the others from going on, so it depends on whatever they would have done next, which
+        # nothing has told.  Each of them is to be tried in its place, and `None` in `done` says that it wakes all.
         if threads.armed() or any(t.able() for t in left):
             self._fatal = True
             numbers = {t.number for t in left} | {TIME}
-            for other in self.states[last].able:
+            for other in self.nodes[last].able:
                 if other in numbers and other != number:
                     self._note(last, [other])
+        # 2. The adopted thread went away of its own accord, with or without the others' last steps, and the outcome
+        # may show which of them were made.  A step before a thread's last needs no note: in the run without the last
+        # step it is the last.  A failure ends the run by a step that has touched something, so its races are known.
         if threads.failure is None:
-            # The adopted thread went away, and what the others did until then may show in the outcome.
             for earlier in history.apart(number, last):
                 self._reverse(earlier, past, number)
+        # 3. A thread that waits, for a lock that is never released, could have had it before its holder.
         for thread in left:
             races, past = history.would_race(thread.number, (thread.thing, thread.mode))
             for earlier in races:
@@ -253,20 +312,20 @@ class Search(FirstCome):
     # The next run.
 
     def next(self) -> bool:
-        """Go back to the last state with something left to try; `False` if there is none."""
-        states = self.states
-        if self._fatal and len(states[-1].able) > 1:
-            states[-1].done[states[-1].choice] = None
-        for depth in range(len(states) - 1, self.base - 1, -1):
-            state = states[depth]
-            if len(state.notes) == 1:
+        """Go back to the deepest node with a thread left to try; return `False` if there is none."""
+        nodes = self.nodes
+        if self._fatal and len(nodes[-1].able) > 1:
+            nodes[-1].done[nodes[-1].choice] = None
+        for depth in range(len(nodes) - 1, self.base - 1, -1):
+            node = nodes[depth]
+            if len(node.notes) == 1:
                 continue
-            if others := [number for number in state.left() if number != state.choice]:
-                if state.choice not in state.done:
-                    state.done[state.choice] = Touched.by(self.history.logs[depth])
+            if others := [number for number in node.left() if number != node.choice]:
+                if node.choice not in node.done:
+                    node.done[node.choice] = Touched.by(self.history.logs[depth])
                 self.history.forget(depth)
-                state.choice = others[0]
-                del states[depth + 1 :]
+                node.choice = others[0]
+                del nodes[depth + 1 :]
                 self._begin()
                 return True
         return False
@@ -276,23 +335,28 @@ class Search(FirstCome):
         self._begin()
 
     def touched(self, step: int) -> Touched | None:
-        """What a step of the last run touched; `None`: it ended the run."""
-        state = self.states[step]
-        if state.choice in state.done:
-            return state.done[state.choice]
+        """Return what a step of the last run touched; `None`: the step ended the run."""
+        node = self.nodes[step]
+        if node.choice in node.done:
+            return node.done[node.choice]
         return Touched.by(self.history.logs[step])
 
-    def hand_over(self) -> list[State]:
-        """The states below the trunk that have been left open, when `next` has chosen one; the last is that one.
+    def hand_over(self) -> list[Node]:
+        """Return the nodes below the trunk, for others to go on with, after `next` has returned `True`.
 
-        What was begun at a state is done, to whoever goes on elsewhere: the rest of it is in the states below.
+        The last one is the node that `next` has chosen.  At the nodes above it the present choice becomes done:
+        what is left to try below that choice is in the nodes that follow.
         """
-        for depth in range(self.base, len(self.states) - 1):
-            state = self.states[depth]
-            if len(state.able) > 1:
-                state.done.setdefault(state.choice, Touched.by(self.history.logs[depth]))
-        return self.states[self.base :]
+        for depth in range(self.base, len(self.nodes) - 1):
+            node = self.nodes[depth]
+            if len(node.able) > 1:
+                node.done.setdefault(node.choice, Touched.by(self.history.logs[depth]))
+        return self.nodes[self.base :]
 
-    def deviations(self) -> list[tuple[int, int]]:
-        """The steps of the last run that first come would not have made: which, and who made it."""
-        return [(i, s.choice) for i, s in enumerate(self.states) if s.choice != s.default]
+    def deviations(self) -> list[Deviation]:
+        """Return the steps of the last run that are not first come."""
+        return [
+            Deviation(step, node.choice)
+            for step, node in enumerate(self.nodes)
+            if node.choice != node.default
+        ]

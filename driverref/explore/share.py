@@ -1,47 +1,39 @@
 """One search on many workers: any `concurrent.futures.Executor` will do.
 
-A *task* is a way down the tree of schedules, and a number of runs to make below its end.  A worker that has made them
-hands back what it has counted, the states it has left open, and *demands*: notes for states above its part, which
-only whoever shares out can keep.  Each open state becomes tasks again.  So the search is the same as on one core, with
-the same sleep sets, and finds the same schedules; only who runs which of them is left to the workers.
+A rough trace through this file is the following.  `Sharing.run` gives out tasks and takes back their parts,
+until no task is under way.  A *task* is a trunk, the way down the tree of schedules to one node, and a number
+of runs to make below it.  A worker makes these runs (`search_part`) and hands back a `Part`: its counts, the
+nodes that it has left open, and its *demands*, which are notes for nodes above its part of the tree.  Each open
+node becomes a `Branch`, from which new tasks are made; each demand is noted at its branch.
 
-Of the ways to go on at one state the second is given out when the first is known to touch what it touches, because it
-sleeps below the second.
+So the search is the one of `search`, with the same sleep sets, and finds the same schedules as on one core.
+Only which worker makes which run is open.
 
-What a worker does is a function of its task and nothing else.  So a task whose worker died is done again, here.
+Of the ways to go on at one node, the second is given out when it is known what the step of the first touches:
+below the second the first sleeps, until a step depends on it.
+
+What a worker does is a function of its task and nothing else.  So the task of a worker that died is done again,
+in this process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from pickle import PicklingError
+from typing import NamedTuple
 
 from driverref.explore.history import Touched
 from driverref.explore.outcomes import Tally
-from driverref.explore.run import Job
-from driverref.explore.schedules import witness
-from driverref.explore.search import Cut, Demand, Search, State
+from driverref.explore.run import Experiment
+from driverref.explore.search import Demand, Node, Search
+from driverref.explore.sequential import run_once
 
 FIRST, AFTERWARDS = 16, 256
-"""How many runs a task has: few at first, so that there soon is something for everybody."""
+"""How many runs a task has: few at first, so that there soon are tasks for all workers."""
 AT_ONCE = 64
 """How many tasks are given out at a time."""
-
-
-def run_once(job: Job, search: Search, tally: Tally) -> Hashable:
-    """Make the search's next run and count it."""
-    tally.schedules += 1
-    try:
-        outcome = job.run(search)
-    except Cut:
-        tally.cut += 1
-        return None
-    if search.strange is not None:
-        raise search.strange
-    tally.count(outcome, witness(search.deviations()))
-    return outcome
 
 
 @dataclass
@@ -50,20 +42,20 @@ class Part:
 
     tally: Tally
     touched: Touched | None = None
-    """What the first step of its part touches; `None`: it ended the run."""
-    opened: list[State] = field(default_factory=list)
+    """What the first step below the trunk touches; `None`: the step ended the run."""
+    opened: list[Node] = field(default_factory=list)
     demands: list[Demand] = field(default_factory=list)
     error: Exception | None = None
-    """What the job raised that is no outcome."""
+    """What a run raised that is no outcome."""
 
 
-def search_part(job: Job, trunk: list[State], runs: int) -> Part:
-    """A worker's work: make up to `runs` runs below `trunk`."""
+def search_part(experiment: Experiment, trunk: list[Node], runs: int) -> Part:
+    """Do a worker's task: make up to `runs` runs below `trunk`."""
     search, part = Search(trunk), Part(Tally())
     more = True
     try:
         while more and part.tally.schedules < runs:
-            run_once(job, search, part.tally)
+            run_once(experiment, search, part.tally)
             more = search.next()
     except Exception as error:
         part.error = error
@@ -77,48 +69,68 @@ def search_part(job: Job, trunk: list[State], runs: int) -> Part:
 
 
 class Branch:
-    """A state of the tree, and the way to it: `via` was chosen at the state `up`."""
+    """A node of the tree, and the way to it: `via` was chosen at the node of the branch `up`."""
 
-    __slots__ = ("depth", "probing", "state", "up", "via")
+    __slots__ = ("depth", "node", "probing", "up", "via")
 
-    def __init__(self, state: State, up: Branch | None, via: int) -> None:
-        self.state, self.up, self.via = state, up, via
+    def __init__(self, node: Node, up: Branch | None, via: int) -> None:
+        self.node, self.up, self.via = node, up, via
         self.depth: int = 0 if up is None else up.depth + 1
         self.probing = False
         """Whether a way to go on here has been given out, and what it touches is not known yet."""
 
     def above(self, depth: int) -> Branch:
-        """The branch on the way to this one that is so deep."""
+        """Return the branch at this depth on the way to this one."""
         branch = self
         while branch.depth > depth:
             assert branch.up is not None
             branch = branch.up
         return branch
 
-    def trunk(self, number: int) -> list[State]:
-        """The states on the way, with their choices, and `number` as the choice here."""
-        states = [self.state.chosen(number, last=True)]
+    def trunk(self, number: int) -> list[Node]:
+        """Return the nodes on the way, with their choices, and thread `number` as the choice here."""
+        nodes = [self.node.chosen(number, last=True)]
         branch = self
         while branch.up is not None:
-            states.append(branch.up.state.chosen(branch.via))
+            nodes.append(branch.up.node.chosen(branch.via))
             branch = branch.up
-        return states[::-1]
+        return nodes[::-1]
+
+
+class Task(NamedTuple):
+    """What a worker is given to do."""
+
+    branch: Branch | None
+    """Where in the tree; `None`: at its root."""
+    number: int
+    """The thread that is chosen at the branch."""
+    runs: int
+    """The most runs that the worker makes."""
+
+    def trunk(self) -> list[Node]:
+        """Return the way to the part of the tree that is to be searched."""
+        return [] if self.branch is None else self.branch.trunk(self.number)
 
 
 class Sharing:
-    """Shares a job out among the workers of an executor."""
+    """Shares the runs of an experiment out among the workers of an executor."""
 
-    def __init__(self, job: Job, executor: Executor, limit: int | None, tally: Tally) -> None:
-        self.job = job
+    def __init__(
+        self, experiment: Experiment, executor: Executor, limit: int | None, tally: Tally
+    ) -> None:
+        self.experiment = experiment
         self.executor = executor
         self.limit = limit
         self.tally = tally
         self._given = 0  # runs that have been made or given out
         self._ready: list[Branch] = []
-        self._futures: dict[Future[Part], tuple[Branch | None, int, int]] = {}
+        self._futures: dict[Future[Part], Task] = {}
 
     def run(self, show: Callable[[Tally], object]) -> bool:
-        """Explore; whether everything was.  `tally` counts, also while it goes on."""
+        """Make the runs, and return whether they are all there are.  `tally` counts while it goes on, too.
+
+        Raises what a run raises that is no outcome, and `TypeError` if the executor cannot pickle the scenario.
+        """
         self._give(None, 0)
         try:
             while self._futures:
@@ -129,14 +141,14 @@ class Sharing:
         finally:
             for future in self._futures:
                 future.cancel()
-        return not any(branch.state.left() for branch in self._ready)
+        return not any(branch.node.left() for branch in self._ready)
 
     def _give_out(self) -> None:
-        """Give out what there is, the deepest branches first."""
+        """Give out tasks as long as there are any, those of the deepest branches first."""
         waiting = []
         while self._ready and len(self._futures) < AT_ONCE and self._runs():
             branch = self._ready.pop()
-            left = branch.state.left()
+            left = branch.node.left()
             if left and not branch.probing:
                 branch.probing = True
                 self._give(branch, left[0])
@@ -145,27 +157,28 @@ class Sharing:
         self._ready += waiting
 
     def _runs(self) -> int:
-        """How many runs the next task may have."""
+        """Return how many runs the next task may have."""
         runs = AFTERWARDS if self.tally.schedules else FIRST
         return runs if self.limit is None else min(runs, self.limit - self._given)
 
     def _give(self, branch: Branch | None, number: int) -> None:
-        runs = self._runs()
-        trunk = [] if branch is None else branch.trunk(number)
-        self._given += runs
+        """Give out one task."""
+        task = Task(branch, number, self._runs())
+        self._given += task.runs
         try:
-            future = self.executor.submit(search_part, self.job, trunk, runs)
+            future = self.executor.submit(search_part, self.experiment, task.trunk(), task.runs)
         except BrokenExecutor:
             future = Future()
-            future.set_result(search_part(self.job, trunk, runs))
-        self._futures[future] = branch, number, runs
+            future.set_result(search_part(self.experiment, task.trunk(), task.runs))
+        self._futures[future] = task
 
     def _take(self, future: Future[Part]) -> None:
-        branch, number, runs = self._futures.pop(future)
+        """Count what a worker has handed back, and make branches of what it has left open."""
+        task = self._futures.pop(future)
         try:
             part = future.result()
         except Exception as error:
-            # Who cannot pickle something says so in one of these ways; who has lost a worker, in others.
+            # An executor reports what it cannot pickle in one of these ways, and a lost worker in others.
             if isinstance(error, PicklingError | AttributeError | TypeError) or "pickle" in str(
                 error
             ):
@@ -173,23 +186,27 @@ class Sharing:
                     "explore: the executor's workers cannot be given the scenario or its outcomes"
                     f" ({error}): define it in a module, not inside a function or at a prompt"
                 ) from error
-            # The worker is gone.  Nobody has counted what it did; it is done again here.
-            part = search_part(self.job, [] if branch is None else branch.trunk(number), runs)
+            # The worker is lost, and its runs have not been counted.
+            part = search_part(self.experiment, task.trunk(), task.runs)
         if part.error is not None:
             raise part.error
         self.tally.add(part.tally)
-        self._given += part.tally.schedules - runs
-        if branch is not None:
-            branch.state.done[number] = part.touched
-            branch.probing = False
-            self._ready.append(branch)
-            for demand in part.demands:
-                above = branch.above(demand.depth)
-                above.state.note(demand.threads)
-                if above not in self._ready:
-                    self._ready.append(above)
-        via, up = number, branch
-        for state in part.opened:
-            up = Branch(state, up, via)
-            via = state.choice
+        self._given += part.tally.schedules - task.runs
+        if task.branch is not None:
+            self._know(task.branch, task.number, part)
+        via, up = task.number, task.branch
+        for node in part.opened:
+            up = Branch(node, up, via)
+            via = node.choice
             self._ready.append(up)
+
+    def _know(self, branch: Branch, number: int, part: Part) -> None:
+        """Note at a branch what its step touches, and at the branches above what the part demands of them."""
+        branch.node.done[number] = part.touched
+        branch.probing = False
+        self._ready.append(branch)
+        for demand in part.demands:
+            above = branch.above(demand.depth)
+            above.node.note(demand.threads)
+            if above not in self._ready:
+                self._ready.append(above)

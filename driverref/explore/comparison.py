@@ -1,17 +1,19 @@
-"""One scenario on the emulators of every era: what `compare` finds, side by side."""
+"""`compare`: one scenario explored on the emulators of every era, and the outcomes side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from driverref.erlang.processes import check_number
 from driverref.explore.outcomes import Outcomes, columns, label
+from driverref.explore.run import EmulatorOptions, Scenario
+from driverref.explore.strategy import explore
 from driverref.release import ERAS, Release
 
 
 class System(NamedTuple):
-    """An emulator as it was started."""
+    """An emulator as it was started: the release and the numbers of threads."""
 
     release: Release
     async_threads: int
@@ -23,13 +25,20 @@ class System(NamedTuple):
         return f"{self.release.name} {pool}{several}"
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> EmulatorOptions:
         """The arguments of `Emulator`."""
-        return self._asdict()
+        return {
+            "release": self.release,
+            "async_threads": self.async_threads,
+            "schedulers": self.schedulers,
+        }
 
 
 def systems(async_threads: int, schedulers: int) -> list[System]:
-    """The emulators of every era, with so many threads as they can have; R7B-3 as most had it, without, as well."""
+    """Return the emulators of every era, each with as many of these threads as it can have.
+
+    R7B-3 comes twice, because its emulator had no async threads by default.
+    """
     check_number("compare", "async_threads", async_threads, range(1025))
     check_number("compare", "schedulers", schedulers, range(1, 1025))
     found = [System(ERAS[0], 0, 1)]
@@ -42,7 +51,10 @@ def systems(async_threads: int, schedulers: int) -> list[System]:
 
 
 class Comparison(Mapping[System, Outcomes]):
-    """What a scenario comes to on each emulator.  A mapping from the `System` to its `Outcomes`; `print` shows all."""
+    """The outcomes of a scenario on each emulator.  A mapping from the `System` to its `Outcomes`.
+
+    `print` shows all of them as one table.
+    """
 
     def __init__(self, found: Mapping[System, Outcomes]) -> None:
         self._found = dict(found)
@@ -57,7 +69,10 @@ class Comparison(Mapping[System, Outcomes]):
         return len(self._found)
 
     def groups(self) -> list[list[System]]:
-        """The emulators that come to the same outcomes, whatever the number of schedules; oldest first."""
+        """Return the emulators in groups that have the same outcomes, oldest first.
+
+        Only neighbours are in one group; the numbers of schedules may differ.
+        """
         groups: list[list[System]] = []
         for system, outcomes in self.items():
             if groups and set(self[groups[-1][0]]) == set(outcomes):
@@ -67,12 +82,15 @@ class Comparison(Mapping[System, Outcomes]):
         return groups
 
     def count(self, group: Sequence[System], outcome: Hashable) -> str:
-        """How many schedules lead to an outcome on each emulator of a group: `"6"`, or `"2 to 6"`."""
+        """Return how many schedules lead to an outcome on the emulators of a group: `"6"`, `"2 to 6"`."""
         counts = sorted({self[system][outcome].count for system in group})
         return " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """A row an outcome: the emulators that come to the same, the outcome, how many schedules lead there."""
+        """Return a row for each outcome of each group: the emulators, the outcome, the schedules.
+
+        The emulators stand in the first row of their group only.
+        """
         rows: list[tuple[str, str, str]] = []
         groups = self.groups()
         for group in groups:
@@ -83,7 +101,7 @@ class Comparison(Mapping[System, Outcomes]):
         return rows
 
     def summary(self) -> str:
-        """How many schedules were run, and where there may be others."""
+        """Return how many schedules were run, and on which emulators there may be other outcomes."""
         runs = sum(outcomes.schedules for outcomes in self.values())
         text = f"{len(self)} emulators, {runs:,} schedules run"
         stopped = [f"{system} ({found.stopped})" for system, found in self.items() if found.stopped]
@@ -96,3 +114,24 @@ class Comparison(Mapping[System, Outcomes]):
         return "\n".join([*columns([head, *self.rows()], "<"), self.summary()])
 
     __repr__ = __str__
+
+
+def compare(
+    scenario: Scenario,
+    *,
+    async_threads: int = 1,
+    schedulers: int = 1,
+    observe: tuple[str, ...] | list[str] = (),
+    limit: int | None = None,
+) -> Comparison:
+    """Return the outcomes of a scenario on the emulator of every era, from R7B-3 to today.
+
+    Each emulator gets as many async threads and schedulers as asked for, or as it can have: R7B-3 has one
+    emulator thread, and comes twice, without async threads and with.  With two schedulers R11B to R14B are
+    the SMP emulators, with one the plain ones.  The rest is as for `explore`.
+    """
+    found = {
+        system: explore(scenario, observe=observe, limit=limit, progress=False, **system.options)
+        for system in systems(async_threads, schedulers)
+    }
+    return Comparison(found)

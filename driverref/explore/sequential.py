@@ -1,0 +1,92 @@
+"""The runs of an exploration, one after the other, on this core.
+
+`search_all` makes the runs of a whole search, `draw` those of schedules drawn at random.  `run_once` is one
+run of a search; a worker of `share` makes its runs with it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Literal
+
+from driverref.errors import Nondeterministic
+from driverref.explore.outcomes import Tally, label
+from driverref.explore.run import Experiment
+from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
+from driverref.explore.search import Cut, Search
+
+Show = Callable[[Tally], object]
+"""Called after each run with what has been counted so far."""
+
+
+def run_once(experiment: Experiment, search: Search, tally: Tally) -> Hashable:
+    """Make the search's next run, count it, and return its outcome; `None` if the run was cut short.
+
+    Raises `Nondeterministic` if the run did not begin as the run before it.
+    """
+    tally.schedules += 1
+    try:
+        outcome = experiment.run(search)
+    except Cut:
+        tally.cut += 1
+        return None
+    if search.mismatch is not None:
+        raise search.mismatch
+    tally.count(outcome, witness(search.deviations()))
+    return outcome
+
+
+def search_all(experiment: Experiment, limit: int | None, tally: Tally, show: Show) -> bool:
+    """Make all runs of a search.  Return whether they are all there are, and not just `limit` of them."""
+    search = Search()
+    begin_twice(experiment, search, tally)
+    while search.next():
+        if tally.schedules == limit:
+            return False
+        run_once(experiment, search, tally)
+        show(tally)
+    return True
+
+
+def begin_twice(experiment: Experiment, search: Search, tally: Tally) -> None:
+    """Make the first run of a search, count it, and make it again.
+
+    Raises `Nondeterministic` if the second run touches other things or has another outcome.
+    """
+    first = run_once(experiment, search, tally)
+    search.repeat()
+    again = run_once(experiment, search, Tally())
+    if again != first:
+        raise Nondeterministic(f"it ended with {label(again)} and not with {label(first)}")
+
+
+def draw(
+    experiment: Experiment,
+    strategy: Literal["random", "pct"],
+    seed: int,
+    limit: int,
+    tally: Tally,
+    show: Show,
+) -> None:
+    """Run `limit` schedules drawn at random: the n-th is the same for the same seed."""
+    longest = 0  # steps of the longest run so far, from which `Pct` draws its changes
+    for number in range(limit):
+        name = f"{seed}:{number}"
+        schedule = RandomWalk(name) if strategy == "random" else Pct(name, longest)
+        tally.schedules += 1
+        tally.count(experiment.run(schedule), witness(schedule.deviations))
+        longest = max(longest, schedule.step)
+        show(tally)
+
+
+def confirm(experiment: Experiment, tally: Tally, repeated: str | None) -> None:
+    """Replay the witness of each outcome, but for the witness `repeated`, which has been replayed already.
+
+    Raises `Nondeterministic` if a witness leads to another outcome.
+    """
+    for outcome, found in tally.found.items():
+        if found.witness == repeated:
+            continue
+        again = experiment.run(Replay(found.witness))
+        if again != outcome:
+            raise Nondeterministic(f"it ended with {label(again)} and not with {label(outcome)}")

@@ -1,0 +1,114 @@
+"""`explore`: check the arguments, choose how the schedules are found, make the runs, return the outcomes.
+
+There are three ways to find schedules.  The strategy `"all"` searches, on this core (`sequential`) or on the
+workers of an executor (`share`).  `"random"` and `"pct"` draw a number of schedules (`schedules`).
+
+Whatever the way, an outcome is believed only if it comes again.  A scenario that keeps something from one run
+to the next, or asks the real clock, ends differently under the same schedule, and its outcomes mean nothing.
+So the first run of a search is made twice, and at the end the witness of each outcome is replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Literal, Unpack
+
+from driverref.errors import wrong_type, wrong_value
+from driverref.explore import sequential
+from driverref.explore.outcomes import Outcomes, Tally
+from driverref.explore.progress import progress_bar
+from driverref.explore.run import EmulatorOptions, Experiment, Scenario, check_observe
+from driverref.explore.search import Search
+from driverref.explore.share import Sharing
+
+Strategy = Literal["all", "random", "pct"]
+
+
+class ExploreOptions(EmulatorOptions, total=False):
+    """The arguments of `explore`, for a function that hands them on."""
+
+    observe: tuple[str, ...] | list[str]
+    limit: int | None
+    strategy: Strategy
+    seed: int
+    executor: Executor | None
+    progress: bool | None
+
+
+def explore(
+    scenario: Scenario,
+    *,
+    observe: tuple[str, ...] | list[str] = (),
+    limit: int | None = None,
+    strategy: Strategy = "all",
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+    **emulator: Unpack[EmulatorOptions],
+) -> Outcomes:
+    """Return every outcome of a scenario, with how many schedules lead to it and the shortest of them.
+
+    `scenario(erl)` drives Erlang's side of an `Emulator` that runs, and returns something hashable.  It is
+    called once a schedule and must do the same each time: load a new driver, keep nothing.  What its threads
+    share must be known to the model: a `Struct`, an `Atomic`, a lock, a message.
+
+    `observe` names events whose order belongs to the outcome; then `erl.trace` holds no others.  `limit` ends
+    the search after so many runs.  `emulator` are arguments of `Emulator`: `async_threads`, `schedulers`,
+    `release`.
+
+    `strategy` is `"all"`: every inequivalent schedule; or `"random"` or `"pct"`: `limit` schedules drawn with
+    `seed`, for a scenario that has too many.  `executor` shares the work out to any
+    `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress` shows a bar;
+    by default it is shown if the error output is a terminal and the search is long.
+
+    Ctrl-C ends the search; the result says so.  Raises `Nondeterministic` if a schedule does not repeat,
+    `TypeError` and `ValueError` for wrong arguments or an outcome that cannot be hashed, `Misuse` in a thread
+    that already runs an emulator.
+    """
+    _check(scenario, limit, strategy, executor, emulator)
+    experiment = Experiment(scenario, check_observe(observe), emulator)
+    tally, whole, stopped = Tally(), True, None
+    with progress_bar(progress) as show:
+        try:
+            if strategy != "all":
+                assert limit is not None
+                sequential.draw(experiment, strategy, seed, limit, tally, show)
+            elif executor is None:
+                whole = sequential.search_all(experiment, limit, tally, show)
+            else:
+                # The workers repeat no run of theirs, so the first one is made twice here, uncounted.
+                sequential.begin_twice(experiment, Search(), Tally())
+                whole = Sharing(experiment, executor, limit, tally).run(show)
+            if not whole:
+                stopped = f"stopped at the limit of {limit:,}"
+            # A search has repeated the run of the empty witness already; drawn schedules were made once.
+            sequential.confirm(experiment, tally, "" if strategy == "all" else None)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+    return Outcomes(tally, stopped, experiment, strategy)
+
+
+def _check(
+    scenario: object,
+    limit: object,
+    strategy: object,
+    executor: object,
+    emulator: Mapping[str, object],
+) -> None:
+    """Raise `TypeError` or `ValueError` for the first wrong argument."""
+    if not callable(scenario):
+        raise wrong_type("explore", "scenario", "a function of an Emulator", scenario)
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise wrong_value("explore", "limit", "None, or 1 or more schedules", limit)
+    if strategy not in ("all", "random", "pct"):
+        raise wrong_value("explore", "strategy", '"all", "random" or "pct"', strategy)
+    if strategy != "all" and limit is None:
+        raise wrong_value("explore", "limit", "how many schedules to draw at random", limit)
+    if executor is not None and not isinstance(executor, Executor):
+        raise wrong_type("explore", "executor", "a concurrent.futures.Executor", executor)
+    if executor is not None and strategy != "all":
+        raise wrong_value("explore", "executor", f"None with the strategy {strategy!r}", executor)
+    for name in ("threads", "seed", "trace"):
+        if name in emulator:
+            raise TypeError(f"explore: {name} is not for the caller to choose")
