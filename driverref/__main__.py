@@ -1,8 +1,9 @@
 """The command line: `driverref`, or `python -m driverref`.
 
-Each command gives its work to a room of `driverref.command`, prints the result, and ends with a status: 0 if all is
-well, 1 if a run broke a rule, 2 if it was given something that it cannot use.  Whatever is wrong with the input is
-said in one line; for that, click's own errors are shown without the usage that it puts above them.
+Each command gives its work to a file of `driverref.command`, prints the result, and ends with a
+status: 0 if all is well, 1 if a run broke a rule, 2 if the input cannot be used.  An error in the
+input is reported in one line; click would print the usage above its own errors, so they are turned
+into such lines.
 """
 
 from __future__ import annotations
@@ -36,32 +37,33 @@ from driverref.command.options import (
 from driverref.errors import Nondeterministic
 from driverref.explore import compare, explore
 from driverref.explore.run import EmulatorOptions, Experiment
+from driverref.explore.strategy import ExploreOptions
 
 FIRST_COME = "first come"
 """What explore prints for the empty witness."""
 
 
 class OneLine(click.Group):
-    """Lists its commands in the order in which they are of use, and says in one line what is wrong with a call."""
+    """Lists its commands in the order of definition, and reports a usage error in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The order of definition, which click sorts away."""
+        """Return the names unsorted, unlike click."""
         return list(self.commands)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """As click does."""
+        """Report an error in the options before the command's name in one line."""
         with one_line():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does."""
+        """Report an error in the command's name, or in what follows it, in one line."""
         with one_line():
             return super().invoke(ctx)
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """A usage error becomes the one line that says what is wrong."""
+    """Turn a usage error in the block into one line."""
     try:
         yield
     except click.UsageError as error:
@@ -70,7 +72,7 @@ def one_line() -> Iterator[None]:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """What cannot be explored or replayed is bad input."""
+    """Turn an error of `explore` or `replay` in the block into one line about the input."""
     try:
         yield
     except (ValueError, TypeError, Nondeterministic) as error:
@@ -80,7 +82,10 @@ def refusing() -> Iterator[None]:
 
 
 def write(file: Path, text: str, mode: str = "w") -> None:
-    """Write a file; with mode `"x"` only if there is none."""
+    """Write a file; with mode `"x"` only if there is none.
+
+    Raises `BadInput` if it cannot be written.
+    """
     try:
         with file.open(mode, encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
@@ -94,8 +99,8 @@ def write(file: Path, text: str, mode: str = "w") -> None:
 def main(ctx: click.Context, version: bool) -> None:
     """Run Erlang's linked-in drivers, in every order of events if need be.
 
-    driverref is a model of the emulator behind erl_driver.h.  A scenario is a Python function with one parameter,
-    erl, the running emulator; `driverref new` writes a file that has one.
+    driverref is a model of the emulator behind erl_driver.h.  A scenario is a Python function with
+    one parameter, erl, the running emulator; `driverref new` writes a file that has one.
 
     \b
       driverref answers free            when is the free callback called?
@@ -113,7 +118,7 @@ def main(ctx: click.Context, version: bool) -> None:
 
 
 def installed() -> str:
-    """The version of the installed package."""
+    """Return the version of the installed package."""
     try:
         return metadata.version("driverref")
     except metadata.PackageNotFoundError:
@@ -136,7 +141,11 @@ def installed() -> str:
     "--seed", metavar="N", type=int, default=0, show_default=True, help="For random and pct."
 )
 @click.option(
-    "--jobs", metavar="N", type=click.IntRange(1), help="Share the work out to N processes."
+    "--jobs",
+    "processes",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Share the work out to N processes.",
 )
 @click.option(
     "--html",
@@ -147,13 +156,19 @@ def installed() -> str:
 )
 @click.pass_context
 def explore_command(
-    ctx: click.Context, /, target: str, html: Path | None, jobs: int | None, **options: Any
+    ctx: click.Context,
+    /,
+    target: str,
+    html: Path | None,
+    processes: int | None,
+    **options: Unpack[ExploreOptions],
 ) -> None:
     """Run a scenario in every order of events and list what can come of it.
 
-    FILE is a Python file, SCENARIO a function in it whose only required parameter is erl; it may be left out if
-    there is one only.  The outcome of a run is what the scenario returns, the order of the events that --observe
-    names, or the fault in which the run ends.  Each outcome has a witness: give it to `driverref timeline`.
+    FILE is a Python file, SCENARIO a function in it whose only required parameter is erl; it may be
+    left out if there is one only.  The outcome of a run is what the scenario returns, the order of
+    the events that --observe names, or the fault in which the run ends.  Each outcome has a
+    witness: give it to `driverref timeline`.
 
     \b
       driverref explore my_driver.py
@@ -165,11 +180,12 @@ def explore_command(
         raise click.UsageError(
             f"--strategy {options['strategy']} needs --limit: how many runs to draw"
         )
-    if options["strategy"] != "all" and jobs is not None:
+    if options["strategy"] != "all" and processes is not None:
         raise click.UsageError(f"--jobs is for --strategy all, not for {options['strategy']}")
     scenario = loading.scenario(target)
-    with refusing(), loading.silence(), workers(target, jobs) as executor:
-        outcomes = explore(scenario, executor=executor, **options)
+    with refusing(), loading.silence(), workers(target, processes) as executor:
+        options["executor"] = executor
+        outcomes = explore(scenario, **options)
     click.echo(str(outcomes))
     if html is not None:
         again = f"driverref timeline {shlex.quote(target)}"
@@ -184,12 +200,15 @@ def explore_command(
     ctx.exit(1 if outcomes.faults else 0)
 
 
-def workers(target: str, jobs: int | None) -> AbstractContextManager[Executor | None]:
-    """Processes that have loaded the file too.  New ones: a copy of this one would have its threads' locks."""
-    if jobs is None:
+def workers(target: str, processes: int | None) -> AbstractContextManager[Executor | None]:
+    """Return worker processes that load the file before they work; without a number, no executor.
+
+    They are spawned: a forked process would have copies of locks that threads of this one hold.
+    """
+    if processes is None:
         return nullcontext()
-    fresh, (file, _) = get_context("spawn"), loading.split(target)
-    return ProcessPoolExecutor(jobs, fresh, loading.begin_worker, (file,))
+    file = loading.split(target).file
+    return ProcessPoolExecutor(processes, get_context("spawn"), loading.begin_worker, (file,))
 
 
 @main.command("timeline", short_help="Run a scenario once and show what ran where.")
@@ -216,9 +235,9 @@ def timeline_command(
 ) -> None:
     """Run a scenario once and print what ran where, in order.
 
-    Without --witness the run is the one that a plain Emulator takes.  A witness is that of an outcome of `driverref
-    explore`, and needs the same --async-threads, --schedulers, --release and --observe.  What the scenario prints, and
-    the fault in which it ends, go to standard error.
+    Without --witness the run is the one that a plain Emulator takes.  A witness is that of an
+    outcome of `driverref explore`, and needs the same --async-threads, --schedulers, --release and
+    --observe.  What the scenario prints, and the fault in which it ends, go to standard error.
 
     \b
       driverref timeline my_driver.py
@@ -253,11 +272,18 @@ def timeline_command(
 )
 @OBSERVE
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs each.")
-def compare_command(target: str, **options: Any) -> None:
-    """Run a scenario in every order of events on the emulators of every era, and list what can come of it on each.
+def compare_command(
+    target: str,
+    async_threads: int,
+    schedulers: int,
+    observe: tuple[str, ...],
+    limit: int | None,
+) -> None:
+    """Run a scenario in every order of events on the emulators of every era, and list what can come
+    of it on each.
 
-    Emulators that come to the same stand together, R7B-3 with async threads and without.  For what differs between
-    the others see `driverref releases`.
+    Emulators that come to the same stand together, R7B-3 with async threads and without.  For what
+    differs between the others see `driverref releases`.
 
     \b
       driverref compare my_driver.py
@@ -267,7 +293,13 @@ def compare_command(target: str, **options: Any) -> None:
     """
     scenario = loading.scenario(target)
     with refusing(), loading.silence():
-        found = compare(scenario, **options)
+        found = compare(
+            scenario,
+            async_threads=async_threads,
+            schedulers=schedulers,
+            observe=observe,
+            limit=limit,
+        )
     click.echo(str(found))
 
 
@@ -290,7 +322,8 @@ def releases_command() -> None:
 def answers_command(question: str | None) -> None:
     """Read the short answers to the nine questions of the book.
 
-    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout; without it, all are shown.
+    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout; without it,
+    all are shown.
 
     \b
       driverref answers
@@ -305,7 +338,7 @@ def answers_command(question: str | None) -> None:
 
 
 def shown(what: RenderableType, width: int) -> str:
-    """The lines that rich makes of it, without the blanks at their ends."""
+    """Return the lines that rich prints, without the blanks at their ends."""
     console = Console(width=width)
     with console.capture() as lines:
         console.print(what)
@@ -318,8 +351,8 @@ def shown(what: RenderableType, width: int) -> str:
 def new_command(name: str, question: str) -> None:
     """Write NAME.py, a new driver, begun as the program of a page of the book.
 
-    It runs at once, and so does test_NAME.py, which says that no order of events ends in a fault.  Nothing is
-    overwritten.  For the pages see `driverref answers`.
+    It runs at once, and so does test_NAME.py, which says that no order of events ends in a fault.
+    Nothing is overwritten.  For the pages see `driverref answers`.
 
     \b
       driverref new my_driver

@@ -1,17 +1,17 @@
 """Whether the model has what the real emulator did.
 
-A run of the real emulator leaves an order of events.  `admits` asks whether some schedule of the model has
-exactly that order; `orders` returns all orders that the model has.
+A run of the real emulator leaves an order of events.  `admits` asks whether some schedule of the
+model has exactly that order; `orders` returns all orders that the model has.
 
-The search is that of `explore`, with a guide.  A run whose events leave the order that is asked for is cut
-there, and nothing that comes after the wrong event is run.  To the search, a run that is cut is one that ends in
-a fault: it is not known what the other threads would have done next, so each of them is tried in place of the
-step that left the order.  So a no is as certain as an `explore` that has come to its end, and needs fewer and
-shorter runs.
+The search is that of `explore`, with a guide.  A run whose events leave the order that is asked for
+is cut there, and nothing that comes after the wrong event is run.  To the search, a run that is cut
+is one that ends in a fault: it is not known what the other threads would have done next, so each of
+them is tried in place of the step that left the order.  So a no is as certain as an `explore` that
+has come to its end, and needs fewer and shorter runs.
 
-A run that ends in a `Leak` counts, because the emulator does not look for leaks and everything else has
-happened.  A run that ends in another fault does not count, because what the emulator does after a fault is not
-defined.
+A run that ends in a `Leak` counts, because the emulator does not look for leaks and everything else
+has happened.  A run that ends in another fault does not count, because what the emulator does after
+a fault is not defined.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def admits(
 ) -> Verdict:
     """Return whether some schedule of the scenario has the observed events in exactly this order.
 
-    `events` is an order as `Trace.order` gives it.  `observe` names all events that were looked at: an observed
-    event that is not in `events` must not happen.  The scenario and `emulator` are as for `explore`; what the
-    scenario returns makes no difference.
+    `events` is an order as `Trace.order` gives it.  `observe` names all events that were looked at:
+    an observed event that is not in `events` must not happen.  The scenario and `emulator` are as
+    for `explore`; what the scenario returns makes no difference.
 
     Raises `ValueError` if `events` has one that is not observed, and what `explore` raises.
     """
@@ -104,7 +104,7 @@ def admits(
 def orders(
     scenario: Scenario, *, observe: tuple[str, ...] | list[str], **emulator: Unpack[EmulatorOptions]
 ) -> list[Order]:
-    """Return every order of the observed events that the model has: those that `admits` says yes to.
+    """Return every order of the observed events to which `admits` says yes.
 
     The scenario and `emulator` are as for `explore`.  Raises what `explore` raises.
     """

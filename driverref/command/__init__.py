@@ -1,9 +1,9 @@
 """What the command line is made of; the commands themselves stand in `driverref.__main__`.
 
-Each room here does one thing for them and prints nothing: `options` are those that several commands have, `loading`
-finds the scenario in a file, `report` is a page about what exploring it has found, `releases` the table of releases,
-`book` reads the book's pages, `beginning` makes a new driver of one.  What they cannot use they refuse in one line,
-as `BadInput`.
+Each file here does one thing for the commands and prints nothing.  `options` are those that several
+commands have.  `loading` finds the scenario in a file.  `report` makes a page about what exploring
+it has found.  `releases` makes the table of releases.  `book` reads the book's pages.  `beginning`
+makes a new driver of one.  Input that they cannot use they refuse in one line, as `BadInput`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import click
 
 
 class BadInput(click.ClickException):
-    """What somebody gave cannot be used: one line that says what and why.  The command's exit status is 2."""
+    """The input cannot be used: one line says what is wrong.  The command's exit status is 2."""
 
     exit_code = 2
 

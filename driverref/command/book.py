@@ -1,7 +1,8 @@
 """The book's pages, as far as the commands show them: in a checkout, or as the wheel carries them.
 
-The pages are the one source.  What is read of a page is its title, its short answer, and the examples of its
-section "Run it"; the order of the nine questions is that of the book's table of contents.
+The pages are the one source.  Three parts of a page are read: its title, its short answer, and the
+examples of its section "Run it".  The order of the nine questions is that of the book's table of
+contents.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PLACES = (PACKAGE / "book", PACKAGE.parent / "docs")
 ROLE = re.compile(r"\{[\w:-]+\}`([^`<]+?)(?: <[^`]*>)?`")
 LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 BELOW = re.compile(r": \[[^]]*\]\(#[^)]*\)")
-"""A pointer to a section of the same page, which is not shown."""
+"""A link to a section of the same page, which the command does not show."""
 ENTRY = re.compile(r"^questions/(\w+)/index$", re.MULTILINE)
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -38,7 +39,7 @@ class Page:
 
     @property
     def answer(self) -> str:
-        """The short answer, in Markdown that needs no Sphinx: terms and links are plain words."""
+        """The short answer, in plain Markdown: Sphinx's terms and links become words."""
         text = BELOW.sub("", self._sections["The short answer"].strip())
         return LINK.sub(r"\1", ROLE.sub(r"\1", text))
 
@@ -51,18 +52,19 @@ class Page:
 
 
 def questions() -> list[str]:
-    """The names of the nine questions, in the book's order."""
+    """Return the names of the nine questions, in the book's order."""
     return ENTRY.findall((_folder() / "index.md").read_text("utf-8"))
 
 
 def page(name: str) -> Page:
-    """The page of a question.  Raises `BadInput` if there is no such question."""
+    """Return the page of a question.  Raises `BadInput` if there is no such question."""
     if name not in (names := questions()):
         raise BadInput(f"there is no question {name!r}; there are {', '.join(names)}")
     return Page(name, (_folder() / "questions" / name / "index.md").read_text("utf-8"))
 
 
 def _folder() -> Path:
+    """Return the folder of the pages.  Raises `BadInput` if there is none."""
     for place in PLACES:
         if (place / "questions").is_dir():
             return place

@@ -1,10 +1,11 @@
 """A scenario from a file: `FILE`, or `FILE:SCENARIO` if the file has several.
 
-The file is run once, as a module that is not `__main__`, so a program with a main guard only defines things.  A
-page's program has no guard: it runs its examples first, and what they print is of no interest here.
+The file is run once, as a module that is not `__main__`, so a program with a main guard only
+defines things.  The program of a page has no guard: it runs its examples, and their output is not
+shown.
 
-The module is entered in `sys.modules` under one name for every file, because a file may be called what another
-module is called already, and because a worker process has to find the scenario again by its module's name.
+The module is entered in `sys.modules` under one name for every file.  A file may have the name of
+another module, and a worker process has to find the scenario again by its module's name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import NamedTuple
 
 from driverref.command import BadInput
 from driverref.explore import Scenario
@@ -27,7 +29,7 @@ MODULE = "driverref_scenario_file"
 
 
 def scenario(target: str) -> Scenario:
-    """The scenario that `FILE` or `FILE:SCENARIO` means.  Raises `BadInput` if there is none."""
+    """Return the scenario of `FILE` or `FILE:SCENARIO`.  Raises `BadInput` if there is none."""
     file, name = split(target)
     module = run(file)
     found = scenarios(module)
@@ -44,16 +46,26 @@ def scenario(target: str) -> Scenario:
     raise BadInput(f"{file}: no scenario: no function whose only required parameter is `erl`")
 
 
-def split(target: str) -> tuple[Path, str]:
-    """`FILE` and `SCENARIO`, or nothing for it: a file's name may have a colon in it."""
+class Target(NamedTuple):
+    """A file, and the name of a scenario in it or `""`."""
+
+    file: Path
+    name: str
+
+
+def split(target: str) -> Target:
+    """Take `FILE` or `FILE:SCENARIO` apart.  A file may have a colon in its own name."""
     if os.path.exists(target):  # noqa: PTH110 - a `Path` raises where a name is too long
-        return Path(target), ""
+        return Target(Path(target), "")
     file, colon, name = target.rpartition(":")
-    return (Path(file), name) if colon else (Path(target), "")
+    return Target(Path(file), name) if colon else Target(Path(target), "")
 
 
 def run(file: Path) -> ModuleType:
-    """The module that `file` becomes when it is run, with its standard output swallowed."""
+    """Run `file` as a module, without its output, and return the module.
+
+    Raises `BadInput` if it cannot be read or run, or leaves an emulator running.
+    """
     try:
         code = compile(file.read_bytes(), str(file), "exec")
     except OSError as error:
@@ -66,7 +78,7 @@ def run(file: Path) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[MODULE] = module
     if (folder := str(file.resolve().parent)) not in sys.path:
-        sys.path.insert(0, folder)  # where Python looks for what a program imports
+        sys.path.insert(0, folder)  # as when Python runs the file: it may import its neighbours
     try:
         with silence():
             exec(code, module.__dict__)
@@ -79,29 +91,29 @@ def run(file: Path) -> ModuleType:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Swallows what is printed: of one run nobody asked for it, of a thousand nobody could read it."""
+    """Discard what is printed in the block: a scenario prints in each of hundreds of runs."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
 
 
 quiet = contextlib.ExitStack()
-"""What a worker process leaves when it ends."""
+"""Keeps a worker process silent until it ends."""
 
 
 def begin_worker(file: Path) -> None:
-    """In a worker process: let the scenario be found, and keep quiet."""
+    """Prepare a worker process: load the scenario's module, and discard what is printed."""
     run(file)
     quiet.enter_context(silence())
 
 
 def scenarios(module: ModuleType) -> dict[str, Scenario]:
-    """The functions whose only required parameter is `erl`, by name."""
-    found = {name: it for name, it in vars(module).items() if isinstance(it, FunctionType)}
+    """Return the functions whose only required parameter is `erl`, by name."""
+    found = {name: value for name, value in vars(module).items() if isinstance(value, FunctionType)}
     return {name: function for name, function in found.items() if required(function) == ["erl"]}
 
 
 def required(function: FunctionType) -> list[str]:
-    """The names of the parameters that a call must give."""
+    """Return the names of the parameters that a call must give."""
     parameters = inspect.signature(function).parameters.values()
     return [
         parameter.name
@@ -112,6 +124,7 @@ def required(function: FunctionType) -> list[str]:
 
 
 def _why_not(module: ModuleType, name: str) -> str:
+    """Return why the name is not that of a scenario."""
     there = getattr(module, name, None)
     if there is None:
         return f"there is no {name}"
@@ -122,11 +135,12 @@ def _why_not(module: ModuleType, name: str) -> str:
 
 
 def _which(found: dict[str, Scenario]) -> str:
+    """Return the end of a message: the scenarios that there are."""
     return f"; its scenarios: {', '.join(sorted(found))}" if found else "; it has no scenario"
 
 
 def _failure(file: Path, error: BaseException) -> str:
-    """Where the file's own code stood when it failed, and the last line of the traceback."""
+    """Return the line of the file's own code that failed, and the last line of the traceback."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)

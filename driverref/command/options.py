@@ -1,4 +1,4 @@
-"""The options that several commands have in common, and what is wrong with a value."""
+"""The options that several commands have in common, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
 from driverref.release import ERAS, RELEASES
 from driverref.trace import NAMES
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def event_names(
     ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The names of events in an option that may be given several times, with commas between them."""
+    """Return the names of events in an option, which may be given several times.
+
+    Each time it may have several names.
+
+    Raises `click.BadParameter` for a name that is that of no event.
+    """
     names = tuple(dict.fromkeys(",".join(given).replace(",", " ").split()))
     for name in names:
         if name not in NAMES:
@@ -30,14 +35,15 @@ def event_names(
 
 
 def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
-    """A file that is to be written, checked before the work is done that it is to show."""
-    if file is not None and not os.path.isdir(file.absolute().parent):  # noqa: PTH112 - never raises
+    """Check that a file can be written, before the work is done whose result it will show."""
+    # `os.path`, because a `Path` raises where a name is too long.
+    if file is not None and not os.path.isdir(file.absolute().parent):  # noqa: PTH112
         raise click.BadParameter(f"there is no folder {str(file.parent)!r}")
     return file
 
 
 def several(ctx: click.Context, param: click.Parameter, given: int | None) -> int:
-    """How many schedulers: by default two, or as many as the release can have."""
+    """Return the number of schedulers: by default two, or as many as the release can have."""
     release = RELEASES[ctx.params["release"]]
     most = release.max_schedulers
     if given is not None and given > most:
@@ -46,10 +52,10 @@ def several(ctx: click.Context, param: click.Parameter, given: int | None) -> in
 
 
 class ReleaseName(click.Choice[str]):
-    """The name of a record.  Who gives another release is told which record stands for it."""
+    """The name of a release that has a record.  For others, the message names the record to use."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name itself."""
+        """Return the name, unchanged."""
         if value not in RELEASES:
             stand = ", ".join(f"{era.name} for {era.covers}" for era in ERAS)
             self.fail(f"there is no record of {value!r}; take {stand}", param, ctx)
@@ -90,7 +96,7 @@ OBSERVE = click.option(
 
 
 def emulator_options(command: F) -> F:
-    """The options of the emulator in which a scenario runs."""
+    """Add the options of the emulator in which a scenario runs to a command."""
     return THREADS(SCHEDULERS(RELEASE(command)))
 
 

@@ -1,4 +1,4 @@
-"""The records of the eras, as a table: a row a field, a column an era."""
+"""The table of releases: a row for each field of a `Release`, a column for each era."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from driverref.release import ERAS, Release
 
 
 def table() -> Table:
-    """What differs between the eras.  A field that cannot be told in a cell, the callbacks, says how many there are."""
+    """Return the table.  A field with many values, such as the callbacks, shows their number."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     made.add_column("", no_wrap=True)
     for era in ERAS:
@@ -23,18 +23,21 @@ def table() -> Table:
 
 
 def _shown(value: object) -> str:
+    """Return the text of a field's value."""
     match value:
         case bool():
             return "yes" if value else "no"
         case None:
             return "-"
-        case tuple() if len(value) == 2 and max(value) < 100:
-            return f"{value[0]}.{value[1]}"
+        case (int(major), int(minor)) if (
+            max(major, minor) < 100
+        ):  # a version, and no range of numbers
+            return f"{major}.{minor}"
         case tuple():
             return " to ".join(map(str, value))
         case frozenset():
             return f"{len(value)}"
         case str():
-            return value.replace("_", "_\n")  # where a narrow column may break it
+            return value.replace("_", "_\n")  # a narrow column may break the word here
         case _:
             return str(value)

@@ -1,36 +1,36 @@
-"""What exploring has found, as a page of HTML that stands alone.
+"""What exploring has found, as one file of HTML.
 
-It loads nothing, needs no JavaScript, and takes the reader's light or dark colours.  Each outcome is a fold with the
-timeline of its witness; those of faults are open.
+The page loads no other file, needs no JavaScript, and has light and dark colours as the reader's
+system has.  Each outcome is a fold with the timeline of its witness.  The folds of faults are open.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from html import escape
-from typing import TYPE_CHECKING
 
-from driverref.explore import Fault, label
+from driverref.explore import Fault, Outcomes, label
 from driverref.timeline import svg
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from driverref.explore import Outcomes
 
 STYLE = """
 :root { color-scheme: light dark; --timeline-callback: #3f7fd0; --timeline-erlang: #c2567a }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif }
 h1 { font-size: 1.4rem; overflow-wrap: anywhere }
 table { border-collapse: collapse; display: block; overflow-x: auto }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid #8886; text-align: left; vertical-align: top }
-code, pre { font-family: ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid #8886 }
+th, td { text-align: left; vertical-align: top }
+code, pre { font-family: ui-monospace, Menlo, Consolas, monospace }
+code, pre { white-space: pre-wrap; overflow-wrap: anywhere }
 details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #8886; border-radius: .4rem }
 summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
 """
 
 
 def page(name: str, again: str, outcomes: Outcomes) -> str:
-    """The page about a scenario called `name`; `again` is the command that draws a witness, without the witness."""
+    """Return the page about a scenario called `name`.
+
+    `again` is the command that shows a witness, without the witness.
+    """
     folds = "\n".join(_fold(outcome, again, outcomes) for outcome in outcomes)
     return f"""\
 <!doctype html>
@@ -52,6 +52,7 @@ def page(name: str, again: str, outcomes: Outcomes) -> str:
 
 
 def _fold(outcome: Hashable, again: str, outcomes: Outcomes) -> str:
+    """Return the fold of one outcome."""
     said, fault = label(outcome), isinstance(outcome, Fault)
     story = f"<pre>{escape(str(outcome))}</pre>" if fault else ""
     witness = outcomes[outcome].witness

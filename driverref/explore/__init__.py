@@ -1,12 +1,13 @@
 """Every schedule, every outcome.
 
-A real emulator shows one schedule a run.  `explore` runs a scenario under all schedules that differ in
-anything a program can see, and counts what came of each: what the scenario returned, or the fault in which
-the run ended.
+A real emulator shows one schedule a run.  `explore` runs a scenario under all schedules that differ
+in anything a program can see, and counts what came of each: what the scenario returned, or the
+fault in which the run ended.
 
 The files of this folder, in reading order:
 
-* `run` makes one run: an `Experiment` is a scenario with its options, its outcome a value or a `Fault`.
+* `run` makes one run: an `Experiment` is a scenario with its options, its outcome a value or a
+  `Fault`.
 * `schedules` are those that are not searched for: the one that a witness names, and some at random.
 * `history` says which steps of a run happened before which, and which of them race.
 * `search` finds the schedules from that.
@@ -15,10 +16,10 @@ The files of this folder, in reading order:
 * `strategy` has `explore` itself, which puts these together.
 * `comparison` explores on every era, `check` is for a test, `progress` draws a bar.
 
-The package and the function have one name.  The module `driverref` binds the function to it, so the public
-names of the package are attributes of the function as well: `driverref.explore.assert_outcomes` works, also
-after `import driverref.explore`, and so does `from driverref.explore import assert_outcomes`.  A type
-checker knows no attributes of a function: typed code imports the names.
+The package and the function have one name, and in `driverref` that name is bound to the function.
+So the package's names are attributes of the function as well: `driverref.explore.assert_outcomes`
+works, and so does `from driverref.explore import assert_outcomes`.  A type checker knows no
+attributes of a function; typed code uses the second form.
 """
 
 from driverref.explore.check import assert_outcomes
@@ -42,5 +43,4 @@ __all__ = [
     "replay",
 ]
 
-for _name in __all__:
-    setattr(explore, _name, globals()[_name])
+vars(explore).update({name: value for name, value in globals().items() if name[0] != "_"})

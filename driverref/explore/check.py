@@ -1,6 +1,7 @@
 """`assert_outcomes`: a test of a driver that holds every schedule to what is expected.
 
-The test is two lines: `def test_closing_early_is_safe():` and `assert_outcomes(close_early, async_threads=1)`.
+The test is two lines: `def test_closing_early_is_safe():` and `assert_outcomes(close_early,
+async_threads=1)`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ def assert_outcomes(
 ) -> Outcomes:
     """Explore the scenario and fail unless its outcomes are exactly `expected`.
 
-    Without `expected` it fails if an outcome is a fault.  `options` are those of `explore`.  Returns the
-    `Outcomes`.
+    Without `expected` it fails if an outcome is a fault.  `options` are those of `explore`.
+    Returns the `Outcomes`.
 
-    Raises `AssertionError` with the table and, as text, the timeline of a run that should not have been.  A
-    search that a `limit` cut short fails as well, because an outcome may have been missed.  Raises what
-    `explore` raises.
+    Raises `AssertionError` with the table and, as text, the timeline of a run that should not have
+    been.  A search that a `limit` cut short fails as well, because an outcome may have been missed.
+    Raises what `explore` raises.
     """
     outcomes = explore(scenario, **options)
     if expected is None:

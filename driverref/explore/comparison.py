@@ -82,7 +82,7 @@ class Comparison(Mapping[System, Outcomes]):
         return groups
 
     def count(self, group: Sequence[System], outcome: Hashable) -> str:
-        """Return how many schedules lead to an outcome on the emulators of a group: `"6"`, `"2 to 6"`."""
+        """Return how many schedules of each emulator lead to an outcome: `"6"`, `"2 to 6"`."""
         counts = sorted({self[system][outcome].count for system in group})
         return " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1])))
 
@@ -101,7 +101,7 @@ class Comparison(Mapping[System, Outcomes]):
         return rows
 
     def summary(self) -> str:
-        """Return how many schedules were run, and on which emulators there may be other outcomes."""
+        """Return how many schedules were run, and where there may be other outcomes."""
         runs = sum(outcomes.schedules for outcomes in self.values())
         text = f"{len(self)} emulators, {runs:,} schedules run"
         stopped = [f"{system} ({found.stopped})" for system, found in self.items() if found.stopped]
@@ -126,9 +126,9 @@ def compare(
 ) -> Comparison:
     """Return the outcomes of a scenario on the emulator of every era, from R7B-3 to today.
 
-    Each emulator gets as many async threads and schedulers as asked for, or as it can have: R7B-3 has one
-    emulator thread, and comes twice, without async threads and with.  With two schedulers R11B to R14B are
-    the SMP emulators, with one the plain ones.  The rest is as for `explore`.
+    Each emulator gets as many async threads and schedulers as asked for, or as it can have: R7B-3
+    has one emulator thread, and comes twice, without async threads and with.  With two schedulers
+    R11B to R14B are the SMP emulators, with one the plain ones.  The rest is as for `explore`.
     """
     found = {
         system: explore(scenario, observe=observe, limit=limit, progress=False, **system.options)

@@ -1,7 +1,7 @@
-"""What an exploration has found: the outcomes, and for each how many schedules lead to it and a witness.
+"""What an exploration has found: outcomes, how many schedules lead to each, and a witness.
 
-A `Tally` counts while the runs are made.  `Outcomes` is what `explore` returns: the counts, the table that
-`print` shows, and `replay`, which makes the run of a witness again.
+A `Tally` counts while the runs are made.  `Outcomes` is what `explore` returns: the counts, the
+table that `print` shows, and `replay`, which makes the run of a witness again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Found:
 
 
 class Tally:
-    """The counts of an exploration while it goes on.  Tallies of the parts of one search can be added up."""
+    """The counts of an exploration while it goes on.  Tallies of a search's parts are added up."""
 
     def __init__(self) -> None:
         self.found: dict[Hashable, Found] = {}
@@ -61,7 +61,7 @@ class Tally:
 
 
 def _length(witness: str) -> tuple[int, int, str]:
-    """Return a key that sorts witnesses, the shortest first; the text itself decides between equals."""
+    """Return a key to sort witnesses by: fewest deviations, then length, then the text."""
     return witness.count(","), len(witness), witness
 
 
@@ -72,14 +72,16 @@ def replay(
     observe: tuple[str, ...] | list[str] = (),
     **emulator: Unpack[EmulatorOptions],
 ) -> Emulator:
-    """Run a scenario under the schedule of a witness, and return the emulator, stopped, with its trace.
+    """Run a scenario under the schedule of a witness, and return the emulator with its trace.
 
-    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  `observe` and
-    `emulator` are what `explore` had: a witness counts steps, and an observed event is one.  A fault of the
-    driver is not raised: the trace ends with it.
+    The emulator has been stopped.
 
-    Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the witness, `Misuse` in
-    a thread that already runs an emulator.
+    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.
+    `observe` and `emulator` are what `explore` had: a witness counts steps, and an observed event
+    is one.  A fault of the driver is not raised: the trace ends with it.
+
+    Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the witness,
+    `Misuse` in a thread that already runs an emulator.
     """
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
@@ -87,10 +89,12 @@ def replay(
 
 
 class Outcomes(Mapping[Hashable, Found]):
-    """Every outcome of a scenario.  A mapping from the outcome to its `Found`, the most frequent first.
+    """Every outcome of a scenario.
 
-    A key is what the scenario returned; or the `Order` of the observed events, or a pair of both; or a `Fault`.
-    `print` shows a table, and so does a notebook.
+    A mapping from the outcome to its `Found`, the most frequent first.
+
+    A key is what the scenario returned; or the `Order` of the observed events, or a pair of both;
+    or a `Fault`.  `print` shows a table, and so does a notebook.
     """
 
     def __init__(
@@ -129,12 +133,13 @@ class Outcomes(Mapping[Hashable, Found]):
     def replay(self, outcome: Hashable) -> Emulator:
         """Run the outcome's witness again, and return the emulator, stopped, with its whole trace.
 
-        Raises `KeyError` if there is no such outcome, `Misuse` in a thread that already runs an emulator.
+        Raises `KeyError` if there is no such outcome, `Misuse` in a thread that already runs an
+        emulator.
         """
         return self._experiment.follow(self._found[outcome].witness)[0]
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return the rows of the table: outcome, count, witness.  A long fault is shortened to one line."""
+        """Return the rows of the table: outcome, count, witness.  A long fault is shortened."""
         return [
             (label(outcome), f"{found.count:,}", found.witness or "first come")
             for outcome, found in self._found.items()
@@ -170,7 +175,7 @@ class Outcomes(Mapping[Hashable, Found]):
 
 
 def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:
-    """Return the lines of a table of three columns, the second aligned to the left or to the right."""
+    """Return the lines of a table of three columns, of which the second is aligned so."""
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     return [f"{a:<{first}}  {b:{align}{second}}  {c}".rstrip() for a, b, c in rows]
 

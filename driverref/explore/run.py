@@ -1,11 +1,11 @@
 """One run of a scenario under one schedule, and what came of it.
 
-The outcome of a run is what the scenario returned, or the fault that ended it.  The emulator's orderly end
-belongs to the run, so a leak or a callback that fails in `stop` is found, too.
+The outcome of a run is what the scenario returned, or the fault that ended it.  The emulator's
+orderly end belongs to the run, so a leak or a callback that fails in `stop` is found, too.
 
-If events are observed, their order belongs to the outcome, and the search must try them in every order that
-is possible.  So each observed event is a step that writes one thing, `ORDER`, as if the driver logged the
-event under a lock.
+If events are observed, their order belongs to the outcome, and the search must try them in every
+order that is possible.  So each observed event is a step that writes one thing, `ORDER`, as if the
+driver logged the event under a lock.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ class Order(tuple[str, ...]):
 class Watch(Trace):
     """A trace that makes a step of each observed event, and holds no others, unless it is `whole`.
 
-    The order of an event that is not observed is not explored.  So a scenario that selects such an event gets
-    a `ValueError`: the order it would see is that of one run, not one of all that are possible.
+    The order of an event that is not observed is not explored.  So a scenario that selects such an
+    event gets a `ValueError`: the order it would see is that of one run, not one of all that are
+    possible.
     """
 
     def __init__(
@@ -116,8 +117,8 @@ class Experiment:
     def run(self, schedule: Schedule) -> Hashable:
         """Run the scenario once, and return its outcome.
 
-        Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic` and every exception
-        that is no `Exception` pass through.
+        Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic` and
+        every exception that is no `Exception` pass through.
         """
         threads = SimulatedThreads(schedule=schedule)
         watch = Watch(threads, self.observe)
@@ -147,8 +148,8 @@ class Experiment:
     def follow(self, witness: str) -> tuple[Emulator, Fault | None]:
         """Run the scenario under the schedule of a witness.
 
-        Returns the emulator, stopped, with its whole trace, and the fault in which the run ended.  Raises
-        `ValueError` if the scenario cannot follow the witness.
+        Returns the emulator, stopped, with its whole trace, and the fault in which the run ended.
+        Raises `ValueError` if the scenario cannot follow the witness.
         """
         schedule = Replay(witness)
         threads = SimulatedThreads(schedule=schedule)
@@ -166,8 +167,8 @@ class Experiment:
 def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
     """Empty the objects of an emulator whose run is over.
 
-    They refer to each other in circles, and a search makes thousands of emulators.  Without the circles they
-    are freed at once, and the garbage collector has nothing to look for.
+    They refer to each other in circles, and a search makes thousands of emulators.  Without the
+    circles they are freed at once, and the garbage collector has nothing to look for.
     """
     for thread in threads.started_ones:
         thread.process = thread.scheduler = thread.runtime = None
@@ -178,7 +179,8 @@ def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
 def check_observe(observe: object) -> tuple[str, ...]:
     """Return the names of the events to observe.
 
-    Raises `TypeError` if `observe` is no sequence of names, `ValueError` if a name is that of no event.
+    Raises `TypeError` if `observe` is no sequence of names, `ValueError` if a name is that of no
+    event.
     """
     if isinstance(observe, str) or not isinstance(observe, Sequence):
         raise TypeError(f"explore: observe must be a sequence of event names, not {observe!r}")

@@ -1,8 +1,8 @@
 """Schedules that are not searched for: the one that a witness names, and those drawn at random.
 
-A *witness* names the steps of a schedule that are not first come, and the thread that makes each of them:
-`"14:2,20:t"` is "thread 2 makes step 14, and at step 20 time passes".  Threads are numbered in the order in
-which they were started; the scenario's own is 0.
+A *witness* names the steps of a schedule that are not first come, and the thread that makes each of
+them: `"14:2,20:t"` is "thread 2 makes step 14, and at step 20 time passes".  Threads are numbered
+in the order in which they were started; the scenario's own is 0.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Recorded(FirstCome, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.step = 0
-        """How many steps have been made, but for the first, which is made before `choose` is called."""
+        """The number of the step under way; step 0 is made before `choose` is called."""
         self.deviations: list[Deviation] = []
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
@@ -122,9 +122,10 @@ class RandomWalk(Recorded):
 class Pct(RandomWalk):
     """Probabilistic concurrency testing: random priorities, lowered at a few random steps.
 
-    The thread of the highest priority runs.  Few orders of steps are needed for most faults: a fault that
-    needs d of them is found, with d - 1 changes of priority, with a chance of at least 1 in `n * k**(d-1)`, for
-    n threads and k steps.  Here d is 3.  Source: Burckhardt, Kothari, Musuvathi and Nagarakatte (2010).
+    The thread of the highest priority runs.  Few orders of steps are needed for most faults: a
+    fault that needs d of them is found, with d - 1 changes of priority, with a chance of at least 1
+    in `n * k**(d-1)`, for n threads and k steps.  Here d is 3.  Source: Burckhardt, Kothari,
+    Musuvathi and Nagarakatte (2010).
     """
 
     def __init__(self, seed: object, steps: int) -> None:

@@ -1,46 +1,51 @@
-"""Every inequivalent schedule, once: dynamic partial-order reduction with source sets and sleep sets.
+"""Every inequivalent schedule, once: dynamic partial-order reduction with source and sleep sets.
 
-A run is a sequence of steps, each made by one thread, or by *time*.  Runs with the same happens-before relation
-(`history`) differ in nothing that a program can see.  They are *equivalent*, and one of them is enough.
+A run is a sequence of steps, each made by one thread, or by *time*.  Runs with the same
+happens-before relation (`history`) differ in nothing that a program can see.  They are
+*equivalent*, and one of them is enough.
 
 A rough trace through this file is the following.
 
-1. The scenario is run again and again, from its beginning.  `Search` is the schedule of these runs: the threads
-   call `Search.choose` before each step, and it says which thread makes the step.
-2. `choose` first ends the step before (`_end_step`).  `History.add` compares that step with the earlier steps of
-   the run, and returns those with which it races.  For each of them `_reverse` leaves a *note* at the node
-   before the earlier step: begin here, in a later run, with a thread that lets the later step come first.
-3. Then `choose` picks a thread (`_choice`).  Where the run repeats the run before it, the node is there and says
-   which.  Below that a new node is made (`_new_node`), and the thread is the first in first-come order that
-   does not sleep.
-4. When the run has ended, `end` looks at steps that were not made: those of threads that wait for ever, or that
-   the end has stopped (`_leave`).  They would have raced, too.
-5. `next` goes back to the deepest node with a note that has not been tried.  The next run repeats the steps down
-   to that node, and then follows the note.  If there is no such node, all schedules have been run.
+1. The scenario is run again and again, from its beginning.  `Search` is the schedule of these runs:
+   the threads call `Search.choose` before each step, and it says which thread makes the step.
+2. `choose` first ends the step before (`_end_step`).  `History.add` compares that step with the
+   earlier steps of the run, and returns those with which it races.  For each of them `_reverse`
+   leaves a *note* at the node before the earlier step: begin here, in a later run, with a thread
+   that lets the later step come first.
+3. Then `choose` picks a thread (`_choice`).  Where the run repeats the run before it, the node is
+   there and says which.  Below that a new node is made (`_new_node`), and the thread is the first
+   in first-come order that does not sleep.
+4. When the run has ended, `end` looks at steps that were not made: those of threads that wait for
+   ever, or that the end has stopped (`_leave`).  They would have raced, too.
+5. `next` goes back to the deepest node with a note that has not been tried.  The next run repeats
+   the steps down to that node, and then follows the note.  If there is no such node, all schedules
+   have been run.
 
-The papers' letters, for a run E, an earlier step e that races with a step of thread p, and E' = pre(E, e):
+The papers' letters, for a run E, an earlier step e that races with a step of thread p, and E' =
+pre(E, e):
 
 * pre(E, e) is `nodes[e]`; enabled(s[E']) is `Node.able`.
-* backtrack(E') is `Node.notes`.  Sleep at E' is `Node.sleep`, when the search came there, and `Node.done`, the
-  threads that were tried since.
+* backtrack(E') is `Node.notes`.  Sleep at E' is `Node.sleep`, when the search came there, and
+  `Node.done`, the threads that were tried since.
 * v = notdep(e, E).p and its initials I(v) are in `history`: `History.firsts` returns I(v).
-* "If I(v) and backtrack(E') have no thread in common, add one of I(v) to backtrack(E')" is `Node.note`.  That
-  the notes of each node are then a *source set*, a set of threads with which every class of runs can begin, is
-  what the paper proves.
+* "If I(v) and backtrack(E') have no thread in common, add one of I(v) to backtrack(E')" is
+  `Node.note`.  That the notes of each node are then a *source set*, a set of threads with which
+  every class of runs can begin, is what the paper proves.
 
 Three rules keep the search small and complete.
 
-* A *sleep set* holds threads whose next step would only repeat.  If thread p was tried at a node, every run that
-  begins there with p's step has been made.  So below the node's other threads p sleeps, until a step is made
-  that depends on p's.  If all threads that can go on sleep, the run is cut short (`Cut`).
-* To take a lock races with the taking before, not with the release, and to wait for something does not race with
-  its coming, because those cannot change places (`Mode`).
-* Time is a thread whose one step lets time pass to the next deadline.  A step that reads the clock races with
-  it, even if time did not pass in the run.  A run that ends in a fault, or leaves threads behind, ends with a
-  step that depends on every step that would have been next.
+* A *sleep set* holds threads whose next step would only repeat.  When thread p has been tried at a
+  node, all runs that go on there with p's step have been made.  So when another thread is tried
+  there, p *sleeps* until a step is made that depends on p's: until then, to make p's step later is
+  to make it first.  If all threads that can go on sleep, the run is cut short (`Cut`).
+* To take a lock races with the taking before it, not with the release, and to wait for something
+  does not race with its coming, because those cannot change places (`Mode`).
+* Time is a thread whose one step lets time pass to the next deadline.  A step that reads the clock
+  races with it, even if time did not pass in the run.  A run that ends in a fault, or leaves
+  threads behind, ends with a step that depends on every step that would have been next.
 
-Sources: Godefroid (1997) for sleep sets; Flanagan and Godefroid (2005) for the races; Abdulla, Aronis, Jonsson
-and Sagonas (2014) for source sets, in their Algorithm 1, Source-DPOR.
+Sources: Godefroid (1997) for sleep sets; Flanagan and Godefroid (2005) for the races; Abdulla,
+Aronis, Jonsson and Sagonas (2014) for source sets, in their Algorithm 1, Source-DPOR.
 """
 
 from __future__ import annotations
@@ -56,7 +61,7 @@ from driverref.threads.simulated import SimulatedThread, SimulatedThreads
 
 
 class Cut(BaseException):
-    """Raised in the scenario: this run would only repeat another."""
+    """Raised in the scenario to end a run that would only repeat another."""
 
 
 class Node:
@@ -79,14 +84,15 @@ class Node:
         self.notes = [choice]
         """The threads that are to be tried, or were."""
         self.done: dict[int, Touched | None] = {}
-        """The threads that were tried, and what the step touched.  `None`: the step ended the run."""
+        """The threads that were tried, with what they touched; `None`: the step ended the run."""
         self.sleep = sleep
-        """The threads that were tried above, with what their step touches, and would only repeat."""
+        """The threads that sleep when the search comes here, with what their steps touch."""
 
     def note(self, threads: Iterable[int]) -> None:
         """Have one of `threads` tried here, unless one of them is or was tried anyway."""
         first = None
         for number in threads:
+            # What begins with a thread that sleeps has been run, as it has with one in the notes.
             if number in self.notes or number in self.sleep:
                 return
             if first is None and number in self.able:
@@ -95,7 +101,7 @@ class Node:
             self.notes.append(first)
 
     def full(self) -> bool:
-        """Return whether all threads that can go on have been noted, so that `note` changes nothing."""
+        """Return whether all threads that can go on are noted, so that `note` changes nothing."""
         return len(self.notes) == len(self.able) > 0
 
     def left(self) -> list[int]:
@@ -107,8 +113,8 @@ class Node:
     def chosen(self, number: int, last: bool = False) -> Node:
         """Return a copy with `number` as the choice, for the trunk of another search.
 
-        The trunk's nodes get no notes, so only the `last` one, from which sleep sets are computed, needs to
-        know more than the choice.
+        The trunk's nodes get no notes, so only the `last` one, from which sleep sets are computed,
+        needs to know more than the choice.
         """
         if not last:
             return Node([], self.default, number, {})
@@ -119,8 +125,8 @@ class Node:
     def asleep_after(self, log: Log) -> dict[int, Touched]:
         """Return the sleep set after the chosen step, which touched what `log` says.
 
-        A thread whose step depends on the chosen one wakes.  So does one whose step ended the run: that step
-        depends on every other.
+        A thread whose step depends on the chosen one wakes.  So does one whose step ended the run:
+        that step depends on every other.
         """
         return {
             number: touched
@@ -148,34 +154,35 @@ class Search(FirstCome):
 
     def __init__(self, trunk: Sequence[Node] = ()) -> None:
         super().__init__()
-        # The first step is what the adopted thread does before it is asked for the first time.
+        # The first step is what the adopted thread does before the first call of `choose`.
         self.nodes = list(trunk) or [Node([0], 0, 0, {})]
         self.history = History()
         self.base = len(trunk)
         self.demands: list[Demand] = []
-        # Most steps leave no choice.  At a node with one thread and an empty sleep set nothing can ever be noted,
-        # so one node a thread stands for all of them, and a run need not make hundreds.
+        # About half of all steps leave no choice.  A node with one thread and an empty sleep set
+        # never changes, because there is nothing to note.  So all such nodes of a thread can be one
+        # object, and most of them need not be made.
         self._forced: dict[int, Node] = {}
         self._begin()
 
     def _begin(self) -> None:
         """Prepare the next run, which makes the choices of `nodes`."""
         self._known = len(self.history)  # steps of the last run that this run repeats
-        # Threads that follow a script need not call `choose`.  But a trunk's steps have not been compared yet, so
-        # in the first run below a trunk each of them is looked at.
+        # Threads that follow a script need not call `choose`.  But a trunk's steps have not been
+        # compared yet, so in the first run below a trunk each of them is looked at.
         scripted = self.nodes[1:] if self._known else []
         self.script = [node.choice for node in reversed(scripted)]
         self._mark = 0  # where the log of the step under way begins
         self._under_way = True
         self._over = False
-        self._fatal = False  # whether the last step kept others from going on
+        self._fatal = False  # whether the last step has kept other threads from going on
         self.mismatch: Nondeterministic | None = None
         """Set when a run has ended: how it differs from the run that it had to repeat."""
 
     # A run.
 
     def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        """End the step before, and return the thread that makes the next one; `None`: let time pass."""
+        """End the last step, and return the thread that makes the next; `None`: let time pass."""
         if self._over:
             return super().choose(threads)
         try:
@@ -230,34 +237,34 @@ class Search(FirstCome):
         raise Cut
 
     def _end_step(self, threads: SimulatedThreads) -> None:
-        """Add the step that has been made to the history, and note how its races come out the other way."""
+        """Add the last step to the history, and leave notes that reverse its races."""
         self._under_way = False
         history, log = self.history, threads.log
         if self._known:
-            # The steps of the script have been made without a call of `choose`.  They are those of the last run.
+            # The script's steps, made without a call of `choose`, must be those of the last run.
             self._mark, self._known = history.follow(log), 0
         step = len(history)
         if step == len(self.nodes):
-            return
+            return  # a repeated run has no new step
         number = self.nodes[step].choice
         log, self._mark = log[self._mark :], len(log)
         races, clock = history.add(number, log)
-        # The races among a trunk's steps were noted when those steps were made the first time, by another search.
+        # The search that handed the trunk over has noted the races of all its steps but the last.
         if step >= self.base - 1:
             for earlier in races:
                 self._reverse(earlier, history.past[step], number)
             if clock and number != TIME:
-                # Time may pass between any two steps, and need not have passed in this run at all.  So the
-                # step's race with it cannot be found in the history.
+                # Time need not pass in a run, so a race with a step of time that comes later may
+                # never show.  The note is left at once, at the step itself.
                 self._note(step, [TIME])
 
     def _reverse(self, earlier: int, past: int, number: int) -> None:
-        """Have a step of thread `number`, with this past, come before step `earlier` in some run."""
+        """Have a step of a thread, with this past, come before step `earlier` in some run."""
         if not self.nodes[earlier].full():
             self._note(earlier, self.history.firsts(earlier, past, number))
 
     def _note(self, step: int, threads: list[int]) -> None:
-        """Have one of `threads` tried in place of a step, or demand it, if the step is the trunk's."""
+        """Have one of `threads` tried in place of a step; if the step is the trunk's, demand it."""
         if step < self.base:
             self.demands.append(Demand(step, threads))
         else:
@@ -282,28 +289,32 @@ class Search(FirstCome):
             self._leave(left, threads)
 
     def _leave(self, left: list[SimulatedThread], threads: SimulatedThreads) -> None:
-        """Note the races of a run's end with threads that are `left`: blocked for ever, or stopped by the end.
+        """Note the races of the threads that are `left`, waiting or stopped, at the end of a run.
 
-        A race is found when its later step is made, and the steps that these threads were about to make never
-        are.  So three kinds of races are noted here that `_end_step` cannot find.
+        A race is found when its later step is made.  The steps that these threads would make next
+        are not made, so three kinds of races are noted here that `_end_step` cannot find.
         """
         history, last = self.history, len(self.history) - 1
         number, past = history.makers[last], history.past[last]
-        # 1. The last step keeps the others from going on, so it depends on whatever they would have done next, which
-        # nothing has told.  Each of them is to be tried in its place, and `None` in `done` says that it wakes all.
+        # First, the last step keeps the other threads from going on.  What they would have touched
+        # next is not known, so the step counts as one that depends on everything: each of these
+        # threads is to be tried in its place, and the step's own thread then does not sleep (the
+        # `None` in `done`).
         if threads.armed() or any(t.able() for t in left):
             self._fatal = True
             numbers = {t.number for t in left} | {TIME}
             for other in self.nodes[last].able:
                 if other in numbers and other != number:
                     self._note(last, [other])
-        # 2. The adopted thread went away of its own accord, with or without the others' last steps, and the outcome
-        # may show which of them were made.  A step before a thread's last needs no note: in the run without the last
-        # step it is the last.  A failure ends the run by a step that has touched something, so its races are known.
+        # Second, when the adopted thread ends the run, the outcome may show how far the other
+        # threads have come.  So its last step races with the last step of each of them.  The steps
+        # before those need no note: in the run that leaves the last one out, the step before it is
+        # the last.  But if the run ends in a failure, the outcome is that failure, and only what
+        # happened before it decides on it.
         if threads.failure is None:
             for earlier in history.apart(number, last):
                 self._reverse(earlier, past, number)
-        # 3. A thread that waits, for a lock that is never released, could have had it before its holder.
+        # Third, a thread that waits for ever, such as for a lock, could have had the lock first.
         for thread in left:
             races, past = history.would_race(thread.number, (thread.thing, thread.mode))
             for earlier in races:
@@ -312,7 +323,7 @@ class Search(FirstCome):
     # The next run.
 
     def next(self) -> bool:
-        """Go back to the deepest node with a thread left to try; return `False` if there is none."""
+        """Go back to the deepest node with a thread left to try; `False`: there is none."""
         nodes = self.nodes
         if self._fatal and len(nodes[-1].able) > 1:
             nodes[-1].done[nodes[-1].choice] = None
@@ -342,10 +353,11 @@ class Search(FirstCome):
         return Touched.by(self.history.logs[step])
 
     def hand_over(self) -> list[Node]:
-        """Return the nodes below the trunk, for others to go on with, after `next` has returned `True`.
+        """Return the nodes below the trunk, for other searches to go on with.
 
-        The last one is the node that `next` has chosen.  At the nodes above it the present choice becomes done:
-        what is left to try below that choice is in the nodes that follow.
+        It is called after `next` has returned `True`; the last node is the one that `next` has
+        chosen.  At the nodes above it the present choice
+        becomes done: what is left to try below that choice is in the nodes that follow.
         """
         for depth in range(self.base, len(self.nodes) - 1):
             node = self.nodes[depth]

@@ -1,7 +1,7 @@
 """The runs of an exploration, one after the other, on this core.
 
-`search_all` makes the runs of a whole search, `draw` those of schedules drawn at random.  `run_once` is one
-run of a search; a worker of `share` makes its runs with it, too.
+`search_all` makes the runs of a whole search, `draw` those of schedules drawn at random.
+`run_once` is one run of a search; a worker of `share` makes its runs with it, too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ Show = Callable[[Tally], object]
 
 
 def run_once(experiment: Experiment, search: Search, tally: Tally) -> Hashable:
-    """Make the search's next run, count it, and return its outcome; `None` if the run was cut short.
+    """Make the search's next run, count it, and return its outcome.
 
-    Raises `Nondeterministic` if the run did not begin as the run before it.
+    Returns `None` if the run was cut short.  Raises `Nondeterministic` if it did not begin as the
+    run before it.
     """
     tally.schedules += 1
     try:
@@ -37,7 +38,7 @@ def run_once(experiment: Experiment, search: Search, tally: Tally) -> Hashable:
 
 
 def search_all(experiment: Experiment, limit: int | None, tally: Tally, show: Show) -> bool:
-    """Make all runs of a search.  Return whether they are all there are, and not just `limit` of them."""
+    """Make the runs of a search, at most `limit`.  Return whether they are all there are."""
     search = Search()
     begin_twice(experiment, search, tally)
     while search.next():
@@ -80,9 +81,10 @@ def draw(
 
 
 def confirm(experiment: Experiment, tally: Tally, repeated: str | None) -> None:
-    """Replay the witness of each outcome, but for the witness `repeated`, which has been replayed already.
+    """Replay the witness of each outcome.
 
-    Raises `Nondeterministic` if a witness leads to another outcome.
+    The witness `repeated` is left out, because its run has been repeated.  Raises
+    `Nondeterministic` if a witness leads to another outcome.
     """
     for outcome, found in tally.found.items():
         if found.witness == repeated:

@@ -1,19 +1,20 @@
 """One search on many workers: any `concurrent.futures.Executor` will do.
 
-A rough trace through this file is the following.  `Sharing.run` gives out tasks and takes back their parts,
-until no task is under way.  A *task* is a trunk, the way down the tree of schedules to one node, and a number
-of runs to make below it.  A worker makes these runs (`search_part`) and hands back a `Part`: its counts, the
-nodes that it has left open, and its *demands*, which are notes for nodes above its part of the tree.  Each open
-node becomes a `Branch`, from which new tasks are made; each demand is noted at its branch.
+A rough trace through this file is the following.  `Sharing.run` gives out tasks and takes back
+their parts, until no task is under way.  A *task* is a trunk, the way down the tree of schedules to
+one node, and a number of runs to make below it.  A worker makes these runs (`search_part`) and
+hands back a `Part`: its counts, the nodes that it has left open, and its *demands*, which are notes
+for nodes above its part of the tree.  Each open node becomes a `Branch`, from which new tasks are
+made; each demand is noted at its branch.
 
-So the search is the one of `search`, with the same sleep sets, and finds the same schedules as on one core.
-Only which worker makes which run is open.
+So the search is the one of `search`, with the same sleep sets, and finds the same schedules as on
+one core.  Only which worker makes which run is open.
 
-Of the ways to go on at one node, the second is given out when it is known what the step of the first touches:
-below the second the first sleeps, until a step depends on it.
+Of the ways to go on at one node, the second is given out when it is known what the step of the
+first touches: below the second the first sleeps, until a step depends on it.
 
-What a worker does is a function of its task and nothing else.  So the task of a worker that died is done again,
-in this process.
+What a worker does is a function of its task and nothing else.  So the task of a worker that died is
+done again, in this process.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Branch:
         return branch
 
     def trunk(self, number: int) -> list[Node]:
-        """Return the nodes on the way, with their choices, and thread `number` as the choice here."""
+        """Return the nodes on the way, with their choices; the choice here is `number`."""
         nodes = [self.node.chosen(number, last=True)]
         branch = self
         while branch.up is not None:
@@ -127,9 +128,10 @@ class Sharing:
         self._futures: dict[Future[Part], Task] = {}
 
     def run(self, show: Callable[[Tally], object]) -> bool:
-        """Make the runs, and return whether they are all there are.  `tally` counts while it goes on, too.
+        """Make the runs, and return whether they are all there are.  `tally` counts meanwhile.
 
-        Raises what a run raises that is no outcome, and `TypeError` if the executor cannot pickle the scenario.
+        Raises what a run raises that is no outcome, and `TypeError` if the scenario cannot be
+        pickled.
         """
         self._give(None, 0)
         try:
@@ -178,7 +180,7 @@ class Sharing:
         try:
             part = future.result()
         except Exception as error:
-            # An executor reports what it cannot pickle in one of these ways, and a lost worker in others.
+            # What cannot be pickled is reported in one of these ways, a lost worker in others.
             if isinstance(error, PicklingError | AttributeError | TypeError) or "pickle" in str(
                 error
             ):
@@ -201,7 +203,7 @@ class Sharing:
             self._ready.append(up)
 
     def _know(self, branch: Branch, number: int, part: Part) -> None:
-        """Note at a branch what its step touches, and at the branches above what the part demands of them."""
+        """Enter what a part has found: at its branch what it touches, above that its demands."""
         branch.node.done[number] = part.touched
         branch.probing = False
         self._ready.append(branch)

@@ -1,11 +1,13 @@
-"""`explore`: check the arguments, choose how the schedules are found, make the runs, return the outcomes.
+"""`explore`: how the arguments decide which schedules are run, and where.
 
-There are three ways to find schedules.  The strategy `"all"` searches, on this core (`sequential`) or on the
-workers of an executor (`share`).  `"random"` and `"pct"` draw a number of schedules (`schedules`).
+There are three ways to find schedules.  The strategy `"all"` searches, on this core (`sequential`)
+or on the workers of an executor (`share`).  `"random"` and `"pct"` draw a number of schedules
+(`schedules`).
 
-Whatever the way, an outcome is believed only if it comes again.  A scenario that keeps something from one run
-to the next, or asks the real clock, ends differently under the same schedule, and its outcomes mean nothing.
-So the first run of a search is made twice, and at the end the witness of each outcome is replayed.
+Whatever the way, an outcome is believed only if it comes again.  A scenario that keeps something
+from one run to the next, or asks the real clock, ends differently under the same schedule, and its
+outcomes mean nothing.  So the first run of a search is made twice, and at the end the witness of
+each outcome is replayed.
 """
 
 from __future__ import annotations
@@ -47,24 +49,24 @@ def explore(
     progress: bool | None = None,
     **emulator: Unpack[EmulatorOptions],
 ) -> Outcomes:
-    """Return every outcome of a scenario, with how many schedules lead to it and the shortest of them.
+    """Return every outcome of a scenario, with the number of its schedules and the shortest.
 
-    `scenario(erl)` drives Erlang's side of an `Emulator` that runs, and returns something hashable.  It is
-    called once a schedule and must do the same each time: load a new driver, keep nothing.  What its threads
-    share must be known to the model: a `Struct`, an `Atomic`, a lock, a message.
+    `scenario(erl)` drives Erlang's side of an `Emulator` that runs, and returns something hashable.
+    It is called once a schedule and must do the same each time: load a new driver, keep nothing.
+    What its threads share must be known to the model: a `Struct`, an `Atomic`, a lock, a message.
 
-    `observe` names events whose order belongs to the outcome; then `erl.trace` holds no others.  `limit` ends
-    the search after so many runs.  `emulator` are arguments of `Emulator`: `async_threads`, `schedulers`,
-    `release`.
+    `observe` names events whose order belongs to the outcome; then `erl.trace` holds no others.
+    `limit` ends the search after so many runs.  `emulator` are arguments of `Emulator`:
+    `async_threads`, `schedulers`, `release`.
 
-    `strategy` is `"all"`: every inequivalent schedule; or `"random"` or `"pct"`: `limit` schedules drawn with
-    `seed`, for a scenario that has too many.  `executor` shares the work out to any
-    `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress` shows a bar;
-    by default it is shown if the error output is a terminal and the search is long.
+    `strategy` is `"all"`: every inequivalent schedule; or `"random"` or `"pct"`: `limit` schedules
+    drawn with `seed`, for a scenario that has too many.  `executor` shares the work out to any
+    `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress`
+    shows a bar; by default it is shown if the error output is a terminal and the search is long.
 
-    Ctrl-C ends the search; the result says so.  Raises `Nondeterministic` if a schedule does not repeat,
-    `TypeError` and `ValueError` for wrong arguments or an outcome that cannot be hashed, `Misuse` in a thread
-    that already runs an emulator.
+    Ctrl-C ends the search; the result says so.  Raises `Nondeterministic` if a schedule does not
+    repeat, `TypeError` and `ValueError` for wrong arguments or an outcome that cannot be hashed,
+    `Misuse` in a thread that already runs an emulator.
     """
     _check(scenario, limit, strategy, executor, emulator)
     experiment = Experiment(scenario, check_observe(observe), emulator)
@@ -77,12 +79,12 @@ def explore(
             elif executor is None:
                 whole = sequential.search_all(experiment, limit, tally, show)
             else:
-                # The workers repeat no run of theirs, so the first one is made twice here, uncounted.
+                # The workers repeat none of their runs, so the first is made twice here, uncounted.
                 sequential.begin_twice(experiment, Search(), Tally())
                 whole = Sharing(experiment, executor, limit, tally).run(show)
             if not whole:
                 stopped = f"stopped at the limit of {limit:,}"
-            # A search has repeated the run of the empty witness already; drawn schedules were made once.
+            # A search has repeated the first run, whose witness is "".  No drawn one was repeated.
             sequential.confirm(experiment, tally, "" if strategy == "all" else None)
         except KeyboardInterrupt:
             stopped = "interrupted"

@@ -74,6 +74,18 @@ def close_early(erl: Emulator) -> str:
 # What is found.
 
 
+def test_the_names_of_the_package_are_found_on_the_function_as_well() -> None:
+    import driverref
+    import driverref.explore.outcomes as module
+    from driverref.explore import assert_outcomes
+
+    assert driverref.explore.assert_outcomes is assert_outcomes  # type: ignore[attr-defined]
+    package = sys.modules["driverref.explore"]
+    for name in package.__all__:
+        assert getattr(driverref.explore, name) is getattr(package, name)
+    assert module is sys.modules["driverref.explore.outcomes"]
+
+
 def test_every_outcome_with_its_count_and_a_witness() -> None:
     found = explore(dead_heat, async_threads=2)
     assert isinstance(found, Outcomes)
