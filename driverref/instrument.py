@@ -53,7 +53,7 @@ LABELS = {
     151: "dmem",
     152: "distribution table",
     160: "port table",
-    161: "driver entry",
+    161: "driver row",
     162: "port setup",
     163: "port wait",
     170: "module",
@@ -83,7 +83,7 @@ def sys_alloc_from(where: int, size: int) -> Memory | None:
     _check("sys_alloc_from", "where", where)
     block = allocate("sys_alloc_from", size, "block", "sys_free", None)
     if block is not None:
-        block._entry.label = where
+        block._row.label = where
     return block
 
 

@@ -25,11 +25,12 @@ from driverref.explore.schedules import Pct, RandomWalk
 from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
 from driverref.threads.schedule import FirstCome
-from driverref.threads.simulated import SimulatedThread, SimulatedThreads, Touch
+from driverref.threads.simulated import SimulatedThreads
+from driverref.threads.steps import Access, SimulatedThread, Steps
 
 TIME = -1
 
-Steps = list[tuple[int, list[tuple[object, Mode]]]]
+Trail = list[tuple[int, list[tuple[object, Mode]]]]
 """Who made a step, and what it touched."""
 
 Class = frozenset[tuple[object, frozenset[object]]]
@@ -46,14 +47,14 @@ class Written(FirstCome):
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps: Steps = [(0, [])]
+        self.steps: Trail = [(0, [])]
         self.over = False
 
     def watch(self, threads: SimulatedThreads) -> SimulatedThreads:
         """Look at what is touched there."""
         declare = threads.declare
 
-        def look(used: Touch) -> None:
+        def look(used: Access) -> None:
             if not self.over:
                 self.steps[-1][1].append(used)
             declare(used)
@@ -61,7 +62,7 @@ class Written(FirstCome):
         threads.declare = look
         return threads
 
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> SimulatedThread | None:
         if self.over:
             return super().choose(threads)
         able = {thread.number: thread for thread in threads.able()}
@@ -77,7 +78,7 @@ class Written(FirstCome):
         """Who makes this step."""
         raise NotImplementedError
 
-    def end(self, threads: SimulatedThreads) -> None:
+    def end(self, threads: Steps) -> None:
         self.over = True
 
 
@@ -119,7 +120,7 @@ class DepthFirst(Written):
 
 
 class Drawn(Written):
-    """Steps at random: somebody may go on for long, or be left behind for long."""
+    """Trail at random: somebody may go on for long, or be left behind for long."""
 
     def __init__(self, draw: random.Random) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ class Drawn(Written):
         return last if last in choices and draw.random() < self.going_on else draw.choice(choices)
 
 
-def happens_before(steps: Steps) -> list[set[int]]:
+def happens_before(steps: Trail) -> list[set[int]]:
     """For each step, those that happened before it: by definition, and slowly."""
     before: list[set[int]] = []
     for later, (who, log) in enumerate(steps):
@@ -161,7 +162,7 @@ def writes(mode: Mode) -> bool:
     return mode in (WRITE, ACQUIRE)
 
 
-def equivalence_class(steps: Steps) -> Class:
+def equivalence_class(steps: Trail) -> Class:
     """What the run has in common with all that nobody can tell from it."""
     names, count = [], dict[int, int]()
     for who, _ in steps:
@@ -173,7 +174,7 @@ def equivalence_class(steps: Steps) -> Class:
     )
 
 
-def other_places(steps: Steps, draw: random.Random) -> Steps:
+def other_places(steps: Trail, draw: random.Random) -> Trail:
     """The steps of a run in another order of the same class.  The first stays the first, and the last the last."""
     before = happens_before(steps)
     left, order = set(range(1, len(steps) - 1)), [0]
@@ -195,7 +196,7 @@ class Seen:
     classes: list[Class] = field(default_factory=list)
     """One for each run that was not cut short."""
 
-    def add(self, outcome: Hashable, steps: Steps | None) -> None:
+    def add(self, outcome: Hashable, steps: Trail | None) -> None:
         """A run has ended."""
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         if steps is not None:

@@ -32,13 +32,13 @@ class Life:
     """One run of a program."""
 
     def __init__(self, made: Made, threads: SimulatedThreads) -> None:
-        self.made, self.threads = made, threads
+        self.last_id, self.threads = made, threads
         self.mutexes = [threads.mutex(f"mutex {n}") for n in range(2)]
         self.condition = threads.condition(self.mutexes[0], "condition")
         self.queues = [threads.queue(f"queue {n}") for n in range(2)]
         self.work = threads.work("work")
         self.sockets = threads.socketpair()
-        self.things = [threads.fresh() for _ in range(2)]
+        self.things = [threads.new_id() for _ in range(2)]
         self.values: dict[int, object] = dict.fromkeys(self.things, 0)
         self.started: dict[int, Any] = {}
         self.seen: list[list[object]] = [[] for _ in made.lists]
@@ -57,20 +57,20 @@ class Life:
 
     def live(self, me: int) -> None:
         """What thread `me` does."""
-        children = [child for child, parent in self.made.starts.items() if parent == me]
+        children = [child for child, parent in self.last_id.starts.items() if parent == me]
         for child in children:
             body = self._body(child)
             self.started[child] = self.threads.start(f"thread {child}", body, lambda error: error)
             self.threads.declare((("started", child), WRITE))
         try:
-            for number, (name, *arguments) in enumerate(self.made.lists[me]):
+            for number, (name, *arguments) in enumerate(self.last_id.lists[me]):
                 getattr(self, name)(me, (me, number), *arguments)
         finally:
             for number in self.held[me]:
                 if self.mutexes[number].owner is self.threads.running:  # type: ignore[attr-defined]
                     self.mutexes[number].release()
         for child in children:
-            if self.made.joined[child]:
+            if self.last_id.joined[child]:
                 self.threads.join(self.started[child])
 
     def _body(self, who: int) -> Callable[[], None]:
@@ -142,11 +142,11 @@ class Life:
             self.values[self.things[number]] = label
 
     def read(self, me: int, label: object, number: int) -> None:
-        self.threads.touch(self.things[number], write=False)
+        self.threads.step(self.things[number], READ)
         self.see(me, self.values[self.things[number]])
 
     def write(self, me: int, label: object, number: int) -> None:
-        self.threads.touch(self.things[number], write=True)
+        self.threads.step(self.things[number], WRITE)
         self.values[self.things[number]] = label
 
     def sleep(self, me: int, label: object, ns: int) -> None:
@@ -206,7 +206,7 @@ def program(made: Made) -> Callable[[SimulatedThreads], object]:
     return run
 
 
-_one = st.sampled_from([0, 0, 0, 1])  # the same thing often
+_one = st.sampled_from([0, 0, 0, 1])  # the same resource often
 _two = st.integers(0, 1)
 _ticks = st.integers(0, 3)
 

@@ -26,7 +26,7 @@ from driverref.erl_driver import (
     driver_sizeq,
 )
 from driverref.errors import ErlangError
-from driverref.threads import here
+from driverref.threads import running_thread
 
 Kind = Literal["simulated", "native"]
 
@@ -47,7 +47,7 @@ class Signal:
     """What one thread gives and another waits for, as often.  Made inside an emulator."""
 
     def __init__(self, what: str = "a signal") -> None:
-        self._queue = here.get().runtime.threads.queue(what)
+        self._queue = running_thread.get().runtime.threads.queue(what)
 
     def give(self) -> None:
         self._queue.put(self)

@@ -70,10 +70,10 @@ class World:
         return (
             *(port.state.value, port.drv_data, port.owner.value.pid, parts_of(port.senders)),
             *(parts_of(port.timer), port.control_flags, port.pdl.refc, port.jobs),
-            *(set(port.links), dict(port.monitors)),
+            *(set(port.bonds.value.links), dict(port.bonds.value.monitors)),
             [bytes(data) for data, _ in port.queue.value.pieces()],
             *(list(runtime.ports), runtime.entities.processes(), dict(runtime.drivers)),
-            {name: dict(loaded.users) for name, loaded in runtime.drivers.items()},
+            {name: dict(loaded.users.value) for name, loaded in runtime.drivers.items()},
             *(runtime.ledger.leaks(), repr(runtime.pool._ids), runtime.down),
             self.erl.process_flag("trap_exit", False),
             *(

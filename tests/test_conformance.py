@@ -18,8 +18,10 @@ from driverref.erl_driver import ErlDrvPort, driver_free
 from driverref.errors import Nondeterministic
 from driverref.explore import Order, explore
 from driverref.explore.search import Cut
+from driverref.threads import WRITE
 from driverref.threads.schedule import FirstCome
-from driverref.threads.simulated import SimulatedThread, SimulatedThreads
+from driverref.threads.simulated import SimulatedThreads
+from driverref.threads.steps import SimulatedThread, Steps
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
@@ -185,7 +187,7 @@ class OneStep(FirstCome):
 
     steps = 0
 
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> SimulatedThread | None:
         self.steps += 1
         if self.steps == 2:
             threads.give_up(Cut())
@@ -195,13 +197,13 @@ class OneStep(FirstCome):
 def test_a_cut_is_not_hidden_by_what_is_done_on_the_way_out() -> None:
     threads = SimulatedThreads(schedule=OneStep())
     threads.adopt("main")
-    threads.touch("one", write=True)
+    threads.step("one", WRITE)
 
     def story() -> None:
         try:
-            threads.touch("two", write=True)
+            threads.step("two", WRITE)
         finally:
-            threads.touch("a lock, which is given back", write=True)
+            threads.step("a lock, which is given back", WRITE)
 
     with pytest.raises(Cut):
         story()

@@ -31,7 +31,7 @@ from driverref.erl_driver import (
 )
 from driverref.explore import Order, Scenario, explore
 from driverref.posix import usleep
-from driverref.runtime import async_pool
+from driverref.runtime import async_pool, senders
 from driverref.runtime import halting as halts
 from driverref.runtime.async_pool import AsyncPool, Job, Key
 from driverref.runtime.closing import Closing
@@ -39,7 +39,6 @@ from driverref.runtime.completions import Completions
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port_state import CLOSED, CLOSING, EXITING, TRANSITIONS
 from driverref.runtime.process import Process
-from driverref.runtime.senders import Senders
 from driverref.threads import Thread
 from driverref.threads.primitives import SimulatedQueue, SimulatedWork
 
@@ -372,7 +371,7 @@ def newest_first(kind: type[SimulatedQueue], patch: Patch) -> None:
 
 
 def never_busy(patch: Patch) -> None:
-    patch.setattr(Senders, "set_busy", nothing)
+    patch.setattr(senders, "set_busy", nothing)
 
 
 def one_scheduler_for_all(patch: Patch) -> None:

@@ -52,7 +52,7 @@ from driverref.erl_driver import (
 from driverref.errors import ErlangError
 from driverref.posix import usleep
 from driverref.release import ERAS, OTP_25, R7B_3, Release
-from driverref.threads import here
+from driverref.threads import running_thread
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
@@ -98,7 +98,7 @@ class Book:
     @contextmanager
     def callback(self, driver: Driver, data: Data | None, name: str) -> Iterator[None]:
         """A callback under the lock of the port, which may be nested: a failure runs `stop`."""
-        me = here.get().name
+        me = running_thread.get().name
         if data is not None and data.stopped:
             self.faults.append(f"{name} after stop")
         lock: object = driver
@@ -196,10 +196,10 @@ class Subject(Driver):
         book.last = job_id, name, data
         if book.pool:
             queue = (job_id if key is None else key.value) % book.pool
-            book.submitted[queue, here.get().lane].append(name)
+            book.submitted[queue, running_thread.get().lane].append(name)
 
     def work(self, job: Any) -> None:
-        me, book = here.get().name, self.book
+        me, book = running_thread.get().name, self.book
         number, text = job.number, job.text
         if me in book.running:
             book.faults.append(f"job {number} on {me} beside job {book.running[me]}")

@@ -38,7 +38,7 @@ from driverref.erl_driver import (
     driver_set_timer,
 )
 from driverref.errors import ErlangError
-from driverref.threads import Empty, Work, here
+from driverref.threads import Empty, Work, running_thread
 from driverref.threads.native import NativeThreads
 
 TIMES = int(os.environ.get("DRIVERREF_SOAK", "1"))
@@ -117,7 +117,7 @@ class Soaked(Driver):
 
     def output(self, data: Data, buf: memoryview) -> None:
         self.enter(data, "output")
-        book, scheduler, key = self.book, here.get().scheduler.index, buf[0]
+        book, scheduler, key = self.book, running_thread.get().scheduler.index, buf[0]
         places = book.submitted[scheduler]
         for _ in range(BATCH):
             job: Any = driver_alloc(Job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from driverref.runtime.port_timer import PortTimer
+from driverref.runtime.scheduler import Action
 
 
 class StandingTimer(PortTimer):
@@ -10,10 +11,10 @@ class StandingTimer(PortTimer):
 
     __slots__ = ()
 
-    def set(self, milliseconds: int) -> None:
+    def set(self, milliseconds: int, due: Action) -> None:
         """Start the timer, unless it runs."""
         if not self.runs():
-            super().set(milliseconds)
+            super().set(milliseconds, due)
 
 
 class TickingTimer(PortTimer):
@@ -21,9 +22,9 @@ class TickingTimer(PortTimer):
 
     __slots__ = ()
 
-    def set(self, milliseconds: int) -> None:
+    def set(self, milliseconds: int, due: Action) -> None:
         """Start the timer; a scheduler finds it due."""
-        super().set(milliseconds)
+        super().set(milliseconds, due)
         self.set_to_0_by = None
 
 

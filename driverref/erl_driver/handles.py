@@ -32,7 +32,7 @@ class Handle:
         self.name = "unknown" if name is None else name
         self.runtime = current(call).runtime
         self.threads = self.runtime.threads
-        self.entry = self.runtime.ledger.add(str(self), "created", give_back)
+        self.row = self.runtime.ledger.add(str(self), "created", give_back)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
@@ -51,8 +51,8 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
     me = current(call)
     if me.runtime is not handle.runtime:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
-    if not handle.entry.alive:
-        raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.entry.ended}")
+    if not handle.row.alive:
+        raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.row.ended}")
     return me
 
 
@@ -188,11 +188,11 @@ class ErlDrvPDL(Lock):
 
     def count(self, change: int) -> int:
         """Add to the references, free at 0, and say how many there are."""
-        with self.threads.atomically((self.entry.id, "count")):
+        with self.threads.atomically((self.row.id, "count")):
             self.refc += change
             refc = self.refc
         if not refc:
-            self.entry.end("driver_pdl_dec_refc")
+            self.row.end("driver_pdl_dec_refc")
         return refc
 
     def retain(self) -> None:

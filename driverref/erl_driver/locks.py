@@ -45,7 +45,7 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
     if (holder := mtx.holder.value) is not None:
         raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {holder.name}")
-    mtx.entry.end("erl_drv_mutex_destroy")
+    mtx.row.end("erl_drv_mutex_destroy")
 
 
 @since("R16B02")
@@ -106,7 +106,7 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
     with cnd.guard:
         if cnd.waiters:
             raise Misuse(f"erl_drv_cond_destroy: {cnd.waiters} threads wait for {cnd}")
-    cnd.entry.end("erl_drv_cond_destroy")
+    cnd.row.end("erl_drv_cond_destroy")
 
 
 @since("R16B02")
@@ -172,7 +172,7 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
         if rwlck.holders:
             holders = ", ".join(sorted(thread.name for thread in rwlck.holders))
             raise Misuse(f"erl_drv_rwlock_destroy: {rwlck} is held by {holders}")
-    rwlck.entry.end("erl_drv_rwlock_destroy")
+    rwlck.row.end("erl_drv_rwlock_destroy")
 
 
 @since("R16B02")

@@ -115,7 +115,7 @@ def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_thread_opts_destroy", ErlDrvThreadOpts, opts)
-    opts.entry.end("erl_drv_thread_opts_destroy")
+    opts.row.end("erl_drv_thread_opts_destroy")
 
 
 @since("R12B-0")
@@ -159,7 +159,7 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     if current(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
     use(call, DriverThread, tid.own)
-    tid.own.entry.end(call)
+    tid.own.row.end(call)
     tid.own.threads.join(thread)
     if exit_value is not None:
         exit_value.value = tid.own.result
@@ -262,7 +262,7 @@ def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
     Set it to `None` in every thread first: in C the number of the key, and with it what a thread
     has left there, goes to the next key that is created.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    _use_key("erl_drv_tsd_key_destroy", key)[0].entry.end("erl_drv_tsd_key_destroy")
+    _use_key("erl_drv_tsd_key_destroy", key)[0].row.end("erl_drv_tsd_key_destroy")
 
 
 @since("R12B-0")

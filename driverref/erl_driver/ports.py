@@ -6,10 +6,11 @@ All of it is for callbacks of the port, unless a function says otherwise.  Sourc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from driverref.erl_driver.checks import check_int, check_type, in_callback
 from driverref.errors import Misuse, errno_name, wrong_type
-from driverref.runtime import callbacks
+from driverref.runtime import callbacks, senders
 from driverref.runtime.async_pool import Key
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import DRAINING
@@ -52,7 +53,7 @@ def driver_set_timer(port: ErlDrvPort, t: int) -> int:
     if port.runtime.release.timer_needs_timeout and port.driver.entry.timeout is None:
         return -1
     port.note("driver_set_timer", detail=t)
-    port.timer.set(t)
+    port.timer.set(t, partial(callbacks.timer_due, port))
     return 0
 
 
@@ -88,7 +89,7 @@ def set_busy_port(port: ErlDrvPort, on: int) -> None:
     check_int("set_busy_port", "on", int(on) if isinstance(on, bool) else on, 0, 1, "a flag")
     if in_callback("set_busy_port", port):
         port.note("set_busy_port", detail=int(on))
-        port.senders.set_busy(bool(on))
+        senders.set_busy(port, bool(on))
 
 
 @since("R16A")
@@ -243,9 +244,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
-    process = port.runtime.entities.find_process(monitor.pid)
-    known = process is not None and process.monitors.pop(monitor.ref, None) is not None
-    return 0 if known else 1
+    return 0 if port.runtime.entities.demonitor(monitor.ref, monitor.pid) else 1
 
 
 @since("R11B-3")

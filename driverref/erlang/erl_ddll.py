@@ -81,8 +81,8 @@ class ErlDdll:
 
     def _use(self, loaded: LoadedDriver, process: Process) -> None:
         """The process has loaded the driver once more.  With the runtime's lock held."""
-        loaded.users[process.pid] += 1
-        process.monitors[_USER] = self._user_gone
+        loaded.users.change()[process.pid] += 1
+        self._runtime.entities.monitor(_USER, process.pid, self._user_gone)
 
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.
@@ -134,13 +134,14 @@ class ErlDdll:
             return ERROR_PERMANENT
         with process.scheduler.mutex:
             with self._runtime.drivers_lock:
-                if loaded.users and process.pid not in loaded.users:
+                users = loaded.users.change()
+                if users and process.pid not in users:
                     return Tuple((Atom("error"), Atom("not_loaded_by_this_process")))
-                if loaded.users:
-                    loaded.users[process.pid] -= 1
-                    if not loaded.users[process.pid]:
-                        del loaded.users[process.pid]
-                if loaded.users:
+                if users:
+                    users[process.pid] -= 1
+                    if not users[process.pid]:
+                        del users[process.pid]
+                if users:
                     return Tuple((OK, Atom("pending_process")))
             kill = loaded.kill_ports or "kill_ports" in options
             with self._runtime.driver_code:
@@ -151,7 +152,8 @@ class ErlDdll:
         """A process has ended: the drivers that only it had loaded are given up."""
         for loaded in list(self._runtime.drivers.values()):
             with self._runtime.drivers_lock:
-                last = loaded.users.pop(pid, None) is not None and not loaded.users
+                users = loaded.users.change()
+                last = users.pop(pid, None) is not None and not users
             if last:
                 loaded.give_up(loaded.kill_ports)
 
@@ -174,7 +176,7 @@ class ErlDdll:
         with self._runtime.drivers_lock:  # nobody unloads it meanwhile
             loaded = self._runtime.drivers.get(name)
             if loaded is not None:
-                loaded.monitors[ref] = process
+                loaded.monitors.change()[ref] = process
         if loaded is None:
             process.deliver(unloaded(ref, name))
         return ref

@@ -15,7 +15,7 @@ from typing import Any
 
 from driverref.erlang.calling import calling
 from driverref.errors import ErlangError, badarg
-from driverref.runtime import callbacks
+from driverref.runtime import callbacks, senders
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_SOFT_BUSY
 from driverref.runtime.driver_state import KILLING
@@ -125,8 +125,8 @@ class Ports:
                     return True
                 if "nosuspend" in options:
                     return False
-                port.senders.suspend(process)
-            port.senders.wait_in_line(process)
+                senders.suspend(port, process)
+            senders.wait_in_line(port, process)
 
     def send(self, dest: Pid | Port, message: object) -> object:
         """`Dest ! Message`; returns the message.  To a process that is gone it is dropped.
@@ -155,7 +155,7 @@ class Ports:
 
     def _signal(self, process: Process, port: ErlDrvPort, message: object) -> None:
         """Have a message carried out by a port, or leave it there if the port is locked."""
-        release, senders = self.runtime.release, port.senders
+        release, line = self.runtime.release, port.senders
         parts: list[bytes] | None = None
         is_command = False
         match message:
@@ -169,18 +169,18 @@ class Ports:
                 self._carry_out(process, port, message, parts)
 
         def held_up() -> bool:
-            return port.state.value is CONNECTED and senders.held_up()
+            return port.state.value is CONNECTED and line.held_up()
 
         while True:
             with process.scheduler.mutex:
                 if (is_command or release.busy_holds_any_message) and held_up():
-                    senders.suspend(process)
+                    senders.suspend(port, process)
                     # The port was looked at without its lock.  If it has become free since, its `resume` may have come
                     # before this sender stood in line, and no other would follow.
                     if not held_up():
-                        senders.resume()
-                elif senders.waiting() or not port.lock.acquire(blocking=release.signals_wait):
-                    senders.post(carry_out, size)
+                        senders.resume(port)
+                elif line.signals.value or not port.lock.acquire(blocking=release.signals_wait):
+                    senders.post(port, carry_out, size)
                     return
                 else:
                     try:
@@ -189,7 +189,7 @@ class Ports:
                     finally:
                         port.leave()
                     return
-            senders.wait_in_line(process)
+            senders.wait_in_line(port, process)
 
     def _carry_out(
         self, process: Process, port: ErlDrvPort, message: object, parts: list[bytes] | None
@@ -293,11 +293,9 @@ class Ports:
         handle = self.runtime.ports.find(port)
         if handle is None:
             return None
-        with self.runtime.entities.lock:
-            links = sorted(handle.links, key=lambda pid: pid.number)
         values = {
             "name": handle.driver.name,
-            "links": links,
+            "links": self.runtime.entities.links(handle),
             "id": handle.number,
             "connected": handle.owner.value.pid,
             "os_pid": None,
@@ -315,7 +313,7 @@ class Ports:
     def _catch_up(self, call: str, port: ErlDrvPort, *states: State) -> None:
         """Carry out what waits for the port; `badarg` if its state is then none of these.  With its lock held."""
         with self.runtime.driver_code:
-            port.senders.run()
+            senders.run(port)
         if port.state.value not in states:
             raise _not_open(call, port.id)
 

@@ -1,7 +1,7 @@
 """The steps of a run, and which of them happened before which.
 
-A step has a log: the things that it touched, and how.  Two steps *depend* on each other if they
-touch one thing and one of them writes it.  A step *happens before* a later one if a chain of steps
+A step has a log: the resources that it touched, and how.  Two steps *depend* on each other if they
+touch one resource and one of them writes it.  A step *happens before* a later one if a chain of steps
 leads from it to the later one, in which neighbours depend on each other or belong to one thread.
 Two steps *race* if they depend on each other, no other step lies between them in such a chain, and
 the later one could have come first.
@@ -27,43 +27,43 @@ the thread of the new one:
 
 from __future__ import annotations
 
-from itertools import accumulate, zip_longest
+from itertools import zip_longest
 from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Mode
-from driverref.threads.simulated import CLOCK, Touch
+from driverref.threads.steps import CLOCK, Access
 
-Log = list[Touch]
+Log = list[Access]
 
 _NOT_MADE = -1
 """In place of a step's number, for a step that a thread would make next."""
 
 
-class Touched(NamedTuple):
-    """What a step touched: the things that it only read, and those that it wrote."""
+class Footprint(NamedTuple):
+    """What a step touched: the resources that it only read, and those that it wrote."""
 
     read: frozenset[object]
     written: frozenset[object]
 
     @classmethod
-    def by(cls, log: Log) -> Touched:
+    def by(cls, log: Log) -> Footprint:
         """Return what the step with this log touched."""
-        written = frozenset(thing for thing, mode in log if mode in (WRITE, ACQUIRE))
-        return cls(frozenset(thing for thing, _ in log) - written, written)
+        written = frozenset(resource for resource, mode in log if mode in (WRITE, ACQUIRE))
+        return cls(frozenset(resource for resource, _ in log) - written, written)
 
     def disturbed_by(self, log: Log) -> bool:
         """Return whether a step with this log depends on the step that touched this."""
         return any(
-            thing in self.written or (thing in self.read and mode in (WRITE, ACQUIRE))
-            for thing, mode in log
+            resource in self.written or (resource in self.read and mode in (WRITE, ACQUIRE))
+            for resource, mode in log
         )
 
 
 class Shared:
-    """The steps that touched one thing, oldest first.
+    """The steps that touched one resource, oldest first.
 
-    They are kept once a second thread has touched the thing.
+    They are kept once a second thread has touched the resource.
     """
 
     __slots__ = ("acquired", "read", "written")
@@ -73,8 +73,8 @@ class Shared:
         self.acquired: list[int] = []
         self.read: list[int] = []
 
-    def touch(self, step: int, mode: Mode) -> None:
-        """Record that `step` touched the thing."""
+    def record(self, step: int, mode: Mode) -> None:
+        """Record that `step` touched the resource."""
         if mode is READ or mode is AWAIT:
             self.read.append(step)
         else:
@@ -92,7 +92,7 @@ class Shared:
                 self.acquired.pop()
 
     def read_since(self) -> list[int]:
-        """Return the steps that have read the thing since it was written last."""
+        """Return the steps that have read the resource since it was written last."""
         written = self.written[-1] if self.written else _NOT_MADE
         return [step for step in self.read if step >= written]
 
@@ -103,32 +103,39 @@ class History:
     def __init__(self) -> None:
         self.makers: list[int] = []
         """The number of the thread that made each step."""
-        self.logs: list[Log] = []
-        """What each step touched."""
+        self.footprints: list[Log] = []
+        """What each step used.  A resource that it used twice in one mode stands there once."""
+        self._log: Log = []
+        self._ends: list[int] = []
+        """What all steps have declared, as they did, and where in it each of them ends."""
         self.past: list[int] = []
         """What happened before each step, itself included, as bits."""
         self._steps: dict[int, list[int]] = {}  # the steps of each thread
-        # Most things are touched by one thread only, and then no step need be kept for them.
+        # Most resources are touched by one thread only, and then no step need be kept for them.
         self._shared: dict[object, Shared] = {}
-        self._own: dict[object, int] = {}  # the thread that touched a thing first
+        self._own: dict[object, int] = {}  # the thread that touched a resource first
 
     def __len__(self) -> int:
-        return len(self.logs)
+        return len(self.footprints)
 
     def add(self, maker: int, log: Log) -> tuple[list[int], bool]:
         """Add a step that was made.
 
         Returns the earlier steps with which it races, and whether it touched the clock.
         """
-        step = len(self.logs)
-        past, races, clock = self._compare(maker, log, step)
+        step = len(self.footprints)
+        # A step often reads one thing again and again, such as a port's state.
+        footprint = list(dict.fromkeys(log))
+        past, races, clock = self._compare(maker, footprint, step)
         self.makers.append(maker)
-        self.logs.append(log)
+        self.footprints.append(footprint)
+        self._log += log
+        self._ends.append(len(self._log))
         self.past.append(past | 1 << step)
         self._steps.setdefault(maker, []).append(step)
         return races, clock
 
-    def would_race(self, maker: int, touch: Touch) -> tuple[list[int], int]:
+    def would_race(self, maker: int, touch: Access) -> tuple[list[int], int]:
         """Compare the step that a thread would make next, if it began with `touch`.
 
         Returns the earlier steps with which it would race, and what would have happened before it.
@@ -154,17 +161,17 @@ class History:
         # order.
         mine = before = past[steps[-1]] if steps else 0
         causes, races, locks, needed, clock = [], [], [], [], False
-        for thing, mode in log:
-            if thing is CLOCK:
+        for resource, mode in log:
+            if resource is CLOCK:
                 clock = True
-            touched = shared.get(thing)
-            if touched is None:
-                if own.setdefault(thing, maker) == maker:
+            users = shared.get(resource)
+            if users is None:
+                if own.setdefault(resource, maker) == maker:
                     continue
-                touched = shared[thing] = self._recalled(thing, own[thing])
+                users = shared[resource] = self._recalled(resource, own[resource])
             # The last write alone: earlier writes, and what was read before it, are in its past.
-            # `!= step` because a step may touch a thing twice, and has been recorded by then.
-            written = touched.written
+            # `!= step` because a step may touch a resource twice, and has been recorded by then.
+            written = users.written
             if written and (other := written[-1]) != step and not mine >> other & 1:
                 before |= past[other]
                 causes.append(other)
@@ -176,21 +183,21 @@ class History:
                 elif other not in races:
                     needed.append(other)
             if mode is WRITE:
-                for other in touched.read_since():
+                for other in users.read_since():
                     if other != step and not mine >> other & 1:
                         before |= past[other]
                         causes.append(other)
                         races.append(other)
-            elif mode is ACQUIRE and touched.acquired:
+            elif mode is ACQUIRE and users.acquired:
                 # Two acquisitions of a lock race although the release lies between them: the
                 # release comes with its acquisition, so the acquisitions are what can change
                 # places.  They stand in a list of their own, because the last statement would drop
                 # them.  What is acquired is never read, so reads are not looked at.
-                taken = touched.acquired[-1]
+                taken = users.acquired[-1]
                 if taken != step and not mine >> taken & 1:
                     locks.append(taken)
             if step != _NOT_MADE:
-                touched.touch(step, mode)
+                users.record(step, mode)
         # A step that needs a lock or an item cannot come before the step that gave it up, so what
         # else the two touch is no race of theirs.  Where a lock is meant, the race is that for the
         # lock.
@@ -200,13 +207,13 @@ class History:
             races = [s for s in set(races) if not any(past[c] >> s & 1 for c in causes if c != s)]
         return before, races + locks, clock
 
-    def _recalled(self, thing: object, toucher: int) -> Shared:
-        """Return the touches of a thing by `toucher`, now that a second thread touches it."""
+    def _recalled(self, resource: object, toucher: int) -> Shared:
+        """Return the touches of a resource by `toucher`, now that a second thread touches it."""
         shared = Shared()
         for step in self._steps.get(toucher, ()):
-            for touched, mode in self.logs[step]:
-                if touched == thing:
-                    shared.touch(step, mode)
+            for used, mode in self.footprints[step]:
+                if used == resource:
+                    shared.record(step, mode)
         return shared
 
     def apart(self, maker: int, step: int) -> list[int]:
@@ -224,7 +231,7 @@ class History:
         happen before, and then this step.  `maker` is the first in the list if it is an initial.
         """
         v, firsts = 0, []
-        for step in range(earlier + 1, len(self.logs)):
+        for step in range(earlier + 1, len(self.footprints)):
             before = self.past[step]
             if before >> earlier & 1:
                 continue
@@ -237,23 +244,24 @@ class History:
 
     def forget(self, depth: int) -> None:
         """Forget the steps from `depth` on."""
-        for maker, log in zip(self.makers[depth:], self.logs[depth:], strict=True):
+        for maker, log in zip(self.makers[depth:], self.footprints[depth:], strict=True):
             self._steps[maker].pop()
-            for thing, mode in log:
-                if (shared := self._shared.get(thing)) is not None:
+            for resource, mode in log:
+                if (shared := self._shared.get(resource)) is not None:
                     shared.forget(mode)
-        del self.makers[depth:], self.logs[depth:], self.past[depth:]
+        del self.makers[depth:], self.footprints[depth:], self.past[depth:], self._ends[depth:]
+        del self._log[self._ends[-1] if depth else 0 :]
 
     def follow(self, log: Log) -> int:
         """Check that a run, with one log for all its steps, began with the steps of this history.
 
         Returns where in the log these steps end.  Raises `Nondeterministic` if the run touched
-        other things.
+        other resources.
         """
-        known = [touch for step in self.logs for touch in step]
+        known = self._log
         if log[: len(known)] == known:
             return len(known)
-        touches = enumerate(zip_longest(known, log, fillvalue=("nothing", READ)))
-        at, (then, now) = next((at, pair) for at, pair in touches if pair[0] != pair[1])
-        step = sum(end <= at for end in accumulate(map(len, self.logs)))
+        uses = enumerate(zip_longest(known, log, fillvalue=("nothing", READ)))
+        at, (then, now) = next((at, pair) for at, pair in uses if pair[0] != pair[1])
+        step = sum(end <= at for end in self._ends)
         raise Nondeterministic(f"at step {step} it touched {now[0]} and not {then[0]}")

@@ -4,7 +4,7 @@ The outcome of a run is what the scenario returned, or the fault that ended it. 
 orderly end belongs to the run, so a leak or a callback that fails in `stop` is found, too.
 
 If events are observed, their order belongs to the outcome, and the search must try them in every
-order that is possible.  So each observed event is a step that writes one thing, `ORDER`, as if the
+order that is possible.  So each observed event is a step that writes one resource, `ORDER`, as if the
 driver logged the event under a lock.
 """
 
@@ -19,8 +19,9 @@ from driverref.errors import Nondeterministic
 from driverref.explore.schedules import Replay
 from driverref.release import Release
 from driverref.runtime.core import Runtime
-from driverref.threads.schedule import Schedule
+from driverref.threads import WRITE
 from driverref.threads.simulated import SimulatedThreads
+from driverref.threads.steps import Schedule
 from driverref.trace import NAMES, Raw, Record, Trace
 
 Scenario = Callable[[Emulator], object]
@@ -89,7 +90,7 @@ class Watch(Trace):
         def record(raw: Raw) -> None:
             _, lane, name, port, job, detail = raw
             if name in self._observe:
-                self._threads.touch(ORDER, write=True)
+                self._threads.step(ORDER, WRITE)
                 # Other threads may have run during this step, so time may have passed.
                 append((self._threads.time, lane, name, port, job, detail))
             elif self._whole:

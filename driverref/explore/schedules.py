@@ -13,8 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from driverref.threads.schedule import TIME, FirstCome
-from driverref.threads.simulated import SimulatedThread, SimulatedThreads
+from driverref.threads.schedule import FirstCome
+from driverref.threads.steps import TIME, SimulatedThread, Steps
 
 _WITNESS = re.compile(r"(\d+):(\d+|t)")
 
@@ -60,7 +60,7 @@ class Recorded(FirstCome, ABC):
         """The number of the step under way; step 0 is made before `choose` is called."""
         self.deviations: list[Deviation] = []
 
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> SimulatedThread | None:
         """Return the thread that makes the next step; `None`: let time pass."""
         self.step += 1
         able = [thread.number for thread in threads.in_turn()]

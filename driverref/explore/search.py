@@ -54,10 +54,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
-from driverref.explore.history import History, Log, Touched
+from driverref.explore.history import Footprint, History, Log
 from driverref.explore.schedules import Deviation
-from driverref.threads.schedule import TIME, FirstCome
-from driverref.threads.simulated import SimulatedThread, SimulatedThreads
+from driverref.threads.schedule import FirstCome
+from driverref.threads.steps import TIME, SimulatedThread, Steps
 
 
 class Cut(BaseException):
@@ -73,7 +73,7 @@ class Node:
     __slots__ = ("able", "choice", "default", "done", "notes", "sleep")
 
     def __init__(
-        self, able: list[int], default: int, choice: int, sleep: dict[int, Touched]
+        self, able: list[int], default: int, choice: int, sleep: dict[int, Footprint]
     ) -> None:
         self.able = able
         """The threads that can make the step, in first-come order."""
@@ -83,7 +83,7 @@ class Node:
         """The thread that makes the step in the present run."""
         self.notes = [choice]
         """The threads that are to be tried, or were."""
-        self.done: dict[int, Touched | None] = {}
+        self.done: dict[int, Footprint | None] = {}
         """The threads that were tried, with what they touched; `None`: the step ended the run."""
         self.sleep = sleep
         """The threads that sleep when the search comes here, with what their steps touch."""
@@ -122,7 +122,7 @@ class Node:
         node.done = self.done.copy()
         return node
 
-    def asleep_after(self, log: Log) -> dict[int, Touched]:
+    def asleep_after(self, log: Log) -> dict[int, Footprint]:
         """Return the sleep set after the chosen step, which touched what `log` says.
 
         A thread whose step depends on the chosen one wakes.  So does one whose step ended the run:
@@ -181,7 +181,7 @@ class Search(FirstCome):
 
     # A run.
 
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> SimulatedThread | None:
         """End the last step, and return the thread that makes the next; `None`: let time pass."""
         if self._over:
             return super().choose(threads)
@@ -197,7 +197,7 @@ class Search(FirstCome):
         self._under_way = True
         return None if choice == TIME else threads.started_ones[choice]
 
-    def _choice(self, threads: SimulatedThreads) -> int | None:
+    def _choice(self, threads: Steps) -> int | None:
         """Return the thread that makes the next step, `TIME` included; `None` if there is none."""
         step = len(self.history)
         if step < len(self.nodes):
@@ -214,7 +214,7 @@ class Search(FirstCome):
         self.nodes.append(node)
         return node.choice
 
-    def _new_node(self, threads: SimulatedThreads) -> Node | None:
+    def _new_node(self, threads: Steps) -> Node | None:
         """Return the node that has been reached; `None` if no thread can go on.
 
         Raises `Cut` if all that can go on sleep.
@@ -225,7 +225,7 @@ class Search(FirstCome):
         if not able:
             return None
         last = self.nodes[-1]
-        sleep = last.asleep_after(self.history.logs[-1]) if last.done or last.sleep else {}
+        sleep = last.asleep_after(self.history.footprints[-1]) if last.done or last.sleep else {}
         if len(able) == 1 and not sleep:
             forced = self._forced.get(able[0])
             if forced is None:
@@ -236,7 +236,7 @@ class Search(FirstCome):
                 return Node(able, able[0], number, sleep)
         raise Cut
 
-    def _end_step(self, threads: SimulatedThreads) -> None:
+    def _end_step(self, threads: Steps) -> None:
         """Add the last step to the history, and leave notes that reverse its races."""
         self._under_way = False
         history, log = self.history, threads.log
@@ -270,7 +270,7 @@ class Search(FirstCome):
         else:
             self.nodes[step].note(threads)
 
-    def end(self, threads: SimulatedThreads) -> None:
+    def end(self, threads: Steps) -> None:
         """End the last step, and note how the steps that were not made would have raced."""
         if self._over:
             return
@@ -288,7 +288,7 @@ class Search(FirstCome):
         if left:
             self._leave(left, threads)
 
-    def _leave(self, left: list[SimulatedThread], threads: SimulatedThreads) -> None:
+    def _leave(self, left: list[SimulatedThread], threads: Steps) -> None:
         """Note the races of the threads that are `left`, waiting or stopped, at the end of a run.
 
         A race is found when its later step is made.  The steps that these threads would make next
@@ -316,7 +316,7 @@ class Search(FirstCome):
                 self._reverse(earlier, past, number)
         # Third, a thread that waits for ever, such as for a lock, could have had the lock first.
         for thread in left:
-            races, past = history.would_race(thread.number, (thread.thing, thread.mode))
+            races, past = history.would_race(thread.number, (thread.resource, thread.mode))
             for earlier in races:
                 self._reverse(earlier, past, thread.number)
 
@@ -333,7 +333,7 @@ class Search(FirstCome):
                 continue
             if others := [number for number in node.left() if number != node.choice]:
                 if node.choice not in node.done:
-                    node.done[node.choice] = Touched.by(self.history.logs[depth])
+                    node.done[node.choice] = Footprint.by(self.history.footprints[depth])
                 self.history.forget(depth)
                 node.choice = others[0]
                 del nodes[depth + 1 :]
@@ -345,12 +345,12 @@ class Search(FirstCome):
         """Make the next run the same as the last one."""
         self._begin()
 
-    def touched(self, step: int) -> Touched | None:
+    def touched(self, step: int) -> Footprint | None:
         """Return what a step of the last run touched; `None`: the step ended the run."""
         node = self.nodes[step]
         if node.choice in node.done:
             return node.done[node.choice]
-        return Touched.by(self.history.logs[step])
+        return Footprint.by(self.history.footprints[step])
 
     def hand_over(self) -> list[Node]:
         """Return the nodes below the trunk, for other searches to go on with.
@@ -362,7 +362,7 @@ class Search(FirstCome):
         for depth in range(self.base, len(self.nodes) - 1):
             node = self.nodes[depth]
             if len(node.able) > 1:
-                node.done.setdefault(node.choice, Touched.by(self.history.logs[depth]))
+                node.done.setdefault(node.choice, Footprint.by(self.history.footprints[depth]))
         return self.nodes[self.base :]
 
     def deviations(self) -> list[Deviation]:

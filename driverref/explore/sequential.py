@@ -52,7 +52,7 @@ def search_all(experiment: Experiment, limit: int | None, tally: Tally, show: Sh
 def begin_twice(experiment: Experiment, search: Search, tally: Tally) -> None:
     """Make the first run of a search, count it, and make it again.
 
-    Raises `Nondeterministic` if the second run touches other things or has another outcome.
+    Raises `Nondeterministic` if the second run touches other resources or has another outcome.
     """
     first = run_once(experiment, search, tally)
     search.repeat()

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import NamedTuple
 
-from driverref.explore.history import Touched
+from driverref.explore.history import Footprint
 from driverref.explore.outcomes import Tally
 from driverref.explore.run import Experiment
 from driverref.explore.search import Demand, Node, Search
@@ -42,7 +42,7 @@ class Part:
     """What a worker hands back."""
 
     tally: Tally
-    touched: Touched | None = None
+    touched: Footprint | None = None
     """What the first step below the trunk touches; `None`: the step ended the run."""
     opened: list[Node] = field(default_factory=list)
     demands: list[Demand] = field(default_factory=list)

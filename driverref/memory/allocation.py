@@ -9,26 +9,26 @@ from typing import TypeVar, overload
 
 from driverref import errors
 from driverref.errors import wrong_type, wrong_value
-from driverref.memory.blocks import _UNWRITTEN, Block, Memory, Struct, _set_entry, _set_values
-from driverref.memory.ledger import Entry
+from driverref.memory.blocks import _UNWRITTEN, Block, Memory, Struct, _set_row, _set_values
+from driverref.memory.ledger import Row
 from driverref.threads import current
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 
 
-def enter(call: str, what: str, freed_by: str, size: int) -> Entry:
+def enter(call: str, what: str, freed_by: str, size: int) -> Row:
     """A new row in the ledger of the emulator that is running in this thread."""
-    entry: Entry = current(call).runtime.ledger.add(what, "allocated", freed_by)
-    entry.size = size
-    return entry
+    row: Row = current(call).runtime.ledger.add(what, "allocated", freed_by)
+    row.size = size
+    return row
 
 
 def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
     """`block`, if it is of the `kind` that `call` frees."""
-    entry = getattr(block, "_entry", None)
-    if isinstance(entry, Entry) and entry.freed_by != freed_by:
-        raise errors.InvalidFree(f"{call} cannot free {block!r}: use {entry.freed_by}")
+    row = getattr(block, "_row", None)
+    if isinstance(row, Row) and row.freed_by != freed_by:
+        raise errors.InvalidFree(f"{call} cannot free {block!r}: use {row.freed_by}")
     if not isinstance(block, kind):
         raise errors.InvalidFree(f"{call} takes a {kind.__name__}, not {repr(block)[:60]}")
     return block
@@ -47,11 +47,11 @@ def allocate(
         contents, written = bytearray(size), bytearray(size)
     except (MemoryError, OverflowError):
         return None
-    entry = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by, size)
+    row = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by, size)
     if old is not None:
         contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
         old._release(call)
-    return Memory(entry, contents, written)
+    return Memory(row, contents, written)
 
 
 @overload
@@ -68,8 +68,8 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
     struct: S = object.__new__(size)
-    entry = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
-    _set_entry(struct, entry)
+    row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
+    _set_row(struct, row)
     _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
     return struct
 

@@ -29,7 +29,7 @@ class Atomic:
         self._value = _number(value)
         thread = running()
         self._id: object = (
-            ("an atomic", next(_outside)) if thread is NOBODY else thread.runtime.threads.fresh()
+            ("an atomic", next(_outside)) if thread is NOBODY else thread.runtime.threads.new_id()
         )
 
     def load(self) -> int:

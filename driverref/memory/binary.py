@@ -21,10 +21,10 @@ class ErlDrvBinary:
     `ErlDrvBinary`.
     """
 
-    __slots__ = ("_entry", "_memory", "_refc")
+    __slots__ = ("_memory", "_refc", "_row")
 
     def __init__(self, memory: Memory) -> None:
-        self._entry = memory._entry
+        self._row = memory._row
         self._memory = memory
         self._refc = Atomic(1)
 
@@ -40,7 +40,7 @@ class ErlDrvBinary:
         return self._memory
 
     def __repr__(self) -> str:
-        return f"<{self._entry}>"
+        return f"<{self._row}>"
 
 
 def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
@@ -79,7 +79,7 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     if bin is None:
         return
     before = freeable(call, bin, ErlDrvBinary, call)._refc._change(lambda now: max(now - 1, 0), 1)
-    if before < 1 and bin._entry.alive:
+    if before < 1 and bin._row.alive:
         raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
     if before <= 1:
         bin._memory._release(call)
@@ -120,8 +120,8 @@ def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
         raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
     refc = bin._refc
     before = refc._change(lambda now: now and now + change, change) if change else refc.load()
-    if not bin._entry.alive:
-        raise bin._entry.fault(f"refc {'written' if change else 'read'}", freed=True)
+    if not bin._row.alive:
+        raise bin._row.fault(f"refc {'written' if change else 'read'}", freed=True)
     if change and before < 1:
         raise Misuse(f"{call}: no reference to {bin!r} is left")
     return before + change

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from driverref.errors import wrong_value
 from driverref.memory.atomic import Atomic
-from driverref.memory.ledger import Entry
+from driverref.memory.ledger import Row
 from driverref.memory.races import Span
+from driverref.threads import READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,41 +34,41 @@ _UNWRITTEN, _FREED = object(), object()  # what is in a field that holds no valu
 class Block:
     """What a `Memory` and a `Struct` have in common.  `==` is identity, as of pointers."""
 
-    __slots__ = ("_entry", "_values")
-    _entry: Entry
+    __slots__ = ("_row", "_values")
+    _row: Row
     _values: dict[str, Any]
 
     def _use(self, name: str, write: bool, span: Span | None = None) -> Any:
         """Make an access known, then check it and give what is there."""
-        entry = self._entry
-        simulated = entry.ledger.simulated
+        row = self._row
+        simulated = row.ledger.simulated
         if simulated:
-            entry.touch(name, write)
+            row.step(name, WRITE if write else READ)
         value = self._values[name]
         verb = "written" if write else "read"
         if value is _FREED:
-            raise entry.fault(f"{name} {verb}", freed=True)
+            raise row.fault(f"{name} {verb}", freed=True)
         if simulated:
-            entry.check(name, write, span, verb)
+            row.check(name, write, span, verb)
         if value is _UNWRITTEN and not write:
-            raise entry.fault(f"{name} {verb}", freed=False)
+            raise row.fault(f"{name} {verb}", freed=False)
         return value
 
     def _release(self, call: str) -> None:
         """Free it, by `call`."""
-        entry = self._entry
-        simulated = entry.ledger.simulated
+        row = self._row
+        simulated = row.ledger.simulated
         if simulated:
-            entry.touch(None, True)  # orders two frees of one block
-        entry.end(call)
+            row.step(None, WRITE)  # orders two frees of one block
+        row.end(call)
         for name in self._values:
             if simulated:
-                entry.touch(name, True)
-                entry.check(name, True, None, "freed")
+                row.step(name, WRITE)
+                row.check(name, True, None, "freed")
             self._values[name] = _FREED
 
     def __repr__(self) -> str:
-        return f"<{self._entry}>"
+        return f"<{self._row}>"
 
 
 class Memory(Block):
@@ -80,8 +81,8 @@ class Memory(Block):
 
     __slots__ = ("_written",)
 
-    def __init__(self, entry: Entry, contents: bytearray, written: bytearray) -> None:
-        self._entry, self._values = entry, {"contents": contents}
+    def __init__(self, row: Row, contents: bytearray, written: bytearray) -> None:
+        self._row, self._values = row, {"contents": contents}
         self._written = written  # a byte for each: 1 once it has been written
 
     def _span(self, index: int | slice) -> tuple[int, int]:
@@ -102,7 +103,7 @@ class Memory(Block):
         start, stop = self._span(index)
         contents: bytearray = self._use("contents", False, (start, stop))
         if (unwritten := self._written.find(0, start, stop)) >= 0:
-            raise self._entry.fault(f"byte {unwritten} read", freed=False)
+            raise self._row.fault(f"byte {unwritten} read", freed=False)
         return contents[start] if index == start else bytes(contents[start:stop])
 
     def __setitem__(self, index: int | slice, value: int | bytes | bytearray | memoryview) -> None:
@@ -148,12 +149,12 @@ class Struct(Block):
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self._values:
             fields = ", ".join(self._values)
-            raise AttributeError(f"{self._entry.what} has no field {name!r}; its fields: {fields}")
+            raise AttributeError(f"{self._row.what} has no field {name!r}; its fields: {fields}")
         self._use(name, write=True)
         self._values[name] = value
 
 
-_set_entry = vars(Block)["_entry"].__set__  # around `Struct.__setattr__`, which knows only fields
+_set_row = vars(Block)["_row"].__set__  # around `Struct.__setattr__`, which knows only fields
 
 
 _set_values = vars(Block)["_values"].__set__

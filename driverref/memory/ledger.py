@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from driverref import errors
 from driverref.memory.races import Accesses, Span
-from driverref.threads import NOBODY, Threads, running
+from driverref.threads import NOBODY, Mode, Threads, running
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -52,7 +52,7 @@ def _text(place: Place) -> str:
     return f"{name}:{line}{within}"
 
 
-class Entry:
+class Row:
     """A row of the ledger: something that has to be given back.
 
     `what` names it (`"mutex 'm'"`), `born` says how it came (`"created"`), `freed_by` is the call that gives it
@@ -69,7 +69,7 @@ class Entry:
         """Bytes, of a block."""
         self.label: int | None = None
         """What R7B's `sys_alloc_from` was given; see `instrument`."""
-        self.id = ledger.fresh()
+        self.id = ledger.new_id()
         self._began = began
         self._ended: Place = None
         self._accesses: dict[str, Accesses] = {}
@@ -90,10 +90,10 @@ class Entry:
             raise errors.DoubleFree(f"{call}: {self.what} {twice}; {self.born} at {self.place}")
         self._ended = now
 
-    def touch(self, name: object, write: bool) -> None:
-        """The running thread is about to use a field."""
+    def step(self, name: object, mode: Mode) -> None:
+        """Let other threads run, before this one uses a field."""
         if running() is not NOBODY:  # before and after the emulator there is nobody to switch to
-            self.ledger.threads.touch((self.id, name), write)
+            self.ledger.threads.step((self.id, name), mode)
 
     def check(self, name: str, write: bool, span: Span | None, verb: str) -> None:
         """Raise `DataRace` if nothing orders this use of a field and another thread's."""
@@ -122,20 +122,20 @@ class Ledger:
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
-        self.rows: MutableMapping[int, Entry] = threads.table()
-        self.fresh = threads.fresh
+        self.rows: MutableMapping[int, Row] = threads.table()
+        self.new_id = threads.new_id
         self.simulated = threads.simulated
         """Whether an access has to be made known; on OS threads it is cheaper to make no call."""
 
-    def add(self, what: str, born: str, freed_by: str) -> Entry:
+    def add(self, what: str, born: str, freed_by: str) -> Row:
         """Enter something made by the first caller outside `driverref`.  Keep the row."""
-        entry = Entry(self, what, born, freed_by, _caller())
-        self.rows[entry.id] = entry
-        return entry
+        row = Row(self, what, born, freed_by, _caller())
+        self.rows[row.id] = row
+        return row
 
     def leaks(self) -> list[str]:
         """What has not been given back, a line each, oldest first; on simulated threads thread by thread."""
-        return [str(entry) for _, entry in sorted(self.rows.items())]
+        return [str(row) for _, row in sorted(self.rows.items())]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""

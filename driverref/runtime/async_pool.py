@@ -79,7 +79,8 @@ class AsyncPool:
         names = [f"async {i + 1}" for i in range(size)]
         self.serving = runtime.threads.table()
         """The names of the threads that have not ended, as keys."""
-        self.serving.update(dict.fromkeys(names))
+        for name in names:
+            self.serving[name] = None
         self.queues = [self._new_queue(f"a job for {name}") for name in names]
         self._puts: list[Callable[[Job], object]] = [queue.put for queue in self.queues]
         self.threads = [self._start(n, q) for n, q in zip(names, self.queues, strict=True)]

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driverref.errors import Misuse
+from driverref.runtime import senders
 from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED, OPENING
 from driverref.terms import DOWN, KILLED, Atom, Tuple
 
@@ -34,7 +35,7 @@ class Closing:
         port.transit("told to exit")
         reason = KILLED if kill else reason
         port.note("exit", detail=reason)
-        port.senders.set_busy(False)
+        senders.set_busy(port, False)
         self.part(port, reason)
         # What is in the driver queue has been accepted from Erlang and is not yet delivered, so the driver gets the
         # time to deliver it.  Being killed is the exception.
@@ -74,9 +75,11 @@ class Closing:
 
     def epilogue(self, port: ErlDrvPort) -> None:
         """After a callback or a job: close the port if its driver queue is empty, let the driver go if it can."""
-        if port.state.value is CLOSING and not port.queue.value.size:
+        state = port.state.value
+        if state is CLOSING and not port.queue.value.size:
             self.terminate(port)
-        if port.state.value is CLOSED and not port.jobs:
+            state = CLOSED
+        if state is CLOSED and not port.jobs:
             port.driver.job_done(port.id)
 
     def terminate(self, port: ErlDrvPort) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from driverref.terms import Pid, Port, Ref
-from driverref.threads import Threads
+from driverref.threads import Cell, Threads
 
 if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
@@ -21,11 +21,20 @@ if TYPE_CHECKING:
     """What a monitor tells: a process, or a driver's callback."""
 
 
+class Bonds:
+    """The links of one entity, and the monitors that others have set on it, in the order in which they were set."""
+
+    __slots__ = ("links", "monitors")
+
+    def __init__(self) -> None:
+        self.links: set[Pid | Port] = set()
+        self.monitors: dict[Ref, Any] = {}
+
+
 class Entity(Protocol):
     """A process or a port."""
 
-    links: set[Pid | Port]
-    monitors: dict[Ref, Any]
+    bonds: Cell[Bonds]
 
     def lives(self) -> bool:
         """Whether it can be linked and monitored: it has not ended, and has not been told to."""
@@ -105,8 +114,8 @@ class Entities:
             this, that = self.find(one), self.find(other)
             if this is None or that is None or not (this.lives() and that.lives()):
                 return False
-            this.links.add(self._own(other))
-            that.links.add(self._own(one))
+            this.bonds.change().links.add(self._own(other))
+            that.bonds.change().links.add(self._own(one))
         return True
 
     def unlink(self, one: Pid | Port, other: Pid | Port) -> None:
@@ -114,7 +123,7 @@ class Entities:
         with self.lock:
             for this, that in ((one, other), (other, one)):
                 if (entity := self.find(this)) is not None:
-                    entity.links.discard(self._own(that))
+                    entity.bonds.change().links.discard(self._own(that))
 
     def _own(self, id: Pid | Port) -> Pid | Port:
         """The identifier that a port was given, where the identifier of an earlier port leads to it too."""
@@ -127,14 +136,27 @@ class Entities:
             entity = self.find(of)
             if entity is None or not entity.lives():
                 return False
-            entity.monitors[ref] = watcher
+            entity.bonds.change().monitors[ref] = watcher
         return True
 
-    def demonitor(self, ref: Ref) -> None:
-        """Undo `monitor`, whether or not what was monitored is still alive."""
+    def demonitor(self, ref: Ref, of: Pid | Port | None = None) -> bool:
+        """Undo `monitor`.  Whether there was such a monitor; what was monitored may have ended.
+
+        With `of` only that entity is looked at.  Erlang's references do not say what they monitor.
+        """
         with self.lock:
-            for entity in (*self.processes(), *self.ports):
-                entity.monitors.pop(ref, None)
+            if of is None:
+                looked_at: list[Entity] = [*self.processes(), *self.ports]
+            else:
+                entity = self.find(of)
+                looked_at = [] if entity is None else [entity]
+            found = [e.bonds.change().monitors.pop(ref, None) for e in looked_at]
+        return any(watcher is not None for watcher in found)
+
+    def links(self, entity: Entity) -> list[Pid | Port]:
+        """The identifiers that an entity is linked to, in order."""
+        with self.lock:
+            return sorted(entity.bonds.value.links, key=_in_order)
 
     def part(self, id: Pid | Port, entity: Entity) -> tuple[list[Entity], list[tuple[Ref, Any]]]:
         """Take the links and monitors of an entity that ends.
@@ -143,11 +165,13 @@ class Entities:
         the order in which they were made.  A fixed order keeps runs that differ in nothing else from differing in this.
         """
         with self.lock:
-            ids = sorted(entity.links, key=lambda other: (isinstance(other, Port), other.number))
+            bonds, entity.bonds.value = entity.bonds.value, Bonds()
+            ids = sorted(bonds.links, key=_in_order)
             linked = [other for other in map(self.find, ids) if other is not None]
-            watching = list(entity.monitors.items())
-            entity.links.clear()
-            entity.monitors.clear()
             for other in linked:
-                other.links.discard(id)
-        return linked, watching
+                other.bonds.change().links.discard(id)
+        return linked, list(bonds.monitors.items())
+
+
+def _in_order(id: Pid | Port) -> tuple[bool, int]:
+    return isinstance(id, Port), id.number

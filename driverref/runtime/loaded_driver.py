@@ -32,7 +32,7 @@ from driverref.runtime.driver_state import (
 from driverref.runtime.port_lock import PortLock
 from driverref.runtime.process import Process
 from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import running
+from driverref.threads import Cell, running
 
 
 def unloaded(ref: Ref, name: str) -> Tuple:
@@ -69,9 +69,9 @@ class LoadedDriver:
         """The identifiers of its ports, as keys."""
         self._lingering = threads.table()
         """The same of ports that are closed and have jobs in flight."""
-        self.users: Counter[Pid] = Counter()
+        self.users: Cell[Counter[Pid]] = threads.cell(Counter())
         """The processes that have loaded it, and how often."""
-        self.monitors: dict[Ref, Process] = {}
+        self.monitors: Cell[dict[Ref, Process]] = threads.cell({})
 
     def flag(self, flag: int) -> bool:
         """Whether the entry carries this `ERL_DRV_FLAG_*`, and the release knows it."""
@@ -113,7 +113,8 @@ class LoadedDriver:
 
     def job_done(self, port: Port) -> None:
         """Count out the last job of a port that is closed."""
-        self._lingering.pop(port, None)
+        if port in self._lingering:
+            del self._lingering[port]
         self.finish_if_idle()
 
     def idle(self) -> bool:
@@ -174,7 +175,7 @@ class LoadedDriver:
 
     def finish_if_idle(self) -> None:
         """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
-        if not self.pending():
+        if self.state.value not in (UNLOADING, KILLING):
             return
         # Under the lock no port is opened meanwhile, and of two schedulers that are here only one goes on.
         with self.runtime.drivers_lock:
@@ -184,7 +185,7 @@ class LoadedDriver:
             del self.runtime.drivers[self.name]
         self._run("finish")
         self.transit("finish returned")
-        for ref, process in self.monitors.items():
+        for ref, process in self.monitors.value.items():
             process.deliver(unloaded(ref, self.name))
         self.runtime.changed()
 
@@ -214,14 +215,14 @@ class LoadedDriver:
             return
         with self.runtime.drivers_lock:
             self.transit("locked")
-            self.users.clear()
+            self.users.change().clear()
         self.tell_cancelled("permanent")
 
     def tell_cancelled(self, why: str = "unload_cancelled") -> None:
         """Tell the processes that wait for the unloading that it will not come."""
         with self.runtime.drivers_lock:
-            told, self.monitors = self.monitors, {}
-        for ref, process in told.items():
+            waiting, self.monitors.value = self.monitors.value, {}
+        for ref, process in waiting.items():
             up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
             process.deliver(Tuple(up))
         self.runtime.changed()

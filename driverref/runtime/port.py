@@ -15,23 +15,22 @@ driver queue are also used without the lock, so they are cells.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from driverref.runtime import callbacks
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ
+from driverref.runtime.entities import Bonds
 from driverref.runtime.ioq import DriverQueue
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port_lock import PortDataLock, PortLock
 from driverref.runtime.port_state import CONNECTED, OPENING, TRANSITIONS, State
 from driverref.runtime.process import Process
 from driverref.runtime.senders import Senders
-from driverref.terms import KILL, NORMAL, Pid, Port, Ref
+from driverref.terms import KILL, NORMAL, Pid, Port
 from driverref.threads import Cell, running
 
 if TYPE_CHECKING:
-    from driverref.runtime.entities import Watcher
+    pass
 
 
 class ErlDrvPort:
@@ -41,6 +40,7 @@ class ErlDrvPort:
         "_close_reply",
         "_telling_exit",
         "binary",
+        "bonds",
         "caller",
         "control_flags",
         "driver",
@@ -48,9 +48,7 @@ class ErlDrvPort:
         "eof",
         "id",
         "jobs",
-        "links",
         "lock",
-        "monitors",
         "number",
         "owner",
         "pdl",
@@ -74,11 +72,10 @@ class ErlDrvPort:
         """The connected process: the one that gets the port's messages."""
         self.caller: Pid | None = None
         """The process that called, while a callback runs that has a caller."""
-        self.links: set[Pid | Port] = set()
-        self.monitors: dict[Ref, Watcher] = {}
+        self.bonds = threads.cell(Bonds())
         limits = runtime.busy_msgq_limits
-        self.senders = Senders(self, None if driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ) else limits)
-        self.timer = runtime.timer_type(threads, partial(callbacks.timer_due, self))
+        self.senders = Senders(threads, None if driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ) else limits)
+        self.timer = runtime.timer_type(threads)
         self.queue = threads.cell(DriverQueue())
         self.pdl: PortDataLock | None = None
         self.binary = self.eof = False

@@ -8,29 +8,28 @@ Source: `io.c:driver_set_timer`, `erts_port_task_handle_timeout`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from driverref.runtime.scheduler import Timer
+from driverref.runtime.scheduler import Action, Timer
 from driverref.threads import Thread, Threads, running
 
 
 class PortTimer:
     """The timer of one port.  All calls are made with the port's lock held."""
 
-    __slots__ = ("_due", "_threads", "_timer", "set_to_0_by")
+    __slots__ = ("_threads", "_timer", "set_to_0_by")
 
-    def __init__(self, threads: Threads, due: Callable[[Timer], None]) -> None:
+    def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._due = due
-        """What a scheduler calls, without any lock, when a timer is due."""
         self._timer: Timer | None = None
         self.set_to_0_by: Thread | None = None
         """The thread that has set the timer to 0 ms, while it runs: the timeout stands in line."""
 
-    def set(self, milliseconds: int) -> None:
-        """Start the timer, in place of one that runs."""
+    def set(self, milliseconds: int, due: Action) -> None:
+        """Start the timer, in place of one that runs.
+
+        When it is due, the scheduler of the running thread calls `due(timer)`, without any lock.
+        """
         self.cancel()
-        self._timer = running().scheduler.start_timer(milliseconds * 1_000_000, self._due)
+        self._timer = running().scheduler.start_timer(milliseconds * 1_000_000, due)
         if not milliseconds:
             self.set_to_0_by = running()
 

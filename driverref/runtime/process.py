@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from driverref.errors import ProcessExit
 from driverref.runtime.core import Runtime
+from driverref.runtime.entities import Bonds
 from driverref.runtime.scheduler import Scheduler
-from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import EXPIRED, Thread
+from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Tuple
+from driverref.threads import EXPIRED, Cell, Thread
 
 if TYPE_CHECKING:
-    from driverref.runtime.entities import Watcher
+    pass
 
 Matching = Callable[[Any], object]
 
@@ -40,14 +41,11 @@ class Process:
         # be one more step.
         self.get_first = self.inbox.get if threads.simulated else self.inbox.get_nowait
         self.saved: list[object] = []
-        self.links: set[Pid | Port] = set()
-        self.monitors: dict[Ref, Watcher] = {}
+        self.bonds = threads.cell(Bonds())
         self.trap_exit = threads.cell(False)
-        self.attention = threads.cell(False)
-        """Whether something must be looked at before the next BIF: a deadly signal, or the emulator is down."""
+        self.attention: Cell[ProcessExit | bool] = threads.cell(False)
+        """What must be looked at before the next BIF: a deadly signal; or `True`: the emulator is down."""
         self.alive = threads.cell(True)
-        self.doom: ProcessExit | None = None
-        """What the first deadly signal has the process end with."""
         self.thread: Thread
         runtime.entities.enter(self)
 
@@ -69,8 +67,9 @@ class Process:
         if self.trap_exit.value and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         elif reason != NORMAL or sender == self.pid:
-            self.doom = self.doom or ProcessExit(KILLED if kill else reason)
-            self.attention.value = True
+            # The first deadly signal counts.
+            if not self.attention.value:
+                self.attention.value = ProcessExit(KILLED if kill else reason)
             self.inbox.put(None)
 
     def lives(self) -> bool:
@@ -95,11 +94,12 @@ class Process:
 
     def heed(self) -> None:
         """Look for signals, and raise what `attention` is about."""
-        if self.attention.value:
+        attention = self.attention.value
+        if attention:
             if self.runtime.down is not None:
                 raise self.runtime.refusal()
-            assert self.doom is not None
-            raise self.doom
+            assert isinstance(attention, ProcessExit)
+            raise attention
 
     def wait_until(
         self, what: str, condition: Callable[[], object], deadline: int | None = None

@@ -66,15 +66,15 @@ class AsDriver:
 NOBODY = Thread("a thread without an emulator")
 
 
-here: ContextVar[Thread] = ContextVar("the running thread", default=NOBODY)
-"""`here.get()` is the `Thread` that is running, or `NOBODY` where no emulator has adopted the thread.
+running_thread: ContextVar[Thread] = ContextVar("the running thread", default=NOBODY)
+"""`running_thread.get()` is the `Thread` that is running, or `NOBODY` where no emulator has adopted the thread.
 
 A context variable, because an OS thread and a coroutine each have a context of their own, and because none of
 the alternatives is as fast."""
 
 
-running: Callable[[], Thread] = here.get
-"""`running()` is `here.get()`; CPython 3.11 calls it faster than a method of an imported name."""
+running: Callable[[], Thread] = running_thread.get
+"""`running()` is `running_thread.get()`; CPython 3.11 calls it faster than a method of an imported name."""
 
 
 def current(call: str) -> Thread:
@@ -89,7 +89,7 @@ Empty = _queue.Empty
 
 
 class Mode(IntEnum):
-    """How a step touches a thing.  Two steps depend on each other if they touch one thing and one writes."""
+    """How a step touches a resource.  Two steps depend on each other if they touch one resource and one writes."""
 
     READ = 0
     WRITE = 1
@@ -186,7 +186,7 @@ class Work(Protocol):
         ...
 
     def leave(self) -> None:
-        """The thread that attended has other things to do; work that is left is the server's."""
+        """The thread that attended has other resources to do; work that is left is the server's."""
         ...
 
     def ring(self) -> None:
@@ -263,19 +263,19 @@ class Threads(Protocol):
         """1, 2, 3 and so on, for numbers that threads draw."""
         ...
 
-    def step(self, thing: object = None, mode: Mode = READ) -> bool:
+    def step(self, resource: object = None, mode: Mode = READ) -> bool:
         """A point at which another thread may run, before this one uses what it shares."""
         ...
 
-    def touch(self, thing: object, write: bool) -> None:
-        """The running thread is about to touch `thing`, which other threads may see.
+    def touch(self, resource: object, write: bool) -> None:
+        """The running thread is about to touch `resource`, which other threads may see.
 
-        On simulated threads another may run first.  On OS threads this does nothing.  A thing is anything that
+        On simulated threads another may run first.  On OS threads this does nothing.  A resource is anything that
         can be a key of a dict and is the same in every run, such as what `fresh` gave.
         """
         ...
 
-    def load(self, thing: object) -> None:
+    def load(self, resource: object) -> None:
         """The running thread is about to read an atomic."""
         ...
 
@@ -287,11 +287,11 @@ class Threads(Protocol):
         """
         ...
 
-    def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
-        """`with atomically(thing):` a read and a write of an atomic that no other thread divides."""
+    def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
+        """`with atomically(resource):` a read and a write of an atomic that no other thread divides."""
         ...
 
-    def fresh(self) -> int:
+    def new_id(self) -> int:
         """What to call something that is made now, in `touch`."""
         ...
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from driverref.threads import READ, WRITE
 
 if TYPE_CHECKING:
-    from driverref.threads.simulated import SimulatedThreads
+    from driverref.threads.steps import Steps
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -43,10 +43,10 @@ class TrackedCell(Generic[T]):
 
     __slots__ = ("_declare", "_read", "_value", "_write")
 
-    def __init__(self, threads: SimulatedThreads, value: T) -> None:
-        id = threads.fresh()
+    def __init__(self, threads: Steps, value: T) -> None:
+        number = threads.new_id()
         self._declare = threads.declare
-        self._read, self._write = (id, READ), (id, WRITE)
+        self._read, self._write = (number, READ), (number, WRITE)
         self._value = value
 
     @property
@@ -74,14 +74,14 @@ class TrackedTable(MutableMapping[K, V]):
     keys do not disturb each other.  To go through the keys, or to count them, *writes* the whole: that depends on every
     entry and every removal.  All other methods of a dict are made of these by `MutableMapping`, so none is missed.
 
-    A key has to be equal in every run of the same schedule, so that it names the same thing.
+    A key has to be equal in every run of the same schedule, so that it names the same resource.
     """
 
     __slots__ = ("_declare", "_id", "_items")
 
-    def __init__(self, threads: SimulatedThreads) -> None:
+    def __init__(self, threads: Steps) -> None:
         self._declare = threads.declare
-        self._id = threads.fresh()
+        self._id = threads.new_id()
         self._items: dict[K, V] = {}
 
     def __getitem__(self, key: K) -> V:
@@ -102,6 +102,10 @@ class TrackedTable(MutableMapping[K, V]):
         self._declare(((self._id, key), READ))
         return self._items.get(key, default)
 
+    def __contains__(self, key: object) -> bool:
+        self._declare(((self._id, key), READ))
+        return key in self._items
+
     def items(self) -> ItemsView[K, V]:
         self._declare((self._id, WRITE))
         return self._items.items()
@@ -120,9 +124,9 @@ class TrackedCounter(Iterator[int]):
 
     __slots__ = ("_declare", "_id", "_last")
 
-    def __init__(self, threads: SimulatedThreads) -> None:
+    def __init__(self, threads: Steps) -> None:
         self._declare = threads.declare
-        self._id = threads.fresh()
+        self._id = threads.new_id()
         self._last = 0
 
     def __repr__(self) -> str:

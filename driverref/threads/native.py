@@ -18,7 +18,16 @@ from functools import partial
 from typing import Any, NoReturn
 
 from driverref.errors import EmulatorHang
-from driverref.threads import EXPIRED, NOBODY, Crashed, Mutex, Socket, Thread, here, running
+from driverref.threads import (
+    EXPIRED,
+    NOBODY,
+    Crashed,
+    Mutex,
+    Socket,
+    Thread,
+    running,
+    running_thread,
+)
 from driverref.threads.cells import PlainCell
 
 _PATIENCE = 20
@@ -120,7 +129,7 @@ class NativeThreads:
         self._queues: dict[weakref.ref[NativeQueue], None] = {}
         """Those that somebody may wait for, in the order of their making: a server's items before its bell."""
         self._main: NativeThread
-        self.fresh = itertools.count(1).__next__
+        self.new_id = itertools.count(1).__next__
 
     cell = PlainCell
     table = dict
@@ -158,13 +167,13 @@ class NativeThreads:
     def socketpair(self) -> tuple[Socket, Socket]:
         return socket.socketpair()
 
-    def step(self, thing: object = None, mode: object = None) -> bool:
+    def step(self, resource: object = None, mode: object = None) -> bool:
         return True
 
-    def touch(self, thing: object, write: bool) -> None:
+    def touch(self, resource: object, write: bool) -> None:
         pass
 
-    def load(self, thing: object) -> None:
+    def load(self, resource: object) -> None:
         pass
 
     def spin(self, loop: str) -> NoReturn:
@@ -172,24 +181,24 @@ class NativeThreads:
 
     fresh: Callable[[], int]
 
-    def atomically(self, thing: object, reads: bool = True) -> AbstractContextManager[object]:
+    def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
         return self._guard
 
     def adopt(self, name: str) -> Thread:
         self._main = NativeThread(name, threading.current_thread())
-        here.set(self._main)
+        running_thread.set(self._main)
         return self._main
 
     def adopted(self) -> Thread:
         if self._main.carrier is threading.current_thread():
-            here.set(self._main)
+            running_thread.set(self._main)
         return running()
 
     def start(
         self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
     ) -> Thread:
         def run() -> None:
-            here.set(thread)
+            running_thread.set(thread)
             try:
                 target()
             except BaseException as error:
@@ -207,7 +216,7 @@ class NativeThreads:
         return False
 
     def close(self) -> None:
-        here.set(NOBODY)
+        running_thread.set(NOBODY)
         for each in filter(None, [alive() for alive in list(self._queues)]):
             with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
                 while True:

@@ -4,7 +4,7 @@ A mutex is an owner whose `acquire` is a step enabled while there is none; a que
 enabled while it is not empty.  What a step touches, and how, stands beside it, in the words of `Mode`; a search of the
 schedules knows nothing else of the primitives.
 
-A queue is not one thing but many.  Its *tail* is written by whoever puts, its *head* by whoever gets, and each item has
+A queue is not one resource but many.  Its *tail* is written by whoever puts, its *head* by whoever gets, and each item has
 a *slot* of its own, which one writes and one reads.  So to put something in at one end and to take something else
 out at the other do not depend on each other.
 
@@ -24,26 +24,20 @@ from driverref.threads import ACQUIRE, AWAIT, EXPIRED, READ, WRITE, Empty, Mode
 from driverref.threads.clocks import Stamp
 
 if TYPE_CHECKING:
-    from driverref.threads.simulated import SimulatedThreads
-
-Enabled = Callable[[], object]
-
-
-def never() -> bool:
-    return False
+    from driverref.threads.steps import Steps
 
 
 class Named:
     """Something a thread can touch or wait for; prints as its name.
 
     `id` is the same whenever the same schedule is run again, and as long as schedules differ only in what comes
-    after the thing was made.
+    after the resource was made.
     """
 
-    def __init__(self, threads: SimulatedThreads, name: str) -> None:
+    def __init__(self, threads: Steps, name: str) -> None:
         self.threads = threads
         self.name = name
-        self.id = threads.fresh()
+        self.id = threads.new_id()
 
     def __str__(self) -> str:
         return self.name
@@ -62,7 +56,7 @@ class Guard(Named):
 class SimulatedMutex(Named):
     """A lock.  To acquire it is a step; to release it lets others go on but does not stop the owner."""
 
-    def __init__(self, threads: SimulatedThreads, name: str) -> None:
+    def __init__(self, threads: Steps, name: str) -> None:
         super().__init__(threads, name)
         self.owner: Any = None
         self.stamp: Stamp | None = None
@@ -102,16 +96,16 @@ class SimulatedMutex(Named):
 
 
 class SimulatedCondition(Named):
-    """A condition variable: waiters stand in line, `notify` lets the first one go.  The line is one thing."""
+    """A condition variable: waiters stand in line, `notify` lets the first one go.  The line is one resource."""
 
-    def __init__(self, threads: SimulatedThreads, mutex: SimulatedMutex, name: str) -> None:
+    def __init__(self, threads: Steps, mutex: SimulatedMutex, name: str) -> None:
         super().__init__(threads, name)
         self.mutex = mutex
         self.waiters: deque[_Ticket] = deque()
 
     def wait(self) -> None:
         threads = self.threads
-        ticket = _Ticket(threads.fresh())
+        ticket = _Ticket(threads.new_id())
         threads.declare((self.id, WRITE))
         self.waiters.append(ticket)
         self.mutex.release()
@@ -150,7 +144,7 @@ class _Ticket:
 class SimulatedQueue(Named):
     """A FIFO.  Any thread puts, one or more get."""
 
-    def __init__(self, threads: SimulatedThreads, name: str) -> None:
+    def __init__(self, threads: Steps, name: str) -> None:
         super().__init__(threads, name)
         self.items: deque[tuple[Any, Stamp]] = deque()
         self.came = self.gone = 0
@@ -233,9 +227,9 @@ class SimulatedSocket:
     What has been sent to it is a queue of pieces; the last one, which is empty, is its end.
     """
 
-    def __init__(self, threads: SimulatedThreads) -> None:
+    def __init__(self, threads: Steps) -> None:
         self.threads = threads
-        self.id = threads.fresh()
+        self.id = threads.new_id()
         self.peer: SimulatedSocket = self
         self.received: deque[tuple[bytearray, Stamp]] = deque()
         self.came = self.gone = 0

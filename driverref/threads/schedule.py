@@ -9,30 +9,10 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from driverref.threads.simulated import SimulatedThread, SimulatedThreads
-
-TIME = -1
-"""In a script, who lets time pass."""
-
-
-class Schedule(Protocol):
-    """Who goes on, step by step."""
-
-    logs: bool
-    """Whether it wants to be told what the steps touch."""
-    script: list[int]
-    """Who makes the first steps, the last entry first: the numbers of threads, and `TIME`.  It is used up."""
-
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
-        """One of `threads.threads` that is able, or `None`: let time pass, or, if it cannot, a deadlock."""
-        ...
-
-    def end(self, threads: SimulatedThreads) -> None:
-        """The last step has been made: the adopted thread has closed the seam, or something is wrong."""
-        ...
+    from driverref.threads.steps import SimulatedThread, Steps
 
 
 class FirstCome:
@@ -43,10 +23,10 @@ class FirstCome:
     def __init__(self) -> None:
         self.script: list[int] = []
 
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> SimulatedThread | None:
         return min(threads.able(), key=lambda t: t.arrival, default=None)
 
-    def end(self, threads: SimulatedThreads) -> None:
+    def end(self, threads: Steps) -> None:
         pass
 
 
@@ -57,7 +37,7 @@ class Random(FirstCome):
         super().__init__()
         self.random = random.Random(str(seed))
 
-    def choose(self, threads: SimulatedThreads) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> SimulatedThread | None:
         choices: list[SimulatedThread | None] = [*threads.able()]
         if threads.armed():
             choices.append(None)

@@ -36,7 +36,7 @@ from typing import Any
 from driverref import Atomic, Driver, Emulator, Pid, Port
 from driverref import erl_driver as c
 from driverref.errors import ErlangError
-from driverref.threads import here, running
+from driverref.threads import running, running_thread
 
 INSTRUCTION = re.compile(r"(.)(-?\d*)(?:\(([^)]*)\))?")
 
@@ -47,7 +47,7 @@ class Gates:
     """What one thread gives and another waits for.  Every number is waited for by one thread."""
 
     def __init__(self) -> None:
-        queue = here.get().runtime.threads.queue
+        queue = running_thread.get().runtime.threads.queue
         self.queues = [queue(f"gate {number}") for number in range(GATES)]
 
     def give(self, number: int) -> None:

@@ -46,6 +46,7 @@ from driverref.erl_driver import (
     erl_drv_tsd_key_create,
 )
 from driverref.errors import Deadlock, Leak, Misuse
+from driverref.threads import READ, WRITE
 from driverref.threads.simulated import SimulatedThreads
 
 
@@ -72,7 +73,7 @@ def test_a_mutex_lets_one_in(desk: Desk) -> None:
         for _ in range(20):
             erl_drv_mutex_lock(mtx)
             inside[0] += 1
-            desk.threads.touch(inside, True)
+            desk.threads.step(inside, WRITE)
             most[0] = max(most[0], inside[0])
             inside[0] -= 1
             erl_drv_mutex_unlock(mtx)
@@ -260,7 +261,7 @@ def test_a_writer_is_alone(desk: Desk) -> None:
     def read(_: object) -> None:
         for _ in range(10):
             erl_drv_rwlock_rlock(rwlck)
-            desk.threads.touch(writers, False)
+            desk.threads.step(writers, READ)
             seen.add(("reading", writers[0]))
             erl_drv_rwlock_runlock(rwlck)
 
@@ -268,7 +269,7 @@ def test_a_writer_is_alone(desk: Desk) -> None:
         for _ in range(10):
             erl_drv_rwlock_rwlock(rwlck)
             writers[0] += 1
-            desk.threads.touch(writers, True)
+            desk.threads.step(writers, WRITE)
             seen.add(("writing", writers[0]))
             writers[0] -= 1
             erl_drv_rwlock_rwunlock(rwlck)

@@ -27,7 +27,7 @@ from driverref.erl_driver import (
     erl_drv_tsd_set,
 )
 from driverref.errors import Misuse
-from driverref.threads import here
+from driverref.threads import running_thread
 from driverref.threads.simulated import SimulatedThreads
 
 
@@ -64,7 +64,11 @@ def test_a_value_that_nobody_wants_is_dropped(desk: Desk) -> None:
 
 def test_a_thread_has_the_name_it_was_given(desk: Desk) -> None:
     def names() -> tuple[str, str, str]:
-        return erl_drv_thread_name(erl_drv_thread_self()), here.get().name, here.get().lane
+        return (
+            erl_drv_thread_name(erl_drv_thread_self()),
+            running_thread.get().name,
+            running_thread.get().lane,
+        )
 
     assert elsewhere(names) == ("worker", "worker", "worker")
     nameless = ErlDrvTid()

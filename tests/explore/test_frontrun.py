@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from dfs import every_schedule, on_threads, searched
 
+from driverref.threads import READ, WRITE
 from driverref.threads.simulated import SimulatedThreads
 
 Operations = list[tuple[Any, ...]]
@@ -121,7 +122,7 @@ def program(lists: list[Operations]) -> Callable[[SimulatedThreads], object]:
 
     def run(threads: SimulatedThreads) -> object:
         values: dict[str, object] = {"x": 0, "y": 0}
-        things = {name: threads.fresh() for name in values}
+        things = {name: threads.new_id() for name in values}
         locks = {name: threads.mutex(name) for name in "abc"}
         queue, seen = threads.queue("q"), [list[object]() for _ in lists]
 
@@ -130,10 +131,10 @@ def program(lists: list[Operations]) -> Callable[[SimulatedThreads], object]:
                 label = f"{who}.{number}"
                 match name:
                     case "write":
-                        threads.touch(things[what], write=True)
+                        threads.step(things[what], WRITE)
                         values[what] = label
                     case "read":
-                        threads.touch(things[what], write=False)
+                        threads.step(things[what], READ)
                         seen[who].append(values[what])
                     case "put":
                         queue.put(label)

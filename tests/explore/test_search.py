@@ -34,6 +34,7 @@ from driverref.erl_driver import (
 )
 from driverref.errors import DriverFault
 from driverref.explore import Scenario
+from driverref.threads import WRITE
 from driverref.threads.simulated import SimulatedThreads
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
@@ -139,10 +140,10 @@ def test_the_threads_that_threads_start_are_told_apart() -> None:
     """Whichever of two starts its child first: the child is that of its parent."""
 
     def twice(threads: SimulatedThreads) -> object:
-        thing, order = threads.fresh(), []
+        thing, order = threads.new_id(), []
 
         def child(name: str) -> None:
-            threads.touch(thing, write=True)
+            threads.step(thing, WRITE)
             order.append(name)
 
         def parent(name: str) -> None:

@@ -9,14 +9,14 @@ import pytest
 from dfs import every_schedule, on_threads, searched
 
 from driverref.memory.atomic import Atomic
-from driverref.threads import Threads, here
+from driverref.threads import Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
 
 def enter(threads: Threads) -> None:
     """Let the running thread be one of an emulator that is nothing but threads."""
-    here.get().runtime = SimpleNamespace(threads=threads)
+    running_thread.get().runtime = SimpleNamespace(threads=threads)
 
 
 def together(threads: Threads, *bodies: Callable[[], object]) -> None:

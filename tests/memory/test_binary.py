@@ -21,7 +21,7 @@ from driverref.memory.binary import (
     driver_realloc_binary,
 )
 from driverref.release import OTP_25
-from driverref.threads import Threads, here
+from driverref.threads import Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
@@ -32,7 +32,7 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    here.get().runtime = SimpleNamespace(threads=threads, ledger=ledger, release=OTP_25)
+    running_thread.get().runtime = SimpleNamespace(threads=threads, ledger=ledger, release=OTP_25)
     return ledger
 
 
@@ -46,7 +46,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = here.get().runtime.ledger
+    ledger: Ledger = running_thread.get().runtime.ledger
     return ledger
 
 
@@ -195,11 +195,11 @@ def test_arguments(ledger: Ledger) -> None:
 
 @pytest.mark.rule("memory.binary-count", "memory.thread-safe")
 def test_counts_from_many_threads(threads: Threads, ledger: Ledger) -> None:
-    emulator = here.get().runtime
+    emulator = running_thread.get().runtime
     binary = new(b"abc")
 
     def work() -> None:
-        here.get().runtime = emulator
+        running_thread.get().runtime = emulator
         for _ in range(300):
             driver_binary_inc_refc(binary)
         for _ in range(300):
@@ -217,12 +217,12 @@ def test_counts_from_many_threads(threads: Threads, ledger: Ledger) -> None:
 def test_one_of_two_threads_frees(seed: int) -> None:
     threads = SimulatedThreads(seed)
     ledger = enter(threads)
-    emulator = here.get().runtime
+    emulator = running_thread.get().runtime
     binary = new(b"abc")
     driver_binary_inc_refc(binary)
 
     def work() -> None:
-        here.get().runtime = emulator
+        running_thread.get().runtime = emulator
         assert bytes(binary.orig_bytes) == b"abc"
         driver_free_binary(binary)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -33,7 +33,7 @@ from driverref.memory import (
     sizeof,
 )
 from driverref.memory.atomic import Atomic
-from driverref.threads import Threads, here
+from driverref.threads import READ, WRITE, Mode, Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
@@ -58,7 +58,7 @@ def enter(threads: Threads) -> Ledger:
     """Let the test's thread be the first of an emulator that is nothing but memory."""
     threads.adopt("main")
     ledger = Ledger(threads)
-    here.get().runtime = SimpleNamespace(threads=threads, ledger=ledger)
+    running_thread.get().runtime = SimpleNamespace(threads=threads, ledger=ledger)
     return ledger
 
 
@@ -72,7 +72,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
 
 @pytest.fixture
 def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = here.get().runtime.ledger
+    ledger: Ledger = running_thread.get().runtime.ledger
     return ledger
 
 
@@ -82,7 +82,7 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
     def guarded(body: Callable[[], object], emulator: object) -> Callable[[], None]:
         def run() -> None:
-            here.get().runtime = emulator
+            running_thread.get().runtime = emulator
             try:
                 body()
             except DriverFault as fault:
@@ -90,7 +90,7 @@ def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFaul
 
         return run
 
-    emulator = here.get().runtime
+    emulator = running_thread.get().runtime
     started = [
         threads.start(f"thread {i}", guarded(body, emulator), lambda error: error)
         for i, body in enumerate(bodies)
@@ -482,9 +482,9 @@ class Recorder(SimulatedThreads):
         super().__init__()
         self.touched: list[tuple[object, bool]] = []
 
-    def touch(self, thing: object, write: bool) -> None:
-        self.touched.append((thing, write))
-        super().touch(thing, write)
+    def step(self, resource: object = None, mode: Mode = READ, *how: Any) -> bool:
+        self.touched.append((resource, mode is WRITE))
+        return super().step(resource, mode, *how)
 
 
 def test_every_access_is_made_known_before_it_happens() -> None:
@@ -499,7 +499,7 @@ def test_every_access_is_made_known_before_it_happens() -> None:
     with pytest.raises(AttributeError):
         job.answer = 1
     assert repr(job)
-    one, other = job._entry.id, block._entry.id
+    one, other = job._row.id, block._row.id
     assert one != other
     assert threads.touched == [
         ((one, "number"), True),

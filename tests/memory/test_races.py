@@ -22,7 +22,7 @@ from driverref.explore import Fault, explore
 from driverref.memory import Ledger, Memory
 from driverref.memory.races import Accesses
 from driverref.release import OTP_25
-from driverref.threads import here
+from driverref.threads import READ, WRITE, running_thread
 from driverref.threads.simulated import SimulatedThreads
 
 T = TypeVar("T")
@@ -44,13 +44,13 @@ def race_of(share: Callable[[], T], *bodies: Callable[[T], object], seed: int | 
     """The race that is found when each body runs on a thread of its own, or nothing."""
     threads = SimulatedThreads(seed)
     threads.adopt("main")
-    here.get().runtime = emulator = SimpleNamespace(
+    running_thread.get().runtime = emulator = SimpleNamespace(
         threads=threads, ledger=Ledger(threads), release=OTP_25
     )
     found: list[str] = []
 
     def run(body: Callable[[T], object], shared: T) -> None:
-        here.get().runtime = emulator
+        running_thread.get().runtime = emulator
         try:
             body(shared)
         except DataRace as race:
@@ -159,7 +159,7 @@ def in_a_run(
     """The races of many runs of bodies that have something made by the seam between them."""
 
     def share() -> tuple[Flag, SimulatedThreads, Any]:
-        threads = here.get().runtime.threads
+        threads = running_thread.get().runtime.threads
         return flag(), threads, made(threads)
 
     return {
@@ -256,10 +256,10 @@ def test_work_orders_who_adds_and_who_does_it() -> None:
 
 def test_the_start_and_the_end_of_a_thread_order() -> None:
     def parent(shared: Flag, threads: SimulatedThreads, made: Any) -> None:
-        emulator = here.get().runtime
+        emulator = running_thread.get().runtime
 
         def child() -> None:
-            here.get().runtime = emulator
+            running_thread.get().runtime = emulator
             write(shared)
 
         write(shared)
@@ -335,7 +335,7 @@ def test_what_stop_frees_races_with_a_job_that_reads_it() -> None:
         driver_async(drivers_port(), None, read, shared, None)
 
     def drivers_port() -> ErlDrvPort:
-        port: ErlDrvPort = next(iter(here.get().runtime.ports))
+        port: ErlDrvPort = next(iter(running_thread.get().runtime.ports))
         return port
 
     def scenario(erl: Emulator) -> None:
@@ -412,7 +412,7 @@ class Witnessed:
         threads.adopt("main")
         self.queues = [threads.queue("q") for _ in range(2)]
         self.mutexes = [threads.mutex("m") for _ in range(2)]
-        self.atomics, self.bytes = [threads.fresh() for _ in range(2)], threads.fresh()
+        self.atomics, self.bytes = [threads.new_id() for _ in range(2)], threads.new_id()
         started = [
             threads.start(f"{who}", partial(self.live, who), lambda error: error)
             for who in range(len(self.lists))
@@ -458,7 +458,7 @@ class Witnessed:
             self.left["atomic", number] = self.knows[who]
 
     def access(self, who: int, first: int, length: int, write: bool) -> None:
-        self.threads.touch(self.bytes, write)
+        self.threads.step(self.bytes, WRITE if write else READ)
         if self.found:
             return
         span = (first, first + length)

@@ -11,7 +11,7 @@ from support import Gate, Kind, both, on_another_thread
 from driverref import Atom, Emulator, Pid
 from driverref.erl_driver import driver_failure_atom, driver_output, set_busy_port
 from driverref.errors import Deadlock, ErlangError, ProcessExit
-from driverref.threads import here
+from driverref.threads import running_thread
 
 # The mailbox.
 
@@ -303,7 +303,7 @@ def test_an_error_of_a_bif_is_the_reason_of_the_process_that_did_not_catch_it(
 def test_a_wait_that_is_broken_off_gives_the_schedulers_work_back() -> None:
     """As by Ctrl-C in `receive`: the scheduler's thread is told of work again, and `stop` comes back."""
     with Emulator(threads="native") as erl:
-        process = here.get().process
+        process = running_thread.get().process
         work = process.scheduler.work
         while not work.attend(print):
             pass  # the scheduler's thread does not sleep yet

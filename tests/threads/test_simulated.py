@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driverref.errors import Deadlock
-from driverref.threads import EXPIRED, Thread
+from driverref.threads import EXPIRED, WRITE, Thread
 from driverref.threads.simulated import SimulatedThreads
 
 
@@ -115,7 +115,7 @@ def order_under(seed: int) -> str:
     def write(name: str) -> Callable[[], None]:
         def body() -> None:
             for _ in range(10):
-                threads.touch(order, True)
+                threads.step(order, WRITE)
                 order.append(name)
 
         return body

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from driverref.threads import EXPIRED, NOBODY, Empty, Thread, Threads, here
+from driverref.threads import EXPIRED, NOBODY, WRITE, Empty, Thread, Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
@@ -31,7 +31,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads.adopt("main")
     yield threads
     threads.close()
-    assert here.get() is NOBODY
+    assert running_thread.get() is NOBODY
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def seen(error: BaseException) -> BaseException:
 
 
 def test_each_thread_knows_itself(threads: Threads, start: Start) -> None:
-    main, found = here.get(), []
-    started = start("async 1", lambda: found.append(here.get()))
+    main, found = running_thread.get(), []
+    started = start("async 1", lambda: found.append(running_thread.get()))
     threads.join(started)
     assert found == [started]
-    assert here.get() is main
+    assert running_thread.get() is main
     assert (started.name, started.lane) == ("async 1", "async 1")
 
 
@@ -68,7 +68,7 @@ def test_join_waits_for_the_end(threads: Threads, start: Start) -> None:
 
     def work() -> None:
         for number in range(5):
-            threads.touch(done, True)
+            threads.step(done, WRITE)
             done.append(number)
 
     started = start("worker", work)
@@ -92,7 +92,7 @@ def test_what_leaves_a_thread_is_handed_over_on_that_thread(threads: Threads) ->
     found: list[object] = []
 
     def crashed(error: BaseException) -> BaseException:
-        found.append((str(error), here.get()))
+        found.append((str(error), running_thread.get()))
         return RuntimeError("explained")
 
     def fail() -> None:
@@ -158,7 +158,7 @@ def test_a_mutex_lets_one_in(threads: Threads, start: Start) -> None:
         for _ in range(20):
             with mutex:
                 inside[0] += 1
-                threads.touch(inside, True)
+                threads.step(inside, WRITE)
                 most[0] = max(most[0], inside[0])
                 inside[0] -= 1
 
@@ -442,10 +442,10 @@ def test_patience_ends_in_line(monkeypatch: pytest.MonkeyPatch, patience: int) -
 
 
 def test_the_adopted_thread_is_known_in_another_context_too(threads: Threads) -> None:
-    main = here.get()
+    main = running_thread.get()
 
     def cell() -> tuple[Thread, Thread]:
-        return here.get(), threads.adopted()
+        return running_thread.get(), threads.adopted()
 
     assert contextvars.Context().run(cell) == (NOBODY, main)
 

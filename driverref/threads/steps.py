@@ -1,0 +1,289 @@
+"""Steps: the points at which one simulated thread may stop and another go on.
+
+One function carries everything: `Steps.step`.  A thread calls it just before it uses something that
+other threads may use, and says
+
+* which `resource`, and in which `Mode`;
+* when that is possible at all (`enabled`);
+* until when the thread is ready to wait (`deadline`).
+
+`step` returns when the thread has been chosen and may go on.  A mutex is then a flag whose
+`acquire` is a step that is enabled while the flag is down.  A queue is a deque whose `get` is a
+step that is enabled while it is not empty.  To sleep is a step that is never enabled and has a
+deadline.
+
+The way through this file:
+
+    step: the thread says what it is about to do -> _choose: the `Schedule` chooses a thread, or time
+        -> the coroutines switch -> the step is made, and its use is declared
+
+What a thread uses between one step and its next belongs to the first of them: its *footprint*.  A
+thread adds to it with `declare`.
+
+Time is virtual.  To let it pass, to the earliest deadline, is a choice like any other, because a
+thread may be arbitrarily slow and a timeout may win any race.  If no thread can go on and there is
+no deadline, every thread waits for ever.  Then the adopted thread, the one that runs the reader's
+program, gets a `Deadlock` that says what each thread waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Protocol
+
+from driverref.errors import Deadlock, EmulatorHang, Nondeterministic
+from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
+from driverref.threads.clocks import Stamp, VectorClock
+from driverref.threads.coroutine import Coroutine, Unwound
+
+CLOCK = "the clock"
+"""The resource that is read to have, give up or compute a deadline, and written when time passes."""
+
+TIME = -1
+"""In a script, in the place of a thread's number: let time pass."""
+
+Access = tuple[object, Mode]
+"""A resource, and how a step uses it."""
+
+Enabled = Callable[[], object]
+"""Whether a step is possible now."""
+
+
+def never() -> bool:
+    """The `enabled` of a step that only a deadline ends."""
+    return False
+
+
+class SimulatedThread(Thread):
+    """A `Thread`, its coroutine, and the step it is about to make."""
+
+    __slots__ = (
+        "arrival",
+        "clock",
+        "coroutine",
+        "deadline",
+        "enabled",
+        "ended",
+        "expired",
+        "last_id",
+        "loop",
+        "mode",
+        "number",
+        "resource",
+        "what",
+    )
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(name)
+        self.number = number
+        """How many threads were started before it."""
+        # Ids are counted for each thread apart.  So what one thread makes has the same id whatever
+        # other threads do meanwhile.
+        self.last_id = number << 32
+        """The last id that was given to something it made."""
+        self.clock = VectorClock(number)
+        self.coroutine: Coroutine
+        self.resource: object = None
+        self.mode = READ
+        self.what: object = "its turn"
+        """What it waits for, for messages."""
+        self.enabled: Enabled | None = None
+        self.deadline: int | None = None
+        self.expired = False
+        """Whether its deadline has passed."""
+        self.arrival = 0
+        """When it began to wait, counted in steps of all threads."""
+        self.ended: Stamp | None = None
+        self.loop = ""
+        """The loop that it will never leave, in words."""
+
+    def able(self) -> bool:
+        """Whether it can go on if it is chosen."""
+        return self.expired or self.enabled is None or bool(self.enabled())
+
+
+class Schedule(Protocol):
+    """Which thread goes on, step by step."""
+
+    logs: bool
+    """Whether the footprints of the steps are kept for it, in `Steps.log`."""
+    script: list[int]
+    """The numbers of the threads that make the first steps, or `TIME`.
+
+    The last entry comes first.  The list is used up.
+    """
+
+    def choose(self, steps: Steps, /) -> SimulatedThread | None:
+        """One of `steps.threads` that is able, or `None`: let time pass; if it cannot, a deadlock."""
+        ...
+
+    def end(self, steps: Steps, /) -> None:
+        """The last step has been made: the seam has been closed, or something is wrong."""
+        ...
+
+
+_arrival = attrgetter("arrival")
+
+
+def _no_log(access: Access) -> None:
+    """Take no notice."""
+
+
+class Steps:
+    """The threads of one seam, the steps they make, and the time."""
+
+    def __init__(self, schedule: Schedule, eager: bool) -> None:
+        self.eager = eager
+        """Whether a thread goes on without asking as long as it can, as first come has it anyway."""
+        self.schedule = schedule
+        self.script = schedule.script
+        self._scripted_steps = len(self.script)
+        self.time = 0
+        """Nanoseconds of virtual time."""
+        self.threads: list[SimulatedThread] = []
+        """The threads that have not ended."""
+        self.started_ones: list[SimulatedThread] = []
+        """Every thread there was, by its number."""
+        self.log: list[Access] = []
+        """The footprints of all steps, one after the other, if the schedule wants them."""
+        self.declare: Callable[[Access], None] = self.log.append if schedule.logs else _no_log
+        """Add an access to the footprint of the step under way."""
+        self.main: SimulatedThread
+        self.running: SimulatedThread
+        self.failure: BaseException | None = None
+        """What the adopted thread is to raise where it goes on."""
+        self._arrivals = 0
+        self._deadlines = False  # whether there ever was one
+        self._starter: SimulatedThread | None = None  # waits for a thread that settles
+        self._closed = False
+        self._given_up: BaseException | None = None
+
+    def step(
+        self,
+        resource: object = None,
+        mode: Mode = READ,
+        enabled: Enabled | None = None,
+        deadline: int | None = None,
+        what: object = None,
+    ) -> bool:
+        """Wait for the turn to use `resource`.  `False` if the deadline passed and it is not possible.
+
+        `enabled` tells whether the use is possible now; `None` means always.  `what` is what the
+        thread waits for if it cannot go on, for messages.  Without a resource other threads may run
+        here, and what this one uses next is declared by itself.
+        """
+        if self.eager and (enabled is None or enabled()) and not self._closed:
+            return True
+        if self._closed:
+            # What is unwound may end in other errors.  The one that counts is why it was given up.
+            raise self._given_up or Unwound
+        me, script = self.running, self.script
+        me.expired = False
+        # A search repeats the first steps of a run thousands of times, so the steps of a script take
+        # a short way through what follows.
+        if script and script[-1] == me.number and deadline is None and self._starter is None:
+            if enabled is None or enabled():
+                script.pop()
+                self.declare((resource, mode))
+                return True
+        me.resource, me.mode, me.enabled, me.deadline, me.what = (
+            resource, mode, enabled, deadline, what,
+        )  # fmt: skip
+        self._arrivals += 1
+        me.arrival = self._arrivals
+        if deadline is not None:
+            self._deadlines = True
+            self.declare((CLOCK, READ))
+        chosen = self._next()
+        if chosen is not me:
+            chosen.coroutine.switch()
+            self.running = me
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        self.declare((resource, mode))
+        if deadline is None:
+            return True
+        possible = enabled is None or bool(enabled())
+        self.declare((CLOCK, READ if possible else AWAIT))
+        return possible
+
+    def _next(self) -> SimulatedThread:
+        """The thread that goes on: the one that waits for a thread to settle, or what is chosen."""
+        if self._starter is None:
+            return self._choose()
+        starter, self._starter = self._starter, None
+        return starter
+
+    def _choose(self) -> SimulatedThread:
+        while self.failure is None:
+            chosen = self._scripted() if self.script else self.schedule.choose(self)
+            if chosen is not None:
+                return chosen
+            if self.failure is None and not self._let_time_pass():
+                self.failure = self._stuck()
+        self.schedule.end(self)
+        return self.main
+
+    def _scripted(self) -> SimulatedThread | None:
+        """The thread that the script names next, or `None`: let time pass."""
+        number = self.script.pop()
+        if number == TIME and self.armed():
+            return None
+        if 0 <= number < len(self.started_ones) and self.started_ones[number].able():
+            return self.started_ones[number]
+        name = "time" if number == TIME else f"thread {number}"
+        step = self._scripted_steps - len(self.script)
+        self.give_up(Nondeterministic(f"at step {step} {name} could not go on"))
+        return None
+
+    def _stuck(self) -> EmulatorHang | Deadlock:
+        """What to raise when no thread can go on any more."""
+        for thread in self.threads:
+            if thread.loop:
+                return EmulatorHang(f"{thread.name} {thread.loop}")
+        return Deadlock([f"{t.name} waits for {t.waits_for or t.what}" for t in self.threads])
+
+    # What a schedule asks.
+
+    def able(self) -> list[SimulatedThread]:
+        """The threads that can go on."""
+        return [t for t in self.threads if t.expired or t.enabled is None or t.enabled()]
+
+    def in_turn(self) -> list[SimulatedThread]:
+        """The threads that can go on, in the order in which first come would let them."""
+        able = self.able()
+        if len(able) > 1:
+            able.sort(key=_arrival)
+            # The running thread has arrived last, and first come keeps it going.
+            if able[-1] is self.running and not self.running.expired:
+                able.insert(0, able.pop())
+        return able
+
+    def armed(self) -> bool:
+        """Whether time can pass: whether a thread has a deadline to come."""
+        return self._deadlines and any(
+            t.deadline is not None and not t.expired for t in self.threads
+        )
+
+    def _let_time_pass(self) -> bool:
+        """Let time pass to the earliest deadline.  `False` if there is none."""
+        waiting = [t for t in self.threads if t.deadline is not None and not t.expired]
+        if not waiting:
+            return False
+        self.time = max(self.time, min(t.deadline for t in waiting if t.deadline is not None))
+        for thread in waiting:
+            thread.expired = thread.deadline is not None and thread.deadline <= self.time
+        self.declare((CLOCK, WRITE))
+        return True
+
+    def new_id(self) -> int:
+        """A resource of its own, for something that is made now."""
+        self.running.last_id += 1
+        return self.running.last_id
+
+    def give_up(self, why: BaseException) -> None:
+        """Raise `why` in the adopted thread next, and let no thread make another step."""
+        self.failure = self._given_up = why
+        self._closed = True
