@@ -347,31 +347,25 @@ def shown(what: RenderableType, width: int) -> str:
 
 @main.command("new", short_help="Begin a driver of your own.")
 @click.argument("name")
-@click.option("--question", default="free", show_default=True, help="The page to begin with.")
-def new_command(name: str, question: str) -> None:
-    """Write NAME.py, a new driver, begun as the program of a page of the book.
+def new_command(name: str) -> None:
+    """Write NAME.py, a new driver with a scenario, and test_NAME.py, its test.
 
-    It runs at once, and so does test_NAME.py, which says that no order of events ends in a fault.
-    Nothing is overwritten.  For the pages see `driverref answers`.
+    The driver runs at once: its jobs end early when their port closes.  The test says that no
+    order of events ends in a fault.  Nothing is overwritten.
 
     \b
       driverref new my_driver
-      driverref new my_driver --question cancel
 
     Exit status: 0 both files have been written, 2 bad input.
     """
-    program = beginning.take_apart(book.page(question))
-    files = {
-        Path(f"{name}.py"): beginning.beginning(name, program),
-        Path(f"test_{name}.py"): beginning.its_test(name, program),
-    }
+    files = beginning.files(name)
     for file in filter(os.path.exists, files):  # a `Path` raises where a name is too long
         raise BadInput(f"{file} exists already; choose another name")
     for file, text in files.items():
         write(file, text, "x")
         click.echo(f"wrote {file}")
     click.echo("\nTry:")
-    for line in beginning.commands(name, program):
+    for line in beginning.commands(name):
         click.echo(f"  {line}")
 
 

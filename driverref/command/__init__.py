@@ -3,7 +3,8 @@
 Each file here does one thing for the commands and prints nothing.  `options` are those that several
 commands have.  `loading` finds the scenario in a file.  `report` makes a page about what exploring
 it has found.  `releases` makes the table of releases.  `book` reads the book's pages.  `beginning`
-makes a new driver of one.  Input that they cannot use they refuse in one line, as `BadInput`.
+copies the template of a new driver.  Input that they cannot use they refuse in one line, as
+`BadInput`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,12 @@
 """The book's pages, as far as the commands show them: in a checkout, or as the wheel carries them.
 
-The pages are the one source.  Three parts of a page are read: its title, its short answer, and the
-examples of its section "Run it".  The order of the nine questions is that of the book's table of
-contents.
+The pages are the one source.  Two parts of a page are read: its title and its short answer.  The
+order of the nine questions is that of the book's table of contents.
 """
 
 from __future__ import annotations
 
-import doctest
 import re
-from functools import cached_property
 from pathlib import Path
 
 from driverref.command import BadInput
@@ -24,7 +21,6 @@ LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 BELOW = re.compile(r": \[[^]]*\]\(#[^)]*\)")
 """A link to a section of the same page, which the command does not show."""
 ENTRY = re.compile(r"^questions/(\w+)/index$", re.MULTILINE)
-FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Page:
@@ -42,13 +38,6 @@ class Page:
         """The short answer, in plain Markdown: Sphinx's terms and links become words."""
         text = BELOW.sub("", self._sections["The short answer"].strip())
         return LINK.sub(r"\1", ROLE.sub(r"\1", text))
-
-    @cached_property
-    def run_it(self) -> list[str]:
-        """The source of each example in the section "Run it": one statement each."""
-        blocks = FENCE.findall(self._sections["Run it"])
-        parser = doctest.DocTestParser()
-        return [example.source for block in blocks for example in parser.get_examples(block)]
 
 
 def questions() -> list[str]:

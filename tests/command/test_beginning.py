@@ -1,18 +1,30 @@
-"""`driverref new`: a driver to begin with is a page's program under another name."""
+"""`driverref new` copies a template under another name, and the template is a tested program."""
 
 from __future__ import annotations
 
-import ast
+import os
 import re
-import shlex
+import runpy
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from book import run
 from command_line import printed, refused
 
-from driverref.command import book
+from driverref import Emulator
+from driverref.command import beginning
+from driverref.explore import assert_outcomes, explore
+
+TEMPLATE = beginning.TEMPLATE / "my_driver.py"
+TRY = [
+    "python disk_io.py",
+    "driverref explore disk_io.py --async-threads 1 --observe ready_async,stop,async_free",
+    "driverref timeline disk_io.py --async-threads 1 --svg disk_io.svg",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -23,82 +35,105 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def definitions(sources: list[str]) -> list[str]:
-    """The code of classes and functions that Erlang's side does not call, without its layout."""
-    nodes = [node for source in sources for node in ast.parse(source).body]
-    return [
-        ast.unparse(node)
-        for node in nodes
-        if isinstance(node, ast.ClassDef | ast.FunctionDef)
-        and not (isinstance(node, ast.FunctionDef) and node.args.args[0].arg == "erl")
-    ]
+def scenario_of(text: str) -> Callable[[Emulator], object]:
+    """The scenario of a text of the template."""
+    names: dict[str, Any] = {"__name__": "my_driver"}
+    exec(compile(text, "my_driver.py", "exec"), names)
+    scenario: Callable[[Emulator], object] = names["scenario"]
+    return scenario
 
 
-def test_somebody_begins_a_driver(folder: Path) -> None:
-    assert printed("new", "disk_io") == (
-        "wrote disk_io.py\n"
-        "wrote test_disk_io.py\n"
-        "\n"
-        "Try:\n"
-        "  python disk_io.py\n"
-        "  driverref explore disk_io.py --async-threads 1 --observe ready_async,stop,async_free\n"
-        "  driverref timeline disk_io.py --async-threads 1 --svg disk_io.svg\n"
-    )
+def test_a_driver_is_begun(folder: Path) -> None:
+    told = ["wrote disk_io.py", "wrote test_disk_io.py", "", "Try:", *(f"  {line}" for line in TRY)]
+    assert printed("new", "disk_io").splitlines() == told
     text = (folder / "disk_io.py").read_text()
     assert "class DiskIo(Driver):" in text
     assert 'driver_name = "disk_io"' in text
     assert 'erl.open_port(("spawn_driver", "disk_io"))' in text
-    assert not re.search("sleeper", text, re.IGNORECASE)
+    assert "from disk_io import scenario" in (folder / "test_disk_io.py").read_text()
+    assert not re.search("my_?driver", text, re.IGNORECASE)
     assert text.count("# Change this:") == 2
 
 
-def test_it_runs_at_once_and_says_what_ran_where(folder: Path) -> None:
-    printed("new", "disk_io")
-    shown = run(["disk_io.py"], folder)
-    assert re.findall(r"(?:ready_async|stop|async_free)\b.*", shown) == [
+@pytest.mark.parametrize("name", ["my_driver", "MyDriver", "a_MyDriver_my_driver"])
+def test_a_name_may_be_the_template_s_own_or_contain_it(name: str, folder: Path) -> None:
+    printed("new", name)
+    text = (folder / f"{name}.py").read_text()
+    assert f"class {beginning.class_name(name)}(Driver):" in text
+    assert f'driver_name = "{name}"' in text
+    if name == "my_driver":
+        assert text == TEMPLATE.read_text()
+
+
+def test_the_template_runs_and_prints_what_ran_where(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(TEMPLATE), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed.startswith('{#Port<0.1>,{data,<<"done">>}}\n')
+    assert re.findall(r"(?:ready_async|stop|async_free)\b.*", printed) == [
         "ready_async job 1",
         "stop #Port<0.1>",
         "async_free job 2",
-        "async_free job 3",
     ]
 
 
-def test_its_outcome_is_what_the_page_prints(folder: Path) -> None:
-    printed("new", "echo", "--question", "busy")
-    first, *_ = run(["echo.py"], folder).splitlines()
-    assert first == '({#Port<0.1>,{data,<<"10">>}}, {#Port<0.1>,{data,<<"30">>}})'
+def test_a_job_of_the_template_ends_early_when_its_port_closes() -> None:
+    """The second job has 3 steps of 10 ms to do, and does one."""
+    with Emulator(async_threads=1) as erl:
+        scenario_of(TEMPLATE.read_text("utf-8"))(erl)
+    (stop,), (_, ended) = erl.trace.select("stop"), erl.trace.select("async_return")
+    assert ended.job == 2
+    assert ended.time - stop.time == 10_000_000
 
 
-@pytest.mark.parametrize("question", book.questions())
-def test_each_page_is_a_beginning(question: str, folder: Path) -> None:
-    printed("new", "mine", "--question", question)
-    assert "event" in run(["mine.py"], folder)
-    head = (folder / "mine.py").read_text().split('"""')[1]
-    for command, ends in [("explore", "no others|at random"), ("timeline", "")]:
-        (line,) = [line for line in head.splitlines() if f"driverref {command} " in line]
-        assert re.search(ends, printed(*shlex.split(line)[1:]))
-    assert (folder / "mine.svg").exists()
+def test_no_order_of_events_ends_the_template_in_a_fault() -> None:
+    scenario = scenario_of(TEMPLATE.read_text("utf-8"))
+    assert_outcomes(scenario, async_threads=1)
+    assert_outcomes(scenario, async_threads=2)
 
 
-def test_a_page_with_too_many_schedules_draws_some(folder: Path) -> None:
-    printed("new", "mine", "--question", "timeout")
-    how = 'async_threads=2, strategy="pct", limit=1000'
-    assert f"assert_outcomes(scenario, {how})" in (folder / "test_mine.py").read_text()
-    assert "--async-threads 2 --strategy pct --limit 1000" in (folder / "mine.py").read_text()
+@pytest.mark.parametrize(
+    ("right", "wrong", "fault"),
+    [
+        ("if state.users.fetch_sub(1) == 1:", "if state.closed.load():", "UseAfterFree"),
+        ("work, job, free_job)", "work, job, None)", "Leak"),
+        ("    let_go(job.state)\n", "", "Leak"),
+    ],
+)
+def test_a_mistake_in_the_template_is_a_fault_that_its_test_finds(
+    right: str, wrong: str, fault: str
+) -> None:
+    text = TEMPLATE.read_text("utf-8")
+    assert text.count(right) == 1
+    outcomes = explore(scenario_of(text.replace(right, wrong)), async_threads=1)
+    assert fault in {found.name for found in outcomes.faults}
 
 
-@pytest.mark.parametrize("question", book.questions())
-def test_its_driver_is_the_page_s(question: str, folder: Path) -> None:
-    printed("new", "mine", "--question", question)
-    page = book.page(question)
-    (old,) = re.findall(r"^class (\w+)\(Driver\)", "".join(page.run_it), re.MULTILINE)
-    (name,) = re.findall(r'driver_name = ("\w+")', "".join(page.run_it))
-    renamed = [re.sub(rf"\b{old}\b", "Mine", s).replace(name, '"mine"') for s in page.run_it]
-    assert definitions([(folder / "mine.py").read_text()]) == definitions(renamed)
+def test_what_is_told_to_try_works_when_pasted(folder: Path) -> None:
+    printed("new", "disk_io")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    told = [
+        subprocess.run(
+            line,
+            shell=True,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for line in TRY
+    ]
+    assert "ready_async job 1" in told[0]
+    assert "2 ways to end; " in told[1]
+    assert told[1].endswith("there are no others\n")
+    assert (folder / "disk_io.svg").read_text().startswith("<svg")
 
 
 def test_its_test_passes(folder: Path) -> None:
-    printed("new", "shouting", "--question", "memory")
+    printed("new", "disk_io")
     shown = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     assert "1 passed" in shown
 
@@ -133,11 +168,11 @@ def test_a_name_that_would_hide_a_module(name: str) -> None:
 )
 def test_a_name_whose_class_is_taken(name: str, made: str) -> None:
     message = f"{name} would make a class {made}, which is taken; choose another name"
-    assert refused("new", name, "--question", "cancel") == message
+    assert refused("new", name) == message
 
 
-def test_a_page_that_does_not_exist() -> None:
-    assert refused("new", "mine", "--question", "why").startswith("there is no question 'why'; ")
+def test_there_is_one_template() -> None:
+    assert refused("new", "mine", "--question", "free").startswith("No such option '--question'")
 
 
 def test_a_folder_that_is_gone(folder: Path) -> None:
