@@ -16,7 +16,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help html serve test test-newest soak shake bench beam picture format lint check clean
+.PHONY: help html serve quick test test-newest soak shake bench beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ html: $(READY) ## build the book
 
 serve: $(READY) ## serve the book and rebuild it on change
 	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) --watch driverref --watch tests --watch conf.py --re-ignore __pycache__ docs $(HTML)
+
+quick: $(READY) ## the loop while you work: no test that compiles, builds, starts a process or searches long
+	@$(PYTEST) -m "not slow" -x --ff tests driverref
 
 test: $(READY) ## run every test: pages, docstrings, modules, audits
 	@$(PYTEST)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import doctest
 import re
+import subprocess
 import threading
 from collections.abc import Generator, Iterable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
 
 import book
 import pytest
@@ -102,11 +105,28 @@ def line_of(item: pytest.Item) -> int:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip an example if one above it on the page has failed."""
+    """Skip an example if one above it on the page has failed; keep the book for slow tests."""
+    if "built_book" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("slow"):
+        refuse_process()  # also where another test has had it built
     if isinstance(item, SybilItem) and item.parent is not None:
         line = item.parent.stash.get(FAILED, None)
         if line is not None:
             pytest.skip(f"the page failed at line {line}")
+
+
+def refuse_process(*_: object, **__: object) -> NoReturn:
+    """Fail: `make quick` leaves out what starts a process, so the test has to say that it does."""
+    raise AssertionError("a test that starts a process, or uses built_book, needs the marker slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let only a test with the marker `slow` start a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("slow") is None and not isinstance(item, SybilItem):
+            patch.setattr(subprocess.Popen, "__init__", refuse_process)
+            patch.setattr(BaseProcess, "start", refuse_process)
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,6 +24,9 @@ from unseen import REASONS, Reason, reasons
 
 from driverref.trace import NAMES
 
+pytestmark = pytest.mark.slow
+
+
 RECORD: dict[str, Any] = json.loads(run.RECORD.read_text("utf-8"))
 
 each = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

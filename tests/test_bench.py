@@ -13,6 +13,8 @@ import beam
 import bench
 import exploring
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("ratio", "bar", "at_least", "good"),

@@ -23,6 +23,9 @@ from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
 from driverref.threads.steps import SimulatedThread, Steps
 
+pytestmark = pytest.mark.slow
+
+
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
 

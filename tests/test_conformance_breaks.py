@@ -42,6 +42,9 @@ from driverref.runtime.process import Process
 from driverref.threads import Thread
 from driverref.threads.primitives import SimulatedQueue, SimulatedWork
 
+pytestmark = pytest.mark.slow
+
+
 Patch = pytest.MonkeyPatch
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -90,6 +91,7 @@ def imports(path: Path) -> Iterator[Import]:
 MODULES = {module_of(path): path for path in FILES}
 
 
+@cache
 def own_imports(path: Path) -> list[Import]:
     """What a file imports of this package, but for the package's face."""
     return [found for found in imports(path) if found.module.startswith("driverref.")]
@@ -143,3 +145,10 @@ def test_the_contributor_is_told_the_same_floors() -> None:
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
     for floor, rooms in enumerate(FLOORS, 1):
         assert f"{floor}. `{rooms}`" in text
+
+
+def test_the_tests_lie_in_the_rooms_folders() -> None:
+    """`docs` is for the book, and `tests/` itself for rooms that are files and for the whole."""
+    tests = PACKAGE.parent / "tests"
+    folders = {path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
+    assert folders - {".", "docs"} <= {path.name for path in PACKAGE.iterdir() if path.is_dir()}

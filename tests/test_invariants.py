@@ -27,6 +27,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -53,6 +54,9 @@ from driverref.errors import ErlangError
 from driverref.posix import usleep
 from driverref.release import ERAS, OTP_25, R7B_3, Release
 from driverref.threads import running_thread
+
+pytestmark = pytest.mark.slow
+
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 

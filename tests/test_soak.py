@@ -41,6 +41,9 @@ from driverref.errors import ErlangError
 from driverref.threads import Empty, Work, running_thread
 from driverref.threads.native import NativeThreads
 
+pytestmark = pytest.mark.slow
+
+
 TIMES = int(os.environ.get("DRIVERREF_SOAK", "1"))
 JOBS = 200_000 * TIMES
 PORTS = 200

@@ -108,6 +108,7 @@ def test_a_mistake_in_the_template_is_a_fault_that_its_test_finds(
     assert fault in {found.name for found in outcomes.faults}
 
 
+@pytest.mark.slow
 def test_what_is_told_to_try_works_when_pasted(folder: Path) -> None:
     printed("new", "disk_io")
     environment = {
@@ -132,6 +133,7 @@ def test_what_is_told_to_try_works_when_pasted(folder: Path) -> None:
     assert (folder / "disk_io.svg").read_text().startswith("<svg")
 
 
+@pytest.mark.slow
 def test_its_test_passes(folder: Path) -> None:
     printed("new", "disk_io")
     shown = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)

@@ -151,6 +151,7 @@ def test_schedules_may_be_drawn_at_random(strategy: str) -> None:
     assert shown == printed("explore", "sleeper.py:answers", *options)
 
 
+@pytest.mark.slow
 def test_processes_share_the_work_and_keep_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     alone = printed("explore", "sleeper.py:answers")
     shared = printed("explore", "sleeper.py:answers", "--jobs", "2")
@@ -477,6 +478,7 @@ def test_as_a_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == printed("answers", "memory")
 
 
+@pytest.mark.slow
 def test_as_a_module(folder: Path) -> None:
     done = command("explore", "sleeper.py:answers", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")

@@ -25,6 +25,9 @@ from bs4 import BeautifulSoup, Tag
 import driverref
 import driverref.erl_driver
 
+pytestmark = pytest.mark.slow
+
+
 LOADED = {
     "src": "*",
     "srcset": "*",

@@ -11,6 +11,9 @@ from _ext import docstrings, pages
 from bs4 import Tag
 from small_book import TEST, article, build
 
+pytestmark = pytest.mark.slow
+
+
 HEAD = """\
 # A page
 

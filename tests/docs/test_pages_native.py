@@ -17,6 +17,9 @@ from book import PAGES, WITH_EXAMPLES, page_id
 
 from driverref import Emulator
 
+pytestmark = pytest.mark.slow
+
+
 MARK = re.compile(r"% simulated: \S")
 
 

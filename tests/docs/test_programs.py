@@ -9,6 +9,8 @@ import pytest
 from _ext import pages, program
 from book import WITH_EXAMPLES, page_id, run, same, shown
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=page_id)
 def test_a_page_s_program_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:

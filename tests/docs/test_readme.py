@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from _ext import picture
 from book import ROOT, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_snippet_prints_what_the_readme_says(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ from typing import Any
 import pytest
 from book import DOCS
 
+pytestmark = pytest.mark.slow
+
+
 QUESTIONS = DOCS / "questions"
 FOLDERS = sorted(page.parent for page in QUESTIONS.glob("*/index.md"))
 PAIRS = sorted(path for kind in ("drv", "nif") for path in QUESTIONS.glob(f"*/*_{kind}.c"))

@@ -11,6 +11,9 @@ from _ext import judged
 from bs4 import BeautifulSoup
 from small_book import TEST, article, build
 
+pytestmark = pytest.mark.slow
+
+
 # The real thing
 
 REAL = """\

@@ -17,6 +17,9 @@ from driverref import Emulator
 from driverref.explore import Comparison, Fault
 from driverref.release import ERAS, Release
 
+pytestmark = pytest.mark.slow
+
+
 ROWS = [row for rows in era_rows.MAP.values() for row in rows]
 FUNCTIONS = releases.functions()
 

@@ -22,6 +22,9 @@ from dfs import every_schedule, on_threads, searched
 from driverref.threads import READ, WRITE
 from driverref.threads.simulated import SimulatedThreads
 
+pytestmark = pytest.mark.slow
+
+
 Operations = list[tuple[Any, ...]]
 """`("write", "x")`, `("read", "x")`, `("put", "q")`, `("get", "q")`, `("with", "a", operations)`."""
 

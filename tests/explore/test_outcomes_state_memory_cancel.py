@@ -39,6 +39,9 @@ from driverref.explore import Order, assert_outcomes
 from driverref.explore.run import Scenario
 from driverref.posix import usleep
 
+pytestmark = pytest.mark.slow
+
+
 PORT = Port(1)
 EXIT = (Atom("EXIT"), PORT, Atom("normal"))
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from dfs import (
     Seen,
     TooMany,
@@ -36,6 +37,9 @@ from driverref.errors import DriverFault
 from driverref.explore import Scenario
 from driverref.threads import WRITE
 from driverref.threads.simulated import SimulatedThreads
+
+pytestmark = pytest.mark.slow
+
 
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 

@@ -29,6 +29,9 @@ from driverref.erl_driver import (
 )
 from driverref.explore import explore
 
+pytestmark = pytest.mark.slow
+
+
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
 

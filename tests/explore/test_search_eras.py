@@ -37,6 +37,9 @@ from driverref.release import ERAS, R7B_3, Release
 from driverref.threads import READ, WRITE, Mode
 from driverref.threads.simulated import SimulatedThreads
 
+pytestmark = pytest.mark.slow
+
+
 THOROUGHNESS = int(os.environ.get("DRIVERREF_SOAK", "1"))
 
 OLDEST = replace(R7B_3, slots=2)

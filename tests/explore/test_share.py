@@ -24,6 +24,8 @@ from driverref.errors import Nondeterministic
 from driverref.explore import Outcomes, Scenario, share
 from driverref.explore.share import AFTERWARDS, FIRST
 
+pytestmark = pytest.mark.slow
+
 
 class Several(Worker):
     """A job for each letter, on a thread of its own."""
