@@ -18,8 +18,16 @@ from driverref import eras
 from driverref.erlang.calling import calling
 from driverref.erlang.erl_ddll import ErlDdll
 from driverref.erlang.ports import Ports
-from driverref.erlang.processes import Processes, check_number
-from driverref.errors import EmulatorStopped, Misuse, badarg, wrong_type, wrong_value
+from driverref.erlang.processes import Processes
+from driverref.errors import (
+    EmulatorStopped,
+    Misuse,
+    badarg,
+    check_int,
+    is_int,
+    wrong_type,
+    wrong_value,
+)
 from driverref.release import OTP_25, Release, find
 from driverref.runtime.core import Runtime
 from driverref.runtime.halting import close_ports
@@ -61,10 +69,8 @@ class Emulator(Processes, Ports):
             raise wrong_type("Emulator", "trace", "True or False", trace)
         if async_threads is None:
             async_threads = release.default_async_threads
-        check_number(
-            "Emulator", "async_threads", async_threads, range(release.max_async_threads + 1)
-        )
-        check_number("Emulator", "schedulers", schedulers, range(1, release.max_schedulers + 1))
+        check_int("Emulator", "async_threads", async_threads, 0, release.max_async_threads)
+        check_int("Emulator", "schedulers", schedulers, 1, release.max_schedulers)
         if running() is not NOBODY:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         seam = _seam(threads, seed)
@@ -136,7 +142,7 @@ class Emulator(Processes, Ports):
         first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
         """
         process = calling(self.runtime, "halt")
-        check_number("halt", "status", status, range(256))
+        check_int("halt", "status", status, 0, 255)
         if not isinstance(flush, bool):
             raise badarg("halt", "flush", "True or False", flush)
         release = self.runtime.release
@@ -144,7 +150,7 @@ class Emulator(Processes, Ports):
         if not flush:
             check_bif(release, "halt's flush", "R15B01")
         if flush_timeout is not None:
-            check_number("halt", "flush_timeout", flush_timeout, range(1 << 32))
+            check_int("halt", "flush_timeout", flush_timeout, 0, 2**32 - 1)
             check_bif(release, "halt's flush_timeout", "27.0")
             deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
         halting = self.runtime.halting
@@ -219,7 +225,7 @@ def _seam(threads: object, seed: object) -> Threads:
     if isinstance(threads, SimulatedThreads):
         return threads
     if threads == "simulated":
-        if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        if seed is not None and not is_int(seed):
             raise wrong_type("Emulator", "seed", "an int or None", seed)
         return SimulatedThreads(seed)
     if threads == "native":

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from typing import TypeGuard
 
 
 class DriverFault(Exception):
@@ -141,6 +142,31 @@ def wrong_type(call: str, parameter: str, expected: str, got: object) -> TypeErr
 def wrong_value(call: str, parameter: str, expected: str, got: object) -> ValueError:
     """The `ValueError` for an argument of the right type that is out of range."""
     return ValueError(f"{call}: {parameter} must be {expected}, not {_shown(got)}")
+
+
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether `value` is an `int`.  A `bool`, which is one to Python, is a mistake as a number."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_int(
+    call: str,
+    parameter: str,
+    value: object,
+    low: int | None = None,
+    high: int | None = None,
+    unit: str = "",
+) -> None:
+    """Raise unless `value` is an `int` from `low` to `high`; `None` is no limit.
+
+    `TypeError` and `ValueError`, as `wrong_type` and `wrong_value` make them.  `unit` is what the
+    message calls the number: `bytes`, `an errno`.
+    """
+    if not is_int(value):
+        raise wrong_type(call, parameter, f"an int ({unit})" if unit else "an int", value)
+    if (low is not None and value < low) or (high is not None and value > high):
+        expected = f"{low} or more {unit}" if high is None else f"{unit} from {low} to {high}"
+        raise wrong_value(call, parameter, expected.strip(), value)
 
 
 def badarg(call: str, parameter: str, expected: str, got: object) -> ErlangError:

@@ -14,7 +14,7 @@ Sources: R7B `sys.h`, `utils.c:alloc_from`, `collect_memory`, `io.c`, `instrumen
 
 from __future__ import annotations
 
-from driverref.errors import Misuse, wrong_type, wrong_value
+from driverref.errors import Misuse, is_int, wrong_type, wrong_value
 from driverref.memory import Memory
 from driverref.memory.allocation import allocate, freeable
 from driverref.since import since
@@ -123,7 +123,7 @@ def type_string(label: int) -> str:
 
 
 def _check(call: str, parameter: str, label: object) -> None:
-    if not isinstance(label, int) or isinstance(label, bool):
+    if not is_int(label):
         raise wrong_type(call, parameter, "a number of instrument.LABELS", label)
     if label not in LABELS:
         raise wrong_value(call, parameter, "a number of instrument.LABELS", label)

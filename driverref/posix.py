@@ -6,7 +6,7 @@ virtual time; on OS threads they are the real thing, a real socket pair included
 
 from __future__ import annotations
 
-from driverref.errors import wrong_type, wrong_value
+from driverref.errors import check_int
 from driverref.threads import Socket, current
 
 SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
@@ -18,10 +18,7 @@ def usleep(useconds: int) -> int:
     In a job this occupies an async thread; in a callback it also blocks the scheduler and the port.
     Any thread of an emulator.  Stands for `usleep(3)`.
     """
-    if type(useconds) is not int:
-        raise wrong_type("usleep", "useconds", "an int (microseconds)", useconds)
-    if useconds < 0:
-        raise wrong_value("usleep", "useconds", "0 or more microseconds", useconds)
+    check_int("usleep", "useconds", useconds, 0, None, "microseconds")
     current("usleep").runtime.threads.sleep(useconds * 1000)
     return 0
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from driverref.erl_driver.checks import check_int, in_callback
-from driverref.errors import Misuse, wrong_type
+from driverref.erl_driver.checks import in_callback
+from driverref.errors import Misuse, check_int, wrong_type
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
 from driverref.threads import current, running
+
+__all__ = [
+    "driver_async",
+    "driver_async_cancel",
+    "driver_async_port_key",
+]
 
 
 def driver_async(

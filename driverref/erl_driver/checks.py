@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from types import UnionType
 
-from driverref.errors import Misuse, wrong_type, wrong_value
+from driverref.errors import Misuse, wrong_type
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.threads import running
@@ -38,11 +38,3 @@ def check_type(
     """Raise unless `value` is of the `kind` that the message calls `expected`."""
     if not isinstance(value, kind):
         raise wrong_type(call, parameter, expected, value)
-
-
-def check_int(call: str, parameter: str, value: object, low: int, high: int, unit: str) -> None:
-    """Raise unless `value` is an `int` from `low` to `high`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong_type(call, parameter, f"an int ({unit})", value)
-    if not low <= value <= high:
-        raise wrong_value(call, parameter, f"{unit} from {low} to {high}", value)

@@ -17,6 +17,13 @@ from typing import ClassVar, TypeVar
 from driverref.errors import Misuse, UseAfterFree, wrong_type
 from driverref.threads import Cell, Thread, current, running
 
+__all__ = [
+    "ErlDrvCond",
+    "ErlDrvMutex",
+    "ErlDrvPDL",
+    "ErlDrvRWLock",
+]
+
 
 class Handle:
     """Something that was created and has to be given back."""

@@ -11,11 +11,47 @@ from __future__ import annotations
 from errno import EBUSY
 
 from driverref.erl_driver.checks import check_type, in_callback
-from driverref.erl_driver.handles import ErlDrvCond, ErlDrvMutex, ErlDrvRWLock, Handle, use
-from driverref.erl_driver.handles import ErlDrvPDL as ErlDrvPDL
+from driverref.erl_driver.handles import (
+    ErlDrvCond,
+    ErlDrvMutex,
+    ErlDrvPDL,
+    ErlDrvRWLock,
+    Handle,
+    use,
+)
 from driverref.errors import Misuse
 from driverref.runtime.port import ErlDrvPort
 from driverref.since import since
+
+__all__ = [
+    "driver_pdl_create",
+    "driver_pdl_dec_refc",
+    "driver_pdl_get_refc",
+    "driver_pdl_inc_refc",
+    "driver_pdl_lock",
+    "driver_pdl_unlock",
+    "erl_drv_cond_broadcast",
+    "erl_drv_cond_create",
+    "erl_drv_cond_destroy",
+    "erl_drv_cond_name",
+    "erl_drv_cond_signal",
+    "erl_drv_cond_wait",
+    "erl_drv_mutex_create",
+    "erl_drv_mutex_destroy",
+    "erl_drv_mutex_lock",
+    "erl_drv_mutex_name",
+    "erl_drv_mutex_trylock",
+    "erl_drv_mutex_unlock",
+    "erl_drv_rwlock_create",
+    "erl_drv_rwlock_destroy",
+    "erl_drv_rwlock_name",
+    "erl_drv_rwlock_rlock",
+    "erl_drv_rwlock_runlock",
+    "erl_drv_rwlock_rwlock",
+    "erl_drv_rwlock_rwunlock",
+    "erl_drv_rwlock_tryrlock",
+    "erl_drv_rwlock_tryrwlock",
+]
 
 
 def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from math import isfinite
 
-from driverref.erl_driver.checks import check_int, check_type, in_callback
-from driverref.errors import wrong_type
+from driverref.erl_driver.checks import check_type, in_callback
+from driverref.errors import check_int, wrong_type
 from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
@@ -23,6 +23,17 @@ from driverref.runtime.port_state import CLOSED, CONNECTED, DRAINING
 from driverref.since import since
 from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current, running
+
+__all__ = [
+    "driver_output",
+    "driver_output2",
+    "driver_output_binary",
+    "driver_output_term",
+    "driver_outputv",
+    "driver_send_term",
+    "erl_drv_output_term",
+    "erl_drv_send_term",
+]
 
 
 def driver_output(port: ErlDrvPort, buf: object) -> int:

@@ -22,6 +22,25 @@ from driverref.errors import Misuse, wrong_type
 from driverref.since import since
 from driverref.threads import Thread, current
 
+__all__ = [
+    "ErlDrvTSDKey",
+    "ErlDrvThreadOpts",
+    "ErlDrvTid",
+    "Pointer",
+    "erl_drv_equal_tids",
+    "erl_drv_thread_create",
+    "erl_drv_thread_exit",
+    "erl_drv_thread_join",
+    "erl_drv_thread_name",
+    "erl_drv_thread_opts_create",
+    "erl_drv_thread_opts_destroy",
+    "erl_drv_thread_self",
+    "erl_drv_tsd_get",
+    "erl_drv_tsd_key_create",
+    "erl_drv_tsd_key_destroy",
+    "erl_drv_tsd_set",
+]
+
 _OWN = -1
 """Where a driver's thread keeps its `DriverThread` among its thread specific data: no key is -1."""
 

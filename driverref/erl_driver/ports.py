@@ -8,15 +8,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from driverref.erl_driver.checks import check_int, check_type, in_callback
-from driverref.errors import Misuse, errno_name, wrong_type
+from driverref.erl_driver.checks import check_type, in_callback
+from driverref.errors import Misuse, check_int, errno_name, wrong_type
 from driverref.runtime import callbacks, senders
 from driverref.runtime.async_pool import Key
+from driverref.runtime.driver import ErlDrvMonitor
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import DRAINING
 from driverref.since import since
 from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current
+
+__all__ = [
+    "ERL_DRV_BUSY_MSGQ_DISABLED",
+    "ERL_DRV_BUSY_MSGQ_READ_ONLY",
+    "ERL_DRV_ERROR_BADARG",
+    "ERL_DRV_ERROR_ERRNO",
+    "ERL_DRV_ERROR_GENERAL",
+    "ErlDrvSysInfo",
+    "driver_caller",
+    "driver_cancel_timer",
+    "driver_compare_monitors",
+    "driver_connected",
+    "driver_demonitor_process",
+    "driver_exit",
+    "driver_failure",
+    "driver_failure_atom",
+    "driver_failure_eof",
+    "driver_failure_posix",
+    "driver_get_monitored_process",
+    "driver_mk_port",
+    "driver_monitor_process",
+    "driver_read_timer",
+    "driver_set_timer",
+    "driver_system_info",
+    "erl_drv_busy_msgq_limits",
+    "erl_drv_monotonic_time",
+    "set_busy_port",
+    "set_errno",
+    "set_port_control_flags",
+]
 
 ERL_DRV_ERROR_GENERAL = -1
 ERL_DRV_ERROR_ERRNO = -2
@@ -206,14 +237,6 @@ def driver_caller(port: ErlDrvPort) -> Pid:
     if not in_callback("driver_caller", port) or port.caller is None:
         raise Misuse("driver_caller: no process has called; keep the pid when you schedule the job")
     return port.caller
-
-
-@dataclass(frozen=True, slots=True)
-class ErlDrvMonitor:
-    """A monitor of a process, given to `process_exit`.  Equal ones are the same monitor."""
-
-    ref: Ref
-    pid: Pid
 
 
 @since("R11B-3")

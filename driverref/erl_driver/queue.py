@@ -6,13 +6,28 @@ The calls are for callbacks, or for any thread that holds the port data lock, if
 
 from __future__ import annotations
 
-from driverref.erl_driver.checks import check_int, check_type, in_callback
+from driverref.erl_driver.checks import check_type, in_callback
 from driverref.erl_driver.output import part, pieces
+from driverref.errors import check_int
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
+
+__all__ = [
+    "driver_deq",
+    "driver_enq",
+    "driver_enq_bin",
+    "driver_enqv",
+    "driver_peekq",
+    "driver_peekqv",
+    "driver_pushq",
+    "driver_pushq_bin",
+    "driver_pushqv",
+    "driver_sizeq",
+    "driver_vec_to_buf",
+]
 
 
 def _may(call: str, port: ErlDrvPort) -> bool:

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from driverref.erlang.calling import calling
-from driverref.errors import badarg, wrong_type
+from driverref.erlang.driver_entry import check_entry
+from driverref.errors import badarg
 from driverref.runtime.core import Runtime
-from driverref.runtime.driver import CALLBACKS, Driver
+from driverref.runtime.driver import Driver
 from driverref.runtime.driver_state import PERMANENT
 from driverref.runtime.loaded_driver import LoadedDriver, unloaded
 from driverref.runtime.process import Process
@@ -44,6 +45,10 @@ class ErlDdll:
         process may load a driver several times, and has to unload it as often.  To load a driver that waits to be
         unloaded cancels that, and those who monitor it are told `{'UP', Ref, driver, Name, unload_cancelled}`.  Stands
         for `erl_ddll:load_driver/2`, with the driver itself in place of its file.
+
+        Raises `TypeError` for a driver that cannot be called: a callback that takes other
+        parameters, is an `async def` or a generator; a public method that looks like a misspelt
+        callback.
         """
         return self._load("load_driver", driver, kill_ports=True)
 
@@ -54,7 +59,7 @@ class ErlDdll:
 
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
         process = calling(self._runtime, call)
-        _check_entry(call, driver)
+        check_entry(call, driver)
         with process.scheduler.mutex, self._loading:
             with self._runtime.drivers_lock:  # once the process uses it, no other unloads it
                 loaded = self._runtime.drivers.get(driver.driver_name)
@@ -185,17 +190,3 @@ class ErlDdll:
         """`{ok, Names}`.  Stands for `erl_ddll:loaded_drivers/0`."""
         calling(self._runtime, "loaded_drivers")
         return Tuple((OK, sorted(self._runtime.drivers)))
-
-
-def _check_entry(call: str, driver: object) -> None:
-    if not isinstance(driver, Driver):
-        raise wrong_type(call, "driver", "an instance of a Driver subclass", driver)
-    name = type(driver).__name__
-    if not isinstance(driver.driver_name, str) or len(driver.driver_name.split()) != 1:
-        raise wrong_type(call, f"{name}.driver_name", "a str of one word", driver.driver_name)
-    if not isinstance(driver.driver_flags, int):
-        raise wrong_type(call, f"{name}.driver_flags", "ERL_DRV_FLAG_* or'ed", driver.driver_flags)
-    for callback in CALLBACKS:
-        function = getattr(driver, callback)
-        if function is not None and not callable(function):
-            raise wrong_type(call, f"{name}.{callback}", "a method, or None for NULL", function)

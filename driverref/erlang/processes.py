@@ -18,8 +18,8 @@ from driverref.errors import (
     ErlangError,
     ProcessExit,
     badarg,
+    check_int,
     wrong_type,
-    wrong_value,
 )
 from driverref.runtime.core import Runtime
 from driverref.runtime.process import Matching, Process
@@ -56,8 +56,7 @@ class Processes:
         if not callable(function):
             raise badarg("spawn", "function", "callable", function)
         if scheduler is not None:
-            allowed = range(1, len(self.runtime.schedulers) + 1)
-            check_number("spawn", "scheduler", scheduler, allowed)
+            check_int("spawn", "scheduler", scheduler, 1, len(self.runtime.schedulers))
         child = Process(self.runtime, scheduler)
 
         def live() -> None:
@@ -111,7 +110,7 @@ class Processes:
                 raise wrong_type("receive", "matching", expected, matching)
             deadline = None
             if timeout is not None:
-                check_number("receive", "timeout", timeout, range(1 << 32))
+                check_int("receive", "timeout", timeout, 0, 2**32 - 1)
                 deadline = runtime.threads.read_clock() + timeout * 1_000_000
             message = process.next_message(matching, deadline)
             if message is EXPIRED:
@@ -196,15 +195,6 @@ class Processes:
                     entity.exit_signal(process.pid, _atom(reason))
         process.heed()
         return True
-
-
-def check_number(call: str, parameter: str, value: object, allowed: range) -> None:
-    """Raise unless `value` is an `int` in `allowed`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise wrong_type(call, parameter, "an int", value)
-    if value not in allowed:
-        expected = f"from {allowed.start} to {allowed.stop - 1}"
-        raise wrong_value(call, parameter, expected, value)
 
 
 def _atom(reason: object) -> object:

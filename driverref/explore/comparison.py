@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from driverref.erlang.processes import check_number
+from driverref.errors import check_int
 from driverref.explore.outcomes import Outcomes, columns, label
 from driverref.explore.run import EmulatorOptions, Scenario
 from driverref.explore.strategy import explore
@@ -39,8 +39,8 @@ def systems(async_threads: int, schedulers: int) -> list[System]:
 
     R7B-3 comes twice, because its emulator had no async threads by default.
     """
-    check_number("compare", "async_threads", async_threads, range(1025))
-    check_number("compare", "schedulers", schedulers, range(1, 1025))
+    check_int("compare", "async_threads", async_threads, 0, 1024)
+    check_int("compare", "schedulers", schedulers, 1, 1024)
     found = [System(ERAS[0], 0, 1)]
     for era in ERAS:
         pool = min(max(async_threads, era.min_async_threads), era.max_async_threads)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Literal, Unpack
 
-from driverref.errors import wrong_type, wrong_value
+from driverref.errors import is_int, wrong_type, wrong_value
 from driverref.explore import sequential
 from driverref.explore.outcomes import Outcomes, Tally
 from driverref.explore.progress import progress_bar
@@ -101,7 +101,7 @@ def _check(
     """Raise `TypeError` or `ValueError` for the first wrong argument."""
     if not callable(scenario):
         raise wrong_type("explore", "scenario", "a function of an Emulator", scenario)
-    if limit is not None and (type(limit) is not int or limit < 1):
+    if limit is not None and (not is_int(limit) or limit < 1):
         raise wrong_value("explore", "limit", "None, or 1 or more schedules", limit)
     if strategy not in ("all", "random", "pct"):
         raise wrong_value("explore", "strategy", '"all", "random" or "pct"', strategy)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TypeVar, overload
 
 from driverref import errors
-from driverref.errors import wrong_type, wrong_value
+from driverref.errors import check_int, is_int, wrong_type, wrong_value
 from driverref.memory.blocks import _UNWRITTEN, Block, Memory, Struct, _set_row, _set_values
 from driverref.memory.ledger import Row
 from driverref.threads import current
+
+__all__ = ["driver_alloc", "driver_free", "driver_realloc", "memset", "sizeof"]
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
@@ -34,14 +36,9 @@ def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
     return block
 
 
-def allocate(
-    call: str, size: object, what: str, freed_by: str, old: Memory | None
-) -> Memory | None:
+def allocate(call: str, size: int, what: str, freed_by: str, old: Memory | None) -> Memory | None:
     """A new block in the ledger, with the contents of `old`, which is freed.  `None` for NULL."""
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise wrong_type(call, "size", "an int (bytes)", size)
-    if size < 0:
-        raise wrong_value(call, "size", "0 or more bytes", size)
+    check_int(call, "size", size, 0, None, "bytes")
     kept = b"" if old is None else old._use("contents", write=True)[:size]
     try:
         contents, written = bytearray(size), bytearray(size)
@@ -99,7 +96,7 @@ def memset(ptr: T, c: int, size: int) -> T:
     In a `Struct` only 0 has a meaning: its fields become what zero bytes are for their annotations.  To write
     beyond the block, or to NULL, is `Misuse`.  Any thread.  Stands for `memset` of C.
     """
-    if type(c) is not int or type(size) is not int:
+    if not (is_int(c) and is_int(size)):
         raise wrong_type("memset", "c and size", "ints", (c, size))
     if ptr is None or not 0 <= size <= sizeof(ptr):
         raise errors.Misuse(f"memset: {size} bytes do not fit in {ptr!r}")

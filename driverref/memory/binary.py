@@ -13,6 +13,16 @@ from driverref.memory.atomic import Atomic
 from driverref.memory.blocks import Memory
 from driverref.since import since
 
+__all__ = [
+    "ErlDrvBinary",
+    "driver_alloc_binary",
+    "driver_binary_dec_refc",
+    "driver_binary_get_refc",
+    "driver_binary_inc_refc",
+    "driver_free_binary",
+    "driver_realloc_binary",
+]
+
 
 class ErlDrvBinary:
     """A driver binary: `orig_size`, and `orig_bytes`, a `Memory` that is not cleared.

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from driverref.errors import check_int
 from driverref.runtime.core import Runtime
 from driverref.threads import Queue, Thread, running
 
@@ -61,8 +62,7 @@ class Key:
     __slots__ = ("value",)
 
     def __init__(self, value: int) -> None:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"Key: value must be an int, not {value!r}")
+        check_int("Key", "value", value)
         self.value = value & 0xFFFFFFFF
 
     def __repr__(self) -> str:

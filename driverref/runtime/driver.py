@@ -1,7 +1,8 @@
 """The driver entry: callbacks, flags, and what NULL means.
 
 `Driver` stands for `ErlDrvEntry`.  A subclass names itself, defines the callbacks it has, and an instance
-is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None` here and NULL in C:
+is loaded with `erl_ddll.load_driver`.  A callback that the subclass does not define is `None` in
+the instance, as it is NULL in C:
 
 | callback | NULL means |
 |---|---|
@@ -11,59 +12,163 @@ is loaded with `erl_ddll.load_driver`.  A callback that is not defined is `None`
 | `control`, `call` | `badarg` |
 | `timeout`, `ready_input`, `ready_output` | nothing happens |
 | `ready_async` | `async_free` gets the data of every job |
-| `flush` | a port with a driver queue that is not empty closes when somebody else empties it |
+| `flush` | a closing port with bytes in its driver queue waits until other callbacks empty it |
 | `process_exit` | `driver_monitor_process` returns -1 |
 | `init`, `stop`, `finish`, `stop_select`, `emergency_close` | nothing is called |
+
+`Driver` declares every callback with its parameters, so that an editor completes it and a type
+checker compares a subclass with it.  `null` makes NULL of a declaration.  A callback is looked up
+once, when the driver is loaded.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from driverref.terms import Pid, Ref
+
+if TYPE_CHECKING:
+    from driverref.memory import Memory
+    from driverref.memory.binary import ErlDrvBinary
+    from driverref.runtime.ioq import ErlIOVec
+    from driverref.runtime.port import ErlDrvPort
 
 ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
 ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
 
+Declared = TypeVar("Declared", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class ErlDrvMonitor:
+    """A monitor of a process, given to `process_exit`.  Equal ones are the same monitor."""
+
+    ref: Ref
+    pid: Pid
+
+
+class Null:
+    """A callback that is declared and not defined: `None` in an instance."""
+
+    def __init__(self, declared: Callable[..., object]) -> None:
+        self.declared = declared
+
+    def __get__(self, driver: Driver | None, kind: type[Driver]) -> Callable[..., object] | None:
+        return self.declared if driver is None else None
+
+
+def null(declared: Declared) -> Declared:
+    """Make NULL of a declaration.  To a type checker it is still a method, for overrides to fit."""
+    return cast("Declared", Null(declared))
+
 
 class Driver:
     """What `ErlDrvEntry` is in C: subclass it, define callbacks, load an instance.
 
-    | callback | C signature, in Python |
-    |---|---|
-    | `init()` | once, when loaded; a result other than `None` or 0 refuses the load |
-    | `start(port, command)` | returns the driver data: any object, one per `open_port` |
-    | `output(drv_data, buf)` | `buf` is a `memoryview`, lent for the call |
-    | `outputv(drv_data, ev)` | `ev` is an `ErlIOVec`, lent for the call |
-    | `control(drv_data, command, buf)` | returns the reply's bytes, or -1 for `badarg` |
-    | `call(drv_data, command, term)` | returns the reply's term, or `None` for `badarg` |
-    | `ready_async(drv_data, async_data)` | a job has been done |
-    | `timeout(drv_data)` | the port's timer |
-    | `flush(drv_data)` | the port closes and its driver queue is not empty |
-    | `process_exit(drv_data, monitor)` | a monitored process has ended |
-    | `stop(drv_data)` | the port is gone: free the driver data |
-    | `finish()` | once, before the driver is unloaded |
+    The emulator passes the parameters of a callback by position, so a subclass may choose their
+    names.  `drv_data` is what `start` returned.  A callback that has a port is called by a
+    scheduler, with the lock of the port held.  An exception that leaves a callback stops the
+    emulator.
     """
 
     driver_name: ClassVar[str] = ""
+    """One word, the first of the command given to `open_port`."""
     driver_flags: ClassVar[int] = 0
+    """`ERL_DRV_FLAG_*`, or'ed; 0 means one lock for all ports of the driver."""
 
-    init: Any = None
-    start: Any = None
-    stop: Any = None
-    output: Any = None
-    outputv: Any = None
-    control: Any = None
-    call: Any = None
-    ready_input: Any = None
-    ready_output: Any = None
-    ready_async: Any = None
-    timeout: Any = None
-    flush: Any = None
-    process_exit: Any = None
-    stop_select: Any = None
-    finish: Any = None
-    emergency_close: Any = None
+    # In the order of `erl_driver.h`.
+
+    @null
+    def init(self, /) -> int | None:
+        """The driver is being loaded.  Called once, without a port.
+
+        A result other than `None` or 0 refuses the load: `{error, driver_init_failed}`.
+        """
+
+    @null
+    def start(self, port: ErlDrvPort, command: str, /) -> object:
+        """A port is being opened.  `command` is the text given to `open_port`.
+
+        It begins with the driver's name.  Returns the driver data: any object, one for each
+        `open_port`.  If it returns `ERL_DRV_ERROR_GENERAL`, `ERL_DRV_ERROR_ERRNO` or
+        `ERL_DRV_ERROR_BADARG`, `open_port` fails, and `stop` is not called.
+        """
+
+    @null
+    def stop(self, drv_data: Any, /) -> None:
+        """The port is closed: free the driver data.  Jobs of the port may still be running."""
+
+    @null
+    def output(self, drv_data: Any, buf: memoryview, /) -> None:
+        """Data has been sent to the port.  Called if there is no `outputv`.
+
+        `buf` holds the bytes, and is released when the callback returns.
+        """
+
+    @null
+    def ready_input(self, drv_data: Any, event: Any, /) -> None:
+        """An event of `driver_select` can be read from.  Never called: there is no such call."""
+
+    @null
+    def ready_output(self, drv_data: Any, event: Any, /) -> None:
+        """An event of `driver_select` can be written to.  Never called, as `ready_input`."""
+
+    @null
+    def finish(self, /) -> None:
+        """The driver is about to be unloaded.  Called once, without a port, after the last job."""
+
+    @null
+    def control(
+        self, drv_data: Any, command: int, buf: memoryview, /
+    ) -> bytes | bytearray | memoryview | Memory | ErlDrvBinary | int | None:
+        """`port_control` was called with `command`, 0 to 2**32 - 1, and the bytes in `buf`.
+
+        `buf` is released when the callback returns.  Returns the bytes of the reply, or -1 for
+        `badarg`; `None` is a reply without bytes.  A block or a driver binary that is returned is
+        the emulator's then, which frees it.
+        """
+
+    @null
+    def timeout(self, drv_data: Any, /) -> None:
+        """The time given to `driver_set_timer` has passed."""
+
+    @null
+    def outputv(self, drv_data: Any, ev: ErlIOVec, /) -> None:
+        """Data has been sent to the port.  Called in place of `output`.
+
+        `ev` holds the pieces, which are released when the callback returns.
+        """
+
+    @null
+    def ready_async(self, drv_data: Any, async_data: Any, /) -> None:
+        """A job has run.  `async_data` is what was given to `driver_async`; it is yours again."""
+
+    @null
+    def flush(self, drv_data: Any, /) -> None:
+        """The port is closing and its driver queue is not empty.  `stop` runs once it is empty."""
+
+    @null
+    def call(self, drv_data: Any, command: int, term: Any, /) -> object:
+        """`port_call` was called with `command`, 0 to 2**32 - 1, and a term.
+
+        Returns the term of the reply, or `None` for `badarg`.
+        """
+
+    @null
+    def process_exit(self, drv_data: Any, monitor: ErlDrvMonitor, /) -> None:
+        """A monitored process has ended.  `monitor` is what `driver_monitor_process` returned."""
+
+    @null
+    def stop_select(self, event: Any, reserved: Any, /) -> None:
+        """An event of `driver_select` may be closed.  Never called, as `ready_input`."""
+
+    @null
+    def emergency_close(self, drv_data: Any, /) -> None:
+        """The emulator crashes: give up what the port has outside of it.  Never called here."""
 
 
-CALLBACKS = [name for name, default in vars(Driver).items() if default is None]
-"""The names of the callbacks, in the order above."""
+CALLBACKS = [name for name, member in vars(Driver).items() if isinstance(member, Null)]
+"""The names of the callbacks, in the order of `erl_driver.h`."""

@@ -23,8 +23,7 @@ from driverref.erl_driver import (
     driver_output,
     driver_set_timer,
 )
-from driverref.erl_driver.checks import check_int
-from driverref.errors import DataRace, ErlangError, Leak, Misuse
+from driverref.errors import DataRace, ErlangError, Leak, Misuse, check_int
 
 
 @both

@@ -12,7 +12,7 @@ import pytest
 from scripted import made_of
 from support import Kind, both, opened
 
-from driverref import Emulator, erl_driver
+from driverref import Driver, Emulator, erl_driver
 from driverref.errors import Misuse
 from driverref.runtime.driver import CALLBACKS
 
@@ -201,8 +201,43 @@ def test_every_number_has_its_value_or_is_absent_for_a_reason() -> None:
     assert set(UNDEFINED) <= set(DEFINED)
 
 
+TYPES = set(
+    "ErlDrvBinary ErlDrvCond ErlDrvMonitor ErlDrvMutex ErlDrvPDL ErlDrvPort ErlDrvRWLock ErlDrvSysInfo"
+    " ErlDrvTSDKey ErlDrvThreadOpts ErlDrvTid ErlIOVec".split()
+)
+"""The types of the header that a driver in Python needs a name for."""
+
+OF_C = {
+    "Key": "an unsigned int that a call writes to",
+    "Pointer": "a pointer that a call writes to",
+    "memset": "of the C library",
+    "sizeof": "an operator",
+}
+"""What C has without the header."""
+
+
+@pytest.mark.rule("header.names")
+def test_import_star_binds_the_names_of_the_header_and_no_others() -> None:
+    bound: dict[str, object] = {}
+    exec("from driverref.erl_driver import *", bound)
+    functions = set(DECLARED) - set(ABSENT) | BESIDE | GONE
+    numbers = set(DEFINED) - set(UNDEFINED)
+    assert bound.keys() - {"__builtins__"} == functions | numbers | TYPES | set(OF_C)
+
+
 def test_a_driver_s_callbacks_are_those_of_the_driver_entry() -> None:
     assert set(CALLBACKS) == set(
         "init start stop output ready_input ready_output finish control timeout outputv ready_async"
         " flush call process_exit stop_select emergency_close".split()
     )
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_every_callback_is_declared_with_types_and_says_when_it_is_called(name: str) -> None:
+    declared = getattr(Driver, name)
+    assert inspect.getdoc(declared)
+    signature = inspect.signature(declared)
+    assert signature.return_annotation is not signature.empty
+    for parameter in list(signature.parameters.values())[1:]:
+        assert parameter.annotation is not parameter.empty
+        assert parameter.kind is parameter.POSITIONAL_ONLY

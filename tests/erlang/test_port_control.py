@@ -16,6 +16,7 @@ from support import (
 from driverref import Driver, Emulator
 from driverref.erl_driver import (
     PORT_CONTROL_FLAG_BINARY,
+    ErlDrvBinary,
     ErlDrvPort,
     driver_alloc,
     driver_alloc_binary,
@@ -131,7 +132,9 @@ def test_control_replies_with_a_list_or_a_binary_as_the_driver_says(threads: Kin
         def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
             return port
 
-        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> object:
+        def control(
+            self, port: ErlDrvPort, command: int, buf: memoryview
+        ) -> bytes | ErlDrvBinary | int | None:
             set_port_control_flags(port, PORT_CONTROL_FLAG_BINARY if command else 0)
             match bytes(buf):
                 case b"refuse":

@@ -156,7 +156,7 @@ def test_the_system_says_the_same_on_every_thread() -> None:
     class Asking(Driver):
         driver_name = "asking"
 
-        def start(self, port: Any, command: bytes) -> Any:
+        def start(self, port: Any, command: str) -> Any:
             return port
 
         def output(self, port: Any, buf: memoryview) -> None:
@@ -403,7 +403,7 @@ class Handing(Driver):
 
     driver_name = "handing"
 
-    def start(self, port: Any, command: bytes) -> Any:
+    def start(self, port: Any, command: str) -> Any:
         return port
 
     def output(self, port: Any, buf: memoryview) -> None:

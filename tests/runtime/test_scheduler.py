@@ -471,7 +471,7 @@ def test_what_a_callback_on_a_scheduler_raises_takes_the_emulator_down(
         timeout = fail  # type: ignore[assignment]
 
     if where == "ready_async":
-        Raises.ready_async = Raises.fail
+        Raises.ready_async = Raises.fail  # type: ignore[assignment, method-assign]
 
     def scenario() -> None:
         with Emulator(threads=threads, schedulers=schedulers) as erl:

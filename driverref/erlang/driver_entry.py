@@ -1,0 +1,155 @@
+"""Whether the emulator can call a driver's entry: what `load_driver` checks before it loads.
+
+A C compiler refuses a callback of the wrong type, and one that is misspelt in the entry.  Python
+would notice the first when the callback is called, and the second never: a misspelt callback is
+NULL.  So three things are checked here:
+
+* the name and the flags;
+* each callback: it must be possible to call it with the parameters that `Driver` declares, and the
+  call must run it, which the call of an `async def` or of a generator does not;
+* each public method: its name must not look like a misspelt callback (`_meant`).
+
+A driver that is refused has changed nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from types import FunctionType
+from weakref import WeakSet
+
+from driverref.errors import wrong_type
+from driverref.runtime.driver import CALLBACKS, Driver
+
+PARAMETERS = {name: list(inspect.signature(getattr(Driver, name)).parameters) for name in CALLBACKS}
+"""The parameters of each callback, `self` first."""
+
+NEVER_CALLED = {"ready_input", "ready_output", "stop_select", "emergency_close"}
+"""What this emulator does not call: it does not matter if `read_input` looks like one of these."""
+
+_FOUND_RIGHT: WeakSet[type[Driver]] = WeakSet()
+"""Classes that need no second look: `explore` loads the same driver in every schedule."""
+
+
+def check_entry(call: str, driver: object) -> None:
+    """Raise `TypeError` unless `driver` can be loaded."""
+    if not isinstance(driver, Driver):
+        raise wrong_type(call, "driver", "an instance of a Driver subclass", driver)
+    kind = type(driver)
+    name = kind.__name__
+    if not isinstance(driver.driver_name, str) or len(driver.driver_name.split()) != 1:
+        raise wrong_type(call, f"{name}.driver_name", "a str of one word", driver.driver_name)
+    if not isinstance(driver.driver_flags, int):
+        raise wrong_type(call, f"{name}.driver_flags", "ERL_DRV_FLAG_* or'ed", driver.driver_flags)
+    of_the_class = vars(driver).keys().isdisjoint(CALLBACKS)
+    if of_the_class and kind in _FOUND_RIGHT:
+        return
+    null = []
+    for callback in CALLBACKS:
+        function = getattr(driver, callback)
+        if function is None:
+            if callback not in NEVER_CALLED:
+                null.append(callback)
+        else:
+            _check_callback(call, f"{name}.{callback}", function, PARAMETERS[callback])
+    _check_names(call, kind, null)
+    if of_the_class:
+        _FOUND_RIGHT.add(kind)
+
+
+def _check_callback(call: str, where: str, function: object, parameters: list[str]) -> None:
+    """Raise unless `function` can be called with these parameters, and a call runs it."""
+    if not callable(function):
+        raise wrong_type(call, where, "a method, or None for NULL", function)
+    for body in (function, type(function).__call__):  # the second for an object that can be called
+        if inspect.iscoroutinefunction(body):
+            raise TypeError(
+                f"{call}: {where} must not be async, because nothing awaits it: have a job wait"
+            )
+        if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+            raise TypeError(
+                f"{call}: {where} must not yield, because a call would then run no line of it"
+            )
+    if inspect.ismethod(function):
+        function = function.__func__
+    else:
+        parameters = parameters[1:]
+    if isinstance(function, FunctionType):
+        # Without the annotations: Python 3.14 evaluates them, and a name in them may be one that is
+        # imported for type checkers only.
+        code, closure = function.__code__, function.__closure__
+        bare = FunctionType(code, {}, argdefs=function.__defaults__, closure=closure)
+        bare.__kwdefaults__ = function.__kwdefaults__
+        function = bare
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a function written in C need not have one
+        return
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        expected = ", ".join(parameters)
+        got = signature.replace(return_annotation=inspect.Signature.empty)
+        raise TypeError(f"{call}: {where} must take ({expected}), not {got}") from None
+
+
+def _check_names(call: str, kind: type[Driver], null: list[str]) -> None:
+    """Raise if a public method of `kind` looks like a misspelling of a callback that is NULL."""
+    methods = {}
+    for name in dir(kind):
+        member = getattr(kind, name, None)
+        function = getattr(member, "__func__", member)  # of a classmethod
+        if isinstance(function, FunctionType):
+            methods[name] = function
+    # A method that another one mentions is called by it, and so is a helper whatever its name.
+    mentioned = {name for function in methods.values() for name in function.__code__.co_names}
+    for name in sorted(methods.keys() - mentioned):
+        meant = None if name.startswith("_") or name in CALLBACKS else _meant(name, null)
+        if meant is not None:
+            raise TypeError(
+                f"{call}: {kind.__name__}.{name} looks like the callback {meant}, which is not"
+                f" defined: name it {meant}, or begin its name with an underscore"
+            )
+
+
+def _meant(name: str, null: list[str]) -> str | None:
+    """The callback among `null` that `name` is a misspelling of.
+
+    Helpers must pass, and their names are often near a callback's: `started`, `outputs`,
+    `stop_all`, `step`, `calc`.  So likeness is not measured.  Only these mistakes count, which
+    seldom make another word: capitals and underscores (`readyAsync`), `on_` in front, a letter
+    doubled or not (`proces_exit`), two neighbours exchanged (`sotp`) and, in names of more than five
+    letters, one letter too many, missing or wrong (`redy_async`).
+    """
+    letters = _letters(name)
+    for callback in null:
+        meant = _letters(callback)
+        if _once_each(letters) in (_once_each(meant), _once_each("on" + meant)):
+            return callback
+        one, other = _difference(letters, meant)
+        if len(one) == 2 and one == other[::-1]:
+            return callback
+        # `outputs` is a name of its own, and not a misspelling of `outputv`.
+        whole = any(_letters(each) in letters for each in CALLBACKS)
+        if len(one) < 2 and len(other) < 2 and len(meant) > 5 and not whole:
+            return callback
+    return None
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _once_each(letters: str) -> str:
+    """The letters, with one in place of a doubled one."""
+    return re.sub(r"(.)\1+", r"\1", letters)
+
+
+def _difference(one: str, other: str) -> tuple[str, str]:
+    """What is left of both without the letters that both begin and end with."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return one, other
