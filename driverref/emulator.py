@@ -1,11 +1,12 @@
 """The emulator: what it consists of, how it starts and how it ends.
 
-An `Emulator` is a runtime, some schedulers, a pool of async threads and the processes.  The thread that makes it
-becomes its first process, on scheduler 1.  Erlang's side is inherited: the BIFs about processes and those
-about ports have a module each.
+An `Emulator` is a runtime, some schedulers, a pool of async threads and the processes.  The thread
+that makes it becomes its first process, on scheduler 1.  Erlang's side is inherited: the BIFs about
+processes and those about ports have a module each.
 
-It can end in three ways.  `stop` is orderly and checks for leaks.  `halt` is what Erlang's `halt` is: a race.  A
-crash is what happens when the driver's code raises: nothing more is called, and the reader sees the error.
+It can end in three ways.  `stop` is orderly and checks for leaks.  `halt` is what Erlang's `halt`
+is: a race.  A crash is what happens when the driver's code raises: nothing more is called, and the
+reader sees the error.
 
 Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(1)`, `init(3)`.
 """
@@ -43,15 +44,16 @@ from driverref.trace import Trace
 class Emulator(Processes, Ports):
     """An emulator with its schedulers and async threads running.
 
-    `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"` to `"29"`), or a
-    `Release` of your own.  `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.  `schedulers` is
-    `+S`; where there were two emulators, 1 is the plain one and more the SMP one.
-    `threads` is `"simulated"` (deterministic, virtual time; `seed` makes the order random) or `"native"`.
-    `trace=False` records nothing.  Both also take an object of the kind they choose, as `explore` passes.  Raises
-    `ValueError` for a bad number of threads and `Misuse` if the calling thread already has an emulator.
+    `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"`
+    to `"29"`), or a `Release` of your own.  `async_threads` is `+A`: 0 or 1 to 1024, by default
+    what the release says.  `schedulers` is `+S`; where there were two emulators, 1 is the plain one
+    and more the SMP one.  `threads` is `"simulated"` (deterministic, virtual time; `seed` makes the
+    order random) or `"native"`.  `trace=False` records nothing.  Both also take an object of the
+    kind they choose, as `explore` passes.  Raises `ValueError` for a bad number of threads and
+    `Misuse` if the calling thread already has an emulator.
 
-    Use it in a `with` block, or call `stop` at the end.  The methods may be called by the thread that made
-    it and in functions that were given to `spawn`.
+    Use it in a `with` block, or call `stop` at the end.  The methods may be called by the thread
+    that made it and in functions that were given to `spawn`.
     """
 
     def __init__(
@@ -108,7 +110,8 @@ class Emulator(Processes, Ports):
     def system_info(self, item: str) -> Any:
         """What the emulator is made of.  Stands for `erlang:system_info/1`.
 
-        `item` is one of `thread_pool_size`, `schedulers`, `otp_release`, `version`, `driver_version`, `port_count`.
+        `item` is one of `thread_pool_size`, `schedulers`, `otp_release`, `version`,
+        `driver_version`, `port_count`.
         """
         calling(self.runtime, "system_info")
         runtime, release = self.runtime, self.runtime.release
@@ -129,17 +132,18 @@ class Emulator(Processes, Ports):
     def halt(self, status: int = 0, *, flush: bool = True, flush_timeout: int | None = None) -> int:
         """Halt the emulator and return its exit status; in Erlang the call does not return.
 
-        With `flush`, every port is closed with reason `killed`, closing ports are waited for, and every queued job
-        is run to its end.  Completions race with the exit, so whether the last `async_free` is called is not
-        defined.  A port that never empties its driver queue, or a job that does not return, keeps this waiting
-        for ever; with `flush_timeout` (milliseconds, since OTP 27) the status is then 255.  Without `flush` (an option
-        since R15B01) everything stops where it is: no `stop`, no `async_free`.
+        With `flush`, every port is closed with reason `killed`, closing ports are waited for, and
+        every queued job is run to its end.  Completions race with the exit, so whether the last
+        `async_free` is called is not defined.  A port that never empties its driver queue, or a job
+        that does not return, keeps this waiting for ever; with `flush_timeout` (milliseconds, since
+        OTP 27) the status is then 255.  Without `flush` (an option since R15B01) everything stops
+        where it is: no `stop`, no `async_free`.
 
-        Before R15B01 no port is closed.  R7B to R9C exit at once; later releases let the queued jobs run first if the
-        status is 0, but hand nothing over.
+        Before R15B01 no port is closed.  R7B to R9C exit at once; later releases let the queued
+        jobs run first if the status is 0, but hand nothing over.
 
-        No leak is reported: the memory went with the emulator.  If another process than the first calls it, the
-        first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
+        No leak is reported: the memory went with the emulator.  If another process than the first
+        calls it, the first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
         """
         process = calling(self.runtime, "halt")
         check_int("halt", "status", status, 0, 255)
@@ -169,10 +173,10 @@ class Emulator(Processes, Ports):
     def stop(self) -> None:
         """Stop in good order, as `init:stop/0` does, and raise if something is wrong.
 
-        The other processes are killed, the ports closed, the jobs run to their end, their data given back, the
-        drivers finished, the threads joined.  Then `Leak` is raised if anything was not freed.  Does nothing if
-        the emulator has stopped or halted, or crashed and said so.  Only the process that made the emulator may
-        call it.
+        The other processes are killed, the ports closed, the jobs run to their end, their data
+        given back, the drivers finished, the threads joined.  Then `Leak` is raised if anything was
+        not freed.  Does nothing if the emulator has stopped or halted, or crashed and said so.
+        Only the process that made the emulator may call it.
         """
         if self._ended:
             return

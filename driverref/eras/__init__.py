@@ -1,7 +1,8 @@
 """What earlier emulators did otherwise: classes that stand in for one of today's.
 
-`driverref.runtime` is the emulator of OTP 25 and asks for no release.  Where an earlier one differs, a class here
-replaces the one there, and `Emulator` chooses it once, when it is made, by the functions below:
+`driverref.runtime` is the emulator of OTP 25 and asks for no release.  Where an earlier one
+differs, a class here replaces the one there, and `Emulator` chooses it once, when it is made, by
+the functions below:
 
 | today's | replaced by |
 |---|---|
@@ -12,8 +13,9 @@ replaces the one there, and `Emulator` chooses it once, when it is made, by the 
 | `LoadedDriver` | `drivers`: `OldDriver` |
 | `Halting` | `halting`: `Exiting`, `Joining` |
 
-What differs in one number or one name is read from the release where it is used: the callbacks that an entry has, the
-bounds of `+A`.  `driverref.release` has the records, and says of each field where it was read.
+What differs in one number or one name is read from the release where it is used: the callbacks that
+an entry has, the bounds of `+A`.  `driverref.release` has the records, and says of each field where
+it was read.
 """
 
 from __future__ import annotations

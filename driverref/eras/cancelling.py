@@ -1,13 +1,15 @@
 """The queue of an async thread in which a job can be looked for: what the releases up to R14B had.
 
-It is a list, a mutex and a condition, as in `erl_async.c`.  The lock-free queue that came with R15B cannot be searched,
-and nothing is cancelled there.  `driver_async_cancel` came in two versions:
+It is a list, a mutex and a condition, as in `erl_async.c`.  The lock-free queue that came with R15B
+cannot be searched, and nothing is cancelled there.  `driver_async_cancel` came in two versions:
 
-* `cancel_newest` looks at the newest job of each queue in turn.  If that is another job, the loop does not advance: it
-  looks again, for ever, and holds the mutex meanwhile, so no thread can take the job away.
+* `cancel_newest` looks at the newest job of each queue in turn.  If that is another job, the loop
+  does not advance: it looks again, for ever, and holds the mutex meanwhile, so no thread can take
+  the job away.
 * `cancel_found` looks at every job (R14B03).
 
-Both take a job away only while it is queued.  A job that runs is in no queue.  Source: `erl_async.c:async_del`.
+Both take a job away only while it is queued.  A job that runs is in no queue.  Source:
+`erl_async.c:async_del`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from driverref.threads import Threads
 
 
 class SearchableQueue:
-    """A FIFO of jobs that can be searched.  Any thread puts, one thread gets; `None` ends that one."""
+    """A FIFO of jobs that can be searched.
+
+    Any thread puts, one thread gets; `None` ends that one.
+    """
 
     def __init__(self, threads: Threads, name: str) -> None:
         self.threads = threads
@@ -46,7 +51,10 @@ class SearchableQueue:
             return self.items.popleft()
 
     def give_up(self) -> None:
-        """Take everything out and give `None`, as the seam's own queues do when it is closed.  On OS threads."""
+        """Take everything out and give `None`, as the seam's own queues do when it is closed.
+
+        On OS threads.
+        """
         with self.mutex:
             self.items = deque([None])
             self.filled.notify()
@@ -61,7 +69,9 @@ Cancel: TypeAlias = Callable[[Sequence[SearchableQueue], int], Job | None]
 
 
 def cancel_newest(queues: Sequence[SearchableQueue], job_id: int) -> Job | None:
-    """Until R14B02.  Loops for ever unless the job is the newest of its queue, or in none, and the queues before are
+    """Until R14B02.
+
+    Loops for ever unless the job is the newest of its queue, or in none, and the queues before are
     empty.
     """
     for queue in queues:

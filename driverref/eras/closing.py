@@ -7,7 +7,10 @@ from driverref.runtime.port import ErlDrvPort
 
 
 class ClosedFirst(Closing):
-    """`{Port, closed}` is sent before `stop` runs (R7B `io.c:terminate_port`; after it since OTP-6437)."""
+    """`{Port, closed}` is sent before `stop` runs.
+
+    R7B `io.c:terminate_port`; after it since OTP-6437.
+    """
 
     def terminate(self, port: ErlDrvPort) -> None:
         """Send the reply, then run `stop`."""

@@ -8,7 +8,7 @@ from driverref.terms import Atom
 
 
 class OldDriver(LoadedDriver):
-    """A driver whose `init` cannot refuse, or whose unloading waits for jobs, as the release has it."""
+    """A driver whose `init` cannot refuse, or whose unloading waits for jobs."""
 
     def init(self) -> bool:
         """Run `init`.  Before ERTS 5.6 its result is not looked at."""
@@ -25,7 +25,7 @@ class OldDriver(LoadedDriver):
 
 
 def unload_if_jobless(driver: LoadedDriver) -> None:
-    """After a job: unload the driver if its unloading has waited for jobs and this was the last one."""
+    """After a job: unload the driver if that has waited for jobs and this was the last one."""
     waits = driver.runtime.release.unload_waits_for_jobs
     state = driver.state.value
     if waits and state in (UNLOADING, KILLING) and not driver.has_jobs():

@@ -1,4 +1,7 @@
-"""How emulators halted before R15B01 (ERTS 5.9.1): no port is closed, and jobs may or may not run first."""
+"""How emulators halted before R15B01 (ERTS 5.9.1).
+
+No port is closed, and jobs may or may not run first.
+"""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 | pool | when | a finished job goes |
 |---|---|---|
 | `InlinePool` | `+A 0`, until OTP 22 | nowhere: `driver_async` runs it and hands it over |
-| `StackPool` | R7B to R14B, one scheduler | on one stack, which the emulator thread empties from the top |
-| `SmpPool` | R11B to R14B, several schedulers | to `ready_async` at once, called by the async thread |
+| `StackPool` | R7B to R14B, one scheduler | on one stack, emptied from the top |
+| `SmpPool` | R11B to R14B, several schedulers | to `ready_async`, on the async thread |
 | `AsyncPool` | since R15B | to the scheduler that submitted it |
 
 Source: `erl_async.c` of each.
@@ -52,15 +52,18 @@ class InlinePool(AsyncPool):
         async_data: Any,
         async_free: AsyncFree | None,
     ) -> int:
-        """Run the job and hand its data over before returning.  The caller holds the port's lock."""
+        """Run the job and hand its data over before returning.
+
+        The caller holds the port's lock.
+        """
         job_id = super().submit(port, key, async_invoke, async_data, async_free)
         return job_id if self.runtime.release.numbers_inline_jobs else 0
 
     def _run(self, job: Job) -> None:
         """Do the whole of a job's way.
 
-        `ready_async` runs nested in the caller's callback.  If the port was only waiting for its driver queue to become
-        empty, so does `stop`.
+        `ready_async` runs nested in the caller's callback.  If the port was only waiting for its
+        driver queue to become empty, so does `stop`.
         """
         port = job.port
         port.note("async_invoke", job.id)
@@ -75,7 +78,10 @@ class InlinePool(AsyncPool):
 
 
 class OldPool(AsyncPool):
-    """What R7B to R14B have in common: queues that can be searched, and a driver that a job may make permanent."""
+    """What R7B to R14B have in common.
+
+    Their queues can be searched, and a job may make its driver permanent.
+    """
 
     queues: list[SearchableQueue]  # type: ignore[assignment]
 
@@ -88,7 +94,10 @@ class OldPool(AsyncPool):
         return SearchableQueue(self.runtime.threads, name)
 
     def cancel(self, job_id: int) -> bool:
-        """Take a job out of its queue and give its data to `async_free`, under whatever lock this thread holds."""
+        """Take a job out of its queue and give its data to `async_free`.
+
+        `async_free` is called here, under whatever lock this thread holds.
+        """
         how = CANCEL.get(self.runtime.release.driver_async_cancel or "")
         job = None if how is None else how(self.queues, job_id)
         if job is None:
@@ -104,8 +113,8 @@ class OldPool(AsyncPool):
         elif port.lock.mutex is None:
             completions.settle(job)
         else:
-            # This thread holds another port's lock.  If it waited for this one, two such callbacks could wait for
-            # each other.
+            # This thread holds another port's lock.  If it waited for this one, two such callbacks
+            # could wait for each other.
             running().scheduler.work.add(partial(completions.settle, job))
         unload_if_jobless(port.driver)
         return True
@@ -130,8 +139,8 @@ class SmpPool(OldPool):
 class StackPool(OldPool):
     """Finished jobs wait on one stack, the last one on top.
 
-    The emulator thread takes the whole stack and goes through it from the top, so the jobs that it finds together come
-    out in reverse.  Source: R7B `erl_async.c:async_ready`, `check_async_ready`.
+    The emulator thread takes the whole stack and goes through it from the top, so the jobs that it
+    finds together come out in reverse.  Source: R7B `erl_async.c:async_ready`, `check_async_ready`.
     """
 
     def __init__(self, runtime: Runtime, size: int) -> None:

@@ -1,7 +1,8 @@
 """The port table of R7B: 1,024 slots.
 
-An identifier leads to a slot, and a job knows its port by the slot.  So both lead to the port that has the slot by then:
-the identifier of a closed port to a later port, and a job's data to the wrong driver.
+An identifier leads to a slot, and a job knows its port by the slot.  So both lead to the port that
+has the slot by then: the identifier of a closed port to a later port, and a job's data to the wrong
+driver.
 
 Source: R7B `io.c:get_free_port`, `erl_async.c:check_async_ready`.
 """
@@ -31,7 +32,8 @@ class SlotTable(PortTable):
     def new_number(self) -> int | None:
         """The number of the next port; `None` if every slot is taken.
 
-        It is the next free one after the last that was given, never that one; each time round, the size is added.
+        It is the next free one after the last that was given, never that one; each time round, the
+        size is added.
         """
         last = self._last.value
         for number in range(last + 1, last + self.size):
@@ -71,7 +73,10 @@ class SlotCompletions(Completions):
 
 
 class LeakyCompletions(Completions):
-    """Forgets the data of a job whose port is gone, as R11B-3 to R12B-5 do (until ERTS 5.7, OTP-7784)."""
+    """Forgets the data of a job whose port is gone.
+
+    So R11B-3 to R12B-5 do (until ERTS 5.7, OTP-7784).
+    """
 
     def give_back(self, job: Job) -> None:
         """Count the job off, and call nothing."""

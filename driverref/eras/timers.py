@@ -7,7 +7,10 @@ from driverref.runtime.scheduler import Action
 
 
 class StandingTimer(PortTimer):
-    """A timer that runs stands: `driver_set_timer` does nothing meanwhile (until ERTS 5.4.13, OTP-5942)."""
+    """A timer that runs stands: `driver_set_timer` does nothing meanwhile.
+
+    Until ERTS 5.4.13 (OTP-5942).
+    """
 
     __slots__ = ()
 
@@ -18,7 +21,10 @@ class StandingTimer(PortTimer):
 
 
 class TickingTimer(PortTimer):
-    """A timeout of 0 ms waits for the next tick, and stands in no line (until OTP 21.2, OTP-15472)."""
+    """A timeout of 0 ms waits for the next tick, and stands in no line.
+
+    Until OTP 21.2 (OTP-15472).
+    """
 
     __slots__ = ()
 

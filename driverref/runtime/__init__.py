@@ -1,9 +1,9 @@
 """Today's emulator, as of OTP 25: ports, processes, schedulers, the async pool.
 
-This is what the rest of the package stands around, and what to read first.  It knows nothing of older emulators: what
-they did otherwise replaces a part of this one when an emulator is made (`driverref.eras`).  It knows neither of its two
-faces: `driverref.erl_driver`, which a driver calls, and `driverref.erlang`, the BIFs.  It draws nothing and prints
-nothing.
+This is what the rest of the package stands around, and what to read first.  It knows nothing of
+older emulators: what they did otherwise replaces a part of this one when an emulator is made
+(`driverref.eras`).  It knows neither of its two faces: `driverref.erl_driver`, which a driver
+calls, and `driverref.erlang`, the BIFs.  It draws nothing and prints nothing.
 
 In reading order:
 

@@ -1,11 +1,13 @@
 """What Erlang asks of a port, and the callback of the driver entry that answers it.
 
-Each function here is called with the port's lock held, but for `output_at_once` and `timer_due`, which take it.
+Each function here is called with the port's lock held, but for `output_at_once` and `timer_due`,
+which take it.
 
-A buffer is lent to the callback for the call only.  It is a `memoryview` that is released afterwards, so a driver that
-keeps it is found out when it uses it.
+A buffer is lent to the callback for the call only.  It is a `memoryview` that is released
+afterwards, so a driver that keeps it is found out when it uses it.
 
-Source: `io.c:erts_open_driver`, `call_driver_output`, `call_driver_control`, `call_driver_call`, `call_driver_timeout`.
+Source: `io.c:erts_open_driver`, `call_driver_output`, `call_driver_control`, `call_driver_call`,
+`call_driver_timeout`.
 """
 
 from __future__ import annotations
@@ -30,19 +32,27 @@ PORT_CONTROL_FLAG_BINARY = 1 << 0
 def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
     """Run `start`.  `None` if the port is open, else the reason with which `open_port` fails."""
     thread = running()
+    # An errno that an earlier call has left would become the reason if `start` returned
+    # ERL_DRV_ERROR_ERRNO and had set none.
     thread.errno = 0
+    # `driver_caller` in `start` is the process that opens the port.
     port.caller = caller
     result = port.callback("start", port, command, detail=command)
     port.caller = None
-    if type(result) is int and result in (-1, -2, -3):  # ERL_DRV_ERROR_GENERAL, _ERRNO, _BADARG
+    # ERL_DRV_ERROR_GENERAL, _ERRNO and _BADARG are -1, -2 and -3.  In C the result is a pointer,
+    # and these are the pointers that no driver data can have.
+    if type(result) is int and result in (-1, -2, -3):
         port.transit("start failed")
-        port.runtime.closing.part(
-            port, NOPROC
-        )  # as OTP 25 answers what linked to it while `start` ran
+        # A process that guessed the identifier may have linked to the port while `start` ran.  OTP
+        # 25 answers it with `noproc`, as if there had been no port.
+        port.runtime.closing.part(port, NOPROC)
+        # `stop` is not called: there is no driver data that it could free.
         port.runtime.closing.gone(port)
         if result == -2:
             return errno_name(thread.errno)
         return "einval" if result == -1 else "badarg"
+    # Only now.  A job that `start` submitted, and that finishes at once, waits for the lock, so its
+    # `ready_async` finds the data.
     port.drv_data = result
     port.transit("start returned")
     port.runtime.entities.link(port.id, port.owner.value.pid)
@@ -52,18 +62,23 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
 def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: bytes) -> bool:
     """Carry out a command in the ordinary case.  `False`, and nothing is done, in any other.
 
-    It does what `BIF, lock, signals, output, unlock, epilogue` do together, written out.  That is not pretty, and it
-    stays: on OS threads a command that takes the general way costs three times as much.  Attributes that are functions
-    are called through local names, which CPython 3.11 does much faster.
+    `thread` is the running one and carries `process`.
     """
+    # This is what the BIF, the lock, the signals, `command` and the way out of the lock do
+    # together, written out.  It is not pretty, and it stays: on OS threads a command that takes the
+    # general way costs three times as much.  Attributes that are functions are called through local
+    # names, which CPython 3.11 does much faster.
     lock, driver, runtime = port.lock, port.driver, port.runtime
     turn, mutex = process.scheduler.mutex, lock.mutex
     record, output, senders = runtime.record, driver.plain_output, port.senders
+    # First the scheduler, then the port: a process that waits for a port occupies its scheduler.
     turn.acquire()
     try:
         if mutex is not None:
             mutex.acquire()
         try:
+            # In each of these cases something has to come before the command, or in its place: an
+            # `outputv`, an error, a suspension, an earlier signal, a timeout of 0 ms.
             if (
                 output is None
                 or port.state.value is not CONNECTED
@@ -72,14 +87,18 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
                 or port.timer.set_to_0_by is not None
             ):
                 return False
+            # From here on the thread runs the driver's code, so it is no process.
             lock.holder, thread.process, port.caller = thread, None, process.pid
             if record is not None:
                 now = runtime.now
                 record((now(), thread.lane, "output", port.number, None, data))
             buf = memoryview(data)
             output(port.drv_data, buf)
+            # This raises if the driver has kept a part of the buffer.
             buf.release()
             port.caller = None
+            # No epilogue: a connected port that has closed itself meanwhile has done so within
+            # `driver_failure`, and another thread cannot have closed it.
             return True
         finally:
             lock.holder, thread.process = None, process
@@ -93,9 +112,13 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
 
 
 def command(port: ErlDrvPort, parts: Sequence[bytes], caller: Pid) -> None:
-    """Give the parts of a command to `outputv`; to `output`, joined, if there is none; else to nothing."""
+    """Give the parts of a command to `outputv`, or, joined, to `output`.
+
+    A driver that has neither swallows them.
+    """
     port.caller = caller
     if port.driver.entry.outputv is not None:
+        # The binaries of an iolist arrive each in its piece, uncopied, for the driver to keep.
         ev = ErlIOVec.lend(parts)
         sent = None if port.runtime.record is None else b"".join(parts)
         port.callback("outputv", port.drv_data, ev, detail=sent)
@@ -104,12 +127,14 @@ def command(port: ErlDrvPort, parts: Sequence[bytes], caller: Pid) -> None:
         joined = b"".join(parts)
         with memoryview(joined) as buf:
             port.callback("output", port.drv_data, buf, detail=joined)
+    # Cleared, so that `driver_caller` in a later callback that has no caller is found out.
     port.caller = None
 
 
 def control(port: ErlDrvPort, operation: int, data: bytes, caller: Pid) -> object:
     """Run `control`.  The reply as Erlang gets it, or `None` for `badarg`."""
     port.caller = caller
+    # A driver without `control` answers as one whose `control` returns -1.
     reply: object = -1
     if port.driver.entry.control is not None:
         with memoryview(data) as buf:
@@ -117,6 +142,7 @@ def control(port: ErlDrvPort, operation: int, data: bytes, caller: Pid) -> objec
     port.caller = None
     if type(reply) is int and reply < 0:
         return None
+    # A block or a binary that `control` returns becomes the emulator's, which frees it.
     answer = b"" if reply is None else taken_over("control", "the reply", reply)
     return answer if port.control_flags & PORT_CONTROL_FLAG_BINARY else list(answer)
 
@@ -124,26 +150,31 @@ def control(port: ErlDrvPort, operation: int, data: bytes, caller: Pid) -> objec
 def call(port: ErlDrvPort, operation: int, term: object, caller: Pid) -> object:
     """Run `call`.  The term it replies, or `None` for `badarg`."""
     port.caller = caller
+    # In C the term comes and goes in the external format.  Here it is the term itself.
     reply = port.callback("call", port.drv_data, operation, term, detail=operation)
     port.caller = None
+    # A tuple that comes from Erlang's side prints in Erlang's syntax.
     return Tuple(reply) if isinstance(reply, tuple) else reply
 
 
 def process_exit(port: ErlDrvPort, monitor: object, pid: Pid) -> None:
     """Run `process_exit`, if the port is still there for it."""
+    # The monitor outlives the port: it stands with the process, and the port does not take it back.
     if port.state.value in (CONNECTED, CLOSING):
+        # With the flag up `driver_failure` is refused: the emulator would crash on the way back.
         port._telling_exit = True
         port.callback("process_exit", port.drv_data, monitor, detail=pid)
         port._telling_exit = False
 
 
 def timer_due(port: ErlDrvPort, timer: Timer) -> None:
-    """A scheduler has found a timer of the port due: run `timeout`, under the port's lock."""
+    """Run `timeout` under the port's lock: a scheduler has found a timer of the port due."""
     with port:
         time_out(port, timer)
 
 
 def time_out(port: ErlDrvPort, timer: Timer | None) -> None:
     """Run `timeout` for a timer that is due, unless it was cancelled or set again since."""
+    # "Since": the scheduler saw that the timer was due before it had the lock.
     if port.timer.take(timer):
         port.callback("timeout", port.drv_data)

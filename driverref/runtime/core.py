@@ -1,10 +1,13 @@
-"""What every part of one emulator shares: the seam, the trace, the ledger, the tables, and how it goes down.
+"""What every part of one emulator shares:
 
-A `Runtime` does nothing by itself.  `Emulator` fills it when it starts, and every thread of the emulator leads to it:
-`running().runtime`.
+the seam, the trace, the ledger, the tables, and how it goes down.
 
-The emulator is *down* when it has stopped, halted or crashed.  It crashes when the driver's code raises.  From then on
-every BIF refuses; the error itself is shown once, to the thread that runs the reader's program.
+A `Runtime` does nothing by itself.  `Emulator` fills it when it starts, and every thread of the
+emulator leads to it: `running().runtime`.
+
+The emulator is *down* when it has stopped, halted or crashed.  It crashes when the driver's code
+raises.  From then on every BIF refuses; the error itself is shown once, to the thread that runs the
+reader's program.
 """
 
 from __future__ import annotations
@@ -47,33 +50,49 @@ class Runtime:
     def __init__(
         self, threads: Threads, release: Release, trace: bool | Trace, ports: PortTable
     ) -> None:
+        # The seam.  Everything that waits, and everything that threads share, is made by it.
         self.threads = threads
+        # The thread that runs the reader's program, and is told of a crash.
         self.reader = running()
-        """The thread that runs the reader's program, and is told of a crash."""
+        # Asked by the eras, and by what a release has or lacks; no file of this folder asks for
+        # more than the callbacks and flags that a driver's entry may have.
         self.release = release
         self.trace = Trace() if isinstance(trace, bool) else trace
         self.record: Record | None = None if trace is False else self.trace.begin(threads.now())
-        """Appends an event; `None` without a trace.  The hot path calls it directly, all else calls `note`."""
+        """Appends an event; `None` without a trace.
+
+        The hot path calls it directly, all else calls `note`.
+        """
+        # The clock for the record.  Nothing may depend on it, so to read it is no step of the
+        # search.
         self.now = threads.now
+        # What the drivers hold and have to give back.
         self.ledger = Ledger(threads)
+        # The ports stand here and among the entities: a BIF on a port knows that it wants one.
         self.ports = ports
         self.entities = Entities(threads, ports)
         self.drivers: MutableMapping[str, LoadedDriver] = threads.table()
         """The drivers that are loaded, by name."""
+        # Held while a driver or one of its ports is entered, while it is taken out, and to count
+        # what uses it.  So no port is opened of a driver that is being unloaded.
         self.drivers_lock = threads.guard("the table of drivers")
-        """Held while a driver or one of its ports is entered, while it is taken out, and to count what uses it."""
+        # The processes that wait for something other than a message, in the order in which they
+        # began.  A dict for its order: runs that differ in nothing else must not differ in this.
         self.waiters: Cell[dict[Process, None]] = threads.cell({})
-        """The processes that wait for something other than a message, in the order in which they began."""
+        # `with runtime.driver_code:` what the driver's code raises in the block is a crash.
         self.driver_code = DriverCode(self)
-        """`with runtime.driver_code:` what the driver's code raises in the block is a crash of the emulator."""
         self.down: str | None = None
         """Why nothing can be asked of the emulator any more, or `None` while it runs."""
+        # Not a cell.  It changes once, with the end of the run, and `stop_running` puts something
+        # into the cell of every process for it to notice.
         self._crash: BaseException | None = None
         """The error that took the emulator down, until the reader has been told."""
         self._numbers: dict[type, Iterator[int]] = {Pid: threads.counter(), Ref: threads.counter()}
 
     def number(self, kind: type[Pid | Ref]) -> int:
         """The next unused number for a `Pid` or a `Ref`."""
+        # From a counter of the seam, because two processes on two schedulers may ask at once, and
+        # which of them gets which number is then an outcome.
         return next(self._numbers[kind])
 
     def note(self, lane: str, name: str, detail: object) -> None:
@@ -83,6 +102,7 @@ class Runtime:
 
     def changed(self) -> None:
         """Wake every process that may wait for this: a port, a job or a driver is gone."""
+        # All of them, whatever has changed.  They are few, and each looks for itself.
         for process in list(self.waiters.value):
             process.wake()
 
@@ -98,12 +118,17 @@ class Runtime:
         return self.fault(error)
 
     def fault(self, error: BaseException) -> BaseException:
-        """Take the emulator down because the driver's code raised.  Returns the error that the caller should raise."""
+        """Take the emulator down because the driver's code raised.
+
+        Returns the error that the caller should raise.
+        """
+        # Only the first error counts.  What other threads raise while the emulator goes down may be
+        # a consequence of it.
         if self.down is not None:
             return self._crash or error
         crash = _explained(error)
-        # The caller raises it.  On another thread than the reader's that is not enough: the reader's program is
-        # interrupted, or, on OS threads, gets it from its next BIF.
+        # The caller raises it.  On another thread than the reader's that is not enough: the
+        # reader's program is interrupted, or, on OS threads, gets it from its next BIF.
         if running() is not self.reader and not self.threads.interrupt(crash):
             self._crash = crash
         self.stop_running(f"it crashed with {type(crash).__name__}")
@@ -111,7 +136,10 @@ class Runtime:
 
     def stop_running(self, why: str) -> None:
         """Have every BIF refuse from now on, and wake what waits."""
+        # Before the processes are woken.  One that finds nothing would go back to sleep.
         self.down = why
+        # Ports and drivers are not told.  They wait for nothing, and no callback is called any
+        # more.
         for process in self.entities.processes():
             process.emulator_down()
 
@@ -120,7 +148,11 @@ class Runtime:
         return self.down is not None and self._crash is None
 
     def refusal(self) -> BaseException:
-        """What a BIF raises once the emulator is down: to the reader, the first time, the crash itself."""
+        """What a BIF raises once the emulator is down.
+
+        The reader's program gets the crash itself, the first time.
+        """
+        # Told once: a program that goes on after the crash should not take it for a new one.
         if running() is self.reader and self._crash is not None:
             crash, self._crash = self._crash, None
             return crash
@@ -139,12 +171,19 @@ class DriverCode:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # Not a BaseException: Ctrl-C is no fault of the driver, and a simulated thread is unwound
+        # by an exception of that kind.
         if isinstance(error, Exception) and (fault := self._runtime.fault(error)) is not error:
             raise fault from None
 
 
 def _explained(error: BaseException) -> BaseException:
-    """The fault behind Python's complaint about a `memoryview`: a callback's buffer was used or kept after the call."""
+    """The fault behind Python's complaint about a `memoryview`.
+
+    The buffer of a callback was used, or kept, after the callback had returned.
+    """
+    # In C the buffer is the emulator's memory, and using it later is a use after free.  Python's
+    # words for that name neither the buffer nor the driver's mistake.
     if isinstance(error, ValueError) and "released memoryview" in str(error):
         what = "used after the callback had returned"
     elif isinstance(error, BufferError):

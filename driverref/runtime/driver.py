@@ -1,8 +1,8 @@
 """The driver entry: callbacks, flags, and what NULL means.
 
-`Driver` stands for `ErlDrvEntry`.  A subclass names itself, defines the callbacks it has, and an instance
-is loaded with `erl_ddll.load_driver`.  A callback that the subclass does not define is `None` in
-the instance, as it is NULL in C:
+`Driver` stands for `ErlDrvEntry`.  A subclass names itself, defines the callbacks it has, and an
+instance is loaded with `erl_ddll.load_driver`.  A callback that the subclass does not define is
+`None` in the instance, as it is NULL in C:
 
 | callback | NULL means |
 |---|---|
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from driverref.runtime.ioq import ErlIOVec
     from driverref.runtime.port import ErlDrvPort
 
+# A lock for each port.  Without it the driver has one lock, and its ports run one at a time.
 ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
+# A busy port takes commands that are sent with the option `force`.
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
+# However many commands wait for a port that is locked, their senders are not suspended.
 ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
 
 Declared = TypeVar("Declared", bound=Callable[..., object])
@@ -50,12 +53,15 @@ class ErlDrvMonitor:
     pid: Pid
 
 
+# A callback that is not defined has to be two things.  In a driver that is loaded it is NULL.  In
+# this class it is a method with parameters, for editors and type checkers, and for its docstring.
 class Null:
     """A callback that is declared and not defined: `None` in an instance."""
 
     def __init__(self, declared: Callable[..., object]) -> None:
         self.declared = declared
 
+    # On the class it is the declaration, so that the documentation finds it; on an instance, None.
     def __get__(self, driver: Driver | None, kind: type[Driver]) -> Callable[..., object] | None:
         return self.declared if driver is None else None
 
@@ -170,5 +176,6 @@ class Driver:
         """The emulator crashes: give up what the port has outside of it.  Never called here."""
 
 
+# By what is declared above, so that a callback cannot be in one list and not in the other.
 CALLBACKS = [name for name, member in vars(Driver).items() if isinstance(member, Null)]
 """The names of the callbacks, in the order of `erl_driver.h`."""

@@ -1,7 +1,8 @@
 """Halting: the race that `erlang:halt/2` is.
 
-`flush` closes the ports, so driver queues are written, waits for that, and has every queued job run to its end.
-Nothing waits for the completions of those jobs, so whether the last `async_free` is called is not defined.
+`flush` closes the ports, so driver queues are written, waits for that, and has every queued job run
+to its end.  Nothing waits for the completions of those jobs, so whether the last `async_free` is
+called is not defined.
 
 Source: `erl_init.c`, `erl_process.c:handle_reap_ports`.
 """
@@ -17,32 +18,47 @@ class Halting:
     """How an emulator halts.  One for each emulator; it has no state of its own."""
 
     def jobs_first(self, process: Process, status: int) -> None:
-        """Have jobs run before anything else is done.  With the scheduler's mutex held.  Not today."""
+        """Have jobs run before anything else is done.
+
+        With the scheduler's mutex held.  Not today.
+        """
 
     def flush(self, process: Process, deadline: int | None) -> bool:
         """Close the ports, then have the jobs done.  `False` if the deadline passes first."""
         runtime = process.runtime
+        # Ports first, then jobs.  `flush` and `stop` may submit jobs, which have to be done as
+        # well.
         close_ports(process)
         if not process.wait_until("its ports to close", lambda: not runtime.ports, deadline):
             return False
-        with process.scheduler.mutex:  # from here on it handles no completions
+        # The scheduler's mutex is held while the jobs are waited for, so this scheduler completes
+        # none of them.  That is why the last `async_free` may not be called.
+        with process.scheduler.mutex:
             return join_pool(process, deadline)
 
 
 def join_pool(process: Process, deadline: int | None) -> bool:
-    """Have every queued job run, and end the async threads.  `False` if the deadline passes first."""
+    """Have every queued job run, and end the async threads.
+
+    `False` if the deadline passes first.
+    """
     pool = process.runtime.pool
+    # The mark that ends a thread is put behind the jobs that are in its queue now.  A job that a
+    # callback submits later is behind the mark, and is never run.
     pool.finish()
+    # A job that never returns is waited for, as long as the deadline allows; it cannot be stopped.
     return process.wait_until("the async threads", lambda: not pool.serving, deadline)
 
 
 def close_ports(process: Process) -> None:
     """Close every port with the reason `killed`.  Driver queues are flushed all the same."""
     runtime: Runtime = process.runtime
-    process.trap(True)  # or the ports that close would kill the process that halts
+    # Ports that close send exit signals, and one of them may be linked to the process that halts.
+    process.trap(True)
     if not runtime.ports:
         return
     with process.scheduler.mutex:
         for port in runtime.ports:
+            # The reason is the atom `killed`, and not `kill`: driver queues are flushed.
             with port, runtime.driver_code:
                 runtime.closing.exit(port, KILLED)

@@ -1,12 +1,14 @@
 """A driver in the emulator's memory: what keeps it there, and how it goes.
 
-A driver stays while a process uses it, a port of it is open, or a job of it is in flight, because the job's code is the
-driver's.  So unloading is a request:
+A driver stays while a process uses it, a port of it is open, or a job of it is in flight, because
+the job's code is the driver's.  So unloading is a request:
 
-    give_up: asked for -> (ports close, or are killed; jobs are done) -> finish_if_idle: `finish`, and it is gone
+    give_up: asked for -> ports close, or are killed; jobs are done
+        -> finish_if_idle, wherever one of them goes: `finish`, and the driver is gone
 
-Which state follows which is the table in `driver_state`.  What is counted here, users, ports and jobs, is changed by
-several schedulers, under the lock of the table of drivers where two of the counts have to agree.
+Which state follows which is the table in `driver_state`.  What is counted here, users, ports and
+jobs, is changed by several schedulers, under the lock of the table of drivers where two of the
+counts have to agree.
 
 Source: `erl_bif_ddll.c`.
 """
@@ -46,31 +48,36 @@ class LoadedDriver:
     def __init__(self, runtime: Runtime, source: Driver, kill_ports: bool) -> None:
         threads, release = runtime.threads, runtime.release
         self.runtime = runtime
+        # What was given to `load_driver`, to know it again.
         self.source = source
+        # What the emulator has copied of it, as it copies an `ErlDrvEntry`: the callbacks that the
+        # release knows.  One that it does not know is not called, and is not missed.
         self.entry: Any = SimpleNamespace(
             **{
                 name: getattr(source, name) if name in release.callbacks else None
                 for name in CALLBACKS
             }
         )
-        """What the emulator has copied of the driver: the callbacks that the release knows."""
+        # The callback that gets a command in the ordinary case, for `output_at_once`.
         self.plain_output = self.entry.output if self.entry.outputv is None else None
-        """The callback that gets a command in the ordinary case: `output`, if there is no `outputv`."""
+        # A flag that the release does not know is no error.  It has no effect.
         self.flags = source.driver_flags & release.driver_flags
         self.name = source.driver_name
+        # Whether it was loaded so that unloading it kills its ports: by `load_driver`, not `load`.
         self.kill_ports = kill_ports
-        """Whether it was loaded so that unloading it kills its ports."""
         self.state = threads.cell(LOADED)
+        # The lock of all its ports; `None` if each port has one of its own.  A driver of before
+        # there were several schedulers expects that none of its callbacks runs beside another.
         self.lock: PortLock | None = None
-        """The lock of all its ports; `None` if each port has one of its own."""
         if not self.flag(ERL_DRV_FLAG_USE_PORT_LOCKING):
             self.lock = self._new_lock(f"driver {self.name}")
+        # The identifiers of its ports, as keys; and of ports that are closed and have jobs in
+        # flight.  Two tables, because `unload` kills the first and waits for the second.
         self._ports = threads.table()
-        """The identifiers of its ports, as keys."""
         self._lingering = threads.table()
-        """The same of ports that are closed and have jobs in flight."""
+        # The processes that have loaded it, and how often.  Each has to unload it as often.
         self.users: Cell[Counter[Pid]] = threads.cell(Counter())
-        """The processes that have loaded it, and how often."""
+        # The processes that want to know that it is unloaded, or will not be.
         self.monitors: Cell[dict[Ref, Process]] = threads.cell({})
 
     def flag(self, flag: int) -> bool:
@@ -85,7 +92,10 @@ class LoadedDriver:
         return PortLock(self.runtime.threads, whose, contended=len(self.runtime.schedulers) > 1)
 
     def transit(self, event: str) -> None:
-        """Go to the next state.  An event that the state does not know raises and changes nothing."""
+        """Go to the next state.
+
+        An event that the state does not know raises and changes nothing.
+        """
         try:
             self.state.value = DRIVER_TRANSITIONS[self.state.value][event]
         except KeyError:
@@ -106,6 +116,8 @@ class LoadedDriver:
 
     def port_gone(self, port: Port, jobs: int) -> None:
         """Count a port out; until they are done, its jobs keep the driver in its place."""
+        # Entered in the one table before it leaves the other.  Between the two the driver would
+        # look unused to another scheduler.
         if jobs:
             self._lingering[port] = None
         del self._ports[port]
@@ -113,12 +125,14 @@ class LoadedDriver:
 
     def job_done(self, port: Port) -> None:
         """Count out the last job of a port that is closed."""
+        # A port that had no jobs when it was closed is in neither table by now.
         if port in self._lingering:
             del self._lingering[port]
         self.finish_if_idle()
 
     def idle(self) -> bool:
         """Whether neither a port nor a job keeps the driver in memory."""
+        # Users are not counted here.  A driver without users is given up, and that is a state.
         return not self._ports and not self._lingering
 
     def has_jobs(self) -> bool:
@@ -130,6 +144,7 @@ class LoadedDriver:
 
     def init(self) -> bool:
         """Run `init`, if there is one.  Whether the driver may be loaded."""
+        # Before the driver is in the table, so no port of it can be open while `init` runs.
         return self._run("init") in (None, 0)
 
     def _run(self, name: str) -> Any:
@@ -137,6 +152,7 @@ class LoadedDriver:
         if function is None:
             return None
         self.runtime.note(thread.lane, name, self.name)
+        # No port, and so no port's lock.  But it is the driver's code, which may call no BIF.
         with thread.as_driver():
             return function()
 
@@ -145,12 +161,15 @@ class LoadedDriver:
     def give_up(self, kill: bool) -> None:
         """Have the driver unloaded as soon as nothing needs it; with `kill`, kill its ports."""
         with self.runtime.drivers_lock:
+            # Another process may have made it permanent, or unloaded it, since it was looked up.
             if self.state.value in (PERMANENT, FINISHING, UNLOADED):
                 return
             self.transit("given up")
             kill = kill and self.may_kill_ports()
             if kill:
                 self.transit("its ports are killed")
+        # The ports are closed without the lock, because `stop` is the driver's code and may take
+        # its time.  The state keeps new ones from being opened meanwhile.
         if kill:
             self.kill_the_ports()
         self.finish_if_idle()
@@ -161,11 +180,13 @@ class LoadedDriver:
 
     def kill_the_ports(self) -> None:
         """Close every port as `driver_failure` does.  On a scheduler."""
+        # Those that are there now, in a fixed order.  Each takes itself out of the table.
         for name in sorted(self._ports):
             port = self.runtime.ports.find(name)
             if port is None:  # closed by another scheduler since
                 continue
-            # A callback of the driver may be what had it unloaded.  Then its lock is held by this thread.
+            # A callback of the driver may be what had it unloaded.  Then its lock is held by this
+            # thread.
             with nullcontext() if port.lock.holder is running() else port:
                 self.runtime.closing.fail(port, self.unload_reason())
 
@@ -174,23 +195,34 @@ class LoadedDriver:
         return Atom("driver_unloaded")
 
     def finish_if_idle(self) -> None:
-        """Unload the driver if it was given up and neither a port nor a job needs it.  On a scheduler."""
+        """Unload the driver if it was given up and neither a port nor a job needs it.
+
+        On a scheduler.
+        """
+        # Asked wherever a port or a job goes, in most cases of a driver that stays.
         if self.state.value not in (UNLOADING, KILLING):
             return
-        # Under the lock no port is opened meanwhile, and of two schedulers that are here only one goes on.
+        # Under the lock no port is opened meanwhile, and of two schedulers that are here only one
+        # goes on.
         with self.runtime.drivers_lock:
             if self.state.value not in (UNLOADING, KILLING) or not self.idle():
                 return
             self.transit("idle")
+            # Out of the table before `finish` runs: a driver of the same name may be loaded from
+            # now on, and is another one.
             del self.runtime.drivers[self.name]
         self._run("finish")
         self.transit("finish returned")
+        # Told after `finish`, so a process that was told may free what the driver has used.
         for ref, process in self.monitors.value.items():
             process.deliver(unloaded(ref, self.name))
         self.runtime.changed()
 
     def stop(self) -> None:
-        """Unload the driver although it is in use: the emulator stops, its ports are closed and its jobs done."""
+        """Unload the driver although processes use it: the emulator stops.
+
+        Its ports are closed and its jobs done.
+        """
         self.transit("emulator stops")
         self.finish_if_idle()
 
@@ -201,7 +233,11 @@ class LoadedDriver:
         return self.source is source and self.kill_ports is kill_ports
 
     def keep(self) -> bool:
-        """Load the driver once more.  Whether that has cancelled an unloading.  With the lock of the table held."""
+        """Load the driver once more.
+
+        Whether that has cancelled an unloading.  With the lock of the table held.
+        """
+        # The driver stays as it is.  `init` is not called again: it was never out of memory.
         cancelled = self.pending()
         self.transit("loaded again")
         return cancelled
@@ -211,6 +247,7 @@ class LoadedDriver:
 
         Source: R13B `erl_bif_ddll.c:erts_ddll_lock_driver`.
         """
+        # `driver_async` comes here each time, so the look must be cheap.
         if self.state.value is PERMANENT:
             return
         with self.runtime.drivers_lock:
@@ -221,6 +258,7 @@ class LoadedDriver:
     def tell_cancelled(self, why: str = "unload_cancelled") -> None:
         """Tell the processes that wait for the unloading that it will not come."""
         with self.runtime.drivers_lock:
+            # They are told once, by the one message or the other.
             waiting, self.monitors.value = self.monitors.value, {}
         for ref, process in waiting.items():
             up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))

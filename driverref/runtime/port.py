@@ -1,16 +1,17 @@
 """A port, as everything else sees it: who it belongs to, its state, and the parts that do its work.
 
-An `ErlDrvPort` holds together what is a port's: its state, the lock that its callbacks run under, its owner, and
+An `ErlDrvPort` holds together what is a port's: its state, the lock that its callbacks run under,
+its owner, and
 
 * `senders`: what waits for it (`senders`);
 * `timer`: its one timer (`port_timer`);
 * `queue`: its driver queue (`ioq`).
 
-What is done with a port stands elsewhere, each with its own subject: what Erlang asks of it in `callbacks`, its end in
-`closing`, its finished jobs in `completions`.
+What is done with a port stands elsewhere, each with its own subject: what Erlang asks of it in
+`callbacks`, its end in `closing`, its finished jobs in `completions`.
 
-Invariant: what changes a port holds its lock, and is on a scheduler.  Its state, its owner, what `senders` has and the
-driver queue are also used without the lock, so they are cells.
+Invariant: what changes a port holds its lock, and is on a scheduler.  Its state, its owner, what
+`senders` has and the driver queue are also used without the lock, so they are cells.
 """
 
 from __future__ import annotations
@@ -62,37 +63,50 @@ class ErlDrvPort:
     def __init__(self, runtime: Runtime, driver: LoadedDriver, owner: Process, number: int) -> None:
         threads = runtime.threads
         self.runtime = runtime
+        # Twice the same: the record of events holds the number, messages hold the identifier, and
+        # neither should have to be made on the hot path.
         self.number = number
         self.id = Port(number)
         self.driver = driver
+        # One for each port with `ERL_DRV_FLAG_USE_PORT_LOCKING`, else the driver's.
         self.lock: PortLock = driver.lock_for_port(self.id)
         self.state: Cell[State] = threads.cell(OPENING)
+        # What `start` has returned.  Until then, and once `stop` has returned, it is NULL.
         self.drv_data: Any = None
+        # The connected process: the one that gets the port's messages.  `port_connect` changes it.
         self.owner = threads.cell(owner)
-        """The connected process: the one that gets the port's messages."""
+        # The process that called, while a callback runs that has a caller.
         self.caller: Pid | None = None
-        """The process that called, while a callback runs that has a caller."""
         self.bonds = threads.cell(Bonds())
+        # A driver that sets `ERL_DRV_FLAG_NO_BUSY_MSGQ` takes whatever comes.
         limits = runtime.busy_msgq_limits
         self.senders = Senders(threads, None if driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ) else limits)
         self.timer = runtime.timer_type(threads)
+        # Used under the port's lock, or under the port data lock if there is one.  So two threads
+        # may use it that have no lock in common, and the search has to know of it.
         self.queue = threads.cell(DriverQueue())
+        # The port data lock, which the driver may create once.  The port holds one reference to it.
         self.pdl: PortDataLock | None = None
+        # The options of `open_port`.
         self.binary = self.eof = False
-        """The options of `open_port`."""
         self.control_flags = 0
+        # Jobs that were accepted and not yet completed.  They outlive the port.
         self.jobs = 0
-        """Jobs that were accepted and not yet completed."""
+        # The process that asked with `Port ! {Owner, close}` and is owed `{Port, closed}`.  It may
+        # not be the owner any more when `stop` has run.
         self._close_reply: Process | None = None
-        """The process that asked with `Port ! {Owner, close}` and is owed `{Port, closed}`."""
+        # Whether `process_exit` runs, in which `driver_failure` is not allowed.
         self._telling_exit = False
-        """Whether `process_exit` runs, in which `driver_failure` is not allowed."""
 
     def __repr__(self) -> str:
         return f"<ErlDrvPort {self.id} of {self.driver.name}, {self.state.value.value}>"
 
     def transit(self, event: str) -> None:
-        """Go to the next state.  An event that the state does not know raises and changes nothing."""
+        """Go to the next state.
+
+        An event that the state does not know raises and changes nothing.
+        """
+        # Looked up before anything is changed: an illegal event leaves the port as it was.
         try:
             self.state.value = TRANSITIONS[self.state.value][event]
         except KeyError:
@@ -100,18 +114,22 @@ class ErlDrvPort:
 
     # The lock.
 
+    # `with port:` stands around everything that changes the port, callbacks among them.
+
     def __enter__(self) -> None:
         self.lock.acquire()
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is None:
             self.leave()
-        else:
+        else:  # the emulator is going down, or a BIF has refused: no callback has run
             self.lock.release()
 
     def leave(self) -> None:
         """Unlock.  Before that, close the port if only the driver queue was waited for."""
         try:
+            # Every thread that has held the lock looks, because each may have emptied the driver
+            # queue, or have done what a closed port's driver waits for.
             if self.state.value is not CONNECTED:
                 self.runtime.closing.epilogue(self)
         except Exception as crash:  # in `stop` or `finish`
@@ -123,6 +141,8 @@ class ErlDrvPort:
 
     def callback(self, name: str, *args: Any, detail: object = None) -> Any:
         """Run a callback of the entry with the lock held.  A callback that is NULL does nothing."""
+        # From the emulator's copy of the entry.  What the driver's class does to itself after it
+        # was loaded has no effect, as in C.
         function = getattr(self.driver.entry, name)
         if function is None:
             return None
@@ -131,6 +151,8 @@ class ErlDrvPort:
 
     def note(self, name: str, job: int | None = None, detail: object = None) -> None:
         """Record an event of this port, on the running thread's lane."""
+        # The lane is the thread's, and not the scheduler's: on a thread of the driver's own there
+        # is no scheduler.
         record, now = self.runtime.record, self.runtime.now
         if record is not None:
             record((now(), running().lane, name, self.number, job, detail))
@@ -142,9 +164,15 @@ class ErlDrvPort:
         return self.state.value in (OPENING, CONNECTED)
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
-        """Take an exit signal.  The thread that sends it is on a scheduler and holds no port's lock."""
-        # The owner's end closes the port whatever the reason.  Another linked process may end normally.
+        """Take an exit signal.
+
+        The thread that sends it is on a scheduler and holds no port's lock.
+        """
+        # The owner's end closes the port whatever the reason.  Another linked process may end
+        # normally.
         if broken_link and reason == NORMAL and sender != self.owner.value.pid:
             return
+        # Waiting for the lock here cannot deadlock: a thread that holds a port's lock sends its
+        # exit signals to processes, which take them without a lock.
         with self:
             self.runtime.closing.exit(self, reason, kill=reason == KILL and not broken_link)

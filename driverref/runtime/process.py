@@ -1,11 +1,13 @@
 """An Erlang process: a mailbox, links, exit signals.
 
-Everything that can wake a process comes through one queue, its *inbox*: messages, and `None`, which is no term and says
-"look again".  So a process waits in one way only, whether for a message, for a busy port, for a driver to be unloaded or
-for the emulator to halt.  Messages that come while it waits for something else are *saved* for the next `receive`.
+Everything that can wake a process comes through one queue, its *inbox*: messages, and `None`, which
+is no term and says "look again".  So a process waits in one way only, whether for a message, for a
+busy port, for a driver to be unloaded or for the emulator to halt.  Messages that come while it
+waits for something else are *saved* for the next `receive`.
 
-An exit signal to a process that does not trap exits is noticed when the process next enters the emulator.  A real one is
-stopped in the middle of its code; between two BIFs there is no difference to see.
+An exit signal to a process that does not trap exits is noticed when the process next enters the
+emulator.  A real one is stopped in the middle of its code; between two BIFs there is no difference
+to see.
 """
 
 from __future__ import annotations
@@ -27,24 +29,32 @@ Matching = Callable[[Any], object]
 
 
 class Process:
-    """One process.  `thread` carries it; `scheduler` is where its BIFs run: by default processes take turns."""
+    """One process.
+
+    `thread` carries it; `scheduler` is where its BIFs run: by default processes take turns.
+    """
 
     def __init__(self, runtime: Runtime, scheduler: int | None = None) -> None:
         threads = runtime.threads
         self.runtime = runtime
         self.pid = Pid(runtime.number(Pid))
+        # A real scheduler steals processes from others; here a process stays.  What a driver's
+        # author wants to know is what can happen on one scheduler and on several.
         index = (scheduler or self.pid.number) - 1
         self.scheduler: Scheduler = runtime.schedulers[index % len(runtime.schedulers)]
         self.inbox = threads.queue(f"a message to {self.pid}")
+        # Bound once: `driver_output` calls it for every message.
         self.put = self.inbox.put
-        # A poll is cheaper than `get` on OS threads, where the message is mostly there.  On simulated threads it would
-        # be one more step.
+        # A poll is cheaper than `get` on OS threads, where the message is mostly there.  On
+        # simulated threads it would be one more step.
         self.get_first = self.inbox.get if threads.simulated else self.inbox.get_nowait
+        # Messages that have been looked at and were not wanted yet, oldest first.
         self.saved: list[object] = []
         self.bonds = threads.cell(Bonds())
         self.trap_exit = threads.cell(False)
+        # What must be looked at before the next BIF: a deadly signal; or `True`: the emulator is
+        # down.  In the ordinary case a BIF reads this one cell and goes on.
         self.attention: Cell[ProcessExit | bool] = threads.cell(False)
-        """What must be looked at before the next BIF: a deadly signal; or `True`: the emulator is down."""
         self.alive = threads.cell(True)
         self.thread: Thread
         runtime.entities.enter(self)
@@ -52,6 +62,7 @@ class Process:
     def carried_by(self, thread: Thread) -> None:
         """Tie the process and its thread together."""
         thread.runtime, thread.process, thread.scheduler = self.runtime, self, self.scheduler
+        # In a picture a process has no lane of its own.  What it does, its scheduler does.
         thread.lane = self.scheduler.name
         self.thread = thread
 
@@ -63,13 +74,17 @@ class Process:
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         """Take an exit signal: as a message if the process traps exits, else as its end."""
+        # `kill` cannot be trapped, but only when it is sent.  The end of a linked process that was
+        # killed arrives as `killed`, and a link that breaks with `kill` is a reason like any other.
         kill = reason == KILL and not broken_link
         if self.trap_exit.value and not kill:
             self.inbox.put(Tuple((EXIT, sender, reason)))
+        # A linked process that ends normally kills nothing.  `exit(self(), normal)` does.
         elif reason != NORMAL or sender == self.pid:
             # The first deadly signal counts.
             if not self.attention.value:
                 self.attention.value = ProcessExit(KILLED if kill else reason)
+            # It may wait for a message, and has to be told.
             self.inbox.put(None)
 
     def lives(self) -> bool:
@@ -83,12 +98,14 @@ class Process:
     def emulator_down(self) -> None:
         """Have it notice that the emulator is down."""
         self.attention.value = True
+        # At once: the thread that takes the emulator down must not be stopped halfway.
         self.inbox.put_at_once(None)
 
     # What its own thread does.
 
     def trap(self, on: bool) -> bool:
         """Have exit signals come as messages, or not; returns what was before."""
+        # Only this process sets it, but others read it when they send an exit signal.
         before, self.trap_exit.value = self.trap_exit.value, on
         return before
 
@@ -106,21 +123,24 @@ class Process:
     ) -> bool:
         """Sleep until `condition()` holds; `False` if `deadline` passes first.
 
-        What makes the condition true calls `Runtime.changed`, or `wake`.  The condition reads cells and tables, so that
-        the search knows what the process waits for.  `what` says it in words, for a `Deadlock`.
+        What makes the condition true calls `Runtime.changed`, or `wake`.  The condition reads cells
+        and tables, so that the search knows what the process waits for.  `what` says it in words,
+        for a `Deadlock`.
         """
-        if condition():
+        if condition():  # in most cases, and then nothing need be written
             return True
         self.runtime.waiters.change()[self] = None
         self.thread.waits_for = what
         try:
-            # The condition is asked again after the process has entered itself among the waiters.  A change that came
-            # in between has woken only those that were waiters already.
+            # The condition is asked again after the process has entered itself among the waiters.
+            # A change that came in between has woken only those that were waiters already.
             while not condition():
                 self.heed()
                 item = self.inbox.get_until(deadline)
                 if item is EXPIRED:
                     return False
+                # A message that comes meanwhile is not what is waited for.  It keeps its place
+                # before those that come later.
                 if item is not None:
                     self.saved.append(item)
             return True
@@ -130,10 +150,12 @@ class Process:
 
     def next_message(self, matching: Matching | None, deadline: int | None) -> object:
         """The first message that matches, or `EXPIRED`."""
+        # Saved messages are older than all that are in the inbox.
         for index, message in enumerate(self.saved):
             if matching is None or matching(message):
                 return self.saved.pop(index)
         while True:
+            # Before each wait, because `None` in the inbox may stand for an exit signal.
             self.heed()
             message = self._next(deadline)
             if message is EXPIRED:
@@ -142,17 +164,23 @@ class Process:
                 continue
             if matching is None or matching(message):
                 return message
+            # A selective receive leaves what does not match, for a later one.
             self.saved.append(message)
 
     def _next(self, deadline: int | None) -> object:
-        """The inbox's next item, or `EXPIRED`.  The thread does the scheduler's work while it waits."""
+        """The inbox's next item, or `EXPIRED`.
+
+        The thread does the scheduler's work while it waits.
+        """
         work = self.scheduler.work
-        # With a message there already the thread has no time to lend.  If the scheduler's thread is awake, or another
-        # process has lent its thread, `attend` says that no help is needed.
+        # With a message there already the thread has no time to lend.  If the scheduler's thread is
+        # awake, or another process has lent its thread, `attend` says that no help is needed.
         if not self.inbox.empty() or not work.attend(self.put):
             return self.inbox.get_until(deadline)
         try:
             item = self.inbox.get_until(deadline)
+            # None, put there by `attend`: there is work.  Or another thread has woken the process;
+            # then there is none, and `lend` returns at once.
             if item is None:
                 self.scheduler.lend(self.thread)
         finally:  # Ctrl-C ends the waiting too
@@ -162,14 +190,18 @@ class Process:
     def terminate(self, reason: object) -> None:
         """End the process: break its links, tell its monitors.  On its own scheduler."""
         entities = self.runtime.entities
+        # First, so that nothing is linked to the process that would not be told.
         self.alive.value = False
         linked, watching = entities.part(self.pid, self)
         entities.remove(self)
         for entity in linked:
             entity.exit_signal(self.pid, reason, broken_link=True)
+        # A driver's monitor runs its callback here and now, on this scheduler, under the port's
+        # lock.
         for ref, watcher in watching:
             if isinstance(watcher, Process):
                 watcher.deliver(Tuple((DOWN, ref, Atom("process"), self.pid, reason)))
             else:
                 watcher(self.pid)
+        # `stop` may wait for the last process, and a driver for the end of its user.
         self.runtime.changed()

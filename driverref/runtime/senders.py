@@ -35,6 +35,8 @@ class Signals(deque[tuple[Signal, int]]):
     Each stands with its bytes of command data, and `size` is their sum.
     """
 
+    # Not the number of signals: what has to be bounded is the memory that senders fill faster than
+    # the driver empties it.
     size = 0
 
 
@@ -45,23 +47,25 @@ class Senders:
 
     def __init__(self, threads: Threads, limits: tuple[int, int] | None) -> None:
         self.busy = threads.cell(False)
+        # Bytes of command data below which senders go on and above which they are suspended;
+        # `None`: they never are.  Two numbers, and not one, so that senders are not woken and
+        # suspended again for each command.
         self.limits = threads.cell(limits)
-        """Bytes of command data below which senders go on and above which they are suspended.
-
-        `None`: they never are.
-        """
         self.signals = threads.cell(Signals())
         self._suspended: Cell[list[Process]] = threads.cell([])
         self._resource = threads.new_id()
 
     def held_up(self) -> bool:
         """Whether a command has to wait: the port is busy, or too much command data waits."""
+        # Without the port's lock, so this is a hint.  The caller stands in line first and then asks
+        # again, or the `resume` that should wake it might have come before.
         limits = self.limits.value
         return self.busy.value or (limits is not None and self.signals.value.size > limits[1])
 
 
 def _undivided(port: ErlDrvPort) -> AbstractContextManager[object]:
     """For a change in several operations, by a sender that does not hold the port's lock."""
+    # With one scheduler a sender holds the scheduler's mutex, and that is enough.
     if port.lock.mutex is None:
         return nullcontext()
     return port.runtime.threads.atomically(port.senders._resource)
@@ -77,6 +81,8 @@ def post(port: ErlDrvPort, signal: Signal, size: int) -> None:
         waiting = senders.signals.change()
         waiting.append((signal, size))
         waiting.size += size
+    # The signal stands in the port's line, and the port in the lock's: where a driver has one lock
+    # for all its ports, signals for several of them wait for it.
     lock.wait(partial(serve, port))
     # The holder looks for what waits when it gives the lock back.  It may have looked a moment
     # before the signal was there; then the lock is free now, and this thread looks in its place.
@@ -90,13 +96,16 @@ def run(port: ErlDrvPort) -> None:
     while senders.signals.value:
         signal, size = senders.signals.change().popleft()
         signal()
+        # Counted off after the signal was carried out: its data takes up memory until then.
         with _undivided(port):
             waiting = senders.signals.change()
             waiting.size -= size
         limits = senders.limits.value
         room = limits is None or waiting.size < limits[0]
+        # A port that is busy holds its senders for that reason too.
         if size and room and not senders.busy.value:
             resume(port)
+    # A timeout of 0 ms comes after the signals, because they were there when it was set.
     callbacks.time_out(port, port.timer.due_now())
 
 
@@ -105,6 +114,7 @@ def serve(port: ErlDrvPort) -> None:
     # A thread that waits for the lock with a finished job goes first.  On OS threads a lock that
     # has just been given back would mostly be taken again here before that thread is awake.
     port.runtime.threads.sleep(0)
+    # There may be nothing left to do: a BIF that came first has carried out what waited.
     with port:
         run(port)
 
@@ -114,6 +124,7 @@ def serve(port: ErlDrvPort) -> None:
 
 def suspend(port: ErlDrvPort, process: Process) -> None:
     """Put a sender in line.  It then calls `wait_in_line`, without any lock."""
+    # Without the port's lock where `Port ! Message` is held up, and with it in `port_command`.
     with _undivided(port):
         port.senders._suspended.change().append(process)
     port.note("suspended", detail=process.pid)
@@ -123,6 +134,8 @@ def wait_in_line(port: ErlDrvPort, process: Process) -> None:
     """Wait until `resume` has taken the sender out of the line."""
     suspended = port.senders._suspended
     process.wait_until(f"{port.id}, which is busy", lambda: process not in suspended.value)
+    # To be woken promises nothing.  Another sender may have been faster, so the caller looks at the
+    # port again, from the beginning.
     port.note("resumed", detail=process.pid)
 
 
@@ -136,6 +149,7 @@ def set_busy(port: ErlDrvPort, on: bool) -> None:
 def resume(port: ErlDrvPort) -> None:
     """Wake every suspended sender.  Which of them goes on first is up to the schedulers."""
     suspended = port.senders._suspended
+    # All, and not the first: which of them goes on first is up to the schedulers, as in OTP.
     with _undivided(port):
         waiting, suspended.value = suspended.value, []
     for process in waiting:
