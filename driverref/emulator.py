@@ -1,19 +1,23 @@
 """The emulator: what it consists of, how it starts and how it ends.
 
-An `Emulator` is a runtime, some schedulers, a pool of async threads and the processes.  The thread
-that makes it becomes its first process, on scheduler 1.  Erlang's side is inherited: the BIFs about
-processes and those about ports have a module each.
+An `Emulator` is a `Runtime` with schedulers, a pool of async threads, and processes.  This is the one
+place where the parts meet: `eras` chooses those that fit the release, and the two classes of BIFs,
+which do not know each other, become methods here, as both are of module `erlang`.
 
-It can end in three ways.  `stop` is orderly and checks for leaks.  `halt` is what Erlang's `halt`
-is: a race.  A crash is what happens when the driver's code raises: nothing more is called, and the
-reader sees the error.
+The thread that makes an emulator becomes its first process, on scheduler 1.
+
+An emulator ends in one of three ways.  `stop` is orderly and checks for leaks.  `halt` is what
+Erlang's `halt` is: a race.  A crash is what happens when the driver's code raises: nothing more is
+called, and the reader sees the error.
 
 Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(1)`, `init(3)`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, Self
 
 from driverref import eras
 from driverref.erlang.calling import calling
@@ -44,13 +48,18 @@ from driverref.trace import Trace
 class Emulator(Processes, Ports):
     """An emulator with its schedulers and async threads running.
 
-    `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"`
-    to `"29"`), or a `Release` of your own.  `async_threads` is `+A`: 0 or 1 to 1024, by default
-    what the release says.  `schedulers` is `+S`; where there were two emulators, 1 is the plain one
-    and more the SMP one.  `threads` is `"simulated"` (deterministic, virtual time; `seed` makes the
-    order random) or `"native"`.  `trace=False` records nothing.  Both also take an object of the
-    kind they choose, as `explore` passes.  Raises `ValueError` for a bad number of threads and
-    `Misuse` if the calling thread already has an emulator.
+    * `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.
+    * `schedulers` is `+S`, 1 to 1024.  Where there were two emulators, 1 is the plain one and more
+      are the SMP one.
+    * `threads` is `"simulated"` (deterministic, in virtual time) or `"native"` (of the operating
+      system).
+    * `seed`, an int, has simulated threads go on in a random order, the same one for each seed.
+    * `trace=False` records nothing.
+    * `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"`
+      to `"29"`), or a `Release` of your own.
+
+    Raises `TypeError` and `ValueError` for a bad argument, and `Misuse` if the calling thread
+    already has an emulator.
 
     Use it in a `with` block, or call `stop` at the end.  The methods may be called by the thread
     that made it and in functions that were given to `spawn`.
@@ -61,27 +70,54 @@ class Emulator(Processes, Ports):
         *,
         async_threads: int | None = None,
         schedulers: int = 1,
-        threads: Literal["simulated", "native"] | Threads = "simulated",
+        threads: Literal["simulated", "native"] = "simulated",
         seed: int | None = None,
-        trace: bool | Trace = True,
+        trace: bool = True,
         release: str | Release = OTP_25,
     ) -> None:
-        release = find(release)
-        if not isinstance(trace, bool | Trace):
+        if not isinstance(trace, bool):
             raise wrong_type("Emulator", "trace", "True or False", trace)
+        record = Trace() if trace else None
+        self._start(partial(_seam, threads, seed), record, async_threads, schedulers, release)
+
+    @classmethod
+    def _on(
+        cls,
+        threads: Threads,
+        trace: Trace,
+        *,
+        async_threads: int | None = None,
+        schedulers: int = 1,
+        release: str | Release = OTP_25,
+    ) -> Self:
+        """An emulator on threads and with a trace that the caller has made: a search does so."""
+        erl = cls.__new__(cls)
+        erl._start(lambda: threads, trace, async_threads, schedulers, release)
+        return erl
+
+    def _start(
+        self,
+        make_threads: Callable[[], Threads],
+        trace: Trace | None,
+        async_threads: int | None,
+        schedulers: int,
+        release: str | Release,
+    ) -> None:
+        # Everything is checked before anything is made: a bad argument leaves no thread behind.
+        release = find(release)
         if async_threads is None:
             async_threads = release.default_async_threads
         check_int("Emulator", "async_threads", async_threads, 0, release.max_async_threads)
         check_int("Emulator", "schedulers", schedulers, 1, release.max_schedulers)
         if running() is not NOBODY:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
-        seam = _seam(threads, seed)
-        thread = seam.adopt("process <0.1.0>")
-        self.runtime = Runtime(seam, release, trace, eras.ports_for(release, seam))
+        threads = make_threads()
+        thread = threads.adopt("process <0.1.0>")
+        self.runtime = Runtime(threads, release, trace, eras.ports_for(release, threads))
         try:
             eras.furnish(self.runtime, schedulers, async_threads)
         except RuntimeError:  # the operating system has no thread left
-            seam.close()
+            threads.close()
             raise
         self._main = Process(self.runtime)
         self._main.carried_by(thread)
@@ -158,7 +194,8 @@ class Emulator(Processes, Ports):
             check_bif(release, "halt's flush_timeout", "27.0")
             deadline = self.runtime.threads.read_clock() + flush_timeout * 1_000_000
         halting = self.runtime.halting
-        with process.scheduler.mutex:  # from here on it handles no completions, but to flush
+        # From here on this scheduler handles no completions, but to flush.
+        with process.scheduler.mutex:
             self.runtime.note(process.scheduler.name, "halt", status)
             halting.jobs_first(process, status)
         if flush and not halting.flush(process, deadline):
@@ -166,6 +203,8 @@ class Emulator(Processes, Ports):
         if process is self._main:
             self._abandon("it has halted")
             return status
+        # In Erlang the call does not return, and the operating system ends the other processes.  Here
+        # they end at their next BIF, and the reader's program is told why.
         self.runtime.stop_running("it has halted")
         self.runtime.threads.interrupt(self.runtime.refusal())
         raise EmulatorStopped("the emulator has halted, and this process with it")
@@ -195,6 +234,7 @@ class Emulator(Processes, Ports):
 
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
+        # A process may be linked to the first one, or spawn another before it notices its end.
         main.trap(True)
         while others := runtime.entities.processes()[1:]:
             for process in others:
@@ -204,6 +244,7 @@ class Emulator(Processes, Ports):
             main.heed()
         close_ports(main)
         main.wait_until("its ports to close", lambda: not runtime.ports)
+        # The async threads before the schedulers, which have to complete what those have done.
         runtime.pool.stop()
         for scheduler in runtime.schedulers:
             scheduler.stop()
@@ -219,6 +260,7 @@ class Emulator(Processes, Ports):
             self.trace.freeze()
             if self.runtime.down is None:
                 self.runtime.stop_running(why)
+            # What runs on OS threads now cannot be stopped.  It goes on without being recorded.
             self.runtime.threads.close()
             if not self.runtime.threads.simulated:
                 self.runtime.pool.give_up()
@@ -226,8 +268,6 @@ class Emulator(Processes, Ports):
 
 def _seam(threads: object, seed: object) -> Threads:
     """The implementation of the seam that was asked for."""
-    if isinstance(threads, SimulatedThreads):
-        return threads
     if threads == "simulated":
         if seed is not None and not is_int(seed):
             raise wrong_type("Emulator", "seed", "an int or None", seed)

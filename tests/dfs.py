@@ -267,7 +267,7 @@ def outcome_of(
     """What the scenario comes to on these threads."""
     watch = Watch(threads, observe)
     try:
-        with Emulator(threads=threads, trace=watch, **options) as erl:
+        with Emulator._on(threads, watch, **options) as erl:
             value: Hashable = scenario(erl)
     except Exception as error:
         return Fault(type(error).__name__, str(error))

@@ -117,6 +117,25 @@ def test_only_the_emulator_knows_the_eras(path: Path) -> None:
         assert "eras" not in {found.room for found in own_imports(path)}
 
 
+@every_file
+def test_only_what_shows_something_knows_the_picture(path: Path) -> None:
+    if room_of(path) not in ("timeline", "explore", "command", "__main__"):
+        assert "timeline" not in {found.room for found in own_imports(path) if not found.late}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "runtime").glob("*.py")), ids=lambda p: p.name)
+def test_today_s_emulator_asks_for_no_release(path: Path) -> None:
+    """But for what a driver's entry may have, which is data and not behaviour."""
+    asked = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Attribute(
+                value=ast.Name("release") | ast.Attribute(attr="release"), attr=field
+            ):
+                asked.add(field)
+    assert asked <= {"callbacks", "driver_flags"}
+
+
 def test_no_two_files_import_each_other() -> None:
     """Imports for types alone do not count: within a room they are free."""
     graph = {

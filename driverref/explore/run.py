@@ -123,7 +123,7 @@ class Experiment:
         """
         threads = SimulatedThreads(schedule=schedule)
         watch = Watch(threads, self.observe)
-        erl = Emulator(threads=threads, trace=watch, **self.options)
+        erl = Emulator._on(threads, watch, **self.options)
         runtime = erl.runtime
         try:
             with erl:
@@ -155,7 +155,7 @@ class Experiment:
         schedule = Replay(witness)
         threads = SimulatedThreads(schedule=schedule)
         watch = Watch(threads, self.observe, whole=True)
-        erl, fault = Emulator(threads=threads, trace=watch, **self.options), None
+        erl, fault = Emulator._on(threads, watch, **self.options), None
         try:
             with erl:
                 self.scenario(erl)

@@ -48,7 +48,7 @@ class Runtime:
     busy_msgq_limits: tuple[int, int] | None
 
     def __init__(
-        self, threads: Threads, release: Release, trace: bool | Trace, ports: PortTable
+        self, threads: Threads, release: Release, trace: Trace | None, ports: PortTable
     ) -> None:
         # The seam.  Everything that waits, and everything that threads share, is made by it.
         self.threads = threads
@@ -57,8 +57,8 @@ class Runtime:
         # Asked by the eras, and by what a release has or lacks; no file of this folder asks for
         # more than the callbacks and flags that a driver's entry may have.
         self.release = release
-        self.trace = Trace() if isinstance(trace, bool) else trace
-        self.record: Record | None = None if trace is False else self.trace.begin(threads.now())
+        self.trace = Trace() if trace is None else trace
+        self.record: Record | None = None if trace is None else trace.begin(threads.now())
         """Appends an event; `None` without a trace.
 
         The hot path calls it directly, all else calls `note`.
