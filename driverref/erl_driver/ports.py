@@ -251,9 +251,9 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
         return -1
     monitor = ErlDrvMonitor(Ref(port.runtime.number(Ref)), process)
 
-    def gone(pid: Pid) -> None:
+    def gone(_: Pid) -> None:
         with port:
-            callbacks.process_exit(port, monitor, pid)
+            callbacks.process_exit(port, monitor)
 
     return monitor if port.runtime.entities.monitor(monitor.ref, process, gone) else 1
 

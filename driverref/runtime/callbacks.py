@@ -22,6 +22,7 @@ from driverref.terms import NOPROC, Pid, Tuple
 from driverref.threads import Thread, running
 
 if TYPE_CHECKING:
+    from driverref.runtime.driver import ErlDrvMonitor
     from driverref.runtime.port import ErlDrvPort
     from driverref.runtime.process import Process
     from driverref.runtime.scheduler import Timer
@@ -157,14 +158,14 @@ def call(port: ErlDrvPort, operation: int, term: object, caller: Pid) -> object:
     return Tuple(reply) if isinstance(reply, tuple) else reply
 
 
-def process_exit(port: ErlDrvPort, monitor: object, pid: Pid) -> None:
+def process_exit(port: ErlDrvPort, monitor: ErlDrvMonitor) -> None:
     """Run `process_exit`, if the port is still there for it."""
     # The monitor outlives the port: it stands with the process, and the port does not take it back.
     if port.state.value in (CONNECTED, CLOSING):
-        # With the flag up `driver_failure` is refused: the emulator would crash on the way back.
-        port._telling_exit = True
-        port.callback("process_exit", port.drv_data, monitor, detail=pid)
-        port._telling_exit = False
+        # Meanwhile `driver_failure` is refused: the emulator would crash on the way back.
+        port._fired = monitor
+        port.callback("process_exit", port.drv_data, monitor, detail=monitor.pid)
+        port._fired = None
 
 
 def timer_due(port: ErlDrvPort, timer: Timer) -> None:

@@ -60,7 +60,7 @@ class Closing:
         """
         # In these two callbacks the real emulator crashes, because the port is taken apart while
         # the code that called the driver still uses it.
-        if port._telling_exit:
+        if port._fired is not None:
             raise Misuse("driver_failure was called in process_exit, which crashes the emulator")
         state = port.state.value
         if state is OPENING:

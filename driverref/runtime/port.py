@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from driverref.runtime.core import Runtime
-from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ
+from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ErlDrvMonitor
 from driverref.runtime.entities import Bonds
 from driverref.runtime.ioq import DriverQueue
 from driverref.runtime.loaded_driver import LoadedDriver
@@ -39,7 +39,7 @@ class ErlDrvPort:
 
     __slots__ = (
         "_close_reply",
-        "_telling_exit",
+        "_fired",
         "binary",
         "bonds",
         "caller",
@@ -95,8 +95,8 @@ class ErlDrvPort:
         # The process that asked with `Port ! {Owner, close}` and is owed `{Port, closed}`.  It may
         # not be the owner any more when `stop` has run.
         self._close_reply: Process | None = None
-        # Whether `process_exit` runs, in which `driver_failure` is not allowed.
-        self._telling_exit = False
+        # The monitor whose `process_exit` runs.  In that callback `driver_failure` is not allowed.
+        self._fired: ErlDrvMonitor | None = None
 
     def __repr__(self) -> str:
         return f"<ErlDrvPort {self.id} of {self.driver.name}, {self.state.value.value}>"
