@@ -1,15 +1,17 @@
 """The oracle of the search: every schedule there is, one after the other, with no reduction at all.
 
-A `DepthFirst` goes back to the last step at which somebody else could have gone on, and lets him.  What it finds is
-what there is to find; it takes its time.
+A `DepthFirst` goes back to the last step at which somebody else could have gone on, and lets him.
+What it finds is what there is to find; it takes its time.
 
-Its steps are written down: who made them and what they touched.  A run of the search is made again by `Follow`, which
-writes down the same.  From that, and from nothing that the search keeps, `equivalence_class` says what can tell two
-runs apart: which steps there were, and which of them happened before which.
+Its steps are written down: who made them and what they touched.  A run of the search is made again
+by `Follow`, which writes down the same.  From that, and from nothing that the search keeps,
+`equivalence_class` says what can tell two runs apart: which steps there were, and which of them
+happened before which.
 
-So runs of one class must come to the same.  `a_brother` holds that against one run at a time, of a program of any
-size: it makes the run again with steps in other places, as far as none of them happened before another.  If something
-is touched that nobody was told of, the steps are others, or the outcome is.
+So runs of one class must come to the same.  `a_brother` holds that against one run at a time, of a
+program of any size: it makes the run again with steps in other places, as far as none of them
+happened before another.  If something is touched that nobody was told of, the steps are others, or
+the outcome is.
 """
 
 from __future__ import annotations
@@ -175,7 +177,10 @@ def equivalence_class(steps: Trail) -> Class:
 
 
 def other_places(steps: Trail, draw: random.Random) -> Trail:
-    """The steps of a run in another order of the same class.  The first stays the first, and the last the last."""
+    """The steps of a run in another order of the same class.
+
+    The first stays the first, and the last the last.
+    """
     before = happens_before(steps)
     left, order = set(range(1, len(steps) - 1)), [0]
     ranks = {who: draw.random() for who, _ in steps} if draw.random() < 0.5 else {}

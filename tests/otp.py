@@ -48,7 +48,10 @@ class Tools(NamedTuple):
 
 
 def tools(done: str, directory: Path) -> Tools:
-    """Find the tools.  `Missing` if one, or `erl_driver.h`, is not there: then the emulator was not `done`."""
+    """Find the tools.
+
+    `Missing` if one, or `erl_driver.h`, is not there: then the emulator was not `done`.
+    """
     erl, erlc = shutil.which("erl"), shutil.which("erlc")
     cc = next(filter(None, map(shutil.which, COMPILERS)), None)
     if erl is None or erlc is None or cc is None:

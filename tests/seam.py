@@ -1,7 +1,10 @@
-"""Small programs on the seam, made up by hypothesis: a few threads, each with a short list of operations.
+"""Small programs on the seam, made up by hypothesis:
 
-A program's outcome is what each thread saw.  A thread may crash, and threads may wait for each other for ever; those
-are outcomes too.  Whatever the threads share is made known to the seam, as the runtime does it.
+a few threads, each with a short list of operations.
+
+A program's outcome is what each thread saw.  A thread may crash, and threads may wait for each
+other for ever; those are outcomes too.  Whatever the threads share is made known to the seam, as
+the runtime does it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ class Made(NamedTuple):
     starts: dict[int, int]
     """Who starts each of the others, before anything else that he does."""
     joined: dict[int, bool]
-    """Whether he waits for its end, after everything else.  Who is not waited for may be left behind."""
+    """Whether he waits for its end, after everything else.
+
+    Who is not waited for may be left behind.
+    """
 
 
 class Life:

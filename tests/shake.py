@@ -1,8 +1,8 @@
 """A plugin of pytest that shakes the tests on OS threads: naps at random lines of the package.
 
-A test may not depend on which thread is faster.  Here each thread gets a slowness of its own, so one that is mostly
-first comes last in some run.  `make shake` runs the tests marked `native` with it; what fails there, and passes
-without, waits for too little.
+A test may not depend on which thread is faster.  Here each thread gets a slowness of its own, so
+one that is mostly first comes last in some run.  `make shake` runs the tests marked `native` with
+it; what fails there, and passes without, waits for too little.
 """
 
 from __future__ import annotations

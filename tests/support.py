@@ -1,7 +1,8 @@
 """What the tests of the runtime share: both kinds of threads, a gate, and small drivers.
 
-A story waits for nothing but what another thread in it does: a job stands at a gate until the story opens
-it.  A gate is a queue of the seam, so the same story is told on simulated threads and on OS threads.
+A story waits for nothing but what another thread in it does: a job stands at a gate until the story
+opens it.  A gate is a queue of the seam, so the same story is told on simulated threads and on OS
+threads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Each wrong argument of each public call: what is said of it, and that it has changed nothing.
 
-`ERLANG` is called by a process, `DRIVER` in a callback, `NEW` where there is no emulator yet.  A row is the call,
-the error's class and a fragment of its text: what was expected and what came.
+`ERLANG` is called by a process, `DRIVER` in a callback, `NEW` where there is no emulator yet.  A
+row is the call, the error's class and a fragment of its text: what was expected and what came.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The real emulator as judge: the model admits every order of events that was ever recorded.
 
-The record is `tests/beam/record.json`, written by `make beam`.  Without Erlang the record is checked; with it, every
-scenario is played a few times more.
+The record is `tests/beam/record.json`, written by `make beam`.  Without Erlang the record is
+checked; with it, every scenario is played a few times more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A check that can fail: break the model, and it no longer has what the real emulator did.
 
-Each break takes from the model something that it has right.  Beside it stands an order that OTP 25 was seen to
-produce and that is lost with it.
+Each break takes from the model something that it has right.  Beside it stands an order that OTP 25
+was seen to produce and that is lost with it.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 """What holds whatever happens: random lives of ports on simulated threads, in random order.
 
-A machine opens, commands, controls, closes, kills owners, sends exit signals, lets time pass, unloads and
-loads, in an order that hypothesis picks, on schedules that a seed picks, in an emulator of any era, with and without
-async threads, on one scheduler or two.  Two agents do the same beside it.  The drivers write down what happens to them;
-after each step, and when the emulator has stopped, this must hold:
+A machine opens, commands, controls, closes, kills owners, sends exit signals, lets time pass,
+unloads and loads, in an order that hypothesis picks, on schedules that a seed picks, in an emulator
+of any era, with and without async threads, on one scheduler or two.  Two agents do the same beside
+it.  The drivers write down what happens to them; after each step, and when the emulator has
+stopped, this must hold:
 
-* each accepted job is invoked exactly once, on the thread of its queue, and no other job beside it; unless it was
-  cancelled, then never;
+* each accepted job is invoked exactly once, on the thread of its queue, and no other job beside it;
+  unless it was cancelled, then never;
 * in a queue the jobs of one scheduler are invoked in the order in which they were submitted;
 * a job's data then goes to exactly one of `ready_async` and `async_free`, and to nobody only where
   `async_free` is NULL, or where the era forgets the jobs of closed ports;
-* `ready_async` is called for the port of the job; in R7B, if that is closed, for another in its slot;
+* `ready_async` is called for the port of the job; in R7B, if that is closed, for another in its
+  slot;
 * no callback gets driver data after `stop`, and callbacks under one lock do not overlap;
 * nothing leaks, and nothing hangs.
 

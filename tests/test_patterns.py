@@ -35,8 +35,8 @@ class Task(Struct):
 class Cancellable(Driver):
     """A command schedules a task, `control` cancels it; the caller is answered at once.
 
-    A task takes its time in steps of 1 ms, and looks at its flag before each.  Whoever cancels it sets the flag
-    and forgets it; `ready_async` alone frees it.
+    A task takes its time in steps of 1 ms, and looks at its flag before each.  Whoever cancels it
+    sets the flag and forgets it; `ready_async` alone frees it.
     """
 
     driver_name = "cancellable"

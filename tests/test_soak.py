@@ -1,14 +1,14 @@
 """The invariants on OS threads: many jobs, many ports, closes and kills at any moment.
 
-Senders on two schedulers open ports, command them and close them; the first process kills senders and ports
-while they are at it.  The drivers count with the cheapest structures there are, since whoever slows the
-threads down hides what they do to each other: an array with a byte for each job, and numbers in sequence
-for each queue and submitting scheduler.
+Senders on two schedulers open ports, command them and close them; the first process kills senders
+and ports while they are at it.  The drivers count with the cheapest structures there are, since
+whoever slows the threads down hides what they do to each other: an array with a byte for each job,
+and numbers in sequence for each queue and submitting scheduler.
 
 `DRIVERREF_SOAK=10` (`make soak`) runs ten times as many jobs.
 
-These tests are not traced for coverage: where threads end in crowds under the tracer, Python 3.11 may never leave the
-call that clears them away.
+These tests are not traced for coverage: where threads end in crowds under the tracer, Python 3.11
+may never leave the call that clears them away.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""The judge's driver and the words of its scenarios, told to the model: twin of `judge_drv.c` and `judge.erl`.
+"""The judge's driver and the words of its scenarios, told to the model:
 
-A driver is told what to do by a *script*, a row of instructions: a letter, perhaps a number, perhaps the script
-of a job in brackets.  `output` and `control` do what their data says.  What the other callbacks do is said when
-the port is opened, with their letter: `judge r:b0 z:n` clears busy in `ready_async` and schedules a job in `stop`.
-The letters are `s`tart, `r`eady_async (`r2`: that of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, and
-`z` for stop.
+twin of `judge_drv.c` and `judge.erl`.
+
+A driver is told what to do by a *script*, a row of instructions: a letter, perhaps a number,
+perhaps the script of a job in brackets.  `output` and `control` do what their data says.  What the
+other callbacks do is said when the port is opened, with their letter: `judge r:b0 z:n` clears busy
+in `ready_async` and schedules a job in `stop`.  The letters are `s`tart, `r`eady_async (`r2`: that
+of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, and `z` for stop.
 
 | in a callback | |
 |---|---|
@@ -23,7 +25,8 @@ The letters are `s`tart, `r`eady_async (`r2`: that of job 2), `t`imeout, `f`lush
 | `B` `I` `Q` `A` `r` | allocate a binary, take a reference, enqueue it, free it, answer its count |
 | `Y` | answer `driver_async_port_key` modulo 100 |
 
-A job knows `w`, `g`, `s`, `m`, `M`, `B`: send the bare number as `M` does, and `i`: end here if cancelled.
+A job knows `w`, `g`, `s`, `m`, `M`, `B`: send the bare number as `M` does, and `i`: end here if
+cancelled.
 """
 
 from __future__ import annotations

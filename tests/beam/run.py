@@ -1,11 +1,15 @@
-"""`make beam`: play every scenario on the real emulator, write down what it did, ask the model whether it may.
+"""`make beam`:
 
-Emulators are started with 1, 2 and 4 async threads and 1 and 2 schedulers; each plays every scenario many times,
-because it takes longer to start one than to play.  A scenario that takes its emulator with it has one for every run;
-one in which the emulator was seen to crash has emulators that play nothing else.
+play every scenario on the real emulator, write down what it did, ask the model whether it may.
 
-An emulator that says nothing for a while hangs: it is killed, the run is counted as hung, and another emulator goes on
-with the next.  The same goes for one that crashes.  Neither is dropped: it stands in the record.
+Emulators are started with 1, 2 and 4 async threads and 1 and 2 schedulers; each plays every
+scenario many times, because it takes longer to start one than to play.  A scenario that takes its
+emulator with it has one for every run; one in which the emulator was seen to crash has emulators
+that play nothing else.
+
+An emulator that says nothing for a while hangs: it is killed, the run is counted as hung, and
+another emulator goes on with the next.  The same goes for one that crashes.  Neither is dropped: it
+stands in the record.
 """
 
 from __future__ import annotations
@@ -166,7 +170,10 @@ class Judge:
         return observed(" ".join(events), scenario)
 
     def _lines(self, command: list[str]) -> Iterator[str]:
-        """What an emulator prints, line by line.  `Hung` if it says nothing for long, `Crashed` if a signal ends it."""
+        """What an emulator prints, line by line.
+
+        `Hung` if it says nothing for long, `Crashed` if a signal ends it.
+        """
         environment = {
             **os.environ,
             "ERL_CRASH_DUMP": os.devnull,
@@ -207,7 +214,10 @@ class Judge:
 
 
 def observed(events: str, scenario: Scenario) -> tuple[str, ...]:
-    """Those events of a run that the scenario is about.  What must never happen is kept: no model admits it."""
+    """Those events of a run that the scenario is about.
+
+    What must never happen is kept: no model admits it.
+    """
     return tuple(
         event
         for event in events.split()
@@ -218,7 +228,10 @@ def observed(events: str, scenario: Scenario) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def compiled() -> Iterator[Judge]:
-    """Compile the judge into a temporary directory.  `Missing` if a tool or a header is not there."""
+    """Compile the judge into a temporary directory.
+
+    `Missing` if a tool or a header is not there.
+    """
     with TemporaryDirectory() as name:
         directory = Path(name)
         found = tools("asked", directory)
@@ -317,7 +330,10 @@ def readable(data: dict[str, Any]) -> str:
 
 @cache
 def orders(scenario: Scenario, async_threads: int, schedulers: int) -> frozenset[Events]:
-    """Every order of events that the model has.  `Broken` if a schedule ends in a fault, or not all were tried."""
+    """Every order of events that the model has.
+
+    `Broken` if a schedule ends in a fault, or not all were tried.
+    """
     found = explore(
         scenario.model,
         observe=scenario.observe,
@@ -389,7 +405,10 @@ def compared(scenario: Scenario, data: dict[str, Any]) -> tuple[set[Events], set
 
 
 def list_unseen(chosen: list[Scenario], data: dict[str, Any]) -> int:
-    """Print the orders that the model has and that were never seen.  1 if one has no reason, or a reason no order."""
+    """Print the orders that the model has and that were never seen.
+
+    1 if one has no reason, or a reason no order.
+    """
     wrong = 0
     for scenario in chosen:
         _, others = compared(scenario, data)

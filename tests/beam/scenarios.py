@@ -1,11 +1,11 @@
 """What is played on the real emulator and on the model, and which events are compared.
 
-A scenario is a function here, which drives the model, and a function of the same name in `judge.erl`, which drives the
-emulator.  Both must tell the same story; what is asserted in one is asserted in the other.  `judge.py` explains the
-scripts.
+A scenario is a function here, which drives the model, and a function of the same name in
+`judge.erl`, which drives the emulator.  Both must tell the same story; what is asserted in one is
+asserted in the other.  `judge.py` explains the scripts.
 
-A scenario is small, because every schedule of it is tried; and it waits for the circumstances that it is about,
-because a run that reaches them only by luck would seldom show them.
+A scenario is small, because every schedule of it is tried; and it waits for the circumstances that
+it is about, because a run that reaches them only by luck would seldom show them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Scenario:
     times: int = 1
     """How many times as often as others it is played, because some of its orders are rare."""
     crashes: bool = False
-    """Whether the emulator was seen to crash in it.  It has emulators of its own: what is broken may show later."""
+    """Whether the emulator was seen to crash in it.
+
+    It has emulators of its own: what is broken may show later.
+    """
 
 
 SCENARIOS: list[Scenario] = []

@@ -1,7 +1,8 @@
 """Why the real emulator never showed some orders that the model has.
 
-`run.py --unseen` lists the orders of the model that are not in the record.  Each of them has a reason here, and no
-other has: an order that comes to be seen, or that the model comes to lose, is taken out.
+`run.py --unseen` lists the orders of the model that are not in the record.  Each of them has a
+reason here, and no other has: an order that comes to be seen, or that the model comes to lose, is
+taken out.
 """
 
 from __future__ import annotations

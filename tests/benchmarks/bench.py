@@ -90,9 +90,12 @@ class Gate(Empty):
 
 
 def ours(jobs: int, window: int, threads: int = 1, trace: bool = False) -> float:
-    """Seconds a job with `window` commands outstanding: a new command for each reply.  As in `bench.erl`.
+    """Seconds a job with `window` commands outstanding:
 
-    With a window of all the jobs it is the commands first, then the messages; with 1, one job at a time.
+    a new command for each reply.  As in `bench.erl`.
+
+    With a window of all the jobs it is the commands first, then the messages; with 1, one job at a
+    time.
     """
     with Emulator(async_threads=threads, threads="native", trace=trace) as erl:
         erl.erl_ddll.load_driver(Empty())

@@ -1,7 +1,10 @@
-"""Two jobs, one key, one close: explored here, and by frontrun as a plain Python program of three threads.
+"""Two jobs, one key, one close:
 
-frontrun explores any Python program, on OS threads and bytecode by bytecode; `theirs` gives it the part of the emulator
-that matters, without the rest of one: two queues, an async thread, a scheduler, a lock.
+explored here, and by frontrun as a plain Python program of three threads.
+
+frontrun explores any Python program, on OS threads and bytecode by bytecode; `theirs` gives it the
+part of the emulator that matters, without the rest of one: two queues, an async thread, a
+scheduler, a lock.
 """
 
 from __future__ import annotations
@@ -117,7 +120,10 @@ def scheduler(port: Port) -> None:
 
 
 def theirs() -> float:
-    """frontrun's schedules in a second.  To be run by its own command, which replaces the process's locks."""
+    """frontrun's schedules in a second.
+
+    To be run by its own command, which replaces the process's locks.
+    """
     import frontrun
 
     seen: set[str] = set()

@@ -1,8 +1,11 @@
-"""The pages on OS threads: their emulators get `threads="native"` by default, their text stays as it is.
+"""The pages on OS threads:
 
-A block whose order or time only simulated threads define, or that shows a `Deadlock`, says so in the line above
-it, with the reason: `% simulated: the timer races with the job`.  MyST takes such a line for a comment.  The block
-runs on simulated threads here as well, so that the blocks below find what it has defined.
+their emulators get `threads="native"` by default, their text stays as it is.
+
+A block whose order or time only simulated threads define, or that shows a `Deadlock`, says so in
+the line above it, with the reason: `% simulated: the timer races with the job`.  MyST takes such a
+line for a comment.  The block runs on simulated threads here as well, so that the blocks below find
+what it has defined.
 """
 
 from __future__ import annotations

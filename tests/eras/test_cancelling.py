@@ -405,7 +405,10 @@ def test_in_r7b_a_callback_may_cancel_the_job_that_its_own_unloading_waits_for()
 @both
 @pytest.mark.parametrize("release", ["R7B-3", "R14B04"])
 def test_a_thread_that_was_told_to_end_has_no_job_in_its_queue(release: str, threads: Kind) -> None:
-    """The emulator stops.  The free function of one job cancels another, which runs, and lets it go on."""
+    """The emulator stops.
+
+    The free function of one job cancels another, which runs, and lets it go on.
+    """
     gates: dict[str, Gate] = {}
     results: list[int] = []
 

@@ -50,7 +50,10 @@ def test_unloading_kills_ports_with_a_number_in_r7b_and_with_a_name_since(
 
 
 def halting(erl: Emulator, status: int) -> tuple[int, list[str]]:
-    """Three jobs are queued or run when the emulator halts.  The status, and what happened after the call."""
+    """Three jobs are queued or run when the emulator halts.
+
+    The status, and what happened after the call.
+    """
     port = opened(erl, Stopping())
     for _ in range(3):
         erl.port_command(port, b"x")

@@ -136,7 +136,10 @@ def test_a_slow_ready_async_keeps_the_pools_thread_until_r14b(release: Release) 
 
 
 def job_of_a_closed_port(erl: Emulator, second: bool = False) -> list[str]:
-    """A job runs while its port is closed, and another port opened.  Who of the driver got its data."""
+    """A job runs while its port is closed, and another port opened.
+
+    Who of the driver got its data.
+    """
     seen: list[str] = []
     gate = Gate()
     driver = made_of(

@@ -1,7 +1,8 @@
 """What R7B's own `erl_async.c` did when it was run, told again on the model.
 
-The file was compiled by itself, against headers with nothing behind them, and called as the emulator calls it.  Each
-story here is one thing that was seen: "run on the original erl_async.c of R7B-2".
+The file was compiled by itself, against headers with nothing behind them, and called as the
+emulator calls it.  Each story here is one thing that was seen: "run on the original erl_async.c of
+R7B-2".
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ TWO_SLOTS = replace(R7B_3, slots=2)
 
 
 class Canceller(Worker):
-    """A `Worker` of one key, whose `control` cancels the job of that id.  `freed` holds what `async_free` got."""
+    """A `Worker` of one key, whose `control` cancels the job of that id.
+
+    `freed` holds what `async_free` got.
+    """
 
     driver_name, key = "canceller", 0
 
@@ -110,7 +114,10 @@ def test_jobs_completed_1_2_3_4_are_handed_over_4_3_2_1(threads: Kind) -> None:
 
 
 def lost_slot(erl: Emulator, driver: Worker, other: Any) -> tuple[Port, Port]:
-    """A job of the first port runs; the port is closed and a port of `other` has its slot.  Both ports."""
+    """A job of the first port runs; the port is closed and a port of `other` has its slot.
+
+    Both ports.
+    """
     first = opened(erl, driver)
     erl.port_command(first, b"wait")
     driver.work_gate.await_arrival()

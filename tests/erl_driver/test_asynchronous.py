@@ -158,7 +158,10 @@ def test_a_job_may_end_before_the_callback_that_scheduled_it_goes_on(threads: Ki
 
 @pytest.mark.rule("flow.invoke-may-be-early")
 def test_what_is_written_to_the_data_after_driver_async_may_come_too_late() -> None:
-    """The driver notes the id in the job, after the call that returned it.  No schedule lets that pass."""
+    """The driver notes the id in the job, after the call that returned it.
+
+    No schedule lets that pass.
+    """
 
     class Noted(Struct):
         id: int

@@ -10,7 +10,10 @@ from driverref.erl_driver import ErlDrvPort, Key, driver_async, driver_output
 
 
 class Keyed(Worker):
-    """A command is the key of its job: a number, or `-` for NULL.  `keys` shows what was written back."""
+    """A command is the key of its job: a number, or `-` for NULL.
+
+    `keys` shows what was written back.
+    """
 
     driver_name = "keyed"
 

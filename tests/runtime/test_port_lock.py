@@ -146,7 +146,10 @@ def test_a_full_message_queue_suspends_and_goes_on_at_the_low_limit(threads: Kin
 
 @both
 def test_who_is_suspended_by_a_full_queue_goes_on_only_below_the_low_limit(threads: Kind) -> None:
-    """The limits are 4 and 7 bytes.  While the last 4 are carried out they still count, and he waits."""
+    """The limits are 4 and 7 bytes.
+
+    While the last 4 are carried out they still count, and he waits.
+    """
     with Emulator(threads=threads, schedulers=2) as erl:
         driver = Slow()
         port, owner = opened(erl, driver), erl.self()

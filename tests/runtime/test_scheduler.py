@@ -133,7 +133,9 @@ def test_two_schedulers_may_deliver_the_jobs_of_one_key_in_the_other_order() -> 
 
 @pytest.mark.rule("flow.batch")
 def test_at_most_twenty_completions_are_handled_in_a_go() -> None:
-    """While a callback takes its time 45 jobs end and the timer comes due: it fires between the goes.
+    """While a callback takes its time 45 jobs end and the timer comes due:
+
+    it fires between the goes.
 
     A timeout that sets the timer to 0 yields: it has its turn again after other work, not at once.
     """

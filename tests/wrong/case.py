@@ -1,13 +1,15 @@
 """What a wrong driver is, and what all of them are made of.
 
-A case holds two drivers and a story.  The wrong driver has one mistake, which somebody has made in earnest; the
-right one is a subclass that takes it back and does the same otherwise.  The story is Erlang's side.  It takes the
-number of jobs, so that the least number which shows the mistake can be told.
+A case holds two drivers and a story.  The wrong driver has one mistake, which somebody has made in
+earnest; the right one is a subclass that takes it back and does the same otherwise.  The story is
+Erlang's side.  It takes the number of jobs, so that the least number which shows the mistake can be
+told.
 
-What two threads share stands in a `Struct`, a `Memory` or an `Atomic`.  What is in an attribute of the driver, a
-global variable in C, is written by `init` only, or by callbacks of one lock.
+What two threads share stands in a `Struct`, a `Memory` or an `Atomic`.  What is in an attribute of
+the driver, a global variable in C, is written by `init` only, or by callbacks of one lock.
 
-Few stories close the port.  The emulator does when it stops, and it does that whatever the jobs are at.
+Few stories close the port.  The emulator does when it stops, and it does that whatever the jobs are
+at.
 """
 
 from __future__ import annotations

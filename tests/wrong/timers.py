@@ -126,7 +126,10 @@ TIMER_OUTLIVES_REQUEST = Wrong(
 
 
 class IdleTimerRunsOn(Runner):
-    """The connection is given up after 10 ms without a request.  A byte in the driver queue keeps it for its jobs."""
+    """The connection is given up after 10 ms without a request.
+
+    A byte in the driver queue keeps it for its jobs.
+    """
 
     def start(self, port: ErlDrvPort, command: str) -> State:
         return new(State, port=port, connection=None)
