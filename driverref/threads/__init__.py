@@ -1,12 +1,24 @@
 """The seam: what the runtime needs of threads, and nothing else.
 
-There are two implementations, `simulated.SimulatedThreads` and `native.NativeThreads`.  The runtime is
-written once, against the protocols below.  Nothing above this package imports `threading`, `time`,
-`queue` or `greenlet`.
+There are two implementations, `simulated.SimulatedThreads` and `native.NativeThreads`.  The runtime
+is written once, against the protocols below.  Nothing above this package imports `threading`,
+`time`, `queue` or `greenlet`.
 
 The seam is small on purpose.  A runtime thread blocks on a mutex, on a queue, on a condition, on
-another thread's end, on a deadline, or on a socket; there is no other way to wait.  Times are integer
-nanoseconds on the seam's own clock; a deadline is a point on that clock, not a duration.
+another thread's end, on a deadline, or on a socket; there is no other way to wait.  Times are
+integer nanoseconds on the seam's own clock; a deadline is a point on that clock, not a duration.
+
+The way through this file: `Mode`, how a step uses what threads share; what they share and block on,
+from `Cell` to `Socket`; last `Threads`, which makes all of these.  A `Thread`, and how to ask for
+the running one, stand in `thread`.
+
+What holds for every method, so that no docstring repeats it:
+
+* Any thread of the seam may call it, unless its docstring says otherwise.
+* On simulated threads each call that may block is a step.  A step raises, in the adopted thread,
+  `Deadlock` or `EmulatorHang` if no thread can go on any more, and what `interrupt` or a crashed
+  thread left for it.  After `close` it unwinds the thread that makes it.
+* On OS threads a thread that waits for ever waits for ever.
 """
 
 from __future__ import annotations
@@ -14,90 +26,35 @@ from __future__ import annotations
 import queue as _queue
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from driverref.errors import Misuse
-
-
-class Thread:
-    """One thread, of either kind, and what the layers above hang on it.
-
-    Each layer sets only its own attribute: `runtime` and `scheduler` the runtime, `process` the
-    Erlang side, `tsd` and `errno` the driver's side.
-    """
-
-    __slots__ = ("errno", "lane", "name", "process", "runtime", "scheduler", "tsd", "waits_for")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        """Who it is, for messages: `"async 2"`, `"process <0.1.0>"`."""
-        self.lane = name
-        """Where its events are drawn: a process's thread draws on its scheduler's lane."""
-        self.runtime: Any = None
-        self.scheduler: Any = None
-        self.process: Any = None
-        self.tsd: dict[int, object] = {}
-        self.errno = 0
-        self.waits_for = ""
-        """What it waits for, in the words of a layer above that knows better than the seam."""
-
-    def as_driver(self) -> AsDriver:
-        """`with thread.as_driver():` the thread runs the driver's code or the emulator's, and is no process meanwhile."""
-        return AsDriver(self)
-
-
-class AsDriver:
-    """The block in which a thread is no process."""
-
-    __slots__ = ("_process", "_thread")
-
-    def __init__(self, thread: Thread) -> None:
-        self._thread = thread
-
-    def __enter__(self) -> None:
-        self._process, self._thread.process = self._thread.process, None
-
-    def __exit__(self, *error: object) -> None:
-        self._thread.process = self._process
-
-
-NOBODY = Thread("a thread without an emulator")
-
-
-running_thread: ContextVar[Thread] = ContextVar("the running thread", default=NOBODY)
-"""`running_thread.get()` is the `Thread` that is running, or `NOBODY` where no emulator has adopted the thread.
-
-A context variable, because an OS thread and a coroutine each have a context of their own, and because none of
-the alternatives is as fast."""
-
-
-running: Callable[[], Thread] = running_thread.get
-"""`running()` is `running_thread.get()`; CPython 3.11 calls it faster than a method of an imported name."""
-
-
-def current(call: str) -> Thread:
-    """The running thread, for a call that needs an emulator: else `Misuse`."""
-    if running() is NOBODY:
-        raise Misuse(f"{call}: no emulator is running in this thread")
-    return running()
-
+from driverref.threads.thread import NOBODY as NOBODY
+from driverref.threads.thread import Thread as Thread
+from driverref.threads.thread import current as current
+from driverref.threads.thread import running as running
+from driverref.threads.thread import running_thread as running_thread
 
 Empty = _queue.Empty
-"""Raised where there is no item.  The standard library's own, so that its queues need no wrapping."""
+"""Raised where there is no item.  The standard library's own, so its queues need no wrapping."""
 
 
 class Mode(IntEnum):
-    """How a step touches a resource.  Two steps depend on each other if they touch one resource and one writes."""
+    """How a step uses a resource.
+
+    Two steps *depend* on each other if both use one resource and one of them writes it.  A search
+    of the schedules tries both orders of dependent steps and only one order of independent steps.
+    """
 
     READ = 0
     WRITE = 1
     AWAIT = 2
-    """Read what somebody has to write first: the two cannot change places."""
+    """Read what another step has to write first: the two cannot change places."""
     ACQUIRE = 3
-    """Write a lock, which has to be free, or the head of a queue, which must not be empty: it can change places with
-    another acquisition, not with the release or the item that it needs."""
+    """Write a lock, which has to be free, or the head of a queue, which must not be empty.
+
+    It can change places with another acquisition, not with the release or the item that it needs.
+    """
 
 
 READ, WRITE, AWAIT, ACQUIRE = Mode
@@ -107,90 +64,132 @@ T = TypeVar("T")
 
 
 class Cell(Protocol[T]):
-    """One value that threads share.  To use it tells the search; see `cells`."""
+    """One value that threads share.  Each use but `peek` is declared to the search; see `cells`."""
 
     value: T
-    """Reading it is a read, assigning to it a write."""
+    """To read it is declared as a read, to assign to it as a write."""
 
     def change(self) -> T:
-        """The value, to be changed in place: a write."""
+        """Return the value, to be changed in place; declared as a write."""
         ...
 
     def peek(self) -> T:
-        """The value, without telling the search.
+        """Return the value and declare nothing.
 
-        Only for a question whose answer no other thread can change, such as "is it this thread that holds the lock?".
+        Only for a question that no other thread can change the answer to, such as "does this thread
+        hold the lock?".
         """
         ...
 
 
 class Mutex(AbstractContextManager[bool], Protocol):
-    """A lock that is not recursive."""
+    """A lock that is not recursive.  `with mutex:` holds it in the block."""
 
-    def acquire(self, blocking: bool = True) -> bool: ...
-    def release(self) -> None: ...
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take the lock and return `True`; `False` if it is held and `blocking` is false.
+
+        A thread that holds the lock already waits for itself.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give the lock up.  Only the thread that holds it calls this."""
+        ...
 
 
 class Condition(Protocol):
-    """A condition variable.  The caller holds the mutex it was made with.  May wake for nothing."""
+    """A condition variable.  Every caller holds the mutex that it was made with."""
 
-    def wait(self) -> Any: ...
-    def notify(self) -> None: ...
-    def notify_all(self) -> None: ...
+    def wait(self) -> object:
+        """Release the mutex, wait for a notification, and take the mutex again.
+
+        It may return without one, so the caller looks again at what it waits for.
+        """
+        ...
+
+    def notify(self) -> None:
+        """Wake the thread that has waited longest, if one waits."""
+        ...
+
+    def notify_all(self) -> None:
+        """Wake every thread that waits."""
+        ...
 
 
 class Queue(Protocol):
-    """A FIFO without a bound.  Any thread puts, one thread gets."""
+    """A FIFO without a bound.  Any number of threads may put and get."""
 
-    def put(self, item: Any) -> None: ...
-    def put_at_once(self, item: Any) -> None:
-        """As `put`, but nobody else runs before."""
+    def put(self, item: object) -> None:
+        """Add an item.  Never blocks; on simulated threads another thread may run before."""
         ...
 
-    def get(self) -> Any: ...
+    def put_at_once(self, item: object) -> None:
+        """Add an item, and let no other thread run before."""
+        ...
+
+    def get(self) -> Any:
+        """Return the oldest item.  Waits until there is one."""
+        ...
+
     def get_nowait(self) -> Any:
-        """The next item; raises `Empty` if there is none."""
+        """Return the oldest item; raise `Empty` if there is none."""
         ...
 
     def get_until(self, deadline: int | None) -> Any:
-        """The next item, or `EXPIRED` if none came before `deadline`.  `None` is no deadline."""
+        """Return the oldest item, or `EXPIRED` if none came before `deadline`.
+
+        `deadline` is in nanoseconds of the seam's clock; `None` is no deadline.
+        """
         ...
 
     def empty(self) -> bool:
-        """A hint: it may have changed already."""
+        """Whether there is no item.  A hint: another thread may have changed that already."""
         ...
 
 
 class Work(Protocol):
     """A FIFO of work with a server: any thread adds, the server waits for work and takes it.
 
-    On OS threads it costs more to wake the server than to do the work.  So a thread that is about to wait
-    for something else may *attend*: until it *leaves*, it is told of new work in the server's place.
+    On OS threads it costs more to wake the server than to do the work.  So a thread that is about
+    to wait for something else may *attend*: until it *leaves*, it is woken for new work in the
+    server's place, and takes it.
     """
 
-    def add(self, item: Any) -> None: ...
-    def add_at_once(self, item: Any) -> None:
-        """As `add`, but nobody else runs before."""
+    def add(self, item: object) -> None:
+        """Add an item, and wake the server or the thread that attends.  Never blocks."""
+        ...
+
+    def add_at_once(self, item: object) -> None:
+        """The same, and no other thread runs before."""
         ...
 
     def wait(self, deadline: int | None) -> None:
-        """Called by the server: return when there is work, when the deadline has passed, or for nothing."""
+        """Return when there is work or when `deadline` has passed, in ns of the seam's clock.
+
+        It may return for nothing.  `None` is no deadline.  Only the server calls this.
+        """
         ...
 
     def take(self) -> Any:
-        """The oldest item; raises `Empty` if there is none.  One thread at a time."""
+        """Return the oldest item; raise `Empty` if there is none.
+
+        One thread at a time: the callers have a lock for that.
+        """
         ...
 
-    def attend(self, tell: Callable[[None], object]) -> bool:
-        """From now on `tell(None)` is called when there is work.  `False` if nobody is needed for that."""
+    def attend(self, wake: Callable[[None], object]) -> bool:
+        """Have `wake(None)` called when there is work, on the thread that adds it.
+
+        `False`, and nothing is changed, if the server is awake or another thread attends.
+        """
         ...
 
     def leave(self) -> None:
-        """The thread that attended has other resources to do; work that is left is the server's."""
+        """End what `attend` began.  Work that is left is the server's."""
         ...
 
     def ring(self) -> None:
-        """Have the server, and nobody in its place, return from `wait` with a new deadline."""
+        """Make the server, and no other thread, return from `wait`: its deadline has changed."""
         ...
 
 
@@ -200,139 +199,193 @@ class _Expired:
 
 
 EXPIRED = _Expired()
+"""What `Queue.get_until` returns when the deadline has passed."""
 
 
 class Socket(Protocol):
-    """One end of a connected pair.  Words, values and errors are those of Python's `socket.socket`."""
+    """One end of a connected pair.  Words, units and errors are those of `socket.socket`."""
 
-    def recv(self, size: int, /) -> bytes: ...
-    def send(self, data: bytes, /) -> int: ...
-    def settimeout(self, seconds: float | None, /) -> None: ...
-    def shutdown(self, how: int, /) -> None: ...
-    def close(self) -> None: ...
+    def recv(self, size: int, /) -> bytes:
+        """Return 1 to `size` bytes, or `b""` at the end of the data.  Waits for data."""
+        ...
+
+    def send(self, data: bytes, /) -> int:
+        """Send all of `data` and return its length.  `BrokenPipeError` if the other end is shut."""
+        ...
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """How long `recv` waits before `TimeoutError`.  0 does not wait (`BlockingIOError`)."""
+        ...
+
+    def shutdown(self, how: int, /) -> None:
+        """End one direction or both: `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`."""
+        ...
+
+    def close(self) -> None:
+        """End both directions.  From then on every other method raises `OSError`."""
+        ...
 
 
 Crashed = Callable[[BaseException], BaseException | None]
-"""Takes what left a thread, returns what the reader's program should see, if anything."""
+"""Takes the exception that left a thread; returns what the adopted thread should raise, if any."""
 
 
 class Threads(Protocol):
     """One implementation of the seam.  An emulator makes one and never shares it."""
 
     simulated: bool
-    """Whether `touch` means anything: whether another thread may run there."""
+    """Whether other threads run only at steps, and never between two of them."""
+
+    # Time, in nanoseconds on this seam's clock.
 
     def now(self) -> int:
-        """Nanoseconds on this seam's clock, for the record: nothing may depend on it."""
+        """Return the time, for the record only: no decision may depend on it.
+
+        It is no step, so a search does not know that the caller has read the clock.
+        """
         ...
 
     def read_clock(self) -> int:
-        """Nanoseconds on this seam's clock, for whoever acts on it."""
+        """Return the time, for a caller that acts on it or computes a deadline from it."""
         ...
 
-    def sleep(self, ns: int) -> None: ...
-    def mutex(self, name: str) -> Mutex: ...
-    def guard(self, name: str) -> AbstractContextManager[object]:
-        """A lock for a few statements in which the holder does not touch anything else.
+    def sleep(self, ns: int) -> None:
+        """Wait until `ns` nanoseconds have passed.  0 only lets other threads go first."""
+        ...
 
-        On simulated threads it need not lock anything, since nobody is divided there; it orders nothing either.
+    # What threads block on.  A name is what a `Deadlock` says that a thread waits for.
+
+    def mutex(self, name: str) -> Mutex:
+        """Make a mutex."""
+        ...
+
+    def guard(self, name: str) -> AbstractContextManager[object]:
+        """Make a lock for a few statements in which its holder makes no step.
+
+        On simulated threads no other thread runs between steps, so it locks nothing there.
         """
         ...
 
     def acquire_patiently(self, mutex: Mutex) -> None:
-        """Acquire a mutex that others take and leave all the time, without making them pay for it.
+        """Acquire a mutex that other threads take and release all the time.
 
-        On OS threads a lock that somebody waits for makes each release a system call.
+        On OS threads a lock with a waiting thread makes each release a system call.  So this tries
+        a while before it waits.
         """
         ...
 
-    def condition(self, mutex: Mutex, name: str) -> Condition: ...
-    def queue(self, name: str) -> Queue: ...
-    def work(self, name: str) -> Work: ...
-    def socketpair(self) -> tuple[Socket, Socket]: ...
+    def condition(self, mutex: Mutex, name: str) -> Condition:
+        """Make a condition variable that belongs to `mutex`, which this seam has made."""
+        ...
+
+    def queue(self, name: str) -> Queue:
+        """Make a queue."""
+        ...
+
+    def work(self, name: str) -> Work:
+        """Make a queue of work for one server."""
+        ...
+
+    def socketpair(self) -> tuple[Socket, Socket]:
+        """Make two sockets that are connected with each other."""
+        ...
+
+    # What threads share.
 
     def cell(self, value: T) -> Cell[T]:
-        """One value that threads share."""
+        """Make a cell that has this value."""
         ...
 
     def table(self) -> MutableMapping[Any, Any]:
-        """A table that threads share.  Its keys are equal in every run of the same schedule."""
+        """Make an empty table.  A key has to be equal in every run of the same schedule."""
         ...
 
     def counter(self) -> Iterator[int]:
-        """1, 2, 3 and so on, for numbers that threads draw."""
-        ...
-
-    def step(self, resource: object = None, mode: Mode = READ) -> bool:
-        """A point at which another thread may run, before this one uses what it shares."""
-        ...
-
-    def touch(self, resource: object, write: bool) -> None:
-        """The running thread is about to touch `resource`, which other threads may see.
-
-        On simulated threads another may run first.  On OS threads this does nothing.  A resource is anything that
-        can be a key of a dict and is the same in every run, such as what `fresh` gave.
-        """
-        ...
-
-    def load(self, resource: object) -> None:
-        """The running thread is about to read an atomic."""
-        ...
-
-    def spin(self, loop: str) -> NoReturn:
-        """Go round for ever in a loop that nobody else can end, such as `"loops in driver_async_cancel"`.
-
-        On simulated threads, when nobody else can go on, the adopted thread gets an `EmulatorHang`.  On OS threads,
-        where nobody could tell the loop from a long one, the running thread gets it, at once.
-        """
-        ...
-
-    def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
-        """`with atomically(resource):` a read and a write of an atomic that no other thread divides."""
+        """Make a counter: 1, 2, 3 and so on, for numbers that threads draw."""
         ...
 
     def new_id(self) -> int:
-        """What to call something that is made now, in `touch`."""
+        """Return an unused resource, for something that is made now.
+
+        A resource is anything that can be a key of a dict and is equal in every run of the same
+        schedule.
+        """
         ...
 
+    def step(self, resource: object = None, mode: Mode = READ) -> bool:
+        """A point at which another thread may run before this one uses `resource`.  `True`.
+
+        Does nothing on OS threads.  Without a resource, what this thread uses next is a cell, a
+        table or a counter, which declares itself.
+        """
+        ...
+
+    def touch(self, resource: object, write: bool) -> None:
+        """A step that uses memory of the driver."""
+        ...
+
+    def load(self, resource: object) -> None:
+        """A step that reads an atomic, and with it learns what its last writer knew."""
+        ...
+
+    def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
+        """`with atomically(resource):` write an atomic, and let no other thread come between.
+
+        With `reads`, the block reads it as well and learns what its last writer knew.  The block
+        makes no step.
+        """
+        ...
+
+    # Threads.
+
     def adopt(self, name: str) -> Thread:
-        """Make the calling thread, which the seam did not start, the first thread of this seam."""
+        """Make the calling thread, which the seam did not start, its first thread.  Called once."""
         ...
 
     def adopted(self) -> Thread:
-        """The adopted thread, if that is the one that asks, in whatever context; else `NOBODY`.
+        """Return the running thread, and recognise the adopted one in any context.
 
-        A notebook may run each cell in a context of its own; from here on this context is known too.
+        A notebook may run each of its cells in a new context, in which `running()` is `NOBODY`.
+        From this call on that context knows the adopted thread too.
         """
         ...
 
     def start(
         self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
     ) -> Thread:
-        """Start a thread.  An exception that leaves `target` is handed to `crashed`, on that thread.
+        """Start a thread.  An exception that leaves `target` goes to `crashed`, on that thread.
 
-        What `crashed` returns is raised in the adopted thread: on simulated threads where that one
-        goes on next, on OS threads not at all, because nobody can stop it there.  With `settle`, a
-        simulated thread comes to its first wait before this returns; it must get there alone.
+        On simulated threads the adopted thread raises what `crashed` returns, at its next step; on
+        OS threads nothing can make it.  With `settle`, a simulated thread reaches its first wait
+        before this returns; no other thread runs meanwhile.
         """
         ...
 
     def join(self, thread: Thread) -> None:
-        """Wait until `thread` has ended."""
+        """Wait until `thread`, which this seam has started, has ended."""
         ...
 
     def interrupt(self, error: BaseException) -> bool:
-        """Raise `error` in the adopted thread where it goes on next, before anybody else does anything.
+        """Make the adopted thread raise `error` at its next step, before any other thread runs.
 
         `False` on OS threads, where that cannot be done.
         """
         ...
 
-    def close(self) -> None:
-        """Give up the seam and its adopted thread.
+    def spin(self, loop: str) -> NoReturn:
+        """Loop for ever, as `loop` says in words, such as `"loops in driver_async_cancel"`.
 
-        Threads that have not ended are left behind.  On simulated threads they are
-        unwound without running on.  On OS threads every queue is emptied and gives `None`, so that
-        whoever serves one can end; a thread that is elsewhere goes on as a daemon.
+        On simulated threads, when no other thread can go on, the adopted thread raises an
+        `EmulatorHang`.  On OS threads such a loop cannot be told from a long one, so the running
+        thread raises it at once.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the use of the seam.  The adopted thread calls this once, and belongs to none then.
+
+        Simulated threads that have not ended are unwound and run no further.  On OS threads every
+        queue is emptied and gives one `None`, so that the thread that serves it can end; a thread
+        that waits for something else stays behind, as a daemon.
         """
         ...

@@ -1,7 +1,11 @@
 """The seam on OS threads: the standard library's own primitives, nearly bare.
 
-`Lock`, `Condition` and `SimpleQueue` are handed out as they are, so the runtime's hot path is C.
-Nothing here detects a deadlock: a thread that waits for ever waits for ever.
+`Lock`, `Condition` and `SimpleQueue` are handed out as they are, so the runtime's hot path is C.  A
+step does nothing here: the operating system switches threads wherever it likes.  Nothing detects a
+deadlock.
+
+`NativeWork` is the one thing that is built here.  Read its head before its methods: it is correct
+because of the order of their statements.
 """
 
 from __future__ import annotations
@@ -31,15 +35,16 @@ from driverref.threads import (
 from driverref.threads.cells import PlainCell
 
 _PATIENCE = 20
+"""How often `acquire_patiently` tries before it waits for the lock."""
 _NAP = 50e-6
-"""How often, and for how many seconds, `acquire_patiently` looks away before it stands in line."""
+"""Seconds that it sleeps after each try."""
 
-_nobody: Callable[[None], object] = bool
-"""To tell nobody: a call that has no effect."""
+_no_op: Callable[[None], object] = bool
+"""No-op used when no thread waits for work.  `bool(None)` is the cheapest call there is."""
 
 
 class NativeThread(Thread):
-    """A `Thread` and the `threading.Thread` that carries it."""
+    """A `Thread` and the `threading.Thread` that runs it."""
 
     __slots__ = ("carrier",)
 
@@ -67,12 +72,19 @@ class NativeQueue(queue.SimpleQueue[Any]):
 
 
 class NativeWork:
-    """A FIFO with a server that sleeps until its bell is rung, or until somebody else is told instead.
+    """A FIFO with a server that sleeps until its bell is rung.
 
-    `_tell` is how to tell whoever attends that there is work; it is `_nobody` while they know already.  Who adds an
-    item does it before looking at `_tell`, and who goes to sleep, or leaves, sets `_tell` before looking for items.
-    So one of the two sees the other.  `_swap` keeps who tells from wiping out what was set after it had looked.  To
-    be told once too often does no harm.
+    A thread that adds work calls `_tell`.  While the server sleeps, that rings the bell.  While a
+    thread attends, it wakes that thread.  While the server is awake, and after the first call, it
+    is `_no_op`.
+
+    No wake-up is lost, because both sides write before they read:
+
+        the thread that adds:       puts the item     then reads `_tell`
+        the thread that waits:      sets `_tell`      then looks for items
+
+    Whichever of the two reads last sees what the other has written.  Both may see it; then a thread
+    is woken once too often, which does no harm.
     """
 
     def __init__(self, items: NativeQueue, bell: NativeQueue) -> None:
@@ -80,39 +92,50 @@ class NativeWork:
         self._bell = bell
         self.take = items.get_nowait
         self._ring: Callable[[None], object] = bell.put
-        self._tell = _nobody
+        self._tell = _no_op
+        # Held to read `_tell` and set it in one go.
         self._swap = threading.Lock()
 
-    def add(self, item: Any) -> None:
+    def add(self, item: object) -> None:
+        # Before: the item is in the queue before `_tell` is read.
         self._items.put(item)
-        if self._tell is not _nobody:
+        # Mostly the server is awake, and then an item costs no lock.
+        if self._tell is not _no_op:
+            # Without `_swap` another thread could attend between the reading and the setting.  Its
+            # `_tell` would be wiped out without a call, and it would sleep beside the work.
             with self._swap:
-                tell, self._tell = self._tell, _nobody
+                tell, self._tell = self._tell, _no_op
             tell(None)
 
     add_at_once = add
 
     def wait(self, deadline: int | None) -> None:
+        # Before: `_tell` is set before the server looks for items.
         with self._swap:
             self._tell = self._ring
         if self._items.empty():
             self._bell.get_until(deadline)
-        self._tell = _nobody
+        # The server is awake and takes everything that is there.  A thread that has attended
+        # meanwhile need not be woken for it, so it does not matter if its `_tell` is lost here.
+        self._tell = _no_op
 
-    def attend(self, tell: Callable[[None], object]) -> bool:
+    def attend(self, wake: Callable[[None], object]) -> bool:
+        # Before: as in `wait`, `_tell` is set before this looks for items.
         with self._swap:
             if self._tell is not self._ring:
                 return False  # the server is awake, or another thread attends
-            self._tell = tell
+            self._tell = wake
         if not self._items.empty():
-            tell(None)
+            wake(None)
         return True
 
     def leave(self) -> None:
+        # Before: from here on new items ring the bell, and only then are those left looked for.
         with self._swap:
             self._tell = self._ring
         if not self._items.empty():
-            self._tell = _nobody
+            # The server still sleeps: the call for these items went to the attending thread.
+            self._tell = _no_op
             self._ring(None)
 
     def ring(self) -> None:
@@ -126,10 +149,11 @@ class NativeThreads:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
+        # Those that are still in use, for `close`.  In the order in which they were made: a
+        # server's items before its bell.
         self._queues: dict[weakref.ref[NativeQueue], None] = {}
-        """Those that somebody may wait for, in the order of their making: a server's items before its bell."""
         self._main: NativeThread
-        self.new_id = itertools.count(1).__next__
+        self.new_id: Callable[[], int] = itertools.count(1).__next__
 
     cell = PlainCell
     table = dict
@@ -147,6 +171,8 @@ class NativeThreads:
         return threading.Lock()
 
     def acquire_patiently(self, mutex: Mutex) -> None:
+        # While a thread waits in the lock, each release is a system call.  So this one naps and
+        # tries again, and waits in the lock only after it has failed many times.
         for _ in range(_PATIENCE):
             if mutex.acquire(False):
                 return
@@ -157,9 +183,10 @@ class NativeThreads:
         return threading.Condition(mutex)  # type: ignore[arg-type]
 
     def queue(self, name: str) -> NativeQueue:
-        made = NativeQueue()
-        self._queues[weakref.ref(made, lambda gone: self._queues.pop(gone, None))] = None
-        return made
+        # By weak reference: a process that has ended must not leave its inbox behind.
+        new = NativeQueue()
+        self._queues[weakref.ref(new, lambda dead: self._queues.pop(dead, None))] = None
+        return new
 
     def work(self, name: str) -> NativeWork:
         return NativeWork(self.queue(name), self.queue(name))
@@ -179,10 +206,8 @@ class NativeThreads:
     def spin(self, loop: str) -> NoReturn:
         raise EmulatorHang(f"{running().name} {loop}")
 
-    fresh: Callable[[], int]
-
     def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
-        return self._guard
+        return self._guard  # one for all atomics: it is held for a statement or two
 
     def adopt(self, name: str) -> Thread:
         self._main = NativeThread(name, threading.current_thread())
@@ -190,6 +215,7 @@ class NativeThreads:
         return self._main
 
     def adopted(self) -> Thread:
+        # The OS thread is the same in every context.
         if self._main.carrier is threading.current_thread():
             running_thread.set(self._main)
         return running()
@@ -202,8 +228,9 @@ class NativeThreads:
             try:
                 target()
             except BaseException as error:
-                crashed(error)
+                crashed(error)  # what it returns cannot be raised in the adopted thread
 
+        # A daemon: a thread that waits for ever does not keep the process from ending.
         thread = NativeThread(name, threading.Thread(target=run, name=name, daemon=True))
         thread.carrier.start()
         return thread
@@ -213,12 +240,14 @@ class NativeThreads:
         thread.carrier.join()
 
     def interrupt(self, error: BaseException) -> bool:
-        return False
+        return False  # no OS thread can be made to raise while it is in a call of C
 
     def close(self) -> None:
         running_thread.set(NOBODY)
-        for each in filter(None, [alive() for alive in list(self._queues)]):
-            with suppress(queue.Empty):  # not until empty(): whoever serves it takes items too
+        # A copy: a queue that is collected meanwhile takes itself out of the dict.
+        for each in filter(None, [reference() for reference in list(self._queues)]):
+            # No item that is left may run; `None` ends the thread that serves the queue.
+            with suppress(queue.Empty):  # not `until empty()`: its server takes items meanwhile
                 while True:
                     each.get_nowait()
             each.put(None)

@@ -1,14 +1,18 @@
 """What simulated threads block on: each primitive is a step or two.
 
-A mutex is an owner whose `acquire` is a step enabled while there is none; a queue is a deque whose `get` is a step
-enabled while it is not empty.  What a step touches, and how, stands beside it, in the words of `Mode`; a search of the
-schedules knows nothing else of the primitives.
+A mutex is an owner whose `acquire` is a step enabled while there is none.  A queue is a deque whose
+`get` is a step enabled while it is not empty.  Which resource a step uses, and in which `Mode`,
+stands beside it.  A search of the schedules knows nothing else of the primitives.
 
-A queue is not one resource but many.  Its *tail* is written by whoever puts, its *head* by whoever gets, and each item has
-a *slot* of its own, which one writes and one reads.  So to put something in at one end and to take something else
-out at the other do not depend on each other.
+Why a queue is many resources.  Its *tail* is written by each put and its *head* by each get.  Each
+item has a *slot* of its own, which one put writes and one get reads.  So the order of two puts
+matters, and the order of two gets, and each get comes after its own put.  But to put a new item in
+at one end does not depend on taking an old one out at the other.  With one resource for the whole
+queue a search would try both orders of every put and every get, for the same outcomes.
 
-What happened before what is handed on with the item, the lock or the signal, as a stamp (see `clocks`).
+The tail of the queue with id n is the resource n, its head -n, its slots (n, 0), (n, 1) and so on.
+
+What happened before is handed on with the item, the lock or the signal, as a stamp (see `clocks`).
 """
 
 from __future__ import annotations
@@ -24,19 +28,16 @@ from driverref.threads import ACQUIRE, AWAIT, EXPIRED, READ, WRITE, Empty, Mode
 from driverref.threads.clocks import Stamp
 
 if TYPE_CHECKING:
-    from driverref.threads.steps import Steps
+    from driverref.threads.steps import SimulatedThread, Steps
 
 
 class Named:
-    """Something a thread can touch or wait for; prints as its name.
-
-    `id` is the same whenever the same schedule is run again, and as long as schedules differ only in what comes
-    after the resource was made.
-    """
+    """Something a thread can use or wait for; prints as its name, for a `Deadlock`."""
 
     def __init__(self, threads: Steps, name: str) -> None:
         self.threads = threads
         self.name = name
+        # The same in all schedules that agree up to the step in which this was made.
         self.id = threads.new_id()
 
     def __str__(self) -> str:
@@ -44,9 +45,13 @@ class Named:
 
 
 class Guard(Named):
-    """Around a few statements without a step: nobody can come between, so there is nothing to do but to say so."""
+    """Around a few statements without a step.
+
+    No other thread can run between them, so it locks nothing.
+    """
 
     def __enter__(self) -> None:
+        # The statements use what the guard guards, so two such blocks depend on each other.
         self.threads.declare((self.id, WRITE))
 
     def __exit__(self, *error: object) -> None:
@@ -54,25 +59,31 @@ class Guard(Named):
 
 
 class SimulatedMutex(Named):
-    """A lock.  To acquire it is a step; to release it lets others go on but does not stop the owner."""
+    """A lock.  To acquire it is a step, to release it is not."""
 
     def __init__(self, threads: Steps, name: str) -> None:
         super().__init__(threads, name)
-        self.owner: Any = None
+        self.owner: SimulatedThread | None = None
+        # What the last owner knew when it released the lock.
         self.stamp: Stamp | None = None
 
     def __str__(self) -> str:
         return self.name if self.owner is None else f"{self.name}, held by {self.owner.name}"
 
     def free(self) -> bool:
-        """Whether nobody holds it."""
+        """Whether no thread holds it."""
         return self.owner is None
 
     def acquire(self, blocking: bool = True) -> bool:
         threads = self.threads
         if blocking:
+            # The step is enabled only while the lock is free.  So a thread that is chosen gets it,
+            # and no schedule is spent on one that looks and has to wait again.
             threads.step(self.id, ACQUIRE, self.free, None, self)
         else:
+            # To try is possible while the lock is held, and what it finds depends on a release as
+            # well as on another acquisition.  So it is a WRITE, which changes places with both.
+            # If it succeeds it is an acquisition like any other, and a later one depends on it.
             threads.step(self.id, WRITE)
             if self.owner is not None:
                 return False
@@ -83,20 +94,29 @@ class SimulatedMutex(Named):
         return True
 
     def release(self) -> None:
+        # No step: that another thread goes on here or at the owner's next step makes no difference.
+        # The WRITE is what the next acquisition waits for and depends on.
+        owner = self.owner
+        assert owner is not None
         self.threads.declare((self.id, WRITE))
-        self.stamp = self.owner.clock.stamp()
+        self.stamp = owner.clock.stamp()
         self.owner = None
 
     def __enter__(self) -> bool:
         return self.acquire()
 
     def __exit__(self, *error: object) -> None:
-        if self.owner is not None:  # else the threads have been given up
+        # A thread that is unwound while it waits in a condition has no lock to release.
+        if self.owner is not None:
             self.release()
 
 
 class SimulatedCondition(Named):
-    """A condition variable: waiters stand in line, `notify` lets the first one go.  The line is one resource."""
+    """A condition variable: waiting threads stand in line, `notify` lets the first one go.
+
+    The line is one resource, unlike a queue.  Every caller holds the mutex, and that orders them
+    already; nothing is gained by telling one end of the line from the other.
+    """
 
     def __init__(self, threads: Steps, mutex: SimulatedMutex, name: str) -> None:
         super().__init__(threads, name)
@@ -104,13 +124,18 @@ class SimulatedCondition(Named):
         self.waiters: deque[_Ticket] = deque()
 
     def wait(self) -> None:
+        # To stand in line and to release the mutex are one step, so no `notify` comes between.
         threads = self.threads
         ticket = _Ticket(threads.new_id())
         threads.declare((self.id, WRITE))
         self.waiters.append(ticket)
         self.mutex.release()
+        # The ticket is a resource of its own, so that a thread depends on the call that woke it and
+        # on no other.
         threads.step(ticket.id, AWAIT, ticket.called, None, self)
         threads.running.clock.join(ticket.stamp)
+        # Another thread may take the mutex first and change what this one waits for.  So the caller
+        # looks again, here as on OS threads.
         self.mutex.acquire()
 
     def notify(self) -> None:
@@ -135,96 +160,113 @@ class _Ticket:
 
     def __init__(self, number: int) -> None:
         self.id = number
+        # What the notifying thread knew; `None` until it calls.
         self.stamp: Stamp | None = None
 
     def called(self) -> bool:
+        """Whether the thread that has this place was notified."""
         return self.stamp is not None
 
 
 class SimulatedQueue(Named):
-    """A FIFO.  Any thread puts, one or more get."""
+    """A FIFO.  The id is its tail; see the head of this file."""
 
     def __init__(self, threads: Steps, name: str) -> None:
         super().__init__(threads, name)
         self.items: deque[tuple[Any, Stamp]] = deque()
-        self.came = self.gone = 0
-        """How many items have been put in and taken out: the numbers of the next slots."""
+        # How many items were put in and taken out: the numbers of the next slots.
+        self.puts = self.gets = 0
 
-    def put(self, item: Any) -> None:
+    def put(self, item: object) -> None:
+        # Another thread may put first: that is the whole choice, so the tail is all it uses.
         self.threads.step(self.id, WRITE)
         self.put_at_once(item)
 
-    def put_at_once(self, item: Any) -> None:
+    def put_at_once(self, item: object) -> None:
         threads = self.threads
         threads.declare((self.id, WRITE))
-        threads.declare(((self.id, self.came), WRITE))
-        self.came += 1
+        # The slot ties this put to the get that takes the item, and to no other get.
+        threads.declare(((self.id, self.puts), WRITE))
+        self.puts += 1
         self.items.append((item, threads.running.clock.stamp()))
 
     def get(self) -> Any:
+        # Enabled only while there is an item.  So the put comes first in every schedule, and a
+        # search need not try the other order: `AWAIT`.
         self.threads.step(-self.id, ACQUIRE, self.items.__len__, None, self)
         return self._taken(AWAIT)
 
     def get_nowait(self) -> Any:
+        # Always enabled: a schedule in which it comes before the put finds no item.
         self.threads.step(-self.id, ACQUIRE)
         return self._taken(READ)
 
     def get_until(self, deadline: int | None) -> Any:
         self.threads.step(-self.id, ACQUIRE, self.items.__len__, deadline, self)
+        # If the item has let this thread go on, the get could not come before its put.  If the
+        # deadline has, the item may be there or not, and both orders are possible.
         try:
             return self._taken(READ if self.threads.running.expired else AWAIT)
         except Empty:
             return EXPIRED
 
     def empty(self) -> bool:
+        # Not declared: on simulated threads nothing that the runtime does depends on the hint.
         return not self.items
 
     def _taken(self, mode: Mode) -> Any:
-        """The oldest item; whether it is there makes the difference, unless it was awaited."""
+        """Take the oldest item, or raise `Empty`.
+
+        `mode` is `AWAIT` if this get could not come before its put, `READ` if it could have and
+        would have found no item.
+        """
         threads = self.threads
-        threads.declare(((self.id, self.gone), mode))
+        # Also where there is no item: then this depends on the put that has not come yet.
+        threads.declare(((self.id, self.gets), mode))
         if not self.items:
             raise Empty
-        self.gone += 1
+        self.gets += 1
         item, stamp = self.items.popleft()
         threads.running.clock.join(stamp)
         return item
 
 
 class SimulatedWork(SimulatedQueue):
-    """A FIFO with a server.  To wake the server costs nothing, so nobody is needed in its place.
+    """A FIFO with a server.  To wake the server costs nothing, so no thread has to attend.
 
-    Only the server takes.  So what is there stays there for it, and to take it is no step of its own.
+    Only the server takes.  What is there stays there for it, so to take it is no step of its own.
     """
 
     add, add_at_once = SimulatedQueue.put, SimulatedQueue.put_at_once
 
     def wait(self, deadline: int | None) -> None:
+        # Only the server uses the head.  What other threads do matters to it by way of the slot.
         threads = self.threads
         threads.step(-self.id, WRITE, self.items.__len__, deadline, self)
-        threads.declare(((self.id, self.gone), READ if threads.running.expired else AWAIT))
+        threads.declare(((self.id, self.gets), READ if threads.running.expired else AWAIT))
 
     def take(self) -> Any:
         return self._taken(READ)
 
-    def attend(self, tell: Callable[[None], object]) -> bool:
+    def attend(self, wake: Callable[[None], object]) -> bool:
         return False
 
     def leave(self) -> None:
         pass
 
     def ring(self) -> None:
-        self.add(_nothing)
+        self.add(_wake_only)
 
 
-def _nothing() -> None:
-    """Work that only wakes the server."""
+def _wake_only() -> None:
+    """Do nothing: work that is added to wake the server."""
 
 
 class SimulatedSocket:
     """One end of a connected pair, with the words and errors of `socket.socket`.
 
-    What has been sent to it is a queue of pieces; the last one, which is empty, is its end.
+    What has been sent to it is a queue of pieces, with a tail, a head and slots.  The end of the
+    data has a slot too.  Whether this end is closed is a resource of its own.
     """
 
     def __init__(self, threads: Steps) -> None:
@@ -232,8 +274,10 @@ class SimulatedSocket:
         self.id = threads.new_id()
         self.peer: SimulatedSocket = self
         self.received: deque[tuple[bytearray, Stamp]] = deque()
-        self.came = self.gone = 0
-        self.ended = False  # nothing more will come
+        # How many pieces have arrived and were read to the end: the numbers of the next slots.
+        self.arrived = self.read = 0
+        # Whether no more data will come.
+        self.ended = False
         self.closed = False
         self.timeout: float | None = None
 
@@ -241,23 +285,27 @@ class SimulatedSocket:
         return "data from a socket"
 
     def _readable(self) -> bool:
+        """Whether `recv` need not wait."""
         return bool(self.received) or self.ended
 
-    def _open(self) -> None:
+    def _check_open(self) -> None:
         self.threads.declare(((self.id, "closed"), READ))
         if self.closed:
             raise _os_error(errno.EBADF)
 
     def recv(self, size: int, /) -> bytes:
-        self._open()
+        self._check_open()
         threads, timeout = self.threads, self.timeout
         deadline = None
         if timeout is not None:
             deadline = threads.time + round(timeout * 1e9)
         if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
-            threads.declare(((self.id, self.gone), READ))
+            # The piece that has not arrived: had it come sooner, this would have returned it.
+            threads.declare(((self.id, self.read), READ))
             raise TimeoutError("timed out") if timeout else _os_error(errno.EAGAIN)
-        threads.declare(((self.id, self.gone), READ if threads.running.expired else AWAIT))
+        threads.declare(((self.id, self.read), READ if threads.running.expired else AWAIT))
+        # It returns what is there now, up to `size`.  So it depends on whether the next piece has
+        # arrived, as well as on the pieces that it reads.
         data = bytearray()
         while self.received and len(data) < size:
             piece, stamp = self.received[0]
@@ -267,12 +315,13 @@ class SimulatedSocket:
             del piece[: len(taken)]
             if not piece:
                 self.received.popleft()
-                self.gone += 1
-                threads.declare(((self.id, self.gone), READ))
+                self.read += 1
+                threads.declare(((self.id, self.read), READ))
         return bytes(data)
 
     def send(self, data: bytes, /) -> int:
-        self._open()
+        self._check_open()
+        # The tail of the other end.  Its WRITE also covers `ended`: both ends may set that.
         self.threads.step(self.peer.id, WRITE)
         if self.peer.ended:
             raise _os_error(errno.EPIPE)
@@ -281,23 +330,24 @@ class SimulatedSocket:
         return len(data)
 
     def _arrive(self, piece: bytearray | None) -> None:
-        """A piece of data, or the end, has come."""
-        self.threads.declare(((self.id, self.came), WRITE))
-        self.came += 1
+        """Add a piece of data, or with `None` the end."""
+        self.threads.declare(((self.id, self.arrived), WRITE))
+        self.arrived += 1
         if piece is None:
             self.ended = True
         else:
             self.received.append((piece, self.threads.running.clock.stamp()))
 
     def settimeout(self, seconds: float | None, /) -> None:
-        self._open()
+        self._check_open()
         if seconds is not None and seconds < 0:
             raise ValueError("Timeout value out of range")
+        # The timeout shares the resource of `closed`: every `recv` reads both.
         self.threads.declare(((self.id, "closed"), WRITE))
         self.timeout = seconds
 
     def shutdown(self, how: int, /) -> None:
-        self._open()
+        self._check_open()
         if how != socket.SHUT_WR:
             self._end()
         if how != socket.SHUT_RD:

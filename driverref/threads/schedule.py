@@ -1,8 +1,8 @@
-"""Who goes on, step by step: the rule that `SimulatedThreads` asks.
+"""Which thread makes the next step: the rule that `Steps` asks.
 
-* `FirstCome`, the default: the running thread keeps the processor until it has to wait; then the one that has waited
-  longest among those that can go on.
-* `Random`, with a seed: anybody who can go on, at random, at every step.
+* `FirstCome`, the default: the running thread keeps the processor until it has to wait.  Then the
+  one that has waited longest runs, of those that can go on.
+* `Random`, with a seed: at every step any thread that can go on, or time, at random.
 * The search of `driverref.explore` tries one choice after the other.
 """
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
 
 
 class FirstCome:
-    """Whoever runs keeps running; then whoever has waited longest."""
+    """The running thread as long as it can go on, then the thread that has waited longest."""
 
     logs = False
 
     def __init__(self) -> None:
         self.script: list[int] = []
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
-        return min(threads.able(), key=lambda t: t.arrival, default=None)
+    def choose(self, steps: Steps) -> SimulatedThread | None:
+        # The running thread needs no case of its own: `Steps` is eager here and does not ask while
+        # it can go on.  `None` lets time pass, so here a timeout comes last.
+        return min(steps.able(), key=lambda thread: thread.arrival, default=None)
 
-    def end(self, threads: Steps) -> None:
+    def end(self, steps: Steps) -> None:
         pass
 
 
 class Random(FirstCome):
-    """Anybody, and time as well."""
+    """Any thread that can go on, and time as well."""
 
     def __init__(self, seed: object) -> None:
         super().__init__()
-        self.random = random.Random(str(seed))
+        self.random = random.Random(str(seed))  # a string gives the same numbers in every process
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
-        choices: list[SimulatedThread | None] = [*threads.able()]
-        if threads.armed():
+    def choose(self, steps: Steps) -> SimulatedThread | None:
+        choices: list[SimulatedThread | None] = [*steps.able()]
+        if steps.armed():
             choices.append(None)
         return self.random.choice(choices) if choices else None

@@ -1,7 +1,7 @@
 """The seam as coroutines: deterministic, with virtual time.
 
-`Steps` decides which thread goes on, at points that the threads call steps.  Here is what the seam
-promises in terms of them: threads, which are coroutines, and what they block on, each a step or two
+`Steps` decides which thread goes on, at the points that are called steps.  This file builds on them
+what the seam promises: threads, which are coroutines, and what they block on, each a step or two
 (`primitives`).
 
 Which thread is chosen is up to a `Schedule` (`schedule`).  What threads share is a cell, a table or
@@ -43,14 +43,14 @@ from driverref.threads.schedule import FirstCome, Random
 from driverref.threads.steps import CLOCK, Schedule, SimulatedThread, Steps, never
 
 _UNDIVIDED = nullcontext()
-"""Between two steps no other thread runs."""
+"""The block of `atomically`.  Between two steps no other thread runs, so it does nothing."""
 
 
 class SimulatedThreads(Steps):
     """The seam on coroutines.
 
-    A `seed`, or a `schedule`, chooses the thread that goes on; without either, first come, first
-    served.
+    A `seed`, or a `schedule`, chooses the thread that goes on.  Without either it is first come,
+    first served.
     """
 
     simulated = True
@@ -58,8 +58,8 @@ class SimulatedThreads(Steps):
     def __init__(self, seed: int | None = None, schedule: Schedule | None = None) -> None:
         eager = schedule is None and seed is None
         super().__init__(schedule or (FirstCome() if seed is None else Random(seed)), eager)
+        # By atomic, what the thread that wrote it last knew.
         self._stamps: dict[object, Stamp] = {}
-        """By atomic: what was known to the thread that wrote it last."""
 
     # Threads.
 
@@ -77,6 +77,7 @@ class SimulatedThreads(Steps):
         return main
 
     def adopted(self) -> Thread:
+        # `running` alone does not tell: a thread of another emulator may ask, on another stack.
         if self.running is self.main and self.main.coroutine.is_running():
             running_thread.set(self.main)
         return running()
@@ -85,6 +86,7 @@ class SimulatedThreads(Steps):
         self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
     ) -> Thread:
         def run() -> None:
+            # The first step of a thread: it was chosen, so its coroutine begins.
             self.running = thread
             self.declare((("the start", thread.number), AWAIT))
             running_thread.set(thread)
@@ -94,23 +96,31 @@ class SimulatedThreads(Steps):
                 running_thread.set(NOBODY)
                 return
             except BaseException as error:
-                if not self._closed:  # else it is what unwinding led to, and nobody's business
+                # What is raised while the thread is being unwound is no crash of the program.
+                if not self._closed:
                     seen = crashed(error)
+                    # The adopted thread raises one error, the first: later ones may follow from it.
                     self.failure = self.failure or seen
             if not self._closed:
+                # The end is part of the thread's last step.  It is taken out before the next thread
+                # is chosen, so that it is not chosen itself.
                 thread.ended = thread.clock.stamp()
                 self.declare((("the end", thread.number), WRITE))
                 self.threads.remove(thread)
                 thread.coroutine.finish_into(self._next().coroutine)
+            # The greenlet is kept with its context, which must not keep the emulator alive.
             running_thread.set(NOBODY)
 
         thread = self._new(name)
         thread.coroutine = Coroutine(run)
         thread.clock.join(self.running.clock.stamp())
+        # The new thread stands in line behind all others, and the one that starts it goes on.
         self._arrivals += 1
         thread.arrival = self._arrivals
         self.declare((("the start", thread.number), WRITE))
         if settle:
+            # The new thread runs as part of this step until it waits.  `_next` then comes back here
+            # and asks no schedule: when it begins is no choice that a search has to try.
             me = self._starter = self.running
             thread.coroutine.switch()
             self.running = me
@@ -118,6 +128,7 @@ class SimulatedThreads(Steps):
 
     def join(self, thread: Thread) -> None:
         assert isinstance(thread, SimulatedThread)
+        # Enabled once the thread has ended, so its end comes before this in every schedule.
         end = ("the end", thread.number)
         self.step(end, AWAIT, lambda: thread.ended, None, f"the end of {thread.name}")
         self.running.clock.join(thread.ended)
@@ -127,9 +138,13 @@ class SimulatedThreads(Steps):
         return True
 
     def close(self) -> None:
+        # First: from here on each step raises, so a thread that is unwound runs its `finally`
+        # blocks and switches to no other thread.
         try:
             if not self._closed:
                 self._closed = True
+                # Before the threads are gone: a search looks at the steps that they would have
+                # made.  It may raise, and the threads are unwound all the same.
                 self.schedule.end(self)
         finally:
             for thread in self.threads:
@@ -141,36 +156,41 @@ class SimulatedThreads(Steps):
     # The primitives, each a step or two.
 
     def now(self) -> int:
-        return self.time
+        return self.time  # no step and no use of `CLOCK`: nothing may depend on it
 
     def read_clock(self) -> int:
         self.step(CLOCK, READ)
         return self.time
 
     def sleep(self, ns: int) -> None:
+        # No resource but the clock, which a step with a deadline uses anyway.
         self.step(None, READ, never, self.time + ns, "time to pass")
 
     def touch(self, resource: object, write: bool) -> None:
         self.step(resource, WRITE if write else READ)
 
     def load(self, resource: object) -> None:
+        # An atomic orders: what its last writer did before the store happened before this.
         self.step(resource, READ)
         self.running.clock.join(self._stamps.get(resource))
 
     def spin(self, loop: str) -> NoReturn:
+        # Never chosen again.  When no other thread can go on either, `_stuck` finds the loop.
         self.running.loop = loop
         self.step(None, READ, never)
-        raise AssertionError("nobody ends the loop")  # pragma: no cover
+        raise AssertionError("a step that is never enabled has returned")  # pragma: no cover
 
     def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
         self.step(resource, WRITE)
+        # A store that reads nothing learns nothing from the last writer.  What it hands on is its
+        # own knowledge alone.
         clock = self.running.clock
         if reads:
             clock.join(self._stamps.get(resource))
         self._stamps[resource] = clock.stamp()
         return _UNDIVIDED
 
-    # Where no search listens, what threads share is as plain as on OS threads: only one of them runs at a time.
+    # Where no search listens, what threads share is as plain as on OS threads.
 
     def cell(self, value: T) -> Cell[T]:
         return TrackedCell(self, value) if self.schedule.logs else PlainCell(value)
