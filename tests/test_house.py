@@ -153,6 +153,38 @@ def test_only_the_seam_knows_threads_and_clocks(path: Path) -> None:
         assert not SEAM_ONLY & {found.module.split(".")[0] for found in imports(path)}
 
 
+PEEKS = {
+    "erl_driver/handles.py: Lock.must_not_hold",
+    "erl_driver/handles.py: Lock.must_hold",
+    "erl_driver/handles.py: ErlDrvPDL.held",
+}
+"""Where a cell is read without telling the search.
+
+Each asks whether the running thread holds a lock.  No other thread can change the answer.
+"""
+
+
+def calls_of_method(name: str, path: Path) -> Iterator[str]:
+    """Where a file calls a method of this name."""
+
+    def walk(node: ast.AST, inside: str) -> Iterator[str]:
+        match node:
+            case ast.ClassDef(name=own) | ast.FunctionDef(name=own):
+                inside = f"{inside}.{own}" if inside else own
+            case ast.Call(func=ast.Attribute(attr=attr)) if attr == name:
+                yield f"{path.relative_to(PACKAGE).as_posix()}: {inside}"
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, inside)
+
+    yield from walk(ast.parse(path.read_text()), "")
+
+
+def test_above_the_seam_nothing_declares_by_hand_and_little_is_kept_from_the_search() -> None:
+    above = [path for path in FILES if room_of(path) != "threads"]
+    assert not [place for path in above for place in calls_of_method("declare", path)]
+    assert {place for path in above for place in calls_of_method("peek", path)} == PEEKS
+
+
 @every_file
 def test_a_file_has_a_head_and_at_most_400_lines(path: Path) -> None:
     source = path.read_text()

@@ -258,6 +258,42 @@ def test_a_cancelled_job_gives_its_reference_to_the_pdl_back(
         gates[0].open()
 
 
+@both
+def test_a_job_that_another_port_cancels_gives_its_reference_to_the_pdl_back(threads: Kind) -> None:
+    """The port whose callback cancels has another lock: the job's own port counts it off later."""
+    gates: list[Gate] = []
+    pdls: list[Any] = []
+
+    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
+        gates.append(Gate())
+        pdls.append(driver_pdl_create(port))
+        return port
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_async(port, 0, lambda job: gates[0].pass_through(), "first")
+        driver_async(port, 0, lambda job: None, "second")
+
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        return bytes([driver_async_cancel(2) if command == 0 else driver_pdl_get_refc(pdls[0])])
+
+    driver = made_of(
+        flags=ERL_DRV_FLAG_USE_PORT_LOCKING, start=start, output=output, control=control
+    )
+    with Emulator(release="R14B04", async_threads=1, schedulers=2, threads=threads) as erl:
+        owner = opened(erl, driver)
+        other = erl.open_port(("spawn_driver", "d"))
+        erl.port_command(owner, b"")
+        gates[0].await_arrival()
+        assert erl.port_control(owner, 1, b"") == [3]
+        assert erl.port_control(other, 0, b"") == [1]
+        for _ in range(1000):  # until the scheduler has come to it
+            if (left := erl.port_control(owner, 1, b"")) == [2]:
+                break
+            erl.receive(timeout=1)
+        assert left == [2]
+        gates[0].open()
+
+
 @pytest.mark.parametrize("release", ["R7B-3", "R13B", "R14B04"])
 @pytest.mark.parametrize("closed", [False, True])
 @both

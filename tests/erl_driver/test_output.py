@@ -38,6 +38,7 @@ from driverref.erl_driver import (
     driver_pdl_unlock,
     driver_pushqv,
     driver_send_term,
+    driver_set_timer,
     driver_vec_to_buf,
     erl_drv_output_term,
     erl_drv_send_term,
@@ -395,6 +396,28 @@ def test_nobody_has_called_in_ready_async_timeout_or_stop(threads: Kind) -> None
         erl.receive()
         erl.port_close(port)
     assert len(refused) == 2
+
+
+@both
+@pytest.mark.rule("flow.caller-not-valid")
+def test_the_opener_has_not_called_in_a_timeout_that_start_has_set(threads: Kind) -> None:
+    """No command comes between the two, which would end the opener's call as well."""
+    refused = Box()
+
+    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
+        driver_set_timer(port, 1)
+        return port
+
+    def timeout(port: ErlDrvPort) -> None:
+        with pytest.raises(Misuse, match="keep the pid when you schedule the job") as error:
+            driver_caller(port)
+        refused.put(error.value)
+        driver_output(port, b"asked")
+
+    with Emulator(threads=threads) as erl:
+        opened(erl, made_of(start=start, timeout=timeout))
+        erl.receive()
+    assert refused.value
 
 
 @both

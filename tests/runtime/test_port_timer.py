@@ -352,3 +352,14 @@ def test_a_timer_that_is_cancelled_while_it_waits_for_the_lock_does_not_fire() -
         port = opened(erl, Slow())
         on_another_thread(erl, lambda: erl.port_control(port, 0, b""), scheduler=2)
         assert erl.receive(timeout=10) is None
+
+
+def test_each_call_for_the_timer_is_in_the_trace() -> None:
+    """The pictures of the book have a row for each."""
+    driver = scripted(lambda port: driver_set_timer(port, 5), driver_cancel_timer)
+    with Emulator() as erl:
+        port = opened(erl, driver)
+        for number in (0, 1, 0, 1):
+            do(erl, port, number)
+        calls = erl.trace.select("driver_set_timer", "driver_cancel_timer")
+    assert [event.name for event in calls] == ["driver_set_timer", "driver_cancel_timer"] * 2
