@@ -27,6 +27,7 @@ the thread of the new one:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -82,19 +83,11 @@ class Shared:
             if mode is ACQUIRE:
                 self.acquired.append(step)
 
-    def forget(self, mode: Mode) -> None:
-        """Take back the last touch, which had this mode."""
-        if mode is READ or mode is AWAIT:
-            self.read.pop()
-        else:
-            self.written.pop()
-            if mode is ACQUIRE:
-                self.acquired.pop()
-
     def read_since(self) -> list[int]:
         """Return the steps that have read the resource since it was written last."""
-        written = self.written[-1] if self.written else _NOT_MADE
-        return [step for step in self.read if step >= written]
+        if not self.written:
+            return self.read
+        return self.read[bisect_left(self.read, self.written[-1]) :]
 
 
 class History:
@@ -196,8 +189,14 @@ class History:
                 taken = users.acquired[-1]
                 if taken != step and not mine >> taken & 1:
                     locks.append(taken)
+            # As `record` does, without the call: this is where the search spends its time.
             if step != _NOT_MADE:
-                users.record(step, mode)
+                if mode is READ or mode is AWAIT:
+                    users.read.append(step)
+                else:
+                    users.written.append(step)
+                    if mode is ACQUIRE:
+                        users.acquired.append(step)
         # A step that needs a lock or an item cannot come before the step that gave it up, so what
         # else the two touch is no race of theirs.  Where a lock is meant, the race is that for the
         # lock.
@@ -243,12 +242,18 @@ class History:
         return firsts
 
     def forget(self, depth: int) -> None:
-        """Forget the steps from `depth` on."""
+        """Forget the steps from `depth` on: take back what `_compare` has recorded of them."""
+        forgotten = self._shared.get
         for maker, log in zip(self.makers[depth:], self.footprints[depth:], strict=True):
             self._steps[maker].pop()
             for resource, mode in log:
-                if (shared := self._shared.get(resource)) is not None:
-                    shared.forget(mode)
+                if (users := forgotten(resource)) is not None:
+                    if mode is READ or mode is AWAIT:
+                        users.read.pop()
+                    else:
+                        users.written.pop()
+                        if mode is ACQUIRE:
+                            users.acquired.pop()
         del self.makers[depth:], self.footprints[depth:], self.past[depth:], self._ends[depth:]
         del self._log[self._ends[-1] if depth else 0 :]
 

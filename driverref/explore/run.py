@@ -10,6 +10,7 @@ driver logged the event under a lock.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
@@ -125,6 +126,10 @@ class Experiment:
         watch = Watch(threads, self.observe)
         erl = Emulator._on(threads, watch, **self.options)
         runtime = erl.runtime
+        # Garbage is collected between two runs.  Within one, the collector would go through the same
+        # knot of objects again and again, on the stack of whichever simulated thread runs then.
+        collects = gc.isenabled()
+        gc.disable()
         try:
             with erl:
                 value = self.scenario(erl)
@@ -134,6 +139,8 @@ class Experiment:
             return Fault.of(error)
         finally:
             _untie(threads, runtime, erl)
+            if collects:
+                gc.enable()
         try:
             hash(value)
         except TypeError:

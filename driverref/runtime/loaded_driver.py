@@ -16,6 +16,7 @@ Source: `erl_bif_ddll.c`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import MutableMapping
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -71,10 +72,10 @@ class LoadedDriver:
         self.lock: PortLock | None = None
         if not self.flag(ERL_DRV_FLAG_USE_PORT_LOCKING):
             self.lock = self._new_lock(f"driver {self.name}")
-        # The identifiers of its ports, as keys; and of ports that are closed and have jobs in
+        # The identifiers of its ports, by number; and of ports that are closed and have jobs in
         # flight.  Two tables, because `unload` kills the first and waits for the second.
-        self._ports = threads.table()
-        self._lingering = threads.table()
+        self._ports: MutableMapping[int, Port] = threads.table()
+        self._lingering: MutableMapping[int, Port] = threads.table()
         # The processes that have loaded it, and how often.  Each has to unload it as often.
         self.users: Cell[Counter[Pid]] = threads.cell(Counter())
         # The processes that want to know that it is unloaded, or will not be.
@@ -112,22 +113,22 @@ class LoadedDriver:
 
     def port_opened(self, port: Port) -> None:
         """Count a port in.  With the lock of the table of drivers held."""
-        self._ports[port] = None
+        self._ports[port.number] = port
 
     def port_gone(self, port: Port, jobs: int) -> None:
         """Count a port out; until they are done, its jobs keep the driver in its place."""
         # Entered in the one table before it leaves the other.  Between the two the driver would
         # look unused to another scheduler.
         if jobs:
-            self._lingering[port] = None
-        del self._ports[port]
+            self._lingering[port.number] = port
+        del self._ports[port.number]
         self.finish_if_idle()
 
     def job_done(self, port: Port) -> None:
         """Count out the last job of a port that is closed."""
         # A port that had no jobs when it was closed is in neither table by now.
-        if port in self._lingering:
-            del self._lingering[port]
+        if port.number in self._lingering:
+            del self._lingering[port.number]
         self.finish_if_idle()
 
     def idle(self) -> bool:
@@ -137,7 +138,7 @@ class LoadedDriver:
 
     def has_jobs(self) -> bool:
         """Whether a job of the driver is in flight."""
-        ports = map(self.runtime.ports.find, self._ports)
+        ports = map(self.runtime.ports.find, self._ports.values())
         return bool(self._lingering) or any(port.jobs for port in ports if port is not None)
 
     # Its callbacks without a port.
@@ -181,7 +182,7 @@ class LoadedDriver:
     def kill_the_ports(self) -> None:
         """Close every port as `driver_failure` does.  On a scheduler."""
         # Those that are there now, in a fixed order.  Each takes itself out of the table.
-        for name in sorted(self._ports):
+        for name in sorted(self._ports.values()):
             port = self.runtime.ports.find(name)
             if port is None:  # closed by another scheduler since
                 continue
