@@ -1,4 +1,4 @@
-"""What threads share, made deaf: cells, tables and counters that do not tell the search of one place.
+"""Cells, tables and counters made deaf: those of one place do not tell the search.
 
 A *place* is where the package makes what threads share: `threads.cell(...)`, `threads.table()` or
 `threads.counter()`.  Its name is the file's and that of what is assigned there, such as

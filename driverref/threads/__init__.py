@@ -320,10 +320,6 @@ class Threads(Protocol):
         """
         ...
 
-    def touch(self, resource: object, write: bool) -> None:
-        """A step that uses memory of the driver."""
-        ...
-
     def load(self, resource: object) -> None:
         """A step that reads an atomic, and with it learns what its last writer knew."""
         ...

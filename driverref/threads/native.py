@@ -197,9 +197,6 @@ class NativeThreads:
     def step(self, resource: object = None, mode: object = None) -> bool:
         return True
 
-    def touch(self, resource: object, write: bool) -> None:
-        pass
-
     def load(self, resource: object) -> None:
         pass
 

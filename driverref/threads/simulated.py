@@ -166,9 +166,6 @@ class SimulatedThreads(Steps):
         # No resource but the clock, which a step with a deadline uses anyway.
         self.step(None, READ, never, self.time + ns, "time to pass")
 
-    def touch(self, resource: object, write: bool) -> None:
-        self.step(resource, WRITE if write else READ)
-
     def load(self, resource: object) -> None:
         # An atomic orders: what its last writer did before the store happened before this.
         self.step(resource, READ)

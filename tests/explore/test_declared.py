@@ -108,25 +108,28 @@ NOTICED = {
 }
 """For each place, the meeting that notices when what is made there declares nothing."""
 
+TABLE_LOCK = "every use is under the lock of the table of drivers"
+BONDS_LOCK = "every use is under the lock of the links and monitors"
+ONE_SCHEDULER = "R7B has one scheduler, and every use holds its mutex"
+DRIVER_STATE = (
+    "a change is followed by a look at the driver's state, which an unloading writes first"
+)
+
 UNNOTICED = {
-    # Redundant: another declaration of the same step says the same.
-    "eras/slots.py _last": "R7B has one scheduler, and every use holds its mutex",
-    "eras/slots.py _slots": "R7B has one scheduler, and every use holds its mutex",
-    "erl_driver/handles.py holder": "only its own thread looks, by `peek`; the mutex orders the rest",
-    "runtime/loaded_driver.py _lingering": "each change is followed by a look at the driver's state, "
-    "and unloading writes that before it looks here",
-    "runtime/loaded_driver.py _ports": "as `_lingering`, or under the lock of the table of drivers",
-    "runtime/loaded_driver.py monitors": "under the lock of the table of drivers, or when the driver "
-    "is out of the table and no monitor can come",
-    "runtime/loaded_driver.py users": "always under the lock of the table of drivers",
-    "runtime/port.py bonds": "always under the lock of the links and monitors",
-    "runtime/process.py alive": "looked at under the lock of the links and monitors, and set in the "
-    "step in which the process parts with them under that lock",
-    "runtime/process.py bonds": "always under the lock of the links and monitors",
-    "runtime/senders.py _suspended": "each change is a step that writes the port's senders, and the "
-    "look that matters belongs to that step or comes after being woken",
+    "eras/slots.py _last": ONE_SCHEDULER,
+    "eras/slots.py _slots": ONE_SCHEDULER,
+    "erl_driver/handles.py holder": "other threads never look: `peek` asks about the running one",
+    "runtime/loaded_driver.py _lingering": DRIVER_STATE,
+    "runtime/loaded_driver.py _ports": DRIVER_STATE,
+    "runtime/loaded_driver.py monitors": TABLE_LOCK + ", or when none can be added any more",
+    "runtime/loaded_driver.py users": TABLE_LOCK,
+    "runtime/port.py bonds": BONDS_LOCK,
+    "runtime/process.py alive": BONDS_LOCK + ", or in the step that takes it",
+    "runtime/process.py bonds": BONDS_LOCK,
+    "runtime/senders.py _suspended": "each change is a step that writes the port's senders, and a "
+    "look belongs to that step or comes after a wake-up",
 }
-"""The places that no meeting notices yet, and why."""
+"""The places that no meeting notices, and what else in the same step says the same."""
 
 
 def differ(name: str, seeds: range) -> bool:
