@@ -96,7 +96,7 @@ class Ports:
         """
         thread, runtime = running(), self.runtime
         process = thread.process
-        if process is None or process.attention.value or process.runtime is not runtime:
+        if process is None or process.runtime is not runtime or runtime.down or process.doom.value:
             process = calling(runtime, "port_command")
         if type(port) is Port and type(data) is bytes and not options:
             handle = runtime.ports.find(port)

@@ -93,7 +93,7 @@ class Processes:
         `Deadlock` on simulated threads.
         """
         process, runtime = running().process, self.runtime
-        if process is None or process.attention.value or process.runtime is not runtime:
+        if process is None or process.runtime is not runtime or runtime.down or process.doom.value:
             process = calling(self.runtime, "receive")
         message: Any = None
         if matching is None and timeout is None and not process.saved:

@@ -52,9 +52,8 @@ class Process:
         self.saved: list[object] = []
         self.bonds = threads.cell(Bonds())
         self.trap_exit = threads.cell(False)
-        # What must be looked at before the next BIF: a deadly signal; or `True`: the emulator is
-        # down.  In the ordinary case a BIF reads this one cell and goes on.
-        self.attention: Cell[ProcessExit | bool] = threads.cell(False)
+        # What the process ends with, at its next BIF: the first deadly signal.
+        self.doom: Cell[ProcessExit | None] = threads.cell(None)
         self.alive = threads.cell(True)
         self.thread: Thread
         runtime.entities.enter(self)
@@ -81,9 +80,8 @@ class Process:
             self.inbox.put(Tuple((EXIT, sender, reason)))
         # A linked process that ends normally kills nothing.  `exit(self(), normal)` does.
         elif reason != NORMAL or sender == self.pid:
-            # The first deadly signal counts.
-            if not self.attention.value:
-                self.attention.value = ProcessExit(KILLED if kill else reason)
+            if self.doom.value is None:
+                self.doom.value = ProcessExit(KILLED if kill else reason)
             # It may wait for a message, and has to be told.
             self.inbox.put(None)
 
@@ -97,7 +95,7 @@ class Process:
 
     def emulator_down(self) -> None:
         """Have it notice that the emulator is down."""
-        self.attention.value = True
+        # Nothing that the search hears of: the run ends, whatever this process would have done.
         # At once: the thread that takes the emulator down must not be stopped halfway.
         self.inbox.put_at_once(None)
 
@@ -110,13 +108,12 @@ class Process:
         return before
 
     def heed(self) -> None:
-        """Look for signals, and raise what `attention` is about."""
-        attention = self.attention.value
-        if attention:
-            if self.runtime.down is not None:
-                raise self.runtime.refusal()
-            assert isinstance(attention, ProcessExit)
-            raise attention
+        """Raise what the process has to notice: the emulator is down, or a deadly signal has come."""
+        if self.runtime.down is not None:
+            raise self.runtime.refusal()
+        doom = self.doom.value
+        if doom is not None:
+            raise doom
 
     def wait_until(
         self, what: str, condition: Callable[[], object], deadline: int | None = None

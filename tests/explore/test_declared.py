@@ -98,7 +98,7 @@ NOTICED = {
     "runtime/port.py queue": m.a_job_empties_the_driver_queue_while_the_port_closes,
     "runtime/port.py state": m.a_monitor_and_a_close,
     "runtime/port_lock.py _waiting": m.signals_are_left_with_two_ports_of_one_lock,
-    "runtime/process.py attention": m.two_exit_signals_meet,
+    "runtime/process.py doom": m.two_exit_signals_meet,
     "runtime/process.py trap_exit": m.an_exit_signal_meets_the_flag,
     "runtime/scheduler.py timer": m.a_timer_is_cancelled_as_it_fires,
     "runtime/scheduler.py timers": m.a_timer_is_set_by_an_async_thread,
