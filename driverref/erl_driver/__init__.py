@@ -1,12 +1,23 @@
 """The driver's side: what `erl_driver.h` declares, under the names it has there.
 
-Parameters are in C's order and units, results are C's.  Three things differ, each for one reason: Python
-has no pointers.  A buffer carries its own length.  A pointer to an `unsigned int` is an `int`, or a `Key`, whose
-`value` shows what was written back.  Where C fills a struct of the caller's, the struct is returned.
+Parameters are in C's order and units, and results are C's.  Python has no pointers, and so three
+things differ:
 
-This module only hands on names, as a header does; what they do stands where the idea lives.  Each
-module of this folder lists in `__all__` what the header declares of it.  The names of other rooms
-are imported `as` themselves: by that a type checker knows that they are handed on.
+* A buffer carries its own length.
+* A pointer to an `unsigned int` is an `int`, or a `Key`, whose `value` shows what was written back.
+* Where C fills a struct of the caller's, the struct is returned.
+
+This module only hands on names, as a header does.  In reading order:
+
+* `asynchronous`: jobs for the async threads.
+* `output`, `queue`: what a driver sends, and what it keeps until it can send it.
+* `ports`: the timer, busy, failure, the processes a port knows.
+* `locks`, `handles`: what threads share, and the checks on its use.
+* `own_threads`: threads that a driver starts.
+* `checks`: what every call on a port checks first.
+
+Each of them lists in `__all__` what the header declares of it.  The names of other rooms are
+imported `as` themselves: from that a type checker knows that they are handed on.
 """
 
 # ruff: noqa: F403 - every import is a declaration

@@ -1,7 +1,11 @@
-"""`driver_async` and the key.
+"""`driver_async`: work for an async thread, and the key that picks the thread.
 
-A driver hands the pool a function and its data, and gets the data back in `ready_async`, or in the free
-function if the port is gone by then.  Sources: `erl_async.c:driver_async`, `driver_async_port_key`.
+A driver gives the pool a function and its data.  An async thread calls the function with the data.
+Then the scheduler calls `ready_async` with the data, or the free function if the port is closed by
+then.
+
+This file checks what the caller gives.  The queues and the threads are in `runtime.async_pool`.
+Source: `erl_async.c`, `driver_async` and `driver_async_port_key`.
 """
 
 from __future__ import annotations
@@ -30,19 +34,25 @@ def driver_async(
     async_data: Any,
     async_free: AsyncFree | None = None,
 ) -> int:
-    """Have `async_invoke(async_data)` called on an async thread; without a pool, until OTP 22, at once and here.
+    """Have `async_invoke(async_data)` called on an async thread.
 
-    `key` picks the thread: `*key mod N`, written back to a `Key`; without one, the job's id `mod N`.  Jobs of one
-    thread run one after the other, in the order of the calls.  The job may run before this returns.
+    `key` picks the thread: number `*key mod N` of N, which is written back to a `Key`.  Without a
+    key it is the job's id `mod N`.  The jobs of one thread run one after the other, in the order of
+    the calls.  A job may run before this call returns.
 
-    When it has run, exactly one of `ready_async(drv_data, async_data)` and `async_free(async_data)` is called, on
-    the scheduler that made this call: `ready_async` if the driver has one and the port is not closed.
+    After the job exactly one of `ready_async(drv_data, async_data)` and `async_free(async_data)` is
+    called, on the scheduler that made this call.  It is `ready_async` if the driver has one and the
+    port is not closed.
 
-    Returns the job's id, 1 or more, or -1 if the port is closed; then nothing is called and the data is still
-    the caller's.  0 in R15B to 22 if there is no pool.  Not thread-safe: only in a callback of the port.  Stands for
-    `driver_async`.
+    Returns the job's id, 1 or more.  Returns -1 if the port is closed: then nothing is called, and
+    the data still belongs to the caller.  R15B to OTP 22 may have no pool.  There the job runs
+    inside this call, and the result is 0.
+
+    Not thread-safe: only in a callback of the port.  Stands for `driver_async`.
     """
     thread = running()
+    # The usual case is decided here without a call, because every job comes this way.
+    # `in_callback` tells a closed port, which is -1, from a call that is not allowed.
     if (
         type(port) is not ErlDrvPort or port.lock.holder is not thread or port.state.value is CLOSED
     ) and not in_callback("driver_async", port):
@@ -52,6 +62,7 @@ def driver_async(
     if async_free is not None and not callable(async_free):
         expected = "a function of one argument, or None"
         raise wrong_type("driver_async", "async_free", expected, async_free)
+    # An int is a key whose new value the driver does not read.
     if key is not None and type(key) is not Key and type(key) is not int:
         raise wrong_type("driver_async", "key", "a Key, an int or None", key)
     return port.runtime.pool.submit(port, key, async_invoke, async_data, async_free)
@@ -59,13 +70,19 @@ def driver_async(
 
 @since("R7B-0", until="17.0")
 def driver_async_cancel(id: int) -> int:
-    """Take a job out of its queue, if it has not begun, and call its `async_free`.  Returns 1, or 0 if it cannot.
+    """Take a job that has not begun out of its queue, and call its `async_free`.
 
-    Until R14B02 it looks only at the newest job of each queue, and if that is another one it loops for ever:
-    `EmulatorHang`.  R14B03 and R14B04 search the queues.  From R15A it does nothing and returns 0.  It never
-    stops a job that runs.  Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
+    Returns 1, or 0 if the job cannot be cancelled.  A job that runs is never stopped.
+
+    Until R14B02 only the newest job of each queue is looked at.  If that is another job, the loop
+    does not end: `EmulatorHang`.  R14B03 and R14B04 search the queues.  From R15A this does nothing
+    and returns 0.
+
+    Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
     """
     check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
+    # The call names no port, so no port's lock can be asked for.  A thread that runs a callback is
+    # a scheduler's, and carries no process meanwhile.
     thread = current("driver_async_cancel")
     if thread.scheduler is None or thread.process is not None:
         raise Misuse(f"driver_async_cancel: only a callback may call it, not {thread.name}")
@@ -74,8 +91,10 @@ def driver_async_cancel(id: int) -> int:
 
 @since("R16B02")
 def driver_async_port_key(port: ErlDrvPort) -> int:
-    """A key for the jobs of this port: its number, so that ports spread evenly.  0 if the port is closed.
+    """Return a key for the jobs of this port, so that all of them run on one thread.
 
-    Not thread-safe: only in a callback of the port.  Stands for `driver_async_port_key`.
+    The key is the port's number, so that the ports spread evenly over the threads.  Returns 0 if
+    the port is closed.  Not thread-safe: only in a callback of the port.  Stands for
+    `driver_async_port_key`.
     """
     return port.number if in_callback("driver_async_port_key", port) else 0

@@ -1,12 +1,17 @@
-"""The locks that the create functions return: handles that know what may be done with them.
+"""The locks that the create functions return: handles that check how they are used.
 
-In C these are thin wraps of the platform's threads, and a mistake hangs or aborts the emulator, or
-does nothing until the day it does.  Here they are written once on the seam.  Each has a name and a
-row in the ledger, which says whether it is still there, and a lock knows who holds it.  So every
-mistake is a `Misuse` that names the thread and the thing, and what is never given back is a row of
-the `Leak`.
+In C these are thin wrappers of the platform's threads.  A mistake there hangs or aborts the
+emulator, or does nothing on one platform and harm on another.  Here they are written once, on the
+project's own threads (`driverref.threads`).
 
-`call` is always the function of `erl_driver.h` that the driver has called, for the messages.
+* Every handle has a name and a row in the ledger.  The row says whether the handle still exists.
+* A lock knows the thread that holds it.
+
+So every mistake is a `Misuse` that names the thread and the handle, and what is never given back is
+a row of the `Leak`.
+
+In the parameters, `call` is the function of `erl_driver.h` that the driver has called.  It is there
+for the messages.  `me` is the calling thread.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ __all__ = [
 
 
 class Handle:
-    """Something that was created and has to be given back."""
+    """Something that a driver creates and has to give back."""
 
     kind: ClassVar[str]
     parameter: ClassVar[str]
@@ -39,6 +44,7 @@ class Handle:
         self.name = "unknown" if name is None else name
         self.runtime = current(call).runtime
         self.threads = self.runtime.threads
+        # In the ledger from the start: a handle that the driver forgets at once is a leak too.
         self.row = self.runtime.ledger.add(str(self), "created", give_back)
 
     def __str__(self) -> str:
@@ -52,9 +58,14 @@ H = TypeVar("H", bound=Handle)
 
 
 def use(call: str, kind: type[H], handle: H) -> Thread:
-    """The calling thread, which may use `handle`: of that `kind`, of this emulator, and alive."""
+    """The calling thread, after a check that it may use `handle`.
+
+    The handle must be of that `kind` (`TypeError`), of this emulator and not given back (the
+    `fault` of its kind, mostly `Misuse`).
+    """
     if not isinstance(handle, kind):
         raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
+    # A driver's module outlives an emulator, and what it keeps in globals is in the next one too.
     me = current(call)
     if me.runtime is not handle.runtime:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
@@ -72,31 +83,35 @@ class Lock(Handle):
         self.holder: Cell[Thread | None] = self.threads.cell(None)
 
     def lock(self, call: str, me: Thread) -> None:
-        """Wait for the lock, but not for oneself."""
+        """Wait for the lock and take it.  `Misuse` if the caller is the holder."""
         self.must_not_hold(call, me)
         self.mutex.acquire()
+        # Written only by a thread that has the mutex, so it always names the holder.
         self.holder.value = me
 
     def try_lock(self, me: Thread) -> bool:
-        """Take the lock if nobody holds it."""
+        """Take the lock if it is free.  Returns whether it was taken."""
         taken: bool = self.mutex.acquire(blocking=False)
         if taken:
             self.holder.value = me
         return taken
 
     def unlock(self, call: str, me: Thread) -> None:
-        """Give up the lock, if it is one's own."""
+        """Give up the lock.  `Misuse` unless the caller is the holder."""
         self.must_hold(call, me)
+        # Before the release: afterwards the next holder may have written its name already.
         self.holder.value = None
         self.mutex.release()
 
     def must_not_hold(self, call: str, me: Thread) -> None:
-        """Refuse the holder."""
+        """Raise `Misuse` if the caller is the holder."""
+        # A peek, which is no step of a search: no other thread can change whether the answer is "me",
+        # so their order does not matter.
         if self.holder.peek() is me:
             raise Misuse(f"{call}: {me.name} holds {self} already and would wait for itself")
 
     def must_hold(self, call: str, me: Thread) -> None:
-        """Refuse anybody but the holder."""
+        """Raise `Misuse` unless the caller is the holder."""
         if self.holder.peek() is not me:
             raise Misuse(f"{call}: {me.name} does not hold {self}")
 
@@ -110,8 +125,9 @@ class ErlDrvMutex(Lock):
 class ErlDrvCond(Handle):
     """A condition variable, from `erl_drv_cond_create`.
 
-    The seam's conditions belong to a mutex and are notified under it; C's are signalled by anybody.
-    So this one has a mutex of its own, held from before the waiter lets go of the driver's.
+    A condition of `driverref.threads` belongs to a mutex and is notified with that mutex held.  In
+    C any thread may signal, with or without the mutex.  So this one has a mutex of its own, the
+    guard.
     """
 
     kind, parameter = "condition", "cnd"
@@ -124,8 +140,10 @@ class ErlDrvCond(Handle):
         self.waiters = 0
 
     def wait(self, call: str, me: Thread, mutex: ErlDrvMutex) -> None:
-        """Let go of `mutex`, wait for a signal, take `mutex` again."""
+        """Unlock `mutex`, wait for a signal, lock `mutex` again."""
         mutex.must_hold(call, me)
+        # The guard is held from before the mutex is unlocked.  A signal needs the guard too, so it
+        # cannot come between the unlocking and the wait, and be lost.
         with self.guard:
             if self.waiters and self.mutex is not mutex:
                 raise Misuse(f"{call}: {me.name} waits with {mutex}, others with {self.mutex}")
@@ -134,11 +152,15 @@ class ErlDrvCond(Handle):
             mutex.unlock(call, me)
             self.signalled.wait()
             self.waiters -= 1
+        # Without the guard: the thread that holds the mutex may want to signal.
         mutex.lock(call, me)
 
 
 class ErlDrvRWLock(Handle):
-    """Many readers or one writer, from `erl_drv_rwlock_create`.  Readers let a writer go first."""
+    """Many readers or one writer, from `erl_drv_rwlock_create`.
+
+    A waiting writer goes before new readers.
+    """
 
     kind, parameter = "rwlock", "rwlck"
 
@@ -147,15 +169,20 @@ class ErlDrvRWLock(Handle):
         self.guard = self.threads.mutex(str(self))
         self.released = self.threads.condition(self.guard, str(self))
         self.holders: list[Thread] = []
-        """A reader as often as it holds the lock: it may not wait for it again, but it may try."""
+        """A reader is in it once for each time it holds the lock: `tryrlock` allows several."""
         self.writing = False
         self.writers_waiting = 0
 
     def acquire(self, call: str, me: Thread, *, write: bool, wait: bool = True) -> int:
-        """Join the readers, or become the writer.  0, or `EBUSY` where that would mean to wait."""
+        """Become a reader, or the writer.
+
+        Returns 0, or `EBUSY` if that needs a wait and `wait` is false.
+        """
         with self.guard:
+            # Even a second reading may hang: a writer that came in between waits for the first.
             if wait and me in self.holders:
                 raise Misuse(f"{call}: {me.name} holds {self} already and would wait for itself")
+            # Readers wait for a waiting writer, or a stream of them would keep it out for ever.
             while self.holders if write else self.writing or self.writers_waiting:
                 if not wait:
                     return EBUSY
@@ -167,18 +194,22 @@ class ErlDrvRWLock(Handle):
         return 0
 
     def release(self, call: str, me: Thread, *, write: bool) -> None:
-        """Leave the readers, or stop writing."""
+        """Stop reading, or writing.  `Misuse` unless the caller does that."""
         with self.guard:
             if me not in self.holders or self.writing is not write:
                 how = "writing" if write else "reading"
                 raise Misuse(f"{call}: {me.name} does not hold {self} for {how}")
             self.holders.remove(me)
             self.writing = False
+            # All, because several readers may go on at once.
             self.released.notify_all()
 
 
 class ErlDrvPDL(Lock):
-    """A port data lock, from `driver_pdl_create`: a lock, and a count of those who may use it."""
+    """A port data lock, from `driver_pdl_create`: a lock with a count of references.
+
+    The port holds a reference, and so does each of its jobs.  The lock is freed at 0.
+    """
 
     kind, parameter = "port data lock of", "pdl"
     given_back = "freed"
@@ -194,7 +225,8 @@ class ErlDrvPDL(Lock):
         return f"{self.kind} {self.name}"
 
     def count(self, change: int) -> int:
-        """Add to the references, free at 0, and say how many there are."""
+        """Add `change` to the references and return their number.  At 0 the lock is freed."""
+        # Jobs end on several threads, and two that give back a reference must not both miss the 0.
         with self.threads.atomically((self.row.id, "count")):
             self.refc += change
             refc = self.refc
@@ -203,9 +235,9 @@ class ErlDrvPDL(Lock):
         return refc
 
     def retain(self) -> None:
-        """Somebody more needs the lock: a job."""
+        """Add a reference: a job begins to need the lock."""
         self.count(1)
 
     def release(self) -> None:
-        """Somebody needs it no more: a job, or the port."""
+        """Give back a reference: a job, or the port, needs the lock no more."""
         self.count(-1)

@@ -1,9 +1,11 @@
 """What threads share: mutexes, conditions, read/write locks, and a port's data lock.
 
-The names, the order of arguments and the results are those of `erl_driver.h`; how the things work
-is in `handles`.  `str` stands for `char *` and `None` for NULL: a thing without a name is called
-`unknown`.  A wrong type is a `TypeError`, a handle that has been given back is a `Misuse`, and what
-is never destroyed is a row of the `Leak` when the emulator has stopped.
+The names, the order of the arguments and the results are those of `erl_driver.h`.  How the locks
+work is in `handles`; a function here checks its arguments and calls it.  `str` stands for `char *`
+and `None` for NULL.  A lock without a name is called `unknown`.
+
+A wrong type is a `TypeError`.  A handle that has been given back is a `Misuse`.  A lock that is
+never destroyed is a row of the `Leak` when the emulator has stopped.
 """
 
 from __future__ import annotations
@@ -55,30 +57,31 @@ __all__ = [
 
 
 def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
-    """A name can be asked for at any time, of what has been destroyed too."""
+    """The name of `handle`, which may have been destroyed: the name is still there."""
     check_type(call, kind.parameter, handle, kind | None, f"an {kind.__name__}")
     return None if handle is None else handle.name
 
 
-# Mutexes.
+# Mutexes.  The thread is looked up once, by `use`, which also checks the handle.
 
 
 @since("R12B-0")
 def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex:
     """Create a mutex, not recursive.  `name` is for messages.
 
-    To be destroyed with `erl_drv_mutex_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Destroy it with `erl_drv_mutex_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     return ErlDrvMutex("erl_drv_mutex_create", name, "erl_drv_mutex_destroy")
 
 
 @since("R12B-0")
 def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
-    """Destroy a mutex that nobody holds; `Misuse` if somebody does.
+    """Destroy a mutex.  `Misuse` if a thread holds it.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
+    # C destroys a mutex that is held without a word on most platforms.
     if (holder := mtx.holder.value) is not None:
         raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {holder.name}")
     mtx.row.end("erl_drv_mutex_destroy")
@@ -86,15 +89,20 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
 
 @since("R16B02")
 def erl_drv_mutex_name(mtx: ErlDrvMutex | None) -> str | None:
-    """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
+    """The name that it was created with; `None` for `None`.  It may have been destroyed.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
     return _name("erl_drv_mutex_name", ErlDrvMutex, mtx)
 
 
 @since("R12B-0")
 def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
-    """Wait until nobody holds the mutex and lock it; `Misuse` if the caller holds it.
+    """Wait until the mutex is free, and lock it.  `Misuse` if the caller holds it.
 
-    In a callback that blocks the scheduler and the port.  Any thread.  Source: `erl_drv_thread.c`.
+    In a callback the wait blocks the scheduler and the port.  Any thread.
+
+    Source: `erl_drv_thread.c`.
     """
     me = use("erl_drv_mutex_lock", ErlDrvMutex, mtx)
     mtx.lock("erl_drv_mutex_lock", me)
@@ -102,17 +110,18 @@ def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
 
 @since("R12B-0")
 def erl_drv_mutex_trylock(mtx: ErlDrvMutex) -> int:
-    """Lock the mutex if nobody holds it.  Returns 0, or `EBUSY` at once, to its holder too.
+    """Lock the mutex if it is free.  Returns 0, or `EBUSY` at once, to its holder too.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
     me = use("erl_drv_mutex_trylock", ErlDrvMutex, mtx)
+    # To try is no fault even for the holder: the answer comes at once, so nothing hangs.
     return 0 if mtx.try_lock(me) else EBUSY
 
 
 @since("R12B-0")
 def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
-    """Unlock the mutex.  Only the thread that holds it, else `Misuse`.
+    """Unlock the mutex.  Only the thread that holds it may, else `Misuse`.
 
     Source: `erl_drv_thread.c`.
     """
@@ -127,18 +136,20 @@ def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
 def erl_drv_cond_create(name: str | None) -> ErlDrvCond:
     """Create a condition variable.  `name` is for messages.
 
-    To be destroyed with `erl_drv_cond_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Destroy it with `erl_drv_cond_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     return ErlDrvCond("erl_drv_cond_create", name, "erl_drv_cond_destroy")
 
 
 @since("R12B-0")
 def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
-    """Destroy a condition that nobody waits for; `Misuse` if somebody does.
+    """Destroy a condition.  `Misuse` if a thread waits for it.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_cond_destroy", ErlDrvCond, cnd)
+    # Under the guard, because a waiter that has been woken is counted until it has the guard again:
+    # it still uses the condition.
     with cnd.guard:
         if cnd.waiters:
             raise Misuse(f"erl_drv_cond_destroy: {cnd.waiters} threads wait for {cnd}")
@@ -147,7 +158,10 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
 
 @since("R16B02")
 def erl_drv_cond_name(cnd: ErlDrvCond | None) -> str | None:
-    """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
+    """The name that it was created with; `None` for `None`.  It may have been destroyed.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
     return _name("erl_drv_cond_name", ErlDrvCond, cnd)
 
 
@@ -159,6 +173,7 @@ def erl_drv_cond_signal(cnd: ErlDrvCond) -> None:
     """
     use("erl_drv_cond_signal", ErlDrvCond, cnd)
     with cnd.guard:
+        # A signal that finds no waiter is lost, as in C.  So a waiter tests first, under its mutex.
         cnd.signalled.notify()
 
 
@@ -175,10 +190,11 @@ def erl_drv_cond_broadcast(cnd: ErlDrvCond) -> None:
 
 @since("R12B-0")
 def erl_drv_cond_wait(cnd: ErlDrvCond, mtx: ErlDrvMutex) -> None:
-    """Unlock `mtx`, wait until woken, lock `mtx` again.  It may wake for nothing: test in a loop.
+    """Unlock `mtx`, wait until woken, lock `mtx` again.
 
-    Only the thread that holds `mtx`, else `Misuse`, as it is while others wait with another mutex.
-    There is no wait with a time limit.  Source: `erl_drv_thread.c`.
+    The thread may wake without a signal, so test what you wait for in a loop.  There is no wait
+    with a time limit.  Only the thread that holds `mtx` may wait, else `Misuse`.  It is `Misuse`
+    too while other threads wait with another mutex.  Source: `erl_drv_thread.c`.
     """
     me = use("erl_drv_cond_wait", ErlDrvCond, cnd)
     use("erl_drv_cond_wait", ErlDrvMutex, mtx)
@@ -192,14 +208,14 @@ def erl_drv_cond_wait(cnd: ErlDrvCond, mtx: ErlDrvMutex) -> None:
 def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock:
     """Create a read/write lock, not recursive.  `name` is for messages.
 
-    To be destroyed with `erl_drv_rwlock_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Destroy it with `erl_drv_rwlock_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     return ErlDrvRWLock("erl_drv_rwlock_create", name, "erl_drv_rwlock_destroy")
 
 
 @since("R12B-0")
 def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
-    """Destroy a lock that nobody holds; `Misuse` if somebody does.
+    """Destroy a read/write lock.  `Misuse` if a thread holds it.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
@@ -213,13 +229,16 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
 
 @since("R16B02")
 def erl_drv_rwlock_name(rwlck: ErlDrvRWLock | None) -> str | None:
-    """The name it was created with; `None` for `None`.  Any thread.  Source: `erl_drv_thread.c`."""
+    """The name that it was created with; `None` for `None`.  It may have been destroyed.
+
+    Any thread.  Source: `erl_drv_thread.c`.
+    """
     return _name("erl_drv_rwlock_name", ErlDrvRWLock, rwlck)
 
 
 @since("R12B-0")
 def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock) -> None:
-    """Lock for reading; waits while somebody writes or waits to write.
+    """Lock for reading.  Waits while a thread writes or waits to write.
 
     `Misuse` if the caller holds the lock in any way.  Any thread.  Source: `erl_drv_thread.c`.
     """
@@ -229,7 +248,7 @@ def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock) -> None:
 
 @since("R12B-0")
 def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock) -> int:
-    """Lock for reading if that is possible now.  Returns 0 or `EBUSY`.
+    """Lock for reading if that needs no wait.  Returns 0 or `EBUSY`.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
@@ -239,7 +258,7 @@ def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock) -> int:
 
 @since("R12B-0")
 def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock) -> None:
-    """Stop reading.  Only a thread that holds the lock for reading, else `Misuse`.
+    """Stop reading.  Only a thread that holds the lock for reading may, else `Misuse`.
 
     Source: `erl_drv_thread.c`.
     """
@@ -249,7 +268,7 @@ def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock) -> None:
 
 @since("R12B-0")
 def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock) -> None:
-    """Lock for reading and writing; waits while anybody holds the lock.
+    """Lock for reading and writing.  Waits while a thread holds the lock in any way.
 
     `Misuse` if the caller holds it in any way.  Any thread.  Source: `erl_drv_thread.c`.
     """
@@ -259,7 +278,7 @@ def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock) -> None:
 
 @since("R12B-0")
 def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock) -> int:
-    """Lock for reading and writing if nobody holds the lock.  Returns 0 or `EBUSY`.
+    """Lock for reading and writing if the lock is free.  Returns 0 or `EBUSY`.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
@@ -269,7 +288,7 @@ def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock) -> int:
 
 @since("R12B-0")
 def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock) -> None:
-    """Stop writing.  Only the thread that holds the lock for writing, else `Misuse`.
+    """Stop writing.  Only the thread that holds the lock for writing may, else `Misuse`.
 
     Source: `erl_drv_thread.c`.
     """
@@ -277,16 +296,17 @@ def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock) -> None:
     rwlck.release("erl_drv_rwlock_rwunlock", me, write=True)
 
 
-# Port data locks.
+# Port data locks.  What counts their references is a driver's threads: the port may be closed while
+# a job holds the lock.
 
 
 @since("R11B-3")
 def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
-    """Create the port's data lock, which lets any thread that holds it use the driver queue.
+    """Create the port's data lock.  Any thread that holds it may use the driver queue.
 
-    It protects that queue and nothing else: `stop` frees the driver data without it.  `None` (NULL)
-    if the port has one already or is gone.  The port holds one reference, every job of the port
-    another.  In a callback of the port.  Source: `io.c`.
+    The lock protects that queue and nothing else: `stop` frees the driver data without it.  The
+    port holds one reference, and every job of the port another.  Returns `None` (NULL) if the port
+    has a lock already or is closed.  Only in a callback of the port.  Source: `io.c`.
     """
     if not in_callback("driver_pdl_create", port) or port.pdl is not None:
         return None
@@ -296,41 +316,44 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
 
 @since("R11B-3")
 def driver_pdl_lock(pdl: ErlDrvPDL) -> None:
-    """Wait until nobody holds the lock and lock it; `Misuse` if the caller holds it.
+    """Wait until the lock is free, and lock it.  `Misuse` if the caller holds it.
 
-    Adds a reference for as long as it is locked.  `UseAfterFree` if the last one is gone.  Any
-    thread.  Source: `io.c`.
+    Adds a reference for as long as the lock is held.  `UseAfterFree` if the last reference is gone.
+    Any thread.  Source: `io.c`.
     """
     me = use("driver_pdl_lock", ErlDrvPDL, pdl)
     pdl.must_not_hold("driver_pdl_lock", me)
+    # The reference comes before the wait: the holder may give back the last other one meanwhile.
     pdl.retain()
     pdl.lock("driver_pdl_lock", me)
 
 
 @since("R11B-3")
 def driver_pdl_unlock(pdl: ErlDrvPDL) -> None:
-    """Unlock and give back the reference that `driver_pdl_lock` added, which may free the lock.
+    """Unlock, and give back the reference that `driver_pdl_lock` added.  This may free the lock.
 
-    Only the thread that holds it, else `Misuse`.  Source: `io.c`.
+    Only the thread that holds the lock may, else `Misuse`.  Source: `io.c`.
     """
     me = use("driver_pdl_unlock", ErlDrvPDL, pdl)
+    # Unlocked first: a lock that is freed must not be held.
     pdl.unlock("driver_pdl_unlock", me)
     pdl.release()
 
 
 @since("R11B-3")
 def driver_pdl_get_refc(pdl: ErlDrvPDL) -> int:
-    """The number of references.  `UseAfterFree` if there are none left.
+    """The number of references.  `UseAfterFree` if none is left.
 
     Any thread.  Source: `io.c`.
     """
     use("driver_pdl_get_refc", ErlDrvPDL, pdl)
+    # The number may be old when it is returned, so it decides nothing; it is for messages.
     return pdl.count(0)
 
 
 @since("R11B-3")
 def driver_pdl_inc_refc(pdl: ErlDrvPDL) -> int:
-    """Add a reference and return how many there are now.  `UseAfterFree` if there were none left.
+    """Add a reference.  Returns the new number.  `UseAfterFree` if none was left.
 
     Any thread.  Source: `io.c`.
     """
@@ -340,9 +363,9 @@ def driver_pdl_inc_refc(pdl: ErlDrvPDL) -> int:
 
 @since("R11B-3")
 def driver_pdl_dec_refc(pdl: ErlDrvPDL) -> int:
-    """Give back a reference and return how many are left; at 0 the lock is freed.
+    """Give back a reference.  Returns the number left; at 0 the lock is freed.
 
-    `UseAfterFree` if there were none left.  Any thread.  Source: `io.c`.
+    `UseAfterFree` if none was left.  Any thread.  Source: `io.c`.
     """
     use("driver_pdl_dec_refc", ErlDrvPDL, pdl)
     return pdl.count(-1)

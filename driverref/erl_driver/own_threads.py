@@ -1,12 +1,15 @@
 """A driver's own threads, and data that each thread has for itself.
 
-Such a thread is the driver's from birth to `erl_drv_thread_join`: nothing ends it from outside, and
-the emulator does not wait for it.  It may call whatever "any thread" may call.
+A thread that a driver starts lives until its function returns or calls `erl_drv_thread_exit`.
+Nothing ends it from outside, and the emulator does not wait for it.  The driver has to join it.  It
+may call every function that "any thread" may call.
 
-The names, the order of arguments and the results are those of `erl_driver.h`.  An out-parameter is
-an object that the caller makes: `ErlDrvTid()`, `ErlDrvTSDKey()`, `Pointer()`.  `str` stands for
-`char *` and `None` for NULL.  A wrong type is a `TypeError`.  A thread that is not joined, a key or
-options that are not destroyed are rows of the `Leak` when the emulator has stopped.
+The names, the order of the arguments and the results are those of `erl_driver.h`.  An out-parameter
+is an object that the caller makes: `ErlDrvTid()`, `ErlDrvTSDKey()`, `Pointer()`.  `str` stands for
+`char *` and `None` for NULL.  A wrong type is a `TypeError`.
+
+A thread that is not joined, a key or options that are not destroyed are rows of the `Leak` when the
+emulator has stopped.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ _OWN = -1
 
 
 class Pointer:
-    """A `void *` that a call writes to: afterwards `.value` is what it wrote."""
+    """A `void *` that a call writes to.  After the call, `.value` is what it wrote."""
 
     __slots__ = ("value",)
 
@@ -76,22 +79,26 @@ class DriverThread(Handle):
     result: Any = None
 
     def start(self, func: Callable[[Any], Any], arg: Any) -> None:
-        """Run `func(arg)` on a new thread.  An exception that leaves it takes the emulator down."""
+        """Run `func(arg)` on a new thread.  An exception that leaves it crashes the emulator."""
 
         def run() -> None:
             me = current("erl_drv_thread_create")
+            # A new thread belongs to no emulator.  With this, the calls that it makes find theirs.
             me.runtime = self.runtime
             me.tsd[_OWN] = self
             try:
                 self.result = func(arg)
             except _Exit as left:
                 self.result = left.value
+            # Any other exception goes on, to `crash`: in C it would be a fault of the process.
 
         self.thread = self.threads.start(self.name, run, self.runtime.crash)
 
 
 class _Exit(BaseException):
     """Unwinds a thread that has called `erl_drv_thread_exit`."""
+
+    # No `Exception`, so that a driver's `except Exception` does not keep the thread from its end.
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -111,10 +118,10 @@ class ErlDrvTid:
 
 
 def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
-    """The thread that `tid` identifies."""
+    """The thread that `tid` identifies.  `Misuse` if `tid` is empty."""
     check_type(call, parameter, tid, ErlDrvTid, "an ErlDrvTid")
     if tid.thread is None:
-        raise Misuse(f"{call}: {parameter} identifies no thread: nobody has filled it in")
+        raise Misuse(f"{call}: {parameter} identifies no thread: no call has filled it in")
     return tid.thread
 
 
@@ -122,14 +129,14 @@ def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
 def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts:
     """Create thread options with default values, to change and give to `erl_drv_thread_create`.
 
-    To be destroyed with `erl_drv_thread_opts_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Destroy them with `erl_drv_thread_opts_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     return ErlDrvThreadOpts("erl_drv_thread_opts_create", name, "erl_drv_thread_opts_destroy")
 
 
 @since("R12B-0")
 def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts) -> None:
-    """Destroy thread options; `Misuse` if that was done before.
+    """Destroy thread options.  `Misuse` if they have been destroyed before.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
@@ -147,9 +154,9 @@ def erl_drv_thread_create(
 ) -> int:
     """Start a thread that runs `func(arg)`, and fill in `tid`.  Returns 0.
 
-    `name` is the thread's name in messages and its lane in the trace.  The thread must be joined
-    before the driver is unloaded; there is no other way to let go of it, and none to end it from
-    outside.  Any thread.  Source: `erl_drv_thread.c`.
+    `name` is the thread's name in messages and its lane in the trace.  The driver must join the
+    thread before it is unloaded.  There is no other way to give the thread back, and none to end it
+    from outside.  Any thread.  Source: `erl_drv_thread.c`.
     """
     check_type("erl_drv_thread_create", "tid", tid, ErlDrvTid, "an ErlDrvTid")
     if not callable(func):
@@ -158,16 +165,17 @@ def erl_drv_thread_create(
         use("erl_drv_thread_create", ErlDrvThreadOpts, opts)
     own = DriverThread("erl_drv_thread_create", name, "erl_drv_thread_join")
     own.start(func, arg)
+    # Filled in last: the new thread runs already and may find `tid` empty, as in C.
     tid.thread, tid.own = own.thread, own
     return 0
 
 
 @since("R12B-0")
 def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
-    """Wait until a thread has ended; `exit_value.value` becomes what its function returned.
+    """Wait until a thread has ended.  `exit_value.value` becomes what its function returned.
 
-    Returns 0, or `EINVAL` for a thread that no driver has started.  `Misuse` if it has been joined,
-    or is to be joined by itself.  In a callback the wait blocks the scheduler and the port.  Any
+    Returns 0, or `EINVAL` for a thread that no driver has started.  `Misuse` if the thread has been
+    joined before, or is the caller.  In a callback the wait blocks the scheduler and the port.  Any
     thread.  Source: `erl_drv_thread.c`.
     """
     call = "erl_drv_thread_join"
@@ -175,9 +183,11 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     check_type(call, "exit_value", exit_value, Pointer | None, "a Pointer or None")
     if tid.own is None:
         return EINVAL
+    # In C this hangs, on some platforms.
     if current(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
     use(call, DriverThread, tid.own)
+    # Ended before the wait: of two threads that join one, the second is told at once.
     tid.own.row.end(call)
     tid.own.threads.join(thread)
     if exit_value is not None:
@@ -192,6 +202,7 @@ def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
     Only a thread that a driver has started, else `Misuse`.  Source: `erl_drv_thread.c`.
     """
     me = current("erl_drv_thread_exit")
+    # A scheduler or an async thread belongs to the emulator, which could not go on without it.
     if _OWN not in me.tsd:
         raise Misuse(f"erl_drv_thread_exit: {me.name} is not a thread that a driver has started")
     raise _Exit(exit_value)
@@ -199,13 +210,14 @@ def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
 
 @since("R12B-0")
 def erl_drv_thread_self() -> ErlDrvTid:
-    """The identifier of the calling thread, whoever has started it.
+    """The identifier of the calling thread, also of one that no driver has started.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
     tid = ErlDrvTid()
     tid.thread = current("erl_drv_thread_self")
     own = tid.thread.tsd.get(_OWN)
+    # A thread of the emulator has no such entry: its identifier can be compared, but not joined.
     tid.own = own if isinstance(own, DriverThread) else None
     return tid
 
@@ -222,9 +234,9 @@ def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
 
 @since("R16B02")
 def erl_drv_thread_name(tid: ErlDrvTid) -> str:
-    """The name that the thread was created with; `unknown` for one that no driver has started.
+    """The name that the thread was created with; `unknown` if no driver has started it.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    `Misuse` if `tid` is empty.  Any thread.  Source: `erl_drv_thread.c`.
     """
     _filled("erl_drv_thread_name", "tid", tid)
     return "unknown" if tid.own is None else tid.own.name
@@ -234,9 +246,10 @@ def erl_drv_thread_name(tid: ErlDrvTid) -> str:
 
 
 class _Key(Handle):
-    """What an `ErlDrvTSDKey` stands for while it exists."""
+    """The key that an `ErlDrvTSDKey` holds, while it exists."""
 
     kind, parameter = "tsd key", "key"
+    # No number is used twice, so a value left under a key that is destroyed does no harm here.
     numbers = itertools.count()
 
     def __init__(self, call: str, name: str | None, give_back: str) -> None:
@@ -257,6 +270,7 @@ class ErlDrvTSDKey:
 
 
 def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
+    """The key that `key` holds, after a check that it exists, and the calling thread."""
     check_type(call, "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
     if key.key is None:
         raise Misuse(f"{call}: the key has not been created")
@@ -267,7 +281,7 @@ def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
 def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
     """Fill in `key`: a new key, under which every thread has a value of its own.  Returns 0.
 
-    To be destroyed with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Destroy it with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     check_type("erl_drv_tsd_key_create", "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
     key.key = _Key("erl_drv_tsd_key_create", name, "erl_drv_tsd_key_destroy")
@@ -276,10 +290,12 @@ def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
 
 @since("R12B-0")
 def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
-    """Destroy a key; `Misuse` if that was done before.  What it led to is not freed.
+    """Destroy a key.  `Misuse` if it has been destroyed before.  The values are not freed.
 
-    Set it to `None` in every thread first: in C the number of the key, and with it what a thread
-    has left there, goes to the next key that is created.  Any thread.  Source: `erl_drv_thread.c`.
+    Set the value to `None` in every thread first.  In C the number of the key goes to the next key
+    that is created, and with it what a thread has left there.  Any thread.
+
+    Source: `erl_drv_thread.c`.
     """
     _use_key("erl_drv_tsd_key_destroy", key)[0].row.end("erl_drv_tsd_key_destroy")
 
@@ -296,7 +312,7 @@ def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
 
 @since("R12B-0")
 def erl_drv_tsd_get(key: ErlDrvTSDKey) -> Any:
-    """The calling thread's value, `None` (NULL) if it has set none.
+    """The calling thread's value; `None` (NULL) if it has set none.
 
     `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
     """

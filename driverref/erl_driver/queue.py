@@ -1,7 +1,12 @@
 """The driver queue: bytes that keep a port from closing.
 
-The calls are for callbacks, or for any thread that holds the port data lock, if the port has one.  Sources:
-`io.c:driver_enqv`, `driver_pushqv`, `driver_deq`, `driver_peekqv`.
+A driver puts what it cannot write at once into the queue.  A port that is closed with bytes in the
+queue stays until the driver has taken them out.  The queue itself is in `runtime.ioq`.
+
+The calls are for callbacks of the port.  If the port has a port data lock, any thread that holds it
+may call them too.
+
+Sources: `io.c`, `driver_enqv`, `driver_pushqv`, `driver_deq` and `driver_peekqv`.
 """
 
 from __future__ import annotations
@@ -31,19 +36,26 @@ __all__ = [
 
 
 def _may(call: str, port: ErlDrvPort) -> bool:
-    """Whether the port is there; raises unless the caller runs a callback or holds the port data lock."""
+    """Whether the port is there.
+
+    Raises `Misuse` unless the caller runs a callback of the port or holds its port data lock.
+    """
+    # The port data lock is enough: it lets a job use the queue while a callback holds the port's
+    # lock.
     if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.held():
         return port.state.value is not CLOSED
     return in_callback(call, port)
 
 
 def _copied(call: str, buf: object) -> list[Piece]:
+    # Without a binary, because these bytes are the queue's own: no reference is to be given back.
     return [(memoryview(output_bytes(call, "buf", buf)), None)]
 
 
 def _enq(call: str, port: ErlDrvPort, added: list[Piece], *, front: bool = False) -> int:
     if not _may(call, port):
         return -1
+    # The trace keeps the number of bytes and not the bytes, which may be many.
     port.note(call, detail=sum(len(data) for data, _ in added))
     queue = port.queue.change()
     (queue.pushq if front else queue.enq)(added)
@@ -51,53 +63,57 @@ def _enq(call: str, port: ErlDrvPort, added: list[Piece], *, front: bool = False
 
 
 def driver_enq(port: ErlDrvPort, buf: object) -> int:
-    """Append a copy of `buf` to the driver queue.  No bytes are no entry: they do not keep the port.
+    """Append a copy of `buf` to the driver queue.
 
-    Returns 0, or -1 if the port is closed.  In a callback of the port, or with the port data lock held.
-    Stands for `driver_enq`.
+    An empty `buf` adds no entry, so it does not keep the port.  Returns 0, or -1 if the port is
+    closed.  In a callback of the port, or with the port data lock held.  Stands for `driver_enq`.
     """
     return _enq("driver_enq", port, _copied("driver_enq", buf))
 
 
 def driver_pushq(port: ErlDrvPort, buf: object) -> int:
-    """As `driver_enq`, in front.  Stands for `driver_pushq`."""
+    """As `driver_enq`, but at the front of the queue.  Stands for `driver_pushq`."""
     return _enq("driver_pushq", port, _copied("driver_pushq", buf), front=True)
 
 
 def driver_enq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
-    """Append `len` bytes of a driver binary from `offset` on; the queue holds a reference meanwhile.
+    """Append `len` bytes of a driver binary from `offset` on, without copying them.
 
-    Returns and may be called as `driver_enq`.  Stands for `driver_enq_bin`.
+    The queue holds a reference to the binary while the bytes are in it.  Returns and may be called
+    as `driver_enq`.  Stands for `driver_enq_bin`.
     """
     return _enq("driver_enq_bin", port, [(part(bin, "driver_enq_bin", offset, len), bin)])
 
 
 def driver_pushq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
-    """As `driver_enq_bin`, in front.  Stands for `driver_pushq_bin`."""
+    """As `driver_enq_bin`, but at the front of the queue.  Stands for `driver_pushq_bin`."""
     added: list[Piece] = [(part(bin, "driver_pushq_bin", offset, len), bin)]
     return _enq("driver_pushq_bin", port, added, front=True)
 
 
 def driver_enqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
-    """Append a vector, but its first `skip` bytes.  Its binaries are shared, the rest is copied.
+    """Append a vector, without its first `skip` bytes.
 
-    Returns and may be called as `driver_enq`.  Stands for `driver_enqv`.
+    The binaries of the vector are shared, the rest is copied.  Returns and may be called as
+    `driver_enq`.  Stands for `driver_enqv`.
     """
     return _enq("driver_enqv", port, pieces("driver_enqv", ev, skip))
 
 
 def driver_pushqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
-    """As `driver_enqv`, in front.  Stands for `driver_pushqv`."""
+    """As `driver_enqv`, but at the front of the queue.  Stands for `driver_pushqv`."""
     return _enq("driver_pushqv", port, pieces("driver_pushqv", ev, skip), front=True)
 
 
 def driver_deq(port: ErlDrvPort, size: int) -> int:
-    """Drop `size` bytes from the front.  Returns the bytes left.
+    """Drop `size` bytes from the front of the queue.  Returns the number of bytes left.
 
-    -1, and nothing is dropped, if there are fewer, or if the port is closed.  A closing port that is empty after
-    the callback is stopped.  May be called as `driver_enq`.  Stands for `driver_deq`.
+    Returns -1 and drops nothing if the queue has fewer bytes, or if the port is closed.  A closing
+    port whose queue is empty after the callback is stopped.  May be called as `driver_enq`.  Stands
+    for `driver_deq`.
     """
     check_int("driver_deq", "size", size, 0, 2**64 - 1, "bytes")
+    # Too much is refused as a whole, as in C: a driver that counts wrongly must not lose bytes.
     if not _may("driver_deq", port) or size > port.queue.value.size:
         return -1
     port.note("driver_deq", detail=size)
@@ -107,17 +123,18 @@ def driver_deq(port: ErlDrvPort, size: int) -> int:
 
 
 def driver_sizeq(port: ErlDrvPort) -> int:
-    """The bytes in the driver queue, or -1 if the port is closed.  May be called as `driver_enq`.
+    """The number of bytes in the driver queue, or -1 if the port is closed.
 
-    Stands for `driver_sizeq`.
+    May be called as `driver_enq`.  Stands for `driver_sizeq`.
     """
     return port.queue.value.size if _may("driver_sizeq", port) else -1
 
 
 def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
-    """The bytes in the driver queue, in pieces, left where they are; `None` (NULL) if the port is closed.
+    """The bytes in the driver queue, in pieces.  They stay in the queue.
 
-    May be called as `driver_enq`.  Stands for `driver_peekq`, whose second parameter is the list's length.
+    Returns `None` (NULL) if the port is closed.  May be called as `driver_enq`.  Stands for
+    `driver_peekq`; C writes the number of pieces to a second parameter.
     """
     if not _may("driver_peekq", port):
         return None
@@ -126,7 +143,7 @@ def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
 
 @since("R8B-0")
 def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
-    """As `driver_peekq`, as a vector with its binaries.  Stands for `driver_peekqv`."""
+    """As `driver_peekq`, but returns a vector with its binaries.  Stands for `driver_peekqv`."""
     if not _may("driver_peekqv", port):
         return None
     return ErlIOVec(port.queue.value.pieces())
@@ -135,11 +152,12 @@ def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
 def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:
     """Copy at most `len` bytes of a vector to the beginning of `buf`.  Returns the bytes copied.
 
-    The manual says that it returns the space left; the code does not.  Any thread.  Stands for
-    `driver_vec_to_buf`.
+    The manual says that the result is the space left in `buf`; the code returns the bytes copied.
+    Any thread.  Stands for `driver_vec_to_buf`.
     """
     check_type("driver_vec_to_buf", "buf", buf, bytearray, "a bytearray")
     check_int("driver_vec_to_buf", "len", len, 0, buf.__len__(), "bytes")
+    # `__len__`, here and above, because the parameter of C's name hides `len`.
     copied = b"".join(data for data, _ in pieces("driver_vec_to_buf", ev, 0))[:len]
     buf[: copied.__len__()] = copied
     return copied.__len__()
