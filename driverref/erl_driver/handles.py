@@ -105,8 +105,8 @@ class Lock(Handle):
 
     def must_not_hold(self, call: str, me: Thread) -> None:
         """Raise `Misuse` if the caller is the holder."""
-        # A peek, which is no step of a search: no other thread can change whether the answer is "me",
-        # so their order does not matter.
+        # A peek, which is no step of a search: no other thread can change whether the answer is
+        # "me", so its place in the order does not matter.
         if self.holder.peek() is me:
             raise Misuse(f"{call}: {me.name} holds {self} already and would wait for itself")
 

@@ -1,9 +1,10 @@
-"""Erlang's side: the BIFs.
+"""Erlang's side: the BIFs.  In reading order:
 
-* `calling`: the calling process, and what it must heed before a BIF does anything.
+* `calling`: the process that calls, and what it must notice before a BIF does anything.
 * `processes`, `ports`: the BIFs of module `erlang`, by subject.
 * `erl_ddll`: the module of that name, which loads and unloads drivers.
-* `driver_entry`: what it checks before it loads one.
+* `driver_entry`: what `erl_ddll` checks before it loads a driver.
 
-`Emulator` has the BIFs of `processes` and `ports` as its own methods.  The two do not know each other.
+`Emulator` has the BIFs of `processes` and `ports` as its own methods.  Neither of the two imports
+the other.
 """

@@ -1,7 +1,7 @@
-"""The calling process of a BIF.
+"""The process that calls a BIF.
 
-Each process has a thread of its own, and the thread knows it.  A thread that runs the driver's code carries no process
-meanwhile, so it cannot call a BIF.
+Each process has a thread of its own, and the thread knows its process.  A thread that runs the
+driver's code carries no process meanwhile, so it cannot call a BIF.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from driverref.threads import NOBODY, running
 def calling(runtime: Runtime, call: str) -> Process:
     """The process that calls the BIF `call`.
 
-    Raises what it must notice first: the emulator is down, or an exit signal has come.  `Misuse` if the thread is no
-    process of this emulator, or runs the driver's code.
+    Raises what the process must notice before the BIF does anything: the emulator is down, or an
+    exit signal has come.  Raises `Misuse` if the thread is no process of this emulator, or runs the
+    driver's code.
     """
+    # First: whatever the thread is, this is what its program has to know.
     if runtime.down is not None:
         raise runtime.refusal()
     thread = running()
+    # A notebook runs each cell in a new context, which does not know the adopted thread yet.
     if thread is NOBODY:
         thread = runtime.threads.adopted()
     if thread.runtime is not runtime:
@@ -28,5 +31,6 @@ def calling(runtime: Runtime, call: str) -> Process:
     process: Process | None = thread.process
     if process is None:
         raise Misuse(f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it")
+    # An exit signal ends a process at its next BIF: Python cannot stop a thread from outside.
     process.heed()
     return process

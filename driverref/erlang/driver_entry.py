@@ -1,15 +1,15 @@
-"""Whether the emulator can call a driver's entry: what `load_driver` checks before it loads.
+"""What `load_driver` checks before it loads a driver: whether the emulator can call its entry.
 
-A C compiler refuses a callback of the wrong type, and one that is misspelt in the entry.  Python
-would notice the first when the callback is called, and the second never: a misspelt callback is
-NULL.  So three things are checked here:
+A C compiler refuses a callback of the wrong type, and a name that the entry does not have.  Python
+would notice the wrong type when the callback is called.  It would never notice the wrong name: a
+callback that is not defined is NULL.  So three things are checked here:
 
 * the name and the flags;
 * each callback: it must be possible to call it with the parameters that `Driver` declares, and the
   call must run it, which the call of an `async def` or of a generator does not;
 * each public method: its name must not look like a misspelt callback (`_meant`).
 
-A driver that is refused has changed nothing.
+The check comes before anything is changed, so a driver that is refused leaves no trace.
 """
 
 from __future__ import annotations
@@ -26,22 +26,25 @@ PARAMETERS = {name: list(inspect.signature(getattr(Driver, name)).parameters) fo
 """The parameters of each callback, `self` first."""
 
 NEVER_CALLED = {"ready_input", "ready_output", "stop_select", "emergency_close"}
-"""What this emulator does not call: it does not matter if `read_input` looks like one of these."""
+"""Callbacks that this emulator never calls, so a method that looks like one of them may pass."""
 
 _FOUND_RIGHT: WeakSet[type[Driver]] = WeakSet()
 """Classes that need no second look: `explore` loads the same driver in every schedule."""
 
 
 def check_entry(call: str, driver: object) -> None:
-    """Raise `TypeError` unless `driver` can be loaded."""
+    """Raise `TypeError` unless the emulator can load `driver`.  `call` is the BIF."""
     if not isinstance(driver, Driver):
         raise wrong_type(call, "driver", "an instance of a Driver subclass", driver)
     kind = type(driver)
     name = kind.__name__
+    # One word, because `open_port` takes the first word of its command for the name.
     if not isinstance(driver.driver_name, str) or len(driver.driver_name.split()) != 1:
         raise wrong_type(call, f"{name}.driver_name", "a str of one word", driver.driver_name)
     if not isinstance(driver.driver_flags, int):
         raise wrong_type(call, f"{name}.driver_flags", "ERL_DRV_FLAG_* or'ed", driver.driver_flags)
+    # A driver may set a callback on the instance.  Then the class alone does not say what is
+    # called.
     of_the_class = vars(driver).keys().isdisjoint(CALLBACKS)
     if of_the_class and kind in _FOUND_RIGHT:
         return
@@ -59,10 +62,11 @@ def check_entry(call: str, driver: object) -> None:
 
 
 def _check_callback(call: str, where: str, function: object, parameters: list[str]) -> None:
-    """Raise unless `function` can be called with these parameters, and a call runs it."""
+    """Raise `TypeError` unless a call with these parameters is possible and runs the function."""
     if not callable(function):
         raise wrong_type(call, where, "a method, or None for NULL", function)
-    for body in (function, type(function).__call__):  # the second for an object that can be called
+    # The second is for an object that can be called: it is its class that says how.
+    for body in (function, type(function).__call__):
         if inspect.iscoroutinefunction(body):
             raise TypeError(
                 f"{call}: {where} must not be async, because nothing awaits it: have a job wait"
@@ -71,6 +75,7 @@ def _check_callback(call: str, where: str, function: object, parameters: list[st
             raise TypeError(
                 f"{call}: {where} must not yield, because a call would then run no line of it"
             )
+    # The function of a method is looked at with `self`, so that the message shows what is written.
     if inspect.ismethod(function):
         function = function.__func__
     else:
@@ -95,7 +100,7 @@ def _check_callback(call: str, where: str, function: object, parameters: list[st
 
 
 def _check_names(call: str, kind: type[Driver], null: list[str]) -> None:
-    """Raise if a public method of `kind` looks like a misspelling of a callback that is NULL."""
+    """Raise `TypeError` if a public method looks like a misspelling of a callback in `null`."""
     methods = {}
     for name in dir(kind):
         member = getattr(kind, name, None)
@@ -114,23 +119,29 @@ def _check_names(call: str, kind: type[Driver], null: list[str]) -> None:
 
 
 def _meant(name: str, null: list[str]) -> str | None:
-    """The callback among `null` that `name` is a misspelling of.
+    """The callback among `null` that `name` is a misspelling of, or `None`.
 
     Helpers must pass, and their names are often near a callback's: `started`, `outputs`,
-    `stop_all`, `step`, `calc`.  So likeness is not measured.  Only these mistakes count, which
-    seldom make another word: capitals and underscores (`readyAsync`), `on_` in front, a letter
-    doubled or not (`proces_exit`), two neighbours exchanged (`sotp`) and, in names of more than five
-    letters, one letter too many, missing or wrong (`redy_async`).
+    `stop_all`, `step`, `calc`.  So likeness is not measured.  Only mistakes that seldom make
+    another word count:
+
+    * capitals and underscores: `readyAsync`;
+    * `on_` in front;
+    * a letter doubled or not: `proces_exit`;
+    * two neighbours exchanged: `sotp`;
+    * in names of more than five letters, one letter too many, missing or wrong: `redy_async`.
     """
     letters = _letters(name)
     for callback in null:
         meant = _letters(callback)
+        # The first three mistakes in one: both names are brought to the same form.
         if _once_each(letters) in (_once_each(meant), _once_each("on" + meant)):
             return callback
         one, other = _difference(letters, meant)
+        # Two neighbours exchanged: everything else is alike.
         if len(one) == 2 and one == other[::-1]:
             return callback
-        # `outputs` is a name of its own, and not a misspelling of `outputv`.
+        # `outputs` has a callback's name in it and is a helper, not a misspelling of `outputv`.
         whole = any(_letters(each) in letters for each in CALLBACKS)
         if len(one) < 2 and len(other) < 2 and len(meant) > 5 and not whole:
             return callback
@@ -138,16 +149,17 @@ def _meant(name: str, null: list[str]) -> str | None:
 
 
 def _letters(name: str) -> str:
+    """The letters of a name, without capitals and underscores."""
     return name.replace("_", "").lower()
 
 
 def _once_each(letters: str) -> str:
-    """The letters, with one in place of a doubled one."""
+    """The letters, with one in place of each run of the same letter."""
     return re.sub(r"(.)\1+", r"\1", letters)
 
 
 def _difference(one: str, other: str) -> tuple[str, str]:
-    """What is left of both without the letters that both begin and end with."""
+    """What is left of both when the letters that they begin and end with alike are taken off."""
     while one and other and one[0] == other[0]:
         one, other = one[1:], other[1:]
     while one and other and one[-1] == other[-1]:

@@ -1,10 +1,13 @@
 """Loading and unloading drivers: Erlang's module `erl_ddll`.
 
-A driver stays in memory while a process uses it, a port is open, or a job is in flight, because the job's
-code is the driver's.  Unloading is therefore a request.  `load_driver` and `unload_driver` kill the ports that
-stand in the way; `load` and `unload` wait for them.  Jobs are waited for in any case.
+A driver stays in memory while a process uses it, a port is open, or a job is in flight, because the
+job's code is the driver's.  So unloading is a request.  `load_driver` and `unload_driver` kill the
+ports that stand in the way.  `load` and `unload` wait for them.  All of them wait for the jobs.
 
-`finish` is called on the way out, after the last `async_free`.  Sources: `erl_bif_ddll.c`, `erl_ddll(3)`.
+The driver's `finish` is called at the end, after the last `async_free`.  How a driver goes is in
+`runtime.loaded_driver`; this file counts the processes that use it.
+
+Sources: `erl_bif_ddll.c`; the manual page `erl_ddll(3)`.
 """
 
 from __future__ import annotations
@@ -35,25 +38,30 @@ class ErlDdll:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._loading = runtime.threads.mutex("the loading of drivers")
-        """Held while `init` runs: of two processes that load a driver at once, one finds it loaded."""
+        """Held while `init` runs: of two processes that load a driver, one finds it loaded."""
 
     def load_driver(self, driver: Driver) -> object:
-        """Load a driver for the calling process; unloading it will kill its ports.
+        """Load a driver for the calling process.  Unloading it will kill its ports.
 
-        Returns `ok`, or `{error, Reason}`: `driver_init_failed` if its `init` refuses, `bad_driver_name` if another
-        driver of that name is loaded, or this one by `load`, `permanent` if this one cannot be unloaded any more.  A
-        process may load a driver several times, and has to unload it as often.  To load a driver that waits to be
-        unloaded cancels that, and those who monitor it are told `{'UP', Ref, driver, Name, unload_cancelled}`.  Stands
-        for `erl_ddll:load_driver/2`, with the driver itself in place of its file.
+        Returns `ok`, or `{error, Reason}`.  The reason is `driver_init_failed` if its `init`
+        refuses.  It is `bad_driver_name` if another driver of that name is loaded, or this one by
+        `load`.  It is `permanent` if this driver cannot be unloaded any more.
+
+        A process may load a driver several times, and has to unload it as often.  To load a driver
+        that waits to be unloaded cancels the unloading.  The processes that monitor the driver then
+        get `{'UP', Ref, driver, Name, unload_cancelled}`.
 
         Raises `TypeError` for a driver that cannot be called: a callback that takes other
         parameters, is an `async def` or a generator; a public method that looks like a misspelt
-        callback.
+        callback.  Stands for `erl_ddll:load_driver/2`, with the driver itself in place of its file.
         """
         return self._load("load_driver", driver, kill_ports=True)
 
     def load(self, driver: Driver) -> object:
-        """As `load_driver`, but unloading it will wait for its ports.  Stands for `erl_ddll:load/2`."""
+        """As `load_driver`, but unloading the driver will wait for its ports.  Since R11B-3.
+
+        Stands for `erl_ddll:load/2`.
+        """
         check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
         return self._load("load", driver, kill_ports=False)
 
@@ -61,7 +69,9 @@ class ErlDdll:
         process = calling(self._runtime, call)
         check_entry(call, driver)
         with process.scheduler.mutex, self._loading:
-            with self._runtime.drivers_lock:  # once the process uses it, no other unloads it
+            # One look and one entry under the lock: once the process is a user, no other process
+            # can unload the driver.
+            with self._runtime.drivers_lock:
                 loaded = self._runtime.drivers.get(driver.driver_name)
                 if loaded is not None:
                     if loaded.state.value is PERMANENT:
@@ -70,11 +80,13 @@ class ErlDdll:
                         return Tuple((Atom("error"), Atom("bad_driver_name")))
                     cancelled = loaded.keep()
                     self._use(loaded, process)
+            # Without that lock, which `tell_cancelled` takes itself.
             if loaded is not None:
                 if cancelled:
                     loaded.tell_cancelled()
                 return OK
             loaded = self._runtime.driver_type(self._runtime, driver, kill_ports)
+            # Without the lock of the table: `init` is the driver's code and may take its time.
             with self._runtime.driver_code:
                 accepted = loaded.init()
             if not accepted:
@@ -85,23 +97,25 @@ class ErlDdll:
             return OK
 
     def _use(self, loaded: LoadedDriver, process: Process) -> None:
-        """The process has loaded the driver once more.  With the runtime's lock held."""
+        """Count that the process has loaded the driver once more.  `drivers_lock` is held."""
         loaded.users.change()[process.pid] += 1
         self._runtime.entities.monitor(_USER, process.pid, self._user_gone)
 
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.
 
-        Returns `ok` once it is gone, if others still use it, or if somebody loads it meanwhile; else
-        `{error, Reason}` as `try_unload`.  A job that does not return keeps this waiting for ever.  Stands for
-        `erl_ddll:unload_driver/1`.
+        Returns `ok` when the driver is gone, if other processes still use it, or if a process loads
+        it meanwhile.  Else returns `{error, Reason}` as `try_unload`.  A job that does not return
+        keeps this call waiting for ever.  Stands for `erl_ddll:unload_driver/1`.
         """
+        # Looked up before the request, after which the table may have no such driver.
         loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
         result = self._try_unload("unload_driver", name, ["kill_ports"])
         if loaded is not None and result == (OK, "pending_driver"):
             process = calling(self._runtime, "unload_driver")
             what = f"driver {name!r} to be unloaded"
             process.wait_until(what, lambda: not loaded.pending())
+            # A job of the driver may have called `driver_async` during the wait.
             if loaded.state.value is PERMANENT:
                 return ERROR_PERMANENT
         return OK if result[0] == OK else result
@@ -109,7 +123,8 @@ class ErlDdll:
     def unload(self, name: str) -> object:
         """Give the driver up: it is unloaded when its last port is closed and its last job is done.
 
-        Returns `ok` without waiting, or `{error, Reason}` as `try_unload`.  Stands for `erl_ddll:unload/1`.
+        Returns `ok` without waiting, or `{error, Reason}` as `try_unload`.  Since R11B-3.  Stands
+        for `erl_ddll:unload/1`.
         """
         check_bif(self._runtime.release, "erl_ddll:unload", "R11B-3")
         result = self._try_unload("unload", name, ())
@@ -118,10 +133,13 @@ class ErlDdll:
     def try_unload(self, name: str, options: Sequence[str] = ()) -> object:
         """Ask for the driver to be unloaded as soon as nothing needs it.
 
-        With `"kill_ports"` among the options, and always if `load_driver` has loaded it, its ports are killed, without
-        `flush`.  Returns `{ok, pending_driver}`, although it may be gone by then, `{ok, pending_process}` if processes
-        use it still, or `{error, not_loaded}` or `{error, not_loaded_by_this_process}`; from R11B-2 to R14B
-        `{error, permanent}` once the driver has called `driver_async`.  Stands for `erl_ddll:try_unload/2`.
+        With `"kill_ports"` among the options its ports are killed, without `flush`.  A driver that
+        `load_driver` has loaded is always unloaded so.
+
+        Returns `{ok, pending_driver}`, although the driver may be gone by then, or `{ok,
+        pending_process}` if processes still use it.  The errors are `{error, not_loaded}` and
+        `{error, not_loaded_by_this_process}`.  From R11B-2 to R14B it is `{error, permanent}` once
+        the driver has called `driver_async`.  Since R11B-3.  Stands for `erl_ddll:try_unload/2`.
         """
         check_bif(self._runtime.release, "erl_ddll:try_unload", "R11B-3")
         return self._try_unload("try_unload", name, options)
@@ -139,6 +157,8 @@ class ErlDdll:
             return ERROR_PERMANENT
         with process.scheduler.mutex:
             with self._runtime.drivers_lock:
+                # A driver without users was given up by the last: any process may ask again, to
+                # have its ports killed, for example.
                 users = loaded.users.change()
                 if users and process.pid not in users:
                     return Tuple((Atom("error"), Atom("not_loaded_by_this_process")))
@@ -148,13 +168,15 @@ class ErlDdll:
                         del users[process.pid]
                 if users:
                     return Tuple((OK, Atom("pending_process")))
+            # Without the lock, because `stop` and `finish` may run in here.
             kill = loaded.kill_ports or "kill_ports" in options
             with self._runtime.driver_code:
                 loaded.give_up(kill)
         return Tuple((OK, Atom("pending_driver")))
 
     def _user_gone(self, pid: Pid) -> None:
-        """A process has ended: the drivers that only it had loaded are given up."""
+        """Give up the drivers that only this process had loaded: it has ended."""
+        # A copy of the list: a driver that is given up may leave the table at once.
         for loaded in list(self._runtime.drivers.values()):
             with self._runtime.drivers_lock:
                 users = loaded.users.change()
@@ -165,8 +187,10 @@ class ErlDdll:
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
         """Ask for `{'DOWN', Ref, driver, Name, unloaded}` when a driver has been unloaded.
 
-        `kind` is `"driver"`, `item` is `(name, "unloaded")`.  At once if it is not loaded; if its unloading is
-        cancelled, `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Stands for `erl_ddll:monitor/2`.
+        `kind` is `"driver"`, and `item` is `(name, "unloaded")`.  Returns the `Ref`.  If the driver
+        is not loaded, the message comes at once.  If its unloading is cancelled, the message is
+        `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Since R11B-3.  Stands for
+        `erl_ddll:monitor/2`.
         """
         process = calling(self._runtime, "monitor")
         check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
@@ -178,7 +202,9 @@ class ErlDdll:
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
         ref = Ref(self._runtime.number(Ref))
-        with self._runtime.drivers_lock:  # nobody unloads it meanwhile
+        # Under the lock, so that the driver is not unloaded between the look and the entry: the
+        # message would never come.
+        with self._runtime.drivers_lock:
             loaded = self._runtime.drivers.get(name)
             if loaded is not None:
                 loaded.monitors.change()[ref] = process
@@ -187,6 +213,6 @@ class ErlDdll:
         return ref
 
     def loaded_drivers(self) -> object:
-        """`{ok, Names}`.  Stands for `erl_ddll:loaded_drivers/0`."""
+        """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
         calling(self._runtime, "loaded_drivers")
         return Tuple((OK, sorted(self._runtime.drivers)))

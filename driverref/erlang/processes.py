@@ -1,8 +1,8 @@
-"""Erlang's side, processes: the BIFs of module `erlang` that are about processes, links and messages.
+"""The BIFs of module `erlang` about processes, links and messages.
 
-Whoever calls a BIF is the calling process: each process has a thread of its own, and the thread knows it.  A
-BIF holds the mutex of its process's scheduler while it changes anything, because a scheduler does one thing at
-a time, but not while the process waits.
+The process that calls a BIF is the one that the running thread carries (`calling`).  While a BIF
+changes anything, it holds the mutex of its process's scheduler, because a scheduler does one thing
+at a time.  It does not hold the mutex while the process waits.
 
 Sources: `bif.c`; the manual page `erlang(3)`.
 """
@@ -29,7 +29,7 @@ from driverref.threads import EXPIRED, Empty, running
 
 
 class Processes:
-    """The BIFs about processes.  `runtime` is the emulator they belong to."""
+    """The BIFs about processes.  `runtime` is the emulator that they belong to."""
 
     runtime: Runtime
 
@@ -46,11 +46,15 @@ class Processes:
     ) -> Pid:
         """Start a process that calls `function(*args)`, and return its identifier.
 
-        It runs on `scheduler` (1 to the number of schedulers); by default they take turns.  The process ends
-        when `function` returns, with reason `normal`; when it calls `exit`; by an exit signal; or with an
-        `ErlangError`, whose reason becomes its own.  Any other exception is a fault of the program and
-        stops the emulator.  Raises `system_limit` if there is no OS thread for it.  Stands for `erlang:spawn/1`,
-        `spawn_link/1` and `spawn_opt/2`.
+        The process runs on `scheduler`, a number from 1 to the number of schedulers.  By default
+        the schedulers take turns.  With `link` the process is linked to the caller.
+
+        The process ends with the reason `normal` when `function` returns.  It also ends by `exit`,
+        by an exit signal, or with an `ErlangError`, whose reason becomes its own.  Any other
+        exception is a fault of the program and stops the emulator.
+
+        Raises `system_limit` if there is no OS thread for the process.  Stands for
+        `erlang:spawn/1`, `spawn_link/1` and `spawn_opt/2`.
         """
         parent = calling(self.runtime, "spawn")
         if not callable(function):
@@ -60,6 +64,7 @@ class Processes:
         child = Process(self.runtime, scheduler)
 
         def live() -> None:
+            # On the new thread, which from here on finds its process without a table.
             thread = running()
             child.carried_by(thread)
             reason: object = NORMAL
@@ -70,28 +75,33 @@ class Processes:
             except ErlangError as error:
                 reason = Atom(error.reason)
             except EmulatorStopped:
+                # The emulator is gone: there is nothing left that could be told of the end.
                 return
             with child.scheduler.mutex:
                 child.terminate(reason)
 
+        # Linked before it runs, as `spawn_link` does: it may end before a later `link`.
         if link:
             self.runtime.entities.link(parent.pid, child.pid)
         name = f"process {child.pid}"
         try:
             child.thread = self.runtime.threads.start(name, live, self.runtime.crash)
         except RuntimeError as error:  # the operating system has no thread left
+            # The child has never run, so it leaves no trace: the link must not send a signal.
             self.runtime.entities.part(child.pid, child)
             self.runtime.entities.remove(child)
             raise ErlangError("system_limit", f"spawn: {error}") from None
         return child.pid
 
     def receive(self, matching: Matching | None = None, *, timeout: int | None = None) -> Any:
-        """The oldest message in the mailbox for which `matching(message)` is true; waits for one.
+        """Wait for a message and take it out of the mailbox.
 
-        `timeout` is in milliseconds, as in `receive ... after`; when it passes first the result is `None`,
-        which is no Erlang term.  Without a `timeout`, waiting for a message that nobody can send is a
-        `Deadlock` on simulated threads.
+        Returns the oldest message for which `matching(message)` is true; without `matching`, the
+        oldest of all.  `timeout` is in milliseconds, as in `receive ...  after`.  If it passes
+        first, the result is `None`, which is no Erlang term.  Without a `timeout`, waiting for a
+        message that can never come is a `Deadlock` on simulated threads.
         """
+        # The checks of `calling`, written out: this is called for each answer of a driver.
         process, runtime = running().process, self.runtime
         if process is None or process.runtime is not runtime or runtime.down or process.doom.value:
             process = calling(self.runtime, "receive")
@@ -108,6 +118,8 @@ class Processes:
             if matching is not None and not callable(matching):
                 expected = "a function of a message, or None"
                 raise wrong_type("receive", "matching", expected, matching)
+            # A deadline, and not a time for each wait: messages that do not match may come
+            # meanwhile.
             deadline = None
             if timeout is not None:
                 check_int("receive", "timeout", timeout, 0, 2**32 - 1)
@@ -121,7 +133,10 @@ class Processes:
         return message
 
     def process_flag(self, flag: str, value: bool) -> bool:
-        """Set `trap_exit` of the calling process; returns the old value.  Stands for `erlang:process_flag/2`."""
+        """Set `trap_exit` of the calling process.  Returns the old value.
+
+        Stands for `erlang:process_flag/2`.
+        """
         process = calling(self.runtime, "process_flag")
         if flag != "trap_exit":
             raise badarg("process_flag", "flag", '"trap_exit"', flag)
@@ -130,20 +145,21 @@ class Processes:
         return process.trap(value)
 
     def link(self, to: Pid | Port) -> bool:
-        """Link the calling process to a process or a port.
+        """Link the calling process to a process or a port.  Returns `True`.
 
-        If it is gone, the caller gets the exit signal `noproc`.  Stands for `erlang:link/1`.
+        If that is gone, the caller gets the exit signal `noproc`.  Stands for `erlang:link/1`.
         """
         process = calling(self.runtime, "link")
         if not isinstance(to, Pid | Port):
             raise badarg("link", "to", "a Pid or a Port", to)
         with process.scheduler.mutex:
+            # As if the link had been made and then broken: the caller need not test first.
             if not self.runtime.entities.link(process.pid, to):
                 process.exit_signal(to, NOPROC, broken_link=True)
         return True
 
     def unlink(self, other: Pid | Port) -> bool:
-        """Undo `link`.  Stands for `erlang:unlink/1`."""
+        """Undo `link`.  Returns `True`.  Stands for `erlang:unlink/1`."""
         process = calling(self.runtime, "unlink")
         if not isinstance(other, Pid | Port):
             raise badarg("unlink", "other", "a Pid or a Port", other)
@@ -153,7 +169,8 @@ class Processes:
     def monitor(self, kind: str, item: Pid | Port) -> Ref:
         """Ask for `{'DOWN', Ref, Kind, Item, Reason}` when a `"process"` or a `"port"` ends.
 
-        At once, with `noproc`, if it has ended.  Stands for `erlang:monitor/2`.
+        Returns the `Ref`.  If the item has ended, the message comes at once, with the reason
+        `noproc`.  Ports can be monitored since OTP 19.0.  Stands for `erlang:monitor/2`.
         """
         process = calling(self.runtime, "monitor")
         if (kind, type(item)) not in (("process", Pid), ("port", Port)):
@@ -167,7 +184,7 @@ class Processes:
         return ref
 
     def demonitor(self, ref: Ref) -> bool:
-        """Undo `monitor`.  Stands for `erlang:demonitor/1`."""
+        """Undo `monitor`.  Returns `True`.  Stands for `erlang:demonitor/1`."""
         calling(self.runtime, "demonitor")
         if not isinstance(ref, Ref):
             raise badarg("demonitor", "ref", "a Ref", ref)
@@ -177,11 +194,12 @@ class Processes:
     def exit(self, *arguments: Any) -> bool:
         """`exit(reason)` ends the calling process; `exit(dest, reason)` sends an exit signal.
 
-        A port closes at any reason, even `normal`; `kill` closes it without `flush`.  Stands for
-        `erlang:exit/1` and `exit/2`.
+        `dest` is a process or a port.  A port closes at any reason, even `normal`; `kill` closes it
+        without `flush`.  Stands for `erlang:exit/1` and `exit/2`.
         """
         process = calling(self.runtime, "exit")
         if len(arguments) == 1:
+            # An exception, so that the function's `finally` clauses run.  `spawn` catches it.
             raise ProcessExit(_atom(arguments[0]))
         if len(arguments) != 2:
             raise TypeError("exit takes a reason, or a destination and a reason")
@@ -191,11 +209,14 @@ class Processes:
         with process.scheduler.mutex:
             entity = self.runtime.entities.find(dest)
             if entity is not None:
+                # A port that gets the signal runs `stop` here, which is the driver's code.
                 with self.runtime.driver_code:
                     entity.exit_signal(process.pid, _atom(reason))
+        # The signal may have come back at once: to itself, or by a link.
         process.heed()
         return True
 
 
 def _atom(reason: object) -> object:
+    """A reason as Erlang has it: a `str` stands for an atom."""
     return Atom(reason) if type(reason) is str else reason
