@@ -1,8 +1,8 @@
 """The emulator: what it consists of, how it starts and how it ends.
 
-An `Emulator` is a `Runtime` with schedulers, a pool of async threads, and processes.  This is the one
-place where the parts meet: `eras` chooses those that fit the release, and the two classes of BIFs,
-which do not know each other, become methods here, as both are of module `erlang`.
+An `Emulator` is a `Runtime` with schedulers, a pool of async threads, and processes.  This is the
+one place where the parts meet: `eras` chooses those that fit the release, and the two classes of
+BIFs, which do not know each other, become methods here, as both are of module `erlang`.
 
 The thread that makes an emulator becomes its first process, on scheduler 1.
 
@@ -55,8 +55,8 @@ class Emulator(Processes, Ports):
       system).
     * `seed`, an int, has simulated threads go on in a random order, the same one for each seed.
     * `trace=False` records nothing.
-    * `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and `"23"`
-      to `"29"`), or a `Release` of your own.
+    * `release` is the era: `"R7B-3"`, `"R11B-5"`, `"R13B"`, `"R14B04"`, `"R16B"`, `"25"` (and
+      `"23"` to `"29"`), or a `Release` of your own.
 
     Raises `TypeError` and `ValueError` for a bad argument, and `Misuse` if the calling thread
     already has an emulator.
@@ -203,8 +203,8 @@ class Emulator(Processes, Ports):
         if process is self._main:
             self._abandon("it has halted")
             return status
-        # In Erlang the call does not return, and the operating system ends the other processes.  Here
-        # they end at their next BIF, and the reader's program is told why.
+        # In Erlang the call does not return, and the operating system ends the other processes.
+        # Here they end at their next BIF, and the reader's program is told why.
         self.runtime.stop_running("it has halted")
         self.runtime.threads.interrupt(self.runtime.refusal())
         raise EmulatorStopped("the emulator has halted, and this process with it")

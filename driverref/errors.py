@@ -1,14 +1,15 @@
 """What can go wrong, and whose fault it is.
 
-Three parties meet in a running emulator, and an error names the one who has to change something.
+Three parties meet in a running emulator, and an error names the one that has to change something.
 
 * **The driver** broke a rule of `erl_driver.h`: a `DriverFault`.  In C most of these are undefined
   behaviour; here each one stops the emulator and says where both halves of the mistake are.
-* **The Erlang side** called a BIF wrongly, or too late: an `ErlangError`, as `erlang:error/1` raises it.
-* **Whoever wrote the call** passed something that is not what the parameter takes: a plain `TypeError`
-  or `ValueError`, with the call, the parameter, what it takes and what came.
+* **The Erlang side** called a BIF wrongly, or too late: an `ErlangError`, as `erlang:error/1`
+  raises it.
+* **The caller's program** passed something that is not what the parameter takes: a plain
+  `TypeError` or `ValueError`, with the call, the parameter, what it takes and what came.
 
-`ProcessExit` is no error of anybody: it is how a process ends.
+`ProcessExit` is no error: it is how a process ends.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ class DriverFault(Exception):
 
 
 class Uninitialised(DriverFault):
-    """A field was read that nobody has written.
+    """A field was read before anything was written to it.
 
     `driver_alloc` does not clear memory.  Write every field before you read it, as `memset` would.
     """
 
 
 class UseAfterFree(DriverFault):
-    """A block was touched after it had been freed, or a callback's buffer after the callback returned.
+    """A block was used after it had been freed, or a buffer after its callback had returned.
 
-    Find out who owns the block at that moment.  A job must carry what it needs; it may not reach
+    Find out what owns the block at that moment.  A job must carry what it needs; it may not reach
     into the port's state, which `stop` frees while the job runs.
     """
 
@@ -40,12 +41,15 @@ class UseAfterFree(DriverFault):
 class DoubleFree(DriverFault):
     """A block was freed twice.
 
-    Exactly one of `ready_async` and `async_free` gets the data of a job.  Whoever gets it frees it.
+    Exactly one of `ready_async` and `async_free` gets the data of a job, and that one frees it.
     """
 
 
 class InvalidFree(DriverFault):
-    """Something was freed that the call did not allocate: another kind of memory, or no memory at all."""
+    """Something was freed that this call cannot free.
+
+    It is another kind of memory, or no memory at all.  Use the call that the message names.
+    """
 
 
 class Leak(DriverFault):
@@ -66,8 +70,9 @@ class Leak(DriverFault):
 class DataRace(DriverFault):
     """Two threads touched the same memory, one of them wrote, and nothing orders the two.
 
-    In C the program then has no meaning, even if they never meet.  Use a mutex, an `Atomic`, or let the job own the
-    memory from `driver_async` until `ready_async`: the pool's queues order those.  Found on simulated threads.
+    In C the program then has no meaning, even if they never meet.  Use a mutex, an `Atomic`, or let
+    the job own the memory from `driver_async` until `ready_async`: the pool's queues order those.
+    Found on simulated threads.
     """
 
 
@@ -78,7 +83,8 @@ class Misuse(DriverFault):
 class Deadlock(DriverFault):
     """Every thread waits and no deadline is left that could wake one.
 
-    `waiting` holds a line per thread: who, and for what.  On OS threads the program would hang.
+    `waiting` holds a line per thread: its name, and what it waits for.  On OS threads the program
+    would hang.
     """
 
     def __init__(self, waiting: Sequence[str]) -> None:
@@ -109,22 +115,27 @@ class ProcessExit(Exception):
 
 
 class EmulatorHang(Exception):
-    """A call has sent the emulator into a loop that never ends, and nobody else can go on any more.
+    """A call has sent the emulator into a loop that never ends, and no thread can go on any more.
 
-    The emulator's own fault: `driver_async_cancel` does so until R14B02, unless the job is the newest of its queue.  On
-    OS threads it is raised at once, because nobody could tell the loop from a long one.
+    The emulator's own fault: `driver_async_cancel` does so until R14B02, unless the job is the
+    newest of its queue.  On OS threads it is raised at once, because there nothing could tell the
+    loop from a long one.
     """
 
 
 class EmulatorStopped(Exception):
-    """The emulator has stopped, halted or crashed, so nothing can be asked of it.  Start a new one."""
+    """The emulator has stopped, halted or crashed, so nothing can be asked of it.
+
+    Start a new one.
+    """
 
 
 class Nondeterministic(Exception):
-    """A scenario did something else when the same schedule was run again, so nothing can be said of it.
+    """A scenario did something else when the same schedule was run again.
 
-    Look for a random number, a clock of the system, a hash of an object, or something that one run leaves to the next:
-    a driver that is made outside the scenario, a global variable.
+    Nothing can be said of such a scenario.  Look for a random number, a clock of the system, a hash
+    of an object, or something that one run leaves to the next: a driver that is made outside the
+    scenario, a global variable.
     """
 
     def __str__(self) -> str:
@@ -180,5 +191,8 @@ def _shown(value: object) -> str:
 
 
 def errno_name(error: int) -> str:
-    """The name of an errno as Erlang has it: `enoent`, or `unknown`.  Source: `erl_posix_str.c:erl_errno_id`."""
+    """The name of an errno as Erlang has it: `enoent`, or `unknown`.
+
+    Source: `erl_posix_str.c:erl_errno_id`.
+    """
     return errno.errorcode.get(error, "unknown").lower()

@@ -1,12 +1,14 @@
-"""What the 200 in `sys_alloc_from(200, size)` was: a label in the table of an instrumented emulator, until R9B.
+"""What the 200 in `sys_alloc_from(200, size)` was:
 
-Inside the emulator each place that allocated had a number.  An emulator built for it (`erl -instr`) kept the number
-beside each block; an ordinary one dropped it.  Erlang's module `instrument` read the table and knew a name for each
-number: 200 is the file driver.
+a label in the table of an instrumented emulator, until R9B.
 
-`sys_alloc_from` was declared in the emulator's own `sys.h`, so only drivers that were linked into the emulator could
-call it.  A driver that is loaded calls `driver_alloc`, whose blocks all had the label 220.  In R7B's own table that is
-called `breakpoint data`: the number had been given twice.
+Inside the emulator each place that allocated had a number.  An emulator built for it (`erl -instr`)
+kept the number beside each block; an ordinary one dropped it.  Erlang's module `instrument` read
+the table and knew a name for each number: 200 is the file driver.
+
+`sys_alloc_from` was declared in the emulator's own `sys.h`, so only drivers that were linked into
+the emulator could call it.  A driver that is loaded calls `driver_alloc`, whose blocks all had the
+label 220.  In R7B's own table that is called `breakpoint data`: the number had been given twice.
 
 Here every emulator of that age is an instrumented one.  The process that owns a block is not kept.
 Sources: R7B `sys.h`, `utils.c:alloc_from`, `collect_memory`, `io.c`, `instrument.erl`.
@@ -77,8 +79,8 @@ _BY_CALL = {"driver_free": 220, "driver_free_binary": 71}
 def sys_alloc_from(where: int, size: int) -> Memory | None:
     """Allocate `size` bytes and label them `where`, a number of `LABELS`.  Freed by `sys_free`.
 
-    The contents are indeterminate; `None` (NULL) if there is no such memory.  No driver that is loaded could call it.
-    Any thread.  Stands for `sys_alloc_from` of R7B's `sys.h`.
+    The contents are indeterminate; `None` (NULL) if there is no such memory.  No driver that is
+    loaded could call it.  Any thread.  Stands for `sys_alloc_from` of R7B's `sys.h`.
     """
     _check("sys_alloc_from", "where", where)
     block = allocate("sys_alloc_from", size, "block", "sys_free", None)
@@ -89,7 +91,10 @@ def sys_alloc_from(where: int, size: int) -> Memory | None:
 
 @since("R6B-0", until="R9C")
 def sys_free(ptr: Memory | None) -> None:
-    """Free what `sys_alloc_from` returned; NULL is accepted.  Any thread.  Stands for `sys_free` of `sys.h`."""
+    """Free what `sys_alloc_from` returned; NULL is accepted.
+
+    Any thread.  Stands for `sys_free` of `sys.h`.
+    """
     if ptr is not None:
         freeable("sys_free", ptr, Memory, "sys_free")._release("sys_free")
 
@@ -97,8 +102,8 @@ def sys_free(ptr: Memory | None) -> None:
 def memory_data() -> list[Tuple]:
     """The driver's blocks, oldest first: `{Label, Address, Size, undefined}`, the size in bytes.
 
-    The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse` since R9C, where the
-    labels were others.  Stands for `instrument:memory_data/0`.
+    The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse`
+    since R9C, where the labels were others.  Stands for `instrument:memory_data/0`.
     """
     runtime = current("memory_data").runtime
     name = runtime.release.name
@@ -114,7 +119,9 @@ def memory_data() -> list[Tuple]:
 
 
 def type_string(label: int) -> str:
-    """The name of a label: `type_string(200)` is `"efile driver"`.  Stands for `instrument:type_string/1`.
+    """The name of a label:
+
+    `type_string(200)` is `"efile driver"`.  Stands for `instrument:type_string/1`.
 
     Raises `ValueError` for a number that has none, where Erlang raises `function_clause`.
     """

@@ -29,7 +29,8 @@ def socketpair() -> tuple[Socket, Socket]:
     Each has `recv(size)`, `send(data)`, `settimeout(seconds)`, `shutdown(SHUT_RDWR)` and `close()`,
     with the values and errors of Python's `socket.socket`: `recv` gives `b""` once the peer or a
     `shutdown` has ended the connection, and raises `TimeoutError` when the timeout passes first.
-    `settimeout` is what `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for `socketpair(2)`.
+    `settimeout` is what `SO_RCVTIMEO` is in C.  Any thread of an emulator.  Stands for
+    `socketpair(2)`.
     """
     pair: tuple[Socket, Socket] = current("socketpair").runtime.threads.socketpair()
     return pair

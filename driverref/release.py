@@ -1,12 +1,13 @@
 """What differs between releases of the emulator, as one frozen record an era.
 
-No other module compares versions: it reads a field.  A field is named after the behaviour, not after the release that
-changed it, and its docstring says where that was read.  Below the fields of one record a reader sees an era; beside
-them, in the record before and after, what it changed.
+No other module compares versions: it reads a field.  A field is named after the behaviour, not
+after the release that changed it, and its docstring says where that was read.  Below the fields of
+one record a reader sees an era; beside them, in the record before and after, what it changed.
 
 Which calls a release has stands beside each call, see `since`.
 
-Sources are named `release file:function`; `ERTS x` are the release notes of that version of the run-time system.
+Sources are named `release file:function`; `ERTS x` are the release notes of that version of the
+run-time system.
 """
 
 from __future__ import annotations
@@ -34,23 +35,33 @@ class Release:
     erts: str
     """The run-time system's version: what `driver_system_info` reports."""
     driver_version: tuple[int, int] | None
-    """`ERL_DRV_EXTENDED_MAJOR_VERSION` and `_MINOR_VERSION` of `erl_driver.h`; `None` before there were any."""
+    """`ERL_DRV_EXTENDED_MAJOR_VERSION` and `_MINOR_VERSION` of `erl_driver.h`.
+
+    `None` before there were any.
+    """
 
     # The driver entry.
 
     callbacks: frozenset[str]
-    """The callbacks the entry has a place for; of another one the emulator does not know, so it is never called."""
+    """The callbacks that the entry has a place for.
+
+    The emulator does not know of another one, so it is never called.
+    """
     driver_flags: int
     """The `ERL_DRV_FLAG_*` that the emulator knows, or'ed; others it does not look at."""
     init_may_refuse: bool
-    """Whether a driver is not loaded if its `init` returns an error (ERTS 5.6; R11B `io.c:add_driver_entry` does not
-    look)."""
+    """Whether a driver is not loaded if its `init` returns an error.
+
+    Source: ERTS 5.6; R11B `io.c:add_driver_entry` does not look.
+    """
 
     # Threads.
 
     max_schedulers: int
-    """1 where there is one emulator thread and nothing else.  In the years of two emulators, plain and SMP, one
-    scheduler stands for the plain one."""
+    """1 where there is one emulator thread and nothing else.
+
+    In the years of two emulators, plain and SMP, one scheduler stands for the plain one.
+    """
     default_async_threads: int
     """Threads in the pool when `+A` is not given."""
     min_async_threads: int
@@ -58,38 +69,67 @@ class Release:
     max_async_threads: int
     """`+A` above this is refused."""
     numbers_inline_jobs: bool
-    """What `driver_async` returns without a pool: the job's id as ever, or 0 (R15B `erl_async.c:driver_async`)."""
+    """What `driver_async` returns without a pool: the job's id as ever, or 0.
+
+    Source: R15B `erl_async.c:driver_async`.
+    """
 
     # Completions.
 
     completions: Literal["stack", "queue"]
-    """Where finished jobs wait for the emulator: on one stack, last in, first out, all taken at once (R7B
-    `erl_async.c:async_ready`, `check_async_ready`); or in a queue of the scheduler that submitted the job."""
+    """Where finished jobs wait for the emulator.
+
+    `"stack"`: on one stack, last in, first out, all taken at once (R7B `erl_async.c:async_ready`,
+    `check_async_ready`).  `"queue"`: in a queue of the scheduler that submitted the job.
+    """
     async_thread_completes: bool
-    """Whether, with several schedulers, the async thread itself calls `ready_async`, under the port's lock (R11B to
-    R14B `erl_async.c:async_main`)."""
+    """Whether, with several schedulers, the async thread itself calls `ready_async`, under the
+    port's lock.
+
+    Source: R11B to R14B `erl_async.c:async_main`.
+    """
     ready_async_batch: int | None
-    """Completions a scheduler handles before it turns to other work (`ERTS_MAX_ASYNC_READY_CALLS_IN_SEQ`); `None`: the
-    whole stack at once."""
+    """Completions a scheduler handles before it turns to other work.
+
+    `None`: the whole stack at once.  Source: `ERTS_MAX_ASYNC_READY_CALLS_IN_SEQ`.
+    """
     slots: int
-    """A job knows its port by one of so many slots of the port table, which the next port may have by then (R7B
-    `erl_async.c:check_async_ready`); 0: by the port's own identifier (R11B-3)."""
+    """A job knows its port by one of so many slots of the port table, which the next port may have
+    by then.
+
+    0: by the port's own identifier (R11B-3).  Source: R7B `erl_async.c:check_async_ready`.
+    """
     frees_for_closed_port: bool
-    """Whether `async_free` is called when the port is gone (not so in R11B-3 to R12B-5; ERTS 5.7, OTP-7784)."""
+    """Whether `async_free` is called when the port is gone.
+
+    Source: not so in R11B-3 to R12B-5; ERTS 5.7, OTP-7784.
+    """
     driver_async_cancel: Literal["newest", "search", "nothing"] | None
-    """What `driver_async_cancel` does: looks at the newest job of each queue, and for ever at one that is another (R7B
-    `erl_async.c:async_del`); searches the queues (ERTS 5.8.4, OTP-9302); nothing (R15A); `None`: it is gone (17.0)."""
+    """What `driver_async_cancel` does.
+
+    `"newest"`: it looks at the newest job of each queue, and for ever at one that is another (R7B
+    `erl_async.c:async_del`).  `"search"`: it searches the queues (ERTS 5.8.4, OTP-9302).
+    `"nothing"`: nothing (R15A).  `None`: it is gone (17.0).
+    """
     pdl_held_for_completion: bool
-    """Whether a job keeps its reference to the port data lock until its completion has run (ERTS 5.9.2, OTP-10249).
-    Where the async thread runs the completion it does in any case."""
+    """Whether a job keeps its reference to the port data lock until its completion has run.
+
+    Where the async thread runs the completion it does in any case.  Source: ERTS 5.9.2, OTP-10249.
+    """
 
     # The end.
 
     closed_before_stop: bool
-    """Whether `{Port, closed}` is sent before `stop` runs (R7B `io.c:terminate_port`; after it since OTP-6437)."""
+    """Whether `{Port, closed}` is sent before `stop` runs.
+
+    Source: R7B `io.c:terminate_port`; after it since OTP-6437.
+    """
     halt: Literal["exit", "join", "flush"]
-    """What `halt` does about jobs: exits; for status 0 lets those that are queued run, without their completions;
-    closes the ports as well (ERTS 5.9.1)."""
+    """What `halt` does about jobs.
+
+    `"exit"`: nothing.  `"join"`: for status 0 it lets those that are queued run, without their
+    completions.  `"flush"`: it closes the ports as well (ERTS 5.9.1).
+    """
     smp_halt: Literal["exit", "join", "flush"]
     """The same, with several schedulers."""
     unload_reason: str | int
@@ -98,29 +138,48 @@ class Release:
     """Whether an unloading that meets a job leaves the ports alone until the last job is done (R7B
     `ddll_drv.c`)."""
     driver_async_locks_driver: bool
-    """Whether the first `driver_async` makes a driver permanent (R11B-2 to R14B `erl_async.c:driver_async`)."""
+    """Whether the first `driver_async` makes a driver permanent.
+
+    Source: R11B-2 to R14B `erl_async.c:driver_async`.
+    """
 
     # Ports.
 
     resets_timer: bool
-    """Whether `driver_set_timer` replaces a timer that runs; else it does nothing and returns 0 (ERTS 5.4.13,
-    OTP-5942)."""
+    """Whether `driver_set_timer` replaces a timer that runs; else it does nothing and returns 0.
+
+    Source: ERTS 5.4.13, OTP-5942.
+    """
     zero_timeout_in_line: bool
-    """Whether a timeout of 0 ms stands in line at its port as a signal does, or waits for the timer's next tick
-    (OTP 21.2, OTP-15472)."""
+    """Whether a timeout of 0 ms stands in line at its port as a signal does, or waits for the
+    timer's next tick.
+
+    Source: OTP 21.2, OTP-15472.
+    """
     timer_needs_timeout: bool
     """Whether `driver_set_timer` returns -1 if the driver has no `timeout` (until R12B-4)."""
     busy_holds_any_message: bool
-    """Whether a busy port suspends who sends it anything, or only who sends a command (R7B `bif.c:send`;
-    ERTS 5.10, OTP-10336)."""
+    """Whether a busy port suspends the sender of any message, or only of a command.
+
+    Source: R7B `bif.c:send`; ERTS 5.10, OTP-10336.
+    """
     signals_wait: bool
-    """Whether `Port ! Message` waits for the port's lock, as the BIFs do, or leaves a signal (ERTS 5.10)."""
+    """Whether `Port ! Message` waits for the port's lock, as the BIFs do, or leaves a signal.
+
+    Source: ERTS 5.10.
+    """
     busy_msgq_limits: tuple[int, int] | None
-    """Bytes of command data waiting for a locked port below which suspended senders go on, and above which they are
-    suspended; `None` where no signals wait."""
+    """Bytes of command data waiting for a locked port below which suspended senders go on, and
+    above which they are suspended.
+
+    `None` where no signals wait.
+    """
 
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
-        """Whether this release is not one of those from `since` until before `until`: then why not."""
+        """Why this release does not have `what`; `None` if it has it.
+
+        It is one of those from `since` on, until before `until`.
+        """
         here = _order(self.version)
         if _order(since) <= here and (until is None or here < _order(until)):
             return None
@@ -137,7 +196,10 @@ def _order(version: str) -> tuple[int, str, int]:
 
 
 def find(release: object) -> Release:
-    """The record that is meant: a `Release`, or the name of one.  `ValueError` says which stand for which releases."""
+    """The record that is meant: a `Release`, or the name of one.
+
+    `ValueError` says which names stand for which releases.
+    """
     if isinstance(release, Release):
         return release
     if not isinstance(release, str):
@@ -149,7 +211,8 @@ def find(release: object) -> Release:
 
 
 _CALLBACKS_R7B = frozenset(
-    "init start stop output outputv control ready_input ready_output ready_async timeout finish".split()
+    "init start stop output outputv control ready_input ready_output ready_async timeout"
+    " finish".split()
 )
 _CALLBACKS_R11B = _CALLBACKS_R7B | {"flush", "call", "process_exit"}
 _CALLBACKS_R13B = _CALLBACKS_R11B | {"stop_select"}

@@ -1,8 +1,8 @@
 """Calls that did not always exist.
 
-A function of `erl_driver.h` that came, or went, after R7B says so with `@since`.  Where it is absent, it raises
-`Misuse`: in C the driver would not even load, because a symbol is missing.  A BIF that is absent is `undef`, as in
-Erlang.
+A function of `erl_driver.h` that came, or went, after R7B says so with `@since`.  Where it is
+absent, it raises `Misuse`: in C the driver would not even load, because a symbol is missing.  A BIF
+that is absent is `undef`, as in Erlang.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ LIVES: dict[str, tuple[str, str | None]] = {}
 def since(version: str, until: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a function that came with `version` and went with `until`.
 
-    A call raises `Misuse` in a release that lacks it.  Any thread; without an emulator it is for the function to see.
+    A call raises `Misuse` in a release that lacks it.  Any thread; without an emulator it is for
+    the function to see.
     """
 
     def mark(function: Callable[P, R]) -> Callable[P, R]:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 _PLAIN_ATOM = re.compile(r"[a-z][a-zA-Z0-9_@]*")
 _RESERVED = frozenset(
-    "after and andalso band begin bnot bor bsl bsr bxor case catch cond div end fun if let maybe not of"
-    " or orelse receive rem try when xor".split()
+    "after and andalso band begin bnot bor bsl bsr bxor case catch cond div end fun if let"
+    " maybe not of or orelse receive rem try when xor".split()
 )
 
 
@@ -140,8 +140,8 @@ def _binary(data: bytes) -> str:
 def iolist_to_binary(data: object) -> bytes:
     """The bytes of `data`: a binary, or a list of bytes (0 to 255), binaries and such lists.
 
-    Lists may be nested at will.
-    Raises `ValueError`, saying what is not iodata.  Stands for `erlang:iolist_to_binary/1`.  Any thread.
+    Lists may be nested at will.  Raises `ValueError`, saying what is not iodata.  Stands for
+    `erlang:iolist_to_binary/1`.  Any thread.
     """
     return data if isinstance(data, bytes) else b"".join(iolist_to_iovec(data))
 
@@ -149,7 +149,8 @@ def iolist_to_binary(data: object) -> bytes:
 def iolist_to_iovec(data: object) -> list[bytes]:
     """As `iolist_to_binary`, but the binaries stay apart: what `outputv` is given.
 
-    Neighbouring bytes of a list are gathered into one element, each binary stays an element of its own.
+    Neighbouring bytes of a list are gathered into one element, each binary stays an element of its
+    own.
     """
     if not isinstance(data, bytes | bytearray | memoryview | list):
         raise ValueError(f"{erlang(data)} is neither a binary nor a list")

@@ -1,12 +1,12 @@
 """Events, in order: what the book's pictures and tables are made of.
 
-A trace is one flat list, six items an event, because that is what the runtime's hot path can afford: to append
-six items makes no object that stays.  The time is on the seam's own clock, the port is its number.  A `Trace`
-shows them as `Event`s.
+A trace is one flat list, six items an event, because that is what the runtime's hot path can
+afford: to append six items makes no object that stays.  The time is on the seam's own clock, the
+port is its number.  A `Trace` shows them as `Event`s.
 
 Events of one thread are in the order in which they happened.  Between threads the order is that of
-appending: on simulated threads it is exact, on OS threads two events that nothing orders may stand either
-way round.
+appending: on simulated threads it is exact, on OS threads two events that nothing orders may stand
+either way round.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ Record = Callable[[Raw], None]
 
 NAMES = frozenset(
     """
-    init start stop output outputv control call ready_async async_free timeout flush process_exit finish
-    driver_async async_invoke async_return driver_output driver_output2 driver_output_binary driver_output_term
+    init start stop output outputv control call ready_async async_free timeout flush process_exit
+    finish driver_async async_invoke async_return
+    driver_output driver_output2 driver_output_binary driver_output_term
     driver_outputv driver_send_term erl_drv_output_term erl_drv_send_term
     driver_enq driver_enq_bin driver_enqv driver_pushq driver_pushq_bin driver_pushqv driver_deq
-    driver_set_timer driver_cancel_timer set_busy_port driver_failure driver_failure_atom driver_failure_posix
+    driver_set_timer driver_cancel_timer set_busy_port
+    driver_failure driver_failure_atom driver_failure_posix
     driver_failure_eof driver_exit port_close exit halt send receive suspended resumed
     """.split()
 )
@@ -81,12 +83,18 @@ class Trace(Sequence[Event]):
             self._items += (time, thread, name, number, job, detail)
 
     def begin(self, now: int) -> Record | None:
-        """Count times from `now` on.  Returns the function that appends an event; `None`: nothing is recorded."""
+        """Count times from `now` on.
+
+        Returns the function that appends an event; `None`: nothing is recorded.
+        """
         self._start = now
         return self._items.extend
 
     def freeze(self) -> None:
-        """Take no more events: what threads that were left behind still do is no longer of interest."""
+        """Take no more events.
+
+        Threads that were left behind may still do something; it is no longer of interest.
+        """
         self._items = list(self._items)
 
     def __len__(self) -> int:
@@ -125,7 +133,8 @@ class Trace(Sequence[Event]):
     def __repr__(self) -> str:
         return f"<Trace of {len(self)} events>"
 
-    # The picture is drawn from the trace and not the other way round, so it is looked for only here.
+    # The picture is drawn from the trace and not the other way round, so it is looked for only
+    # here.
 
     def __str__(self) -> str:
         from driverref.timeline import text

@@ -1,9 +1,11 @@
-"""`driverref new`: a driver to begin with, and its test, as copies of the template under another name.
+"""`driverref new`:
+
+a driver to begin with, and its test, as copies of the template under another name.
 
 The template is a program like any other: `template/my_driver.py` and `template/test_my_driver.py`
 run as they stand, and the project's tests run, explore and type-check them.  A copy differs in two
-words alone: `my_driver`, which names the files and the driver, and `MyDriver`, which names its class.
-What to do with the file is read from the template's own head, so that it is written once.
+words alone: `my_driver`, which names the files and the driver, and `MyDriver`, which names its
+class.  What to do with the file is read from the template's own head, so that it is written once.
 """
 
 from __future__ import annotations

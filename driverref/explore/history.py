@@ -1,10 +1,10 @@
 """The steps of a run, and which of them happened before which.
 
 A step has a log: the resources that it touched, and how.  Two steps *depend* on each other if they
-touch one resource and one of them writes it.  A step *happens before* a later one if a chain of steps
-leads from it to the later one, in which neighbours depend on each other or belong to one thread.
-Two steps *race* if they depend on each other, no other step lies between them in such a chain, and
-the later one could have come first.
+touch one resource and one of them writes it.  A step *happens before* a later one if a chain of
+steps leads from it to the later one, in which neighbours depend on each other or belong to one
+thread.  Two steps *race* if they depend on each other, no other step lies between them in such a
+chain, and the later one could have come first.
 
 `History.add` is called after each step.  It compares the step with the earlier ones (`_compare`)
 and returns those with which the step races.  `firsts` says for a race how a run could begin in

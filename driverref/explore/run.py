@@ -4,8 +4,8 @@ The outcome of a run is what the scenario returned, or the fault that ended it. 
 orderly end belongs to the run, so a leak or a callback that fails in `stop` is found, too.
 
 If events are observed, their order belongs to the outcome, and the search must try them in every
-order that is possible.  So each observed event is a step that writes one resource, `ORDER`, as if the
-driver logged the event under a lock.
+order that is possible.  So each observed event is a step that writes one resource, `ORDER`, as if
+the driver logged the event under a lock.
 """
 
 from __future__ import annotations
@@ -126,8 +126,9 @@ class Experiment:
         watch = Watch(threads, self.observe)
         erl = Emulator._on(threads, watch, **self.options)
         runtime = erl.runtime
-        # Garbage is collected between two runs.  Within one, the collector would go through the same
-        # knot of objects again and again, on the stack of whichever simulated thread runs then.
+        # Garbage is collected between two runs.  Within one, the collector would go through the
+        # same knot of objects again and again, on the stack of whichever simulated thread runs
+        # then.
         collects = gc.isenabled()
         gc.disable()
         try:

@@ -1,6 +1,7 @@
 """`driver_alloc` and its relatives: blocks come into being here, and go.
 
-Each call enters a row in the ledger of the emulator that is running in the calling thread, or takes one out.
+Each call enters a row in the ledger of the emulator that is running in the calling thread, or takes
+one out.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ def driver_alloc(size: int) -> Memory | None: ...
 def driver_alloc(size: type[S] | int) -> S | Memory | None:
     """Allocate a block.  Its contents are indeterminate: write before you read.
 
-    `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  `None` (NULL) if the machine has no
-    such memory; none has `2**60` bytes.  Size 0 gives a block of its own.  Any thread of an emulator.  Stands for
-    `driver_alloc`.
+    `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  `None` (NULL) if the
+    machine has no such memory; none has `2**60` bytes.  Size 0 gives a block of its own.  Any
+    thread of an emulator.  Stands for `driver_alloc`.
     """
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
@@ -74,8 +75,9 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
 def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
     """Change a block to `size` bytes.  The old handle is freed: use the one that is returned.
 
-    What fits of the contents is kept.  `None` for `ptr` allocates.  After a result of `None` (NULL) the old block
-    is as it was, and yours.  Not for a `Struct`.  Any thread of an emulator.  Stands for `driver_realloc`.
+    What fits of the contents is kept.  `None` for `ptr` allocates.  After a result of `None` (NULL)
+    the old block is as it was, and yours.  Not for a `Struct`.  Any thread of an emulator.  Stands
+    for `driver_realloc`.
     """
     old = None if ptr is None else freeable("driver_realloc", ptr, Memory, "driver_free")
     return allocate("driver_realloc", size, "block", "driver_free", old)
@@ -84,7 +86,8 @@ def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
 def driver_free(ptr: object) -> None:
     """Free what `driver_alloc` or `driver_realloc` returned.  `None` (NULL) is accepted.
 
-    `DoubleFree` for what is freed already, `InvalidFree` for anything else.  Any thread.  Stands for `driver_free`.
+    `DoubleFree` for what is freed already, `InvalidFree` for anything else.  Any thread.  Stands
+    for `driver_free`.
     """
     if ptr is not None:
         freeable("driver_free", ptr, Block, "driver_free")._release("driver_free")
@@ -93,8 +96,8 @@ def driver_free(ptr: object) -> None:
 def memset(ptr: T, c: int, size: int) -> T:
     """Set the first `size` bytes of a block to `c`, and return `ptr`.
 
-    In a `Struct` only 0 has a meaning: its fields become what zero bytes are for their annotations.  To write
-    beyond the block, or to NULL, is `Misuse`.  Any thread.  Stands for `memset` of C.
+    In a `Struct` only 0 has a meaning: its fields become what zero bytes are for their annotations.
+    To write beyond the block, or to NULL, is `Misuse`.  Any thread.  Stands for `memset` of C.
     """
     if not (is_int(c) and is_int(size)):
         raise wrong_type("memset", "c and size", "ints", (c, size))

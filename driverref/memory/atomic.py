@@ -1,7 +1,7 @@
 """C11's atomics: the one kind of variable that threads may share without a lock.
 
-An operation is one step that no other thread divides.  It also orders: whoever reads a value that another thread has
-written knows what that thread did before.
+An operation is one step that no other thread divides.  It also orders: a thread that reads a value
+that another thread has written knows what that thread did before.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _outside = itertools.count()
 class Atomic:
     """An `atomic_int` or `atomic_bool` of C11: the right type for a flag that cancels a job.
 
-    Alone or in a field of a `Struct`; any thread, and outside an emulator too.  Each operation is one step,
-    sequentially consistent, and stands for the one of `stdatomic.h`.
+    Alone or in a field of a `Struct`; any thread, and outside an emulator too.  Each operation is
+    one step, sequentially consistent, and stands for the one of `stdatomic.h`.
     """
 
     __slots__ = ("_id", "_value")

@@ -27,7 +27,7 @@ __all__ = [
 class ErlDrvBinary:
     """A driver binary: `orig_size`, and `orig_bytes`, a `Memory` that is not cleared.
 
-    Whoever is sent it reads the same bytes, so write them before.  Any thread.  Stands for
+    A process that is sent it reads the same bytes, so write them before.  Any thread.  Stands for
     `ErlDrvBinary`.
     """
 
@@ -66,9 +66,9 @@ def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
 def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary | None:
     """Change a binary to `size` bytes.  The old handle is freed: use the one that is returned.
 
-    What fits of the contents is kept.  `None` for `bin` allocates.  A result of `None` (NULL) leaves
-    the old binary as it was, and yours.  A count above 1 is `Misuse`: the others would be left with
-    the old address.  Any thread of an emulator.  Stands for `driver_realloc_binary`.
+    What fits of the contents is kept.  `None` for `bin` allocates.  A result of `None` (NULL)
+    leaves the old binary as it was, and yours.  A count above 1 is `Misuse`: the others would be
+    left with the old address.  Any thread of an emulator.  Stands for `driver_realloc_binary`.
     """
     call = "driver_realloc_binary"
     if bin is None:
@@ -82,8 +82,8 @@ def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary |
 def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     """Give back one reference; the last one frees the binary.  `None` (NULL) is accepted.
 
-    `DoubleFree` if all references have been given back, `InvalidFree` for anything but a binary.  Any
-    thread.  Stands for `driver_free_binary`.
+    `DoubleFree` if all references have been given back, `InvalidFree` for anything but a binary.
+    Any thread.  Stands for `driver_free_binary`.
     """
     call = "driver_free_binary"
     if bin is None:
@@ -117,8 +117,8 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
 def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
     """Take 1 from the count and return the new count.  Never frees, not even at 0.
 
-    Only for a caller who knows that 0 is not reached: what has count 0 can no more be freed and leaks.
-    To give back a reference call `driver_free_binary`.  Any thread.  Stands for
+    Only for a caller that knows that 0 is not reached: what has count 0 can no more be freed and
+    leaks.  To give back a reference call `driver_free_binary`.  Any thread.  Stands for
     `driver_binary_dec_refc`.
     """
     return change_refc("driver_binary_dec_refc", bin, -1)

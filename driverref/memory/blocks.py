@@ -1,15 +1,16 @@
 """Blocks of the driver's memory: `Memory`, so many bytes, and `Struct`, fields.
 
-A block begins *unwritten* and ends *freed*.  To read it in either state is the driver's fault, told with the place
-where it was allocated and, if so, freed.
+A block begins *unwritten* and ends *freed*.  To read it in either state is the driver's fault, told
+with the place where it was allocated and, if so, freed.
 
 The order within an access is the point of this file:
 
     tell the search -> look at the block -> check for a data race
 
-An access first makes itself known to the threads seam, as `(block, field)`, and only then looks at the block, because
-another thread may free it in between.  A free does the same for one field after the other.  So every access is ordered
-against a step of the free, and a search of the schedules needs no rule of its own for freed memory.
+An access first makes itself known to the threads seam, as `(block, field)`, and only then looks at
+the block, because another thread may free it in between.  A free does the same for one field after
+the other.  So every access is ordered against a step of the free, and a search of the schedules
+needs no rule of its own for freed memory.
 """
 
 from __future__ import annotations
@@ -74,9 +75,9 @@ class Block:
 class Memory(Block):
     """A block of bytes, from `driver_alloc(n)`.  Not cleared.
 
-    `m[i]` is an int and `m[i:j]` a `bytes`; both may be assigned, and `bytes(m)` copies.  Positions count from the
-    start; what is not inside is an `IndexError`.  A byte that nobody wrote cannot be read.  Any thread, but
-    threads that share a block need a lock, as in C.
+    `m[i]` is an int and `m[i:j]` a `bytes`; both may be assigned, and `bytes(m)` copies.  Positions
+    count from the start; what is not inside is an `IndexError`.  A byte that was not written cannot
+    be read.  Any thread, but threads that share a block need a lock, as in C.
     """
 
     __slots__ = ("_written",)
@@ -124,9 +125,9 @@ _ZEROS = {"int": int, "float": float, "bool": bool, "Atomic": Atomic}
 class Struct(Block):
     """A C struct: subclass it, annotate the fields, and allocate it with `driver_alloc`.
 
-    A field holds any value; another `Struct` in it is a pointer.  For `memset` the annotation says what zero bytes
-    are: 0, `0.0`, `False`, an `Atomic` that is 0, or, for all else, `None` (NULL).  Any thread, but a field that
-    threads share needs a lock or an `Atomic`, as in C.
+    A field holds any value; another `Struct` in it is a pointer.  For `memset` the annotation says
+    what zero bytes are: 0, `0.0`, `False`, an `Atomic` that is 0, or, for all else, `None` (NULL).
+    Any thread, but a field that threads share needs a lock or an `Atomic`, as in C.
     """
 
     _zeros: ClassVar[dict[str, Callable[[], object]]] = {}

@@ -1,10 +1,12 @@
 """The ledger: a row for everything a driver holds and has to give back.
 
-A row says what it is and where it was made: the first caller outside this package.  A block is a row, and so are a
-lock, a binary and a thread of the driver's own.  What is never given back is a line of the `Leak`.
+A row says what it is and where it was made: the first caller outside this package.  A block is a
+row, and so are a lock, a binary and a thread of the driver's own.  What is never given back is a
+line of the `Leak`.
 
-The ledger takes no lock.  A row is alive while it is a key of one dict, and the one `pop` that removes it decides
-which of two threads gave it back: atomic under the GIL, and without a GIL each dict guards itself.
+The ledger takes no lock.  A row is alive while it is a key of one dict, and the one `pop` that
+removes it decides which of two threads gave it back: atomic under the GIL, and without a GIL each
+dict guards itself.
 """
 
 from __future__ import annotations
@@ -55,13 +57,22 @@ def _text(place: Place) -> str:
 class Row:
     """A row of the ledger: something that has to be given back.
 
-    `what` names it (`"mutex 'm'"`), `born` says how it came (`"created"`), `freed_by` is the call that gives it
-    back, and a place is `"drv.py:12 in work"`: the first caller outside this package.
+    `what` names it (`"mutex 'm'"`), `born` says how it came (`"created"`), `freed_by` is the call
+    that gives it back, and a place is `"drv.py:12 in work"`: the first caller outside this package.
     """
 
     __slots__ = (
-        "_accesses", "_began", "_ended", "born", "freed_by", "id", "label", "ledger", "size", "what",
-    )  # fmt: skip
+        "_accesses",
+        "_began",
+        "_ended",
+        "born",
+        "freed_by",
+        "id",
+        "label",
+        "ledger",
+        "size",
+        "what",
+    )
 
     def __init__(self, ledger: Ledger, what: str, born: str, freed_by: str, began: Place) -> None:
         self.ledger, self.what, self.born, self.freed_by = ledger, what, born, freed_by
@@ -83,7 +94,10 @@ class Row:
         return self.id in self.ledger.rows
 
     def end(self, call: str) -> None:
-        """Give it back, by `call`.  Whoever comes second gets a `DoubleFree`, and nothing changes."""
+        """Give it back, by `call`.
+
+        A second call gets a `DoubleFree`, and nothing changes.
+        """
         now = _caller()
         if self.ledger.rows.pop(self.id, None) is None:
             twice = f"freed twice: first at {self.ended}, now at {_text(now)}"
@@ -92,7 +106,7 @@ class Row:
 
     def step(self, name: object, mode: Mode) -> None:
         """Let other threads run, before this one uses a field."""
-        if running() is not NOBODY:  # before and after the emulator there is nobody to switch to
+        if running() is not NOBODY:  # outside the emulator there is no other thread
             self.ledger.threads.step((self.id, name), mode)
 
     def check(self, name: str, write: bool, span: Span | None, verb: str) -> None:
@@ -134,7 +148,10 @@ class Ledger:
         return row
 
     def leaks(self) -> list[str]:
-        """What has not been given back, a line each, oldest first; on simulated threads thread by thread."""
+        """What has not been given back, a line each.
+
+        Oldest first; on simulated threads thread by thread.
+        """
         return [str(row) for _, row in sorted(self.rows.items())]
 
     def check(self) -> None:

@@ -1,8 +1,9 @@
 """Data races: two threads touch the same memory, one writes, and nothing orders them.
 
-To C such a program means nothing, however seldom the two meet.  So the question is not whether they met in this run
-but whether anything kept them apart: a lock, a queue, an atomic, the start or the end of a thread.  The vector clocks
-of the seam know (`threads.clocks`); here is what each place of memory has to remember of those who were there.
+To C such a program means nothing, however seldom the two meet.  So the question is not whether they
+met in this run but whether anything kept them apart: a lock, a queue, an atomic, the start or the
+end of a thread.  The vector clocks of the seam know (`threads.clocks`); here is what each place of
+memory has to remember of the accesses that were made.
 
 One run that makes both accesses is enough to find the race, in whichever order they came.
 """

@@ -1,4 +1,4 @@
-"""A port, as everything else sees it: who it belongs to, its state, and the parts that do its work.
+"""A port, as everything else sees it: its owner, its state, and the parts that do its work.
 
 An `ErlDrvPort` holds together what is a port's: its state, the lock that its callbacks run under,
 its owner, and

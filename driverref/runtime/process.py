@@ -108,7 +108,7 @@ class Process:
         return before
 
     def heed(self) -> None:
-        """Raise what the process has to notice: the emulator is down, or a deadly signal has come."""
+        """Raise what the process has to notice: the emulator is down, or its doom has come."""
         if self.runtime.down is not None:
             raise self.runtime.refusal()
         doom = self.doom.value

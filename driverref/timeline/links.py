@@ -1,7 +1,7 @@
 """What led to what: the lines of the picture, computed from the events alone.
 
-A link joins an effect to its cause: `async_invoke` to `driver_async`, `timeout` to `driver_set_timer`.  `WAITS` is
-the whole of that knowledge.
+A link joins an effect to its cause: `async_invoke` to `driver_async`, `timeout` to
+`driver_set_timer`.  `WAITS` is the whole of that knowledge.
 """
 
 from __future__ import annotations

@@ -153,10 +153,10 @@ class _Picture:
         self.times = [duration(event.time) for event in events]
         self.gutter = PAD + max(_width(time) for time in ("time", *self.times))
         self.place_lanes()
-        told = [_cells(" ".join(label).strip()) for label in self.labels]
+        lengths = [_cells(" ".join(label).strip()) for label in self.labels]
         names = [_cells(name) for name, _ in self.labels]
-        self.column = max([*names, min(COLUMN, max(told, default=0))])
-        self.fits = [cells <= self.column for cells in told]
+        self.column = max([*names, min(COLUMN, max(lengths, default=0))])
+        self.fits = [cells <= self.column for cells in lengths]
         self.width = max(LEAST, self.margin + self.column * FONT * EM + PAD)
         self.place_rows()
 

@@ -1,4 +1,7 @@
-"""A trace in words: the table that `print(trace)` shows, and the sentences that a screen reader says."""
+"""A trace in words.
+
+The table that `print(trace)` shows, and the sentences that a screen reader says.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,17 @@ def text(trace: Iterable[Event]) -> str:
     several = several_ports(events)
     rows = [("time", "thread", "event")]
     for event in events:
-        told = " ".join(label(event, with_port=several or event.job is None)).strip()
-        rows.append((duration(event.time), one_line(event.thread), told))
+        said = " ".join(label(event, with_port=several or event.job is None)).strip()
+        rows.append((duration(event.time), one_line(event.thread), said))
     time, thread = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{row[0]:>{time}}  {row[1]:<{thread}}  {row[2]}" for row in rows)
 
 
 def duration(ns: int) -> str:
-    """Nanoseconds in the largest unit of which there is at least one, exactly: `1.5 us`, `20 ms`."""
+    """Nanoseconds in the largest unit of which there is at least one: `1.5 us`, `20 ms`.
+
+    The number is exact.
+    """
     for unit, name in ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")):
         if ns >= unit:
             whole, rest = divmod(ns, unit)
