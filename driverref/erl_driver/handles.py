@@ -149,6 +149,7 @@ class ErlDrvCond(Handle):
                 raise Misuse(f"{call}: {me.name} waits with {mutex}, others with {self.mutex}")
             self.mutex = mutex
             self.waiters += 1
+            # After the count, so that the condition cannot be destroyed before the wait begins.
             mutex.unlock(call, me)
             self.signalled.wait()
             self.waiters -= 1
@@ -230,6 +231,7 @@ class ErlDrvPDL(Lock):
         with self.threads.atomically((self.row.id, "count")):
             self.refc += change
             refc = self.refc
+        # Outside the step, by the value that it had: only one thread can have brought it to 0.
         if not refc:
             self.row.end("driver_pdl_dec_refc")
         return refc

@@ -81,7 +81,7 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
-    # C destroys a mutex that is held without a word on most platforms.
+    # Whether C notices this depends on the platform; where it does, the emulator aborts.
     if (holder := mtx.holder.value) is not None:
         raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {holder.name}")
     mtx.row.end("erl_drv_mutex_destroy")
@@ -220,6 +220,7 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_rwlock_destroy", ErlDrvRWLock, rwlck)
+    # Under the guard, as every look at the holders: there may be several, and they come and go.
     with rwlck.guard:
         if rwlck.holders:
             holders = ", ".join(sorted(thread.name for thread in rwlck.holders))
@@ -296,8 +297,7 @@ def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock) -> None:
     rwlck.release("erl_drv_rwlock_rwunlock", me, write=True)
 
 
-# Port data locks.  What counts their references is a driver's threads: the port may be closed while
-# a job holds the lock.
+# Port data locks.  They are counted, because a port may be closed while a job holds its lock.
 
 
 @since("R11B-3")
@@ -310,6 +310,7 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
     """
     if not in_callback("driver_pdl_create", port) or port.pdl is not None:
         return None
+    # Made with one reference, the port's.  `Closing.gone` gives it back.
     port.pdl = pdl = ErlDrvPDL("driver_pdl_create", str(port.id), "driver_pdl_dec_refc")
     return pdl
 

@@ -85,6 +85,7 @@ class DriverThread(Handle):
             me = current("erl_drv_thread_create")
             # A new thread belongs to no emulator.  With this, the calls that it makes find theirs.
             me.runtime = self.runtime
+            # By this, `erl_drv_thread_exit` and `erl_drv_thread_self` know a driver's thread.
             me.tsd[_OWN] = self
             try:
                 self.result = func(arg)
@@ -183,7 +184,7 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     check_type(call, "exit_value", exit_value, Pointer | None, "a Pointer or None")
     if tid.own is None:
         return EINVAL
-    # In C this hangs, on some platforms.
+    # In C the platform decides what happens: an error, or a wait that does not end.
     if current(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
     use(call, DriverThread, tid.own)

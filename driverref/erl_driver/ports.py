@@ -277,7 +277,7 @@ def driver_caller(port: ErlDrvPort) -> Pid:
     it is on a closed port: keep the pid when you schedule a job.  Only in a callback of the port.
     Stands for `driver_caller`.
     """
-    # C returns a pid that is no process's, and the mistake shows where it is used.
+    # C returns a term that is no process, and the mistake shows where it is used.
     if not in_callback("driver_caller", port) or port.caller is None:
         raise Misuse("driver_caller: no process has called; keep the pid when you schedule the job")
     return port.caller

@@ -19,7 +19,7 @@ def calling(runtime: Runtime, call: str) -> Process:
     exit signal has come.  Raises `Misuse` if the thread is no process of this emulator, or runs the
     driver's code.
     """
-    # First: whatever the thread is, this is what its program has to know.
+    # First, because every BIF of an emulator that is down raises this, on any thread.
     if runtime.down is not None:
         raise runtime.refusal()
     thread = running()

@@ -195,7 +195,8 @@ class Ports:
                     # follow.
                     if not held_up():
                         senders.resume(port)
-                # Behind a signal that waits, even if the lock is free: the order is kept.
+                # A signal that waits goes first, even if the lock is free: signals keep their
+                # order.
                 elif line.signals.value or not port.lock.acquire(blocking=release.signals_wait):
                     senders.post(port, carry_out, size)
                     return
@@ -220,12 +221,13 @@ class Ports:
             case (Pid() as sender, ("command", _)) if sender == owner.pid and parts is not None:
                 callbacks.command(port, parts, sender)
             case (Pid() as sender, "close") if sender == owner.pid:
-                # Sent when `stop` has run, which may be much later.
+                # `{Port, closed}` is sent when `stop` has run, which may be much later.
                 port._close_reply = owner
                 self.runtime.closing.exit(port, Atom("normal"))
             case (Pid() as sender, ("connect", Pid() as new)) if sender == owner.pid and (
                 successor := self.runtime.entities.find_process(new)
             ):
+                # The new owner has not asked for the port, so it is not linked and may ignore it.
                 port.owner.value = successor
                 owner.deliver(Tuple((port.id, Atom("connected"))))
             case _:
@@ -297,7 +299,7 @@ class Ports:
             raise badarg("port_connect", "pid", "a living process's Pid", pid)
         with process.scheduler.mutex, handle:
             self._catch_up("port_connect", handle, CONNECTED)
-            # After what waits was carried out, which may have ended the process.
+            # Looked up after `_catch_up`, which may have ended the process.
             owner = self.runtime.entities.find_process(pid)
             if owner is None:
                 raise badarg("port_connect", "pid", "a living process's Pid", pid)
@@ -381,7 +383,7 @@ def _iodata(call: str, data: object) -> list[bytes]:
 
 
 def _iodata_or_none(data: object) -> list[bytes] | None:
-    """The same for a message; `None` if it is no iodata.
+    """The pieces of a message's iodata, as `_iodata` returns them; `None` if it is no iodata.
 
     The sender of a message gets no answer, so there is nothing to raise.
     """
