@@ -81,7 +81,7 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
     Any thread.  Source: `erl_drv_thread.c`.
     """
     use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
-    # Whether C notices this depends on the platform; where it does, the emulator aborts.
+    # In C this is undefined: the emulator may abort, or nothing may be noticed.
     if (holder := mtx.holder.value) is not None:
         raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {holder.name}")
     mtx.row.end("erl_drv_mutex_destroy")

@@ -184,7 +184,7 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     check_type(call, "exit_value", exit_value, Pointer | None, "a Pointer or None")
     if tid.own is None:
         return EINVAL
-    # In C the platform decides what happens: an error, or a wait that does not end.
+    # In C this is undefined: an error, or a wait that does not end.
     if current(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
     use(call, DriverThread, tid.own)
