@@ -97,6 +97,7 @@ class Runtime:
 
     def note(self, lane: str, name: str, detail: object) -> None:
         """Record an event that is no port's."""
+        # The two empty places are the port's and the job's.
         if self.record is not None:
             self.record((self.now(), lane, name, None, None, detail))
 
@@ -159,6 +160,7 @@ class Runtime:
         return EmulatorStopped(f"the emulator is not running: {self.down}")
 
 
+# Around every call that may run a callback.  One object serves all blocks: it holds no state.
 class DriverCode:
     """The block in which an exception takes the emulator down."""
 

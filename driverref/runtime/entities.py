@@ -110,7 +110,10 @@ class Entities:
 
     def find_process(self, pid: Pid) -> Process | None:
         """The process, or `None` if it has ended."""
+        # A pid is not used again, so one that is kept too long leads nowhere and not astray.
         return self._processes.get(pid.number)
+
+    # Processes enter and remove themselves; a port is entered by `open_port`, under its own lock.
 
     def enter(self, process: Process) -> None:
         """Enter a process that begins."""

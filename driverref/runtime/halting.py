@@ -17,6 +17,9 @@ from driverref.terms import KILLED
 class Halting:
     """How an emulator halts.  One for each emulator; it has no state of its own."""
 
+    # Earlier emulators do something here (`driverref.eras.halting`): they let queued jobs run, and
+    # close no port.
+
     def jobs_first(self, process: Process, status: int) -> None:
         """Have jobs run before anything else is done.
 

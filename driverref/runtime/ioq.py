@@ -134,6 +134,8 @@ class DriverQueue:
 
     def enq(self, pieces: Iterable[Piece]) -> None:
         """Append, taking a reference to each binary."""
+        # The count of each binary is raised first: a binary that is freed already is found out, and
+        # the queue stays as it was.
         self._pieces.extend(self._admit(pieces))
 
     def pushq(self, pieces: Iterable[Piece]) -> None:
@@ -175,4 +177,5 @@ class DriverQueue:
 
     def clear(self) -> None:
         """Drop everything."""
+        # By `deq`, so that every binary gets its reference back.
         self.deq(self.size)

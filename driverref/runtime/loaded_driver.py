@@ -113,6 +113,7 @@ class LoadedDriver:
 
     def port_opened(self, port: Port) -> None:
         """Count a port in.  With the lock of the table of drivers held."""
+        # Before `start` runs, so that the driver is not unloaded under it.
         self._ports[port.number] = port
 
     def port_gone(self, port: Port, jobs: int) -> None:
@@ -193,6 +194,7 @@ class LoadedDriver:
 
     def unload_reason(self) -> object:
         """The reason with which the ports are killed."""
+        # What their owners find in the exit signal.
         return Atom("driver_unloaded")
 
     def finish_if_idle(self) -> None:

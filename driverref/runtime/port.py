@@ -89,6 +89,7 @@ class ErlDrvPort:
         self.pdl: PortDataLock | None = None
         # The options of `open_port`.
         self.binary = self.eof = False
+        # What `set_port_control_flags` has set: whether a reply of `control` is a binary.
         self.control_flags = 0
         # Jobs that were accepted and not yet completed.  They outlive the port.
         self.jobs = 0

@@ -63,6 +63,7 @@ class PortLock:
 
     def wait(self, work: Work) -> None:
         """Have `work` done by a scheduler when the lock is given back."""
+        # By a thread that does not hold the lock; an append is one operation, also on OS threads.
         self._waiting.change().append(work)
 
     def pass_on(self, thread: Thread) -> None:

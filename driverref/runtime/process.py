@@ -60,6 +60,7 @@ class Process:
 
     def carried_by(self, thread: Thread) -> None:
         """Tie the process and its thread together."""
+        # Called by the thread itself.  The seam knows it only once it runs.
         thread.runtime, thread.process, thread.scheduler = self.runtime, self, self.scheduler
         # In a picture a process has no lane of its own.  What it does, its scheduler does.
         thread.lane = self.scheduler.name
@@ -69,6 +70,7 @@ class Process:
 
     def deliver(self, message: object) -> None:
         """Put a message into the mailbox."""
+        # Also of a process that has ended: nothing reads it any more, and the sender cannot know.
         self.inbox.put(message)
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:

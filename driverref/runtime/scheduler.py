@@ -63,6 +63,8 @@ class Scheduler:
         self.runtime = runtime
         self.name = f"scheduler {number}"
         self.mutex = runtime.threads.mutex(self.name)
+        # Any thread adds to it: an async thread a finished job, the holder of a port's lock what
+        # waited for the lock.
         self.work = runtime.threads.work(f"work for {self.name}")
         self.batch = batch
         # Set by the thread that takes the end out of the queue, which may be a process's.
@@ -100,6 +102,7 @@ class Scheduler:
 
     def stop(self) -> None:
         """End the scheduler's thread once it has done everything that is in its queue now."""
+        # The end stands in line like any work, so no finished job is lost.
         self.work.add_at_once(None)
         self.runtime.threads.join(self.thread)
 

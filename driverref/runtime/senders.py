@@ -51,6 +51,7 @@ class Senders:
         # `None`: they never are.  Two numbers, and not one, so that senders are not woken and
         # suspended again for each command.
         self.limits = threads.cell(limits)
+        # What found the port locked.  It is looked at before every command.
         self.signals = threads.cell(Signals())
         self._suspended: Cell[list[Process]] = threads.cell([])
         self._resource = threads.new_id()
@@ -141,6 +142,7 @@ def wait_in_line(port: ErlDrvPort, process: Process) -> None:
 
 def set_busy(port: ErlDrvPort, on: bool) -> None:
     """Suspend, from now on, the processes that send commands; or let them go on."""
+    # A sender looks at this without the port's lock.
     port.senders.busy.value = on
     if not on:
         resume(port)
