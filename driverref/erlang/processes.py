@@ -1,8 +1,9 @@
 """The BIFs of module `erlang` about processes, links and messages.
 
-The process that calls a BIF is the one that the running thread carries (`calling`).  While a BIF
-changes anything, it holds the mutex of its process's scheduler, because a scheduler does one thing
-at a time.  It does not hold the mutex while the process waits.
+The process that calls a BIF is the one that the running thread carries (`calling`).  A BIF that
+sends exit signals, or may run a driver's callback, holds the mutex of its process's scheduler
+meanwhile, because a scheduler does one thing at a time.  It does not hold the mutex while the
+process waits.
 
 Sources: `bif.c`; the manual page `erlang(3)`.
 """
@@ -97,7 +98,7 @@ class Processes:
         """Wait for a message and take it out of the mailbox.
 
         Returns the oldest message for which `matching(message)` is true; without `matching`, the
-        oldest of all.  `timeout` is in milliseconds, as in `receive ...  after`.  If it passes
+        oldest of all.  `timeout` is in milliseconds, as in `receive ... after`.  If it passes
         first, the result is `None`, which is no Erlang term.  Without a `timeout`, waiting for a
         message that can never come is a `Deadlock` on simulated threads.
         """
