@@ -9,7 +9,6 @@ its end.
 from __future__ import annotations
 
 import doctest
-import gc
 import re
 import subprocess
 import threading
@@ -84,23 +83,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Have pytest-xdist keep the examples of a page in one process."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadfile"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Run no collection of cyclic garbage inside a test that is traced for coverage.
-
-    Under Python 3.11 the tracer may never come back from a collection that clears away greenlets
-    while another greenlet runs.  Between two tests there is one greenlet only.
-    """
-    traced = bool(getattr(item.config.option, "cov_source", None)) and gc.isenabled()
-    if traced:
-        gc.disable()
-    try:
-        return (yield)
-    finally:
-        if traced:
-            gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
