@@ -1,15 +1,16 @@
 """What can go wrong, and whose fault it is.
 
-Three parties meet in a running emulator, and an error names the one that has to change something.
+Three parties meet in a running emulator.  The class of an error names the one that has to change.
 
 * **The driver** broke a rule of `erl_driver.h`: a `DriverFault`.  In C most of these are undefined
-  behaviour; here each one stops the emulator and says where both halves of the mistake are.
+  behaviour.  Here each one stops the emulator, and its message names both places in the program
+  that make the mistake: where a block was freed, say, and where it was used.
 * **The Erlang side** called a BIF wrongly, or too late: an `ErlangError`, as `erlang:error/1`
   raises it.
-* **The caller's program** passed something that is not what the parameter takes: a plain
-  `TypeError` or `ValueError`, with the call, the parameter, what it takes and what came.
+* **The Python program** passed an argument that the parameter does not take: a plain `TypeError` or
+  `ValueError`, with the call, the parameter, what it takes and what it got.
 
-`ProcessExit` is no error: it is how a process ends.
+`EmulatorHang` is a fault of the emulator itself.  `ProcessExit` is no error: it ends a process.
 """
 
 from __future__ import annotations
@@ -20,42 +21,50 @@ from typing import TypeGuard
 
 
 class DriverFault(Exception):
-    """The driver broke a rule.  The emulator stops: in C, this run would now be undefined."""
+    """The driver broke a rule of `erl_driver.h`: change the driver.
+
+    The emulator stops, because in C most of what follows would be undefined.
+    """
 
 
 class Uninitialised(DriverFault):
     """A field was read before anything was written to it.
 
-    `driver_alloc` does not clear memory.  Write every field before you read it, as `memset` would.
+    The driver's fault: `driver_alloc` does not clear memory.  Write every field before you read it,
+    one by one or with `memset`.
     """
 
 
 class UseAfterFree(DriverFault):
     """A block was used after it had been freed, or a buffer after its callback had returned.
 
-    Find out what owns the block at that moment.  A job must carry what it needs; it may not reach
-    into the port's state, which `stop` frees while the job runs.
+    The driver's fault: the memory may belong to something else by then.  Free a block only after
+    its last use.  A frequent case is a job that reads the port's state while `stop` frees it: give
+    the job a block of its own with all that it needs.
     """
 
 
 class DoubleFree(DriverFault):
     """A block was freed twice.
 
-    Exactly one of `ready_async` and `async_free` gets the data of a job, and that one frees it.
+    The driver's fault.  Decide which function frees the block, and let no other do it.  The data of
+    a job reaches exactly one of `ready_async` and `async_free`, and that one frees it.
     """
 
 
 class InvalidFree(DriverFault):
     """Something was freed that this call cannot free.
 
-    It is another kind of memory, or no memory at all.  Use the call that the message names.
+    The driver's fault: it is another kind of memory, or no memory at all.  Where another call frees
+    it, the message names that call.
     """
 
 
 class Leak(DriverFault):
     """The emulator has halted and blocks are still allocated.
 
-    `blocks` holds a line per block: what it is and where it was allocated.
+    The driver's fault.  `blocks` holds a line per block: what it is and where it was allocated.
+    Find the path on which nothing frees it; often it is a port that closes while a job runs.
     """
 
     def __init__(self, blocks: Sequence[str]) -> None:
@@ -70,21 +79,26 @@ class Leak(DriverFault):
 class DataRace(DriverFault):
     """Two threads touched the same memory, one of them wrote, and nothing orders the two.
 
-    In C the program then has no meaning, even if they never meet.  Use a mutex, an `Atomic`, or let
-    the job own the memory from `driver_async` until `ready_async`: the pool's queues order those.
-    Found on simulated threads.
+    The driver's fault.  In C the program then has no meaning, even if the two accesses are never
+    made at the same time.  Use a mutex or an `Atomic`, or leave the memory to the job from
+    `driver_async` until `ready_async`: the pool's queues order these.  Only simulated threads
+    detect races.
     """
 
 
 class Misuse(DriverFault):
-    """A call was made by a thread that may not make it, or in a way that C leaves undefined."""
+    """A call was made on a thread that may not make it, or in a way that C leaves undefined.
+
+    The driver's fault.  The message names the call and what is wrong with it.
+    """
 
 
 class Deadlock(DriverFault):
     """Every thread waits and no deadline is left that could wake one.
 
-    `waiting` holds a line per thread: its name, and what it waits for.  On OS threads the program
-    would hang.
+    The driver's fault, or the scenario's.  `waiting` holds a line per thread: its name, and what it
+    waits for.  Look for two locks that are taken in both orders, or for a message or a signal that
+    nothing sends.  On OS threads the program would hang.
     """
 
     def __init__(self, waiting: Sequence[str]) -> None:
@@ -98,7 +112,8 @@ class Deadlock(DriverFault):
 class ErlangError(Exception):
     """What a BIF raises: `reason` is Erlang's word for it, such as `badarg`, `notsup` or `einval`.
 
-    The caller's fault, or bad luck in time: a port may close between two calls.
+    The fault of the Erlang side, or of no side: a port may close between two calls.  The
+    explanation, which Erlang does not give, names the argument that is wrong.
     """
 
     def __init__(self, reason: str, explanation: str = "") -> None:
@@ -115,17 +130,18 @@ class ProcessExit(Exception):
 
 
 class EmulatorHang(Exception):
-    """A call has sent the emulator into a loop that never ends, and no thread can go on any more.
+    """A call has sent the emulator into a loop that never ends, so no thread can go on.
 
-    The emulator's own fault: `driver_async_cancel` does so until R14B02, unless the job is the
-    newest of its queue.  On OS threads it is raised at once, because there nothing could tell the
-    loop from a long one.
+    The emulator's own fault: `driver_async_cancel` loops until R14B02, unless the job is the newest
+    of its queue.  Do not call it there.  On OS threads the error is raised at once, because nothing
+    there can tell an endless loop from a long one.
     """
 
 
 class EmulatorStopped(Exception):
-    """The emulator has stopped, halted or crashed, so nothing can be asked of it.
+    """The emulator has stopped, halted or crashed, so it takes no more calls.
 
+    The call came too late: the Python program's fault, unless the driver crashed the emulator.
     Start a new one.
     """
 
@@ -133,9 +149,9 @@ class EmulatorStopped(Exception):
 class Nondeterministic(Exception):
     """A scenario did something else when the same schedule was run again.
 
-    Nothing can be said of such a scenario.  Look for a random number, a clock of the system, a hash
-    of an object, or something that one run leaves to the next: a driver that is made outside the
-    scenario, a global variable.
+    The scenario's fault, and a search of it would prove nothing.  Look for a random number, the
+    system's clock, the hash of an object, or something that one run leaves to the next: a driver
+    that is made outside the scenario, or a global variable.
     """
 
     def __str__(self) -> str:
@@ -156,7 +172,10 @@ def wrong_value(call: str, parameter: str, expected: str, got: object) -> ValueE
 
 
 def is_int(value: object) -> TypeGuard[int]:
-    """Whether `value` is an `int`.  A `bool`, which is one to Python, is a mistake as a number."""
+    """Whether `value` is an `int` and no `bool`.
+
+    Python counts a `bool` as an `int`, but `True` for a number of bytes is a mistake.
+    """
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -168,9 +187,9 @@ def check_int(
     high: int | None = None,
     unit: str = "",
 ) -> None:
-    """Raise unless `value` is an `int` from `low` to `high`; `None` is no limit.
+    """Raise unless `value` is an `int` from `low` to `high`, both included; `None` is no limit.
 
-    `TypeError` and `ValueError`, as `wrong_type` and `wrong_value` make them.  `unit` is what the
+    Raises the `TypeError` of `wrong_type` or the `ValueError` of `wrong_value`.  `unit` is what the
     message calls the number: `bytes`, `an errno`.
     """
     if not is_int(value):
@@ -181,7 +200,7 @@ def check_int(
 
 
 def badarg(call: str, parameter: str, expected: str, got: object) -> ErlangError:
-    """The `badarg` that Erlang raises, with what Erlang does not say: which argument, and why."""
+    """The `ErlangError` `badarg`, with what Erlang does not say: which argument, and why."""
     return ErlangError("badarg", f"{call}: {parameter} must be {expected}, not {_shown(got)}")
 
 

@@ -1,16 +1,15 @@
-"""What the 200 in `sys_alloc_from(200, size)` was:
+"""The labels of memory until R9B, such as the 200 in `sys_alloc_from(200, size)`.
 
-a label in the table of an instrumented emulator, until R9B.
-
-Inside the emulator each place that allocated had a number.  An emulator built for it (`erl -instr`)
-kept the number beside each block; an ordinary one dropped it.  Erlang's module `instrument` read
-the table and knew a name for each number: 200 is the file driver.
+Inside the emulator each place that allocated had a number, its label.  An instrumented emulator
+(`erl -instr`) kept the label beside each block.  An ordinary one dropped it.  Erlang's module
+`instrument` read the table and had a name for each label: 200 is the file driver.
 
 `sys_alloc_from` was declared in the emulator's own `sys.h`, so only drivers that were linked into
-the emulator could call it.  A driver that is loaded calls `driver_alloc`, whose blocks all had the
-label 220.  In R7B's own table that is called `breakpoint data`: the number had been given twice.
+the emulator could call it.  A driver that is loaded calls `driver_alloc`.  All its blocks had the
+label 220, which R7B's own table calls `breakpoint data`: the number had been given twice.
 
-Here every emulator of that age is an instrumented one.  The process that owns a block is not kept.
+Here every emulator of that age is an instrumented one.  The process that owns a block is not kept,
+so it is always `undefined`.
 Sources: R7B `sys.h`, `utils.c:alloc_from`, `collect_memory`, `io.c`, `instrument.erl`.
 """
 
@@ -69,18 +68,19 @@ LABELS = {
     220: "breakpoint data",
     **{800 + n: f"heap ({n})" for n in range(1, 6)},
 }
-"""The labels of R7B, as `instrument:type_string/1` spelt them."""
+"""The labels of R7B, with the names that `instrument:type_string/1` gave them."""
 
 _BY_CALL = {"driver_free": 220, "driver_free_binary": 71}
-"""What `io.c` passed for the calls of `erl_driver.h`, by what frees their blocks."""
+"""The labels that `io.c` passed for the calls of `erl_driver.h`, by the call that frees."""
 
 
 @since("R6B-0", until="R9C")
 def sys_alloc_from(where: int, size: int) -> Memory | None:
     """Allocate `size` bytes and label them `where`, a number of `LABELS`.  Freed by `sys_free`.
 
-    The contents are indeterminate; `None` (NULL) if there is no such memory.  No driver that is
-    loaded could call it.  Any thread.  Stands for `sys_alloc_from` of R7B's `sys.h`.
+    Its contents are indeterminate.  `None` (NULL) if there is no such memory.  `Misuse` since R9C.
+    In C only drivers that were linked into the emulator could call it.  Any thread of an emulator.
+    Stands for `sys_alloc_from` of R7B's `sys.h`.
     """
     _check("sys_alloc_from", "where", where)
     block = allocate("sys_alloc_from", size, "block", "sys_free", None)
@@ -91,8 +91,9 @@ def sys_alloc_from(where: int, size: int) -> Memory | None:
 
 @since("R6B-0", until="R9C")
 def sys_free(ptr: Memory | None) -> None:
-    """Free what `sys_alloc_from` returned; NULL is accepted.
+    """Free what `sys_alloc_from` returned.  `None` (NULL) is accepted.
 
+    `DoubleFree` for what is freed already, `InvalidFree` for anything else, `Misuse` since R9C.
     Any thread.  Stands for `sys_free` of `sys.h`.
     """
     if ptr is not None:
@@ -102,8 +103,9 @@ def sys_free(ptr: Memory | None) -> None:
 def memory_data() -> list[Tuple]:
     """The driver's blocks, oldest first: `{Label, Address, Size, undefined}`, the size in bytes.
 
-    The addresses are made up; on simulated threads the blocks stand thread by thread.  `Misuse`
-    since R9C, where the labels were others.  Stands for `instrument:memory_data/0`.
+    The addresses are made up.  On simulated threads the blocks stand thread by thread.  `Misuse`
+    since R9C, which has other labels.  Any thread of an emulator.  Stands for
+    `instrument:memory_data/0`.
     """
     runtime = current("memory_data").runtime
     name = runtime.release.name
@@ -119,11 +121,10 @@ def memory_data() -> list[Tuple]:
 
 
 def type_string(label: int) -> str:
-    """The name of a label:
+    """The name of a label: `type_string(200)` is `"efile driver"`.
 
-    `type_string(200)` is `"efile driver"`.  Stands for `instrument:type_string/1`.
-
-    Raises `ValueError` for a number that has none, where Erlang raises `function_clause`.
+    Raises `ValueError` for a number that is no label, where Erlang raises `function_clause`, and
+    `TypeError` for what is no number.  Any thread.  Stands for `instrument:type_string/1`.
     """
     _check("type_string", "label", label)
     return LABELS[label]

@@ -1,10 +1,11 @@
 """What differs between releases of the emulator, as one frozen record an era.
 
 No other module compares versions: it reads a field.  A field is named after the behaviour, not
-after the release that changed it, and its docstring says where that was read.  Below the fields of
-one record a reader sees an era; beside them, in the record before and after, what it changed.
+after the release that changed it, and its docstring says where the behaviour was read.  The first
+record, `R7B_3`, is complete.  Each later one is a `replace` of the record before it, so what stands
+in it is what changed.
 
-Which calls a release has stands beside each call, see `since`.
+A call that not every release has is marked with `since`, beside the call.
 
 Sources are named `release file:function`; `ERTS x` are the release notes of that version of the
 run-time system.
@@ -25,11 +26,11 @@ class Release:
     """What an emulator of one era does.  Units are in the names or beside the fields."""
 
     name: str
-    """How it is asked for: `Emulator(release="R7B-3")`."""
+    """The name to pass, as in `Emulator(release="R7B-3")`."""
     version: str
-    """The release whose source or run stands behind the record, such as `"R13B03"`."""
+    """The release that was read or run for the record, such as `"R13B03"`."""
     years: str
-    """From when to when releases behaved so."""
+    """The years in which releases behaved so."""
     covers: str
     """The releases that behave alike, as far as a driver can see."""
     erts: str
@@ -43,33 +44,33 @@ class Release:
     # The driver entry.
 
     callbacks: frozenset[str]
-    """The callbacks that the entry has a place for.
+    """The callbacks that the driver entry has a field for.
 
-    The emulator does not know of another one, so it is never called.
+    The emulator never calls any other.
     """
     driver_flags: int
-    """The `ERL_DRV_FLAG_*` that the emulator knows, or'ed; others it does not look at."""
+    """The `ERL_DRV_FLAG_*` that the emulator knows, or'ed.  It ignores all others."""
     init_may_refuse: bool
-    """Whether a driver is not loaded if its `init` returns an error.
+    """Whether an error from `init` keeps the driver from being loaded.
 
-    Source: ERTS 5.6; R11B `io.c:add_driver_entry` does not look.
+    Source: ERTS 5.6; R11B `io.c:add_driver_entry` ignores the result.
     """
 
     # Threads.
 
     max_schedulers: int
-    """1 where there is one emulator thread and nothing else.
+    """The most schedulers that can be asked for; 1 in the releases without SMP.
 
-    In the years of two emulators, plain and SMP, one scheduler stands for the plain one.
+    Where there were two emulators, plain and SMP, one scheduler stands for the plain one.
     """
     default_async_threads: int
     """Threads in the pool when `+A` is not given."""
     min_async_threads: int
-    """`+A` below this is raised to it (25 `erl_init.c`: `+A 0` gives 1)."""
+    """A smaller `+A` is raised to this.  Source: 25 `erl_init.c`, where `+A 0` gives 1."""
     max_async_threads: int
-    """`+A` above this is refused."""
+    """A larger `+A` is refused."""
     numbers_inline_jobs: bool
-    """What `driver_async` returns without a pool: the job's id as ever, or 0.
+    """Whether `driver_async` without a pool returns the job's id; else it returns 0.
 
     Source: R15B `erl_async.c:driver_async`.
     """
@@ -79,64 +80,68 @@ class Release:
     completions: Literal["stack", "queue"]
     """Where finished jobs wait for the emulator.
 
-    `"stack"`: on one stack, last in, first out, all taken at once (R7B `erl_async.c:async_ready`,
-    `check_async_ready`).  `"queue"`: in a queue of the scheduler that submitted the job.
+    `"stack"`: on one stack.  The last job in is the first out, and all are taken at once (R7B
+    `erl_async.c:async_ready`, `check_async_ready`).  `"queue"`: in a queue of the scheduler that
+    submitted the job.
     """
     async_thread_completes: bool
-    """Whether, with several schedulers, the async thread itself calls `ready_async`, under the
-    port's lock.
+    """Whether the async thread itself calls `ready_async` where there are several schedulers.
 
+    It holds the port's lock during the call.
     Source: R11B to R14B `erl_async.c:async_main`.
     """
     ready_async_batch: int | None
-    """Completions a scheduler handles before it turns to other work.
+    """The number of completions that a scheduler runs before it turns to other work.
 
     `None`: the whole stack at once.  Source: `ERTS_MAX_ASYNC_READY_CALLS_IN_SEQ`.
     """
     slots: int
-    """A job knows its port by one of so many slots of the port table, which the next port may have
-    by then.
+    """The size of the port table, where a job finds its port by the slot in it.
 
-    0: by the port's own identifier (R11B-3).  Source: R7B `erl_async.c:check_async_ready`.
+    Another port may have the slot when the job ends.  0: a job finds its port by the port's own
+    identifier (R11B-3).  Source: R7B `erl_async.c:check_async_ready`.
     """
     frees_for_closed_port: bool
     """Whether `async_free` is called when the port is gone.
 
-    Source: not so in R11B-3 to R12B-5; ERTS 5.7, OTP-7784.
+    It is not in R11B-3 to R12B-5.  Source: ERTS 5.7, OTP-7784.
     """
     driver_async_cancel: Literal["newest", "search", "nothing"] | None
     """What `driver_async_cancel` does.
 
-    `"newest"`: it looks at the newest job of each queue, and for ever at one that is another (R7B
-    `erl_async.c:async_del`).  `"search"`: it searches the queues (ERTS 5.8.4, OTP-9302).
-    `"nothing"`: nothing (R15A).  `None`: it is gone (17.0).
+    `"newest"`: it looks only at the newest job of each queue, and loops for ever if that is another
+    job (R7B `erl_async.c:async_del`).  `"search"`: it searches the queues (ERTS 5.8.4, OTP-9302).
+    `"nothing"`: nothing (R15A).  `None`: it does not exist (17.0).
     """
     pdl_held_for_completion: bool
     """Whether a job keeps its reference to the port data lock until its completion has run.
 
-    Where the async thread runs the completion it does in any case.  Source: ERTS 5.9.2, OTP-10249.
+    Where the async thread runs the completion, the job keeps it in any case.  Source: ERTS 5.9.2,
+    OTP-10249.
     """
 
     # The end.
 
     closed_before_stop: bool
-    """Whether `{Port, closed}` is sent before `stop` runs.
+    """Whether `{Port, closed}` is sent before `stop` runs; else it is sent after it.
 
-    Source: R7B `io.c:terminate_port`; after it since OTP-6437.
+    Source: R7B `io.c:terminate_port`; OTP-6437.
     """
     halt: Literal["exit", "join", "flush"]
-    """What `halt` does about jobs.
+    """What `halt` does about jobs, with one scheduler.
 
-    `"exit"`: nothing.  `"join"`: for status 0 it lets those that are queued run, without their
+    `"exit"`: nothing.  `"join"`: with status 0, the queued jobs still run, but not their
     completions.  `"flush"`: it closes the ports as well (ERTS 5.9.1).
     """
     smp_halt: Literal["exit", "join", "flush"]
-    """The same, with several schedulers."""
+    """What `halt` does about jobs, with several schedulers.  The values are those of `halt`."""
     unload_reason: str | int
-    """The reason with which unloading kills a driver's ports (ERTS 5.5.1)."""
+    """The reason with which unloading kills a driver's ports.  Source: ERTS 5.5.1."""
     unload_waits_for_jobs: bool
-    """Whether an unloading that meets a job leaves the ports alone until the last job is done (R7B
-    `ddll_drv.c`)."""
+    """Whether unloading leaves the ports alone until the driver's last job is done.
+
+    Source: R7B `ddll_drv.c`.
+    """
     driver_async_locks_driver: bool
     """Whether the first `driver_async` makes a driver permanent.
 
@@ -146,39 +151,41 @@ class Release:
     # Ports.
 
     resets_timer: bool
-    """Whether `driver_set_timer` replaces a timer that runs; else it does nothing and returns 0.
+    """Whether `driver_set_timer` replaces a running timer; else it does nothing and returns 0.
 
     Source: ERTS 5.4.13, OTP-5942.
     """
     zero_timeout_in_line: bool
-    """Whether a timeout of 0 ms stands in line at its port as a signal does, or waits for the
-    timer's next tick.
+    """Whether a timeout of 0 ms is queued at its port at once, as a signal is.
 
-    Source: OTP 21.2, OTP-15472.
+    Else it waits for the timer's next tick.  Source: OTP 21.2, OTP-15472.
     """
     timer_needs_timeout: bool
-    """Whether `driver_set_timer` returns -1 if the driver has no `timeout` (until R12B-4)."""
+    """Whether `driver_set_timer` returns -1 if the driver has no `timeout` callback.
+
+    It does until R12B-4.
+    """
     busy_holds_any_message: bool
-    """Whether a busy port suspends the sender of any message, or only of a command.
+    """Whether a busy port suspends the sender of any message; else only that of a command.
 
     Source: R7B `bif.c:send`; ERTS 5.10, OTP-10336.
     """
     signals_wait: bool
-    """Whether `Port ! Message` waits for the port's lock, as the BIFs do, or leaves a signal.
+    """Whether `Port ! Message` waits for the port's lock, as the BIFs do; else it leaves a signal.
 
     Source: ERTS 5.10.
     """
     busy_msgq_limits: tuple[int, int] | None
-    """Bytes of command data waiting for a locked port below which suspended senders go on, and
-    above which they are suspended.
+    """Two numbers of bytes: the limits of the command data that waits for a locked port.
 
-    `None` where no signals wait.
+    Above the second, senders are suspended.  Below the first, they go on.  `None` where commands
+    are not queued as signals.
     """
 
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
-        """Why this release does not have `what`; `None` if it has it.
+        """The sentence that says that this release lacks `what`, or `None` if it has it.
 
-        It is one of those from `since` on, until before `until`.
+        The releases from `since` on have it, up to but without `until`.
         """
         here = _order(self.version)
         if _order(since) <= here and (until is None or here < _order(until)):
@@ -188,7 +195,7 @@ class Release:
 
 
 def _order(version: str) -> tuple[int, str, int]:
-    """A version's place in time: R7B-3, R13B03, 17.0, 25.2.3."""
+    """The place of a version among all: R7B-3, R13B03, 17.0 and 25.2.3 sort in this order."""
     match = re.fullmatch(r"R?(\d+)([A-C]?)[-.]?(\d*)[.\d]*", version)
     assert match, f"{version!r} is no release"
     major, letter, minor = match.groups()
@@ -196,9 +203,10 @@ def _order(version: str) -> tuple[int, str, int]:
 
 
 def find(release: object) -> Release:
-    """The record that is meant: a `Release`, or the name of one.
+    """Return the record of `release`, which is a `Release` or the name of one.
 
-    `ValueError` says which names stand for which releases.
+    Raises `TypeError` for anything else, and for an unknown name a `ValueError` that lists the
+    names and the releases each stands for.
     """
     if isinstance(release, Release):
         return release
@@ -346,7 +354,7 @@ OTP_25 = replace(
 _LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0", "27": "15.0", "28": "16.0", "29": "17.0"}
 
 ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
-"""A record an era, oldest first."""
+"""One record for each era, oldest first."""
 
 RELEASES: Mapping[str, Release] = {
     **{era.name: era for era in ERAS},
@@ -354,4 +362,4 @@ RELEASES: Mapping[str, Release] = {
         name: replace(OTP_25, name=name, version=name, erts=erts) for name, erts in _LIKE_25.items()
     },
 }
-"""Every release that can be asked for, by name."""
+"""Every release that `Emulator` takes, by name."""

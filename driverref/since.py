@@ -1,8 +1,8 @@
-"""Calls that did not always exist.
+"""Calls that not every release has.
 
-A function of `erl_driver.h` that came, or went, after R7B says so with `@since`.  Where it is
-absent, it raises `Misuse`: in C the driver would not even load, because a symbol is missing.  A BIF
-that is absent is `undef`, as in Erlang.
+`@since` marks a function of `erl_driver.h` that came after R7B, or went.  In a release without it a
+call raises `Misuse`.  In C the driver would not even load there, because a symbol is missing.  A
+BIF that is absent raises `undef`, as in Erlang.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LIVES: dict[str, tuple[str, str | None]] = {}
-"""From when to when each such function existed: `(since, until)`, by its name."""
+"""By the name of a function, the release it came with, and the one it went with or `None`."""
 
 
 def since(version: str, until: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a function that came with `version` and went with `until`.
 
-    A call raises `Misuse` in a release that lacks it.  Any thread; without an emulator it is for
-    the function to see.
+    A call raises `Misuse` in a release that lacks it.  Any thread.  Outside an emulator no release
+    is known, so the call goes through and the function itself has to check.
     """
 
     def mark(function: Callable[P, R]) -> Callable[P, R]:
         name = function.__name__
         LIVES[name] = version, until
-        present: set[str] = set()  # releases that were asked and have it
+        present: set[str] = set()  # releases known to have it: the next call need not ask again
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -49,6 +49,6 @@ def since(version: str, until: str | None = None) -> Callable[[Callable[P, R]], 
 
 
 def check_bif(release: Release, what: str, version: str) -> None:
-    """Raise `undef` in a release before `version`, with which a BIF or an option of it came."""
+    """Raise `undef` unless `release` has `what`, a BIF or an option that came with `version`."""
     if why := release.lacks(what, version):
         raise ErlangError("undef", why)

@@ -1,4 +1,4 @@
-"""Erlang terms: plain Python where Python has them, four small types where it has not.
+"""Erlang terms: Python's own types where they fit, and five small ones where they do not.
 
 | Erlang | here |
 |---|---|
@@ -6,7 +6,7 @@
 | binary | `bytes` |
 | atom | `Atom`, a `str`; `True` and `False` are the atoms `true` and `false` |
 | port, pid, reference | `Port`, `Pid`, `Ref` |
-| tuple | `tuple`; one that has been received is a `Tuple`, which prints in Erlang's syntax |
+| tuple | `tuple`; in a received message a `Tuple`, which prints in Erlang's syntax |
 
 A string pattern matches an atom and a tuple pattern matches a message, so
 `case (_, ("data", data))` reads as it would in Erlang.
@@ -25,7 +25,7 @@ _RESERVED = frozenset(
 
 
 class Atom(str):
-    """An atom.  Equal to the `str` of its name, so `"data"` in a pattern matches it."""
+    """An atom.  It equals the `str` of its name, so `"data"` in a pattern matches it."""
 
     __slots__ = ()
 
@@ -37,7 +37,7 @@ class Atom(str):
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
 class Port:
-    """A port identifier: `#Port<0.7>` is `Port(7)`.  A closed port's number is not used again."""
+    """A port identifier: `Port(7)` is `#Port<0.7>`.  A closed port's number is not used again."""
 
     number: int
 
@@ -47,7 +47,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
 class Pid:
-    """A process identifier: `<0.1.0>` is `Pid(1)`."""
+    """A process identifier: `Pid(1)` is `<0.1.0>`."""
 
     number: int
 
@@ -57,7 +57,7 @@ class Pid:
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
 class Ref:
-    """A reference, made by a monitor: `#Ref<0.0.0.3>` is `Ref(3)`."""
+    """A reference, which a monitor returns: `Ref(3)` is `#Ref<0.0.0.3>`."""
 
     number: int
 
@@ -66,7 +66,7 @@ class Ref:
 
 
 class Tuple(tuple[object, ...]):
-    """A tuple that prints in Erlang's syntax.  In all else it is a `tuple`."""
+    """A tuple that prints in Erlang's syntax.  Otherwise it behaves as a `tuple`."""
 
     __slots__ = ()
 
@@ -84,11 +84,12 @@ DOWN = Atom("DOWN")
 
 
 def erlang(term: object) -> str:
-    """`term` in Erlang's syntax.
+    """Return `term` in Erlang's syntax.
 
     >>> print(erlang((Port(1), (Atom("data"), b"49"))))
     {#Port<0.1>,{data,<<"49">>}}
     """
+    # Subclasses first: `bool` is an `int` to Python, and `Atom` a `str`.
     match term:
         case bool():
             return "true" if term else "false"
@@ -124,7 +125,7 @@ def _quoted(text: str, quote: str) -> str:
 
 
 def _float(number: float) -> str:
-    """Python's shortest digits; Erlang wants a point before an exponent: `1.0e20`, not `1e+20`."""
+    # Erlang's syntax needs a point before an exponent: `1.0e20`, where Python has `1e+20`.
     digits, exponent, power = repr(number).partition("e")
     if not exponent:
         return digits
@@ -140,22 +141,23 @@ def _binary(data: bytes) -> str:
 def iolist_to_binary(data: object) -> bytes:
     """The bytes of `data`: a binary, or a list of bytes (0 to 255), binaries and such lists.
 
-    Lists may be nested at will.  Raises `ValueError`, saying what is not iodata.  Stands for
-    `erlang:iolist_to_binary/1`.  Any thread.
+    Lists may be nested to any depth.  Raises a `ValueError` that names the part that is not iodata.
+    Any thread.  Stands for `erlang:iolist_to_binary/1`.
     """
     return data if isinstance(data, bytes) else b"".join(iolist_to_iovec(data))
 
 
 def iolist_to_iovec(data: object) -> list[bytes]:
-    """As `iolist_to_binary`, but the binaries stay apart: what `outputv` is given.
+    """The bytes of `data` in pieces, as `outputv` gets them.
 
-    Neighbouring bytes of a list are gathered into one element, each binary stays an element of its
-    own.
+    Each binary is an element of its own.  The bytes of a list that stand side by side make one
+    element.  Takes what `iolist_to_binary` takes, with the same `ValueError`.  Any thread.
     """
     if not isinstance(data, bytes | bytearray | memoryview | list):
         raise ValueError(f"{erlang(data)} is neither a binary nor a list")
     vector: list[bytes] = []
     gathered = bytearray()
+    # A stack of our own, because a list may be nested deeper than Python can recurse.
     pending: list[object] = [data]
     while pending:
         match pending.pop():

@@ -1,12 +1,12 @@
-"""Events, in order: what the book's pictures and tables are made of.
+"""The trace: the events of a run, in order.  The book's pictures and tables are made from it.
 
-A trace is one flat list, six items an event, because that is what the runtime's hot path can
-afford: to append six items makes no object that stays.  The time is on the seam's own clock, the
-port is its number.  A `Trace` shows them as `Event`s.
+Inside, a trace is one flat list with six items an event.  To record is then one `extend`, which
+leaves no object behind for each event; the runtime records on its hot path.  The time in the list
+is that of the threads seam, and a port is its number.  A `Trace` shows the items as `Event`s.
 
-Events of one thread are in the order in which they happened.  Between threads the order is that of
-appending: on simulated threads it is exact, on OS threads two events that nothing orders may stand
-either way round.
+The events of one thread stand in the order in which they happened.  Events of different threads
+stand in the order in which they were appended.  On simulated threads that order is exact.  On OS
+threads two events that no lock or queue orders may stand either way round.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES = frozenset(
     driver_failure_eof driver_exit port_close exit halt send receive suspended resumed
     """.split()
 )
-"""What can happen: the names of all events."""
+"""The names of all events."""
 
 
 class Event(NamedTuple):
@@ -47,13 +47,13 @@ class Event(NamedTuple):
     thread: str
     """`"scheduler 1"`, `"async 2"`, or the name of a driver's own thread."""
     name: str
-    """The callback's or the call's own name: `output`, `driver_async`, `async_invoke`, `stop`."""
+    """One of `NAMES`: that of a callback or a call, such as `output`, `driver_async` or `stop`."""
     port: Port | None = None
-    """The port that it is about, where there is one."""
+    """The port of the event, or `None` if it has none."""
     job: int | None = None
     """The job's id, as `driver_async` returned it."""
     detail: object = None
-    """What the call was about: the data, the milliseconds, the reason."""
+    """What the call got: the data, the milliseconds, the reason."""
 
     def __str__(self) -> str:
         parts = [self.name]
@@ -72,7 +72,7 @@ _WIDTH = 6
 class Trace(Sequence[Event]):
     """The events of one emulator, in order.  A sequence: `len`, index, slice, iterate.
 
-    Grows while the emulator runs.  May be read from any thread.
+    It grows while the emulator runs.  Any thread may read it.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -83,17 +83,19 @@ class Trace(Sequence[Event]):
             self._items += (time, thread, name, number, job, detail)
 
     def begin(self, now: int) -> Record | None:
-        """Count times from `now` on.
+        """Count times from `now` on, and return the function that appends an event.
 
-        Returns the function that appends an event; `None`: nothing is recorded.
+        `None` instead of the function means that nothing is recorded.
         """
         self._start = now
+        # The method itself: a function around it would cost a call an event.
         return self._items.extend
 
     def freeze(self) -> None:
         """Take no more events.
 
-        Threads that were left behind may still do something; it is no longer of interest.
+        A thread that outlives the emulator may still record.  It does so into the old list, which
+        the trace no longer shows.
         """
         self._items = list(self._items)
 
@@ -133,8 +135,8 @@ class Trace(Sequence[Event]):
     def __repr__(self) -> str:
         return f"<Trace of {len(self)} events>"
 
-    # The picture is drawn from the trace and not the other way round, so it is looked for only
-    # here.
+    # `timeline` imports this module, so this module imports `timeline` only when it is asked to
+    # show itself.
 
     def __str__(self) -> str:
         from driverref.timeline import text
