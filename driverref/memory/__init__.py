@@ -1,11 +1,11 @@
-"""The driver's memory: blocks, what is known of each, and the calls that make and free them.
+"""The driver's memory: blocks, the record of each, and the calls that allocate and free them.
 
-* `ledger`: a row for everything that has to be given back, with the place where it came from.
+* `ledger`: a row for everything that has to be given back, with the place where it was made.
+* `races`: finds two accesses that nothing orders.
 * `blocks`: `Memory` and `Struct`, which check every access.
-* `races`: which two accesses nothing orders.
-* `atomic`: C11's atomics, which threads may share.
+* `atomic`: C11's atomics, which threads may share without a lock.
 * `allocation`: `driver_alloc` and its relatives.
-* `binary`: memory with a count of references.
+* `binary`: `ErlDrvBinary`, memory with a count of references.
 """
 
 from driverref.memory.allocation import driver_alloc, driver_free, driver_realloc, memset, sizeof

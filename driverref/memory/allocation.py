@@ -1,7 +1,8 @@
-"""`driver_alloc` and its relatives: blocks come into being here, and go.
+"""`driver_alloc` and its relatives: the calls that allocate and free blocks.
 
-Each call enters a row in the ledger of the emulator that is running in the calling thread, or takes
-one out.
+Each allocation enters a row in the ledger of the emulator that runs in the calling thread.  Each
+free takes the row out.  `enter`, `freeable` and `allocate` are the three steps that these calls
+share with the binaries and with `instrument`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ T = TypeVar("T")
 
 
 def enter(call: str, what: str, freed_by: str, size: int) -> Row:
-    """A new row in the ledger of the emulator that is running in this thread."""
+    """Enter a block in the ledger of the emulator that runs in this thread; return its row."""
     row: Row = current(call).runtime.ledger.add(what, "allocated", freed_by)
     row.size = size
     return row
 
 
 def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
-    """`block`, if it is of the `kind` that `call` frees."""
+    """Return `block` if `call` may free it: it is of this `kind`, and `freed_by` frees it.
+
+    Else raise `InvalidFree`.
+    """
+    # The row comes first: it knows the right call, and a message that names it helps more than one
+    # about types.  A binary and a lock have rows too.
     row = getattr(block, "_row", None)
     if isinstance(row, Row) and row.freed_by != freed_by:
         raise errors.InvalidFree(f"{call} cannot free {block!r}: use {row.freed_by}")
@@ -38,9 +44,12 @@ def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
 
 
 def allocate(call: str, size: int, what: str, freed_by: str, old: Memory | None) -> Memory | None:
-    """A new block in the ledger, with the contents of `old`, which is freed.  `None` for NULL."""
+    """Return a new block with the contents of `old`, which is freed; `None` (NULL) if it fails."""
     check_int(call, "size", size, 0, None, "bytes")
+    # A write, although the bytes are only copied: `realloc` may move the block, so no other thread
+    # may even read it.  A write also accepts unwritten bytes, which the copy leaves unwritten.
     kept = b"" if old is None else old._use("contents", write=True)[:size]
+    # The bytes come before the ledger: where the machine has none, `old` has to stay as it was.
     try:
         contents, written = bytearray(size), bytearray(size)
     except (MemoryError, OverflowError):
@@ -59,13 +68,13 @@ def driver_alloc(size: int) -> Memory | None: ...
 def driver_alloc(size: type[S] | int) -> S | Memory | None:
     """Allocate a block.  Its contents are indeterminate: write before you read.
 
-    `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  `None` (NULL) if the
-    machine has no such memory; none has `2**60` bytes.  Size 0 gives a block of its own.  Any
-    thread of an emulator.  Stands for `driver_alloc`.
+    `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  Returns `None` (NULL)
+    if the machine has too little memory; to see that, ask for `2**60` bytes.  Size 0 gives a block
+    of its own.  Any thread of an emulator.  Stands for `driver_alloc`.
     """
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
-    struct: S = object.__new__(size)
+    struct: S = object.__new__(size)  # `Struct.__new__` refuses: memory comes from here only
     row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
     _set_row(struct, row)
     _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
@@ -75,8 +84,9 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
 def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
     """Change a block to `size` bytes.  The old handle is freed: use the one that is returned.
 
-    What fits of the contents is kept.  `None` for `ptr` allocates.  After a result of `None` (NULL)
-    the old block is as it was, and yours.  Not for a `Struct`.  Any thread of an emulator.  Stands
+    The contents are kept, up to the smaller of the two sizes.  `None` for `ptr` allocates.  If the
+    result is `None` (NULL), the old block is unchanged and still has to be freed.  `InvalidFree`
+    for a `Struct` and for what `driver_alloc` did not return.  Any thread of an emulator.  Stands
     for `driver_realloc`.
     """
     old = None if ptr is None else freeable("driver_realloc", ptr, Memory, "driver_free")
@@ -96,8 +106,9 @@ def driver_free(ptr: object) -> None:
 def memset(ptr: T, c: int, size: int) -> T:
     """Set the first `size` bytes of a block to `c`, and return `ptr`.
 
-    In a `Struct` only 0 has a meaning: its fields become what zero bytes are for their annotations.
-    To write beyond the block, or to NULL, is `Misuse`.  Any thread.  Stands for `memset` of C.
+    In a `Struct` only 0 has a meaning: each field gets the value that its annotation has for zero
+    bytes.  Another `c` is a `ValueError`.  To write beyond the block, or to NULL, is `Misuse`.  Any
+    thread.  Stands for `memset` of C.
     """
     if not (is_int(c) and is_int(size)):
         raise wrong_type("memset", "c and size", "ints", (c, size))
@@ -108,6 +119,7 @@ def memset(ptr: T, c: int, size: int) -> T:
     elif c & 0xFF or not isinstance(ptr, Struct):
         raise wrong_value("memset", "ptr and c", "a block, and 0 for a Struct", (ptr, c))
     else:
+        # A field has 8 bytes.  One that `size` ends within keeps its value: half a value is none.
         for name in list(ptr._zeros)[: size // 8]:
             setattr(ptr, name, ptr._zeros[name]())
     return ptr
@@ -117,6 +129,7 @@ def sizeof(block: object) -> int:
     """The bytes of a block, or of a `Struct`, 8 a field.  Any thread.  Stands for `sizeof` of C."""
     if isinstance(block, Memory):
         return len(block)
+    # By attribute and not by type, because C takes both here: a struct and the name of its type.
     if (zeros := getattr(block, "_zeros", None)) is None:
         raise wrong_type("sizeof", "block", "a Struct or what driver_alloc returned", block)
     return 8 * len(zeros)

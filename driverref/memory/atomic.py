@@ -1,7 +1,8 @@
 """C11's atomics: the one kind of variable that threads may share without a lock.
 
-An operation is one step that no other thread divides.  It also orders: a thread that reads a value
-that another thread has written knows what that thread did before.
+An operation is one step: no other thread sees it half done.  It also orders.  Let thread A write a
+value and thread B read it: then all that A did before the write happened before all that B does
+after the read.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from contextlib import nullcontext
 from driverref.errors import wrong_type
 from driverref.threads import NOBODY, running
 
-_outside = itertools.count()
+_outside = itertools.count()  # numbers the atomics that are made outside an emulator
 
 
 class Atomic:
     """An `atomic_int` or `atomic_bool` of C11: the right type for a flag that cancels a job.
 
-    Alone or in a field of a `Struct`; any thread, and outside an emulator too.  Each operation is
-    one step, sequentially consistent, and stands for the one of `stdatomic.h`.
+    It stands alone or in a field of a `Struct`.  Each operation is one step, is sequentially
+    consistent, and stands for the one of the same name in `stdatomic.h`.  A value that is no `int`
+    and no `bool` is a `TypeError`.  Any thread, also outside an emulator.
     """
 
     __slots__ = ("_id", "_value")
@@ -28,6 +30,8 @@ class Atomic:
     def __init__(self, value: int = 0) -> None:
         self._value = _number(value)
         thread = running()
+        # Made outside, as a global variable is, it can meet any emulator's own numbers.  The pair
+        # keeps it from being taken for one of them.
         self._id: object = (
             ("an atomic", next(_outside)) if thread is NOBODY else thread.runtime.threads.new_id()
         )
@@ -61,6 +65,7 @@ class Atomic:
     def _change(self, new: Callable[[int], int], operand: int, reads: bool = True) -> int:
         _number(operand)
         thread = running()
+        # Outside an emulator there is one thread, so nothing can divide the operation.
         undivided = (
             nullcontext()
             if thread is NOBODY

@@ -1,8 +1,9 @@
 """Driver binaries: memory with a count of references, which Erlang can share without a copy.
 
-A binary is born with count 1, and that one is the driver's.  Every `driver_free_binary` is one
-decrement, and the one that reaches 0 frees.  So a driver that sends a binary still frees its own
-reference, and the memory goes when the last receiver has dropped the other.
+A new binary has count 1, and that reference is the driver's.  Each `driver_free_binary` takes 1
+from the count, and the call that reaches 0 frees the memory.  To send a binary adds references for
+the receivers.  So the driver still gives back its own, and the memory is freed when the last
+receiver has dropped the binary.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ __all__ = [
 class ErlDrvBinary:
     """A driver binary: `orig_size`, and `orig_bytes`, a `Memory` that is not cleared.
 
-    A process that is sent it reads the same bytes, so write them before.  Any thread.  Stands for
-    `ErlDrvBinary`.
+    A process that receives the binary reads the same bytes, so write them before you send it.  Any
+    thread.  Stands for `ErlDrvBinary`.
     """
 
     __slots__ = ("_memory", "_refc", "_row")
@@ -46,6 +47,8 @@ class ErlDrvBinary:
     @property
     def orig_bytes(self) -> Memory:
         """The bytes."""
+        # In C this only follows a pointer, so no byte is used and the span is empty.  It races with
+        # what uses the whole block, such as a free, and it is a fault after the free.
         self._memory._use("contents", False, (0, 0))
         return self._memory
 
@@ -56,7 +59,7 @@ class ErlDrvBinary:
 def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
     """Allocate a binary of `size` bytes, with count 1.  Its contents are indeterminate.
 
-    `None` (NULL) if there is no such memory.  Any thread of an emulator.  Stands for
+    `None` (NULL) if the machine has too little memory.  Any thread of an emulator.  Stands for
     `driver_alloc_binary`.
     """
     memory = allocate("driver_alloc_binary", size, "binary", "driver_free_binary", None)
@@ -66,9 +69,10 @@ def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
 def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary | None:
     """Change a binary to `size` bytes.  The old handle is freed: use the one that is returned.
 
-    What fits of the contents is kept.  `None` for `bin` allocates.  A result of `None` (NULL)
-    leaves the old binary as it was, and yours.  A count above 1 is `Misuse`: the others would be
-    left with the old address.  Any thread of an emulator.  Stands for `driver_realloc_binary`.
+    The contents are kept, up to the smaller of the two sizes.  `None` for `bin` allocates.  If the
+    result is `None` (NULL), the old binary is unchanged and still has to be freed.  A count above 1
+    is `Misuse`: the other references would keep the old address.  Any thread of an emulator.
+    Stands for `driver_realloc_binary`.
     """
     call = "driver_realloc_binary"
     if bin is None:
@@ -88,16 +92,19 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     call = "driver_free_binary"
     if bin is None:
         return
+    # The count stops at 0, so a free that comes too late finds 0 and not a negative number.
     before = freeable(call, bin, ErlDrvBinary, call)._refc._change(lambda now: max(now - 1, 0), 1)
     if before < 1 and bin._row.alive:
         raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
+    # 1 was the last reference.  0 in a binary that is gone is a second free, and `_release` raises
+    # the `DoubleFree` with both places.
     if before <= 1:
         bin._memory._release(call)
 
 
 @since("R11B-0")
 def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
-    """The count of references, which another thread may change at once.
+    """Return the count of references.  Another thread may change it right after the call.
 
     Any thread.  Stands for `driver_binary_get_refc`.
     """
@@ -108,7 +115,7 @@ def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
 def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
     """Take one more reference, to be given back by `driver_free_binary`.  Returns the new count.
 
-    The caller has a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
+    The caller must have a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
     """
     return change_refc("driver_binary_inc_refc", bin, +1)
 
@@ -117,19 +124,21 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
 def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
     """Take 1 from the count and return the new count.  Never frees, not even at 0.
 
-    Only for a caller that knows that 0 is not reached: what has count 0 can no more be freed and
-    leaks.  To give back a reference call `driver_free_binary`.  Any thread.  Stands for
+    Call it only where the count cannot reach 0: a binary with count 0 can no longer be freed, so it
+    leaks.  To give back a reference, call `driver_free_binary`.  Any thread.  Stands for
     `driver_binary_dec_refc`.
     """
     return change_refc("driver_binary_dec_refc", bin, -1)
 
 
 def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
-    """Change the count of a binary that is there, and return it."""
+    """Add `change` to the count of a binary that is not freed, and return the new count."""
     if not isinstance(bin, ErlDrvBinary):
         raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
     refc = bin._refc
+    # A count of 0 stays 0: no reference is left that could make another.
     before = refc._change(lambda now: now and now + change, change) if change else refc.load()
+    # Looked at after the step on the count, because another thread may free the binary there.
     if not bin._row.alive:
         raise bin._row.fault(f"refc {'written' if change else 'read'}", freed=True)
     if change and before < 1:

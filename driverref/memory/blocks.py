@@ -1,16 +1,18 @@
-"""Blocks of the driver's memory: `Memory`, so many bytes, and `Struct`, fields.
+"""Blocks of the driver's memory: `Memory`, which is bytes, and `Struct`, which is fields.
 
-A block begins *unwritten* and ends *freed*.  To read it in either state is the driver's fault, told
-with the place where it was allocated and, if so, freed.
+A field begins *unwritten* and ends *freed*.  To read it in either state, or to write it when it is
+freed, is the driver's fault.  The error names the place where the block was allocated and, where
+that is the fault, the place where it was freed.
 
-The order within an access is the point of this file:
+The order within an access is the point of this file (`Block._use`):
 
-    tell the search -> look at the block -> check for a data race
+    step -> look at the field -> check for a data race
 
-An access first makes itself known to the threads seam, as `(block, field)`, and only then looks at
-the block, because another thread may free it in between.  A free does the same for one field after
-the other.  So every access is ordered against a step of the free, and a search of the schedules
-needs no rule of its own for freed memory.
+The step tells the threads seam that `(block, field)` is about to be read or written, and other
+threads may run there.  One of them may free the block, so the field is looked at only after the
+step.  A free makes the same steps, one for each field (`Block._release`).  So each access and the
+free have a step on the same resource.  A search of the schedules tries both orders of such steps,
+as it does for any two writes, and needs no rule for freed memory.
 """
 
 from __future__ import annotations
@@ -29,26 +31,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_UNWRITTEN, _FREED = object(), object()  # what is in a field that holds no value
+_UNWRITTEN, _FREED = object(), object()  # stand in a field that holds no value
 
 
 class Block:
-    """What a `Memory` and a `Struct` have in common.  `==` is identity, as of pointers."""
+    """What a `Memory` and a `Struct` have in common.  `==` compares identity, as for pointers."""
 
     __slots__ = ("_row", "_values")
     _row: Row
     _values: dict[str, Any]
 
     def _use(self, name: str, write: bool, span: Span | None = None) -> Any:
-        """Make an access known, then check it and give what is there."""
+        """Step, check an access to the field `name`, and return the value that it has before.
+
+        `span` says which bytes of the contents are used; `None` is all.
+        """
         row = self._row
         simulated = row.ledger.simulated
+        # The step comes first: other threads run in it, and what they leave behind is what this
+        # access finds.  A value fetched before it could be one of a block that is freed by now.
         if simulated:
             row.step(name, WRITE if write else READ)
         value = self._values[name]
         verb = "written" if write else "read"
+        # Before the race: a use after the free that nothing orders is both, and this error names
+        # the place of the free.
         if value is _FREED:
             raise row.fault(f"{name} {verb}", freed=True)
+        # After the step, without another in between: the access is noted at the moment it is made.
         if simulated:
             row.check(name, write, span, verb)
         if value is _UNWRITTEN and not write:
@@ -56,15 +66,22 @@ class Block:
         return value
 
     def _release(self, call: str) -> None:
-        """Free it, by `call`."""
+        """Free the block, by `call`.  `DoubleFree` if it is freed already."""
         row = self._row
         simulated = row.ledger.simulated
+        # `None` is a resource that only frees use.  It makes two frees of one block meet, also when
+        # the block has no field, so the search tries either of them as the first.
         if simulated:
-            row.step(None, WRITE)  # orders two frees of one block
+            row.step(None, WRITE)
+        # The row goes before the fields: the second free has to fail before it marks anything.
         row.end(call)
+        # Field by field, because an access steps on its one field.  One step for the whole block
+        # would meet no access, and the search would not know that their order matters.
         for name in self._values:
             if simulated:
                 row.step(name, WRITE)
+                # A thread that used the field before this step found a value in it.  For the race
+                # detector the free is a write, which finds that use if nothing orders the two.
                 row.check(name, True, None, "freed")
             self._values[name] = _FREED
 
@@ -75,18 +92,23 @@ class Block:
 class Memory(Block):
     """A block of bytes, from `driver_alloc(n)`.  Not cleared.
 
-    `m[i]` is an int and `m[i:j]` a `bytes`; both may be assigned, and `bytes(m)` copies.  Positions
-    count from the start; what is not inside is an `IndexError`.  A byte that was not written cannot
-    be read.  Any thread, but threads that share a block need a lock, as in C.
+    `m[i]` is an `int` and `m[i:j]` a `bytes`.  Both may be assigned, and `bytes(m)` copies.
+    Positions count from the start, and one outside the block is an `IndexError`.  To read a byte
+    that was not written is `Uninitialised`.  Any thread, but threads that share a block need a
+    lock, as in C.
     """
 
     __slots__ = ("_written",)
 
     def __init__(self, row: Row, contents: bytearray, written: bytearray) -> None:
+        # One field for all bytes: one step an access, however long.  The span of each access tells
+        # the race detector which bytes it used.
         self._row, self._values = row, {"contents": contents}
-        self._written = written  # a byte for each: 1 once it has been written
+        self._written = written  # for each byte of the contents, 1 once it has been written
 
     def _span(self, index: int | slice) -> tuple[int, int]:
+        # Python would count a negative position from the end and cut a slice that is too long.  In
+        # C both are outside the block.
         span = index if isinstance(index, slice) else slice(index, index + 1)
         start, stop = span.start or 0, len(self) if span.stop is None else span.stop
         if not 0 <= start <= stop <= len(self) or span.step is not None:
@@ -109,6 +131,7 @@ class Memory(Block):
 
     def __setitem__(self, index: int | slice, value: int | bytes | bytearray | memoryview) -> None:
         start, stop = self._span(index)
+        # All that can fail comes before the step: an assignment that raises was no access.
         data = bytes((value,)) if isinstance(value, int) else bytes(value)
         if len(data) != stop - start:
             raise wrong_value("Memory", "value", f"{stop - start} bytes", value)
@@ -125,17 +148,20 @@ _ZEROS = {"int": int, "float": float, "bool": bool, "Atomic": Atomic}
 class Struct(Block):
     """A C struct: subclass it, annotate the fields, and allocate it with `driver_alloc`.
 
-    A field holds any value; another `Struct` in it is a pointer.  For `memset` the annotation says
-    what zero bytes are: 0, `0.0`, `False`, an `Atomic` that is 0, or, for all else, `None` (NULL).
-    Any thread, but a field that threads share needs a lock or an `Atomic`, as in C.
+    A field holds any value.  Another `Struct` in it is a pointer.  To `memset` the annotation says
+    which value zero bytes are: `int` 0, `float` 0.0, `bool` `False`, `Atomic` one that is 0, and
+    any other `None` (NULL).  To read a field that was not written is `Uninitialised`.  Any thread,
+    but a field that threads share needs a lock or an `Atomic`, as in C.
     """
 
     _zeros: ClassVar[dict[str, Callable[[], object]]] = {}
 
     def __init_subclass__(cls) -> None:
+        # From the most distant base to the nearest: the nearest annotation of a name counts.
         bases = [base._zeros for base in reversed(cls.__mro__[1:]) if issubclass(base, Struct)]
         cls._zeros = {name: zero for zeros in bases for name, zero in zeros.items()}
         for name, annotation in inspect.get_annotations(cls).items():
+            # Only the last word: an annotation may be a string, such as "driverref.Atomic".
             text = str(getattr(annotation, "__name__", annotation))
             cls._zeros[name] = _ZEROS.get(text.rpartition(".")[2], type(None))
         for name in cls._zeros:
@@ -155,7 +181,6 @@ class Struct(Block):
         self._values[name] = value
 
 
-_set_row = vars(Block)["_row"].__set__  # around `Struct.__setattr__`, which knows only fields
-
-
+# To set the two slots of a new `Struct`, whose `__setattr__` accepts only the driver's fields.
+_set_row = vars(Block)["_row"].__set__
 _set_values = vars(Block)["_values"].__set__

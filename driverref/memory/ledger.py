@@ -1,12 +1,12 @@
-"""The ledger: a row for everything a driver holds and has to give back.
+"""The ledger: a row for everything that a driver holds and has to give back.
 
-A row says what it is and where it was made: the first caller outside this package.  A block is a
-row, and so are a lock, a binary and a thread of the driver's own.  What is never given back is a
-line of the `Leak`.
+A block has a row, and so have a lock, a binary and a thread of the driver's own.  The row says what
+the thing is and where it was made.  That place is the first caller outside this package, so it is a
+line of the driver.  A row that is left when the emulator halts is a line of the `Leak`.
 
-The ledger takes no lock.  A row is alive while it is a key of one dict, and the one `pop` that
-removes it decides which of two threads gave it back: atomic under the GIL, and without a GIL each
-dict guards itself.
+The ledger takes no lock.  A thing is alive while its row is in one dict, `Ledger.rows`.  When two
+threads give back the same thing, both call `pop`, and only one of them gets the row.  `pop` is
+atomic under the GIL; without a GIL each dict has a lock of its own.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 
-# Callers that are no driver: this package, and the first frames of an OS thread.
+# Files whose frames are no driver's: those of this package, and the first frames of an OS thread.
 _OURS = (f"{Path(__file__).parents[1]}{os.sep}", str(Path(os.__file__).with_name("threading.py")))
 
 
-_DOCTEST = re.compile(r"<doctest (.*)\[\d+\]>")
+_DOCTEST = re.compile(r"<doctest (.*)\[\d+\]>")  # the file name that `doctest` gives an example
 
 
 Place = tuple["CodeType", int] | None
 
 
 def _caller() -> Place:
-    """The first caller outside this package: two words, which `_text` spells out if asked to."""
+    """Return the first caller outside this package, or `None` if there is none."""
+    # Every access asks for its place, and hardly any place is ever printed.  So this keeps two
+    # words and no frame, which would keep all the caller's variables alive.  `_text` does the rest.
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
@@ -48,6 +50,7 @@ def _text(place: Place) -> str:
     if place is None:
         return "the emulator's own doing"
     code, at = place
+    # The instruction, and not the line, was kept: the line is a search in this table.
     line = next(line for start, end, line in code.co_lines() if start <= at < end)
     within = "" if code.co_name == "<module>" else f" in {code.co_name}"
     name = Path(_DOCTEST.sub(r"\1", code.co_filename)).name
@@ -57,8 +60,8 @@ def _text(place: Place) -> str:
 class Row:
     """A row of the ledger: something that has to be given back.
 
-    `what` names it (`"mutex 'm'"`), `born` says how it came (`"created"`), `freed_by` is the call
-    that gives it back, and a place is `"drv.py:12 in work"`: the first caller outside this package.
+    `what` names it (`"mutex 'm'"`).  `born` is the verb for its making (`"created"`).  `freed_by`
+    is the call that gives it back.  A place is a text such as `"drv.py:12 in work"`.
     """
 
     __slots__ = (
@@ -77,42 +80,49 @@ class Row:
     def __init__(self, ledger: Ledger, what: str, born: str, freed_by: str, began: Place) -> None:
         self.ledger, self.what, self.born, self.freed_by = ledger, what, born, freed_by
         self.size = 0
-        """Bytes, of a block."""
+        """The bytes of a block; 0 for all else."""
         self.label: int | None = None
-        """What R7B's `sys_alloc_from` was given; see `instrument`."""
+        """The label that R7B's `sys_alloc_from` got; see `instrument`."""
         self.id = ledger.new_id()
         self._began = began
         self._ended: Place = None
         self._accesses: dict[str, Accesses] = {}
 
-    place = property(lambda self: _text(self._began), doc="Where it came from.")
+    place = property(lambda self: _text(self._began), doc="Where it was made.")
     ended = property(lambda self: _text(self._ended), doc="Where it was given back.")
 
     @property
     def alive(self) -> bool:
-        """Whether it is still there."""
+        """Whether it has not been given back yet."""
         return self.id in self.ledger.rows
 
     def end(self, call: str) -> None:
         """Give it back, by `call`.
 
-        A second call gets a `DoubleFree`, and nothing changes.
+        The second time raises `DoubleFree` and changes nothing.
         """
         now = _caller()
+        # One `pop` both asks and removes.  With a question first, two threads could both be told
+        # that the row is there.
         if self.ledger.rows.pop(self.id, None) is None:
             twice = f"freed twice: first at {self.ended}, now at {_text(now)}"
             raise errors.DoubleFree(f"{call}: {self.what} {twice}; {self.born} at {self.place}")
         self._ended = now
 
     def step(self, name: object, mode: Mode) -> None:
-        """Let other threads run, before this one uses a field."""
-        if running() is not NOBODY:  # outside the emulator there is no other thread
+        """Tell the seam that this thread is about to use the field `name`; others may run first."""
+        # Outside an emulator there is no other thread.
+        if running() is not NOBODY:
             self.ledger.threads.step((self.id, name), mode)
 
     def check(self, name: str, write: bool, span: Span | None, verb: str) -> None:
-        """Raise `DataRace` if nothing orders this use of a field and another thread's."""
+        """Raise `DataRace` if nothing orders this use of the field `name` and an earlier one.
+
+        `verb` names the use in the message: `"read"`, `"written"`, `"freed"`.
+        """
         if (thread := running()) is NOBODY:
             return
+        # Made at the first access: a row does not know the fields of its block.
         if (accesses := self._accesses.get(name)) is None:
             accesses = self._accesses[name] = Accesses()
         if (race := accesses.add(thread, write, span, (_caller(), verb))) is None:
@@ -122,7 +132,7 @@ class Row:
         raise errors.DataRace(f"{what}, and nothing orders the two; {self.born} at {self.place}")
 
     def fault(self, access: str, freed: bool) -> errors.DriverFault:
-        """What is wrong with an access, such as `"count read"`, to what is freed, or unwritten."""
+        """Return the error for an access, such as `"count read"`, to a freed or unwritten field."""
         kind = errors.UseAfterFree if freed else errors.Uninitialised
         when = f"after it was freed at {self.ended}" if freed else "before anybody wrote it"
         return kind(f"{self.what}: {access} {when}; {self.born} at {self.place}")
@@ -132,26 +142,28 @@ class Row:
 
 
 class Ledger:
-    """Everything the drivers of one emulator hold.  Any thread, at any time; no call waits."""
+    """Everything that the drivers of one emulator hold.  Any thread; no call waits for another."""
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self.rows: MutableMapping[int, Row] = threads.table()
         self.new_id = threads.new_id
+        # On OS threads a step does nothing.  The blocks ask this first, to save the call.
         self.simulated = threads.simulated
-        """Whether an access has to be made known; on OS threads it is cheaper to make no call."""
+        """Whether accesses to memory step and are checked for races."""
 
     def add(self, what: str, born: str, freed_by: str) -> Row:
-        """Enter something made by the first caller outside `driverref`.  Keep the row."""
+        """Enter a thing that the first caller outside `driverref` made, and return its row."""
         row = Row(self, what, born, freed_by, _caller())
         self.rows[row.id] = row
         return row
 
     def leaks(self) -> list[str]:
-        """What has not been given back, a line each.
+        """Return a line for each thing that has not been given back.
 
-        Oldest first; on simulated threads thread by thread.
+        The oldest comes first; on simulated threads the lines stand thread by thread.
         """
+        # By id and not in the order of entering, which depends on the schedule.
         return [str(row) for _, row in sorted(self.rows.items())]
 
     def check(self) -> None:
