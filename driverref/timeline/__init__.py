@@ -1,7 +1,9 @@
 """A trace as a picture and as a table.
 
-`words` makes the table and everything that is said, `links` finds what led to what, `picture` lays
-both out as SVG, and `standalone` makes a file of the picture.
+* `words` makes the table and all other text.
+* `links` finds the cause of each effect.
+* `picture` draws the events and the links as SVG.
+* `standalone` makes a file of a picture.
 """
 
 from driverref.timeline.picture import svg

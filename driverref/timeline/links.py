@@ -1,7 +1,8 @@
-"""What led to what: the lines of the picture, computed from the events alone.
+"""Causes and effects: the lines of the picture, computed from the events alone.
 
 A link joins an effect to its cause: `async_invoke` to `driver_async`, `timeout` to
-`driver_set_timer`.  `WAITS` is the whole of that knowledge.
+`driver_set_timer`.  `WAITS` lists every kind of link.  `_key` says what an effect has in common
+with its cause, and `links_of` pairs them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from driverref.trace import Event
 
-# Whose side a name is on.  All others are the driver's calls.
+# The side that makes an event.  A name that is not here is a call of the driver.
 KINDS = {
     "callback": "init start stop output outputv control call ready_async async_free timeout flush"
     " process_exit finish",
@@ -43,7 +44,7 @@ WAITS = {
     "timer": ("timer", "driver_set_timer", "timeout"),
     "message": ("message", OUTPUTS, "receive"),
 }
-"""What lies between a cause and its effect: how it is drawn, the causes, the effects."""
+"""By the kind of a link: how it is drawn, the names of its causes, the names of its effects."""
 
 
 CAUSES = {name: wait for wait, (_, names, _) in WAITS.items() for name in names.split()}
@@ -54,22 +55,26 @@ EFFECTS = {name: wait for wait, (_, _, names) in WAITS.items() for name in names
 
 @dataclass(order=True)
 class Link:
+    """A line of the picture.  `cause` and `effect` are the rows of two events."""
+
     cause: int
     effect: int
     drawn: str
-    offset: float = 0.0  # of its track from the lane where it ends
+    offset: float = 0.0  # from the lane where it ends to the track it runs in
 
 
 def links_of(events: Sequence[Event]) -> list[Link]:
-    """Each effect with the oldest cause that has had none, in the order of the causes.
+    """Pair each effect with the oldest cause of its key that has no effect yet.
 
-    A job that has not returned ends below the last row; one that had begun before, where it ends.
+    Returns the links in the order of the causes.  A job that has not returned ends in the row after
+    the last.  A job that began before the first event begins in the row where it ends.
     """
     pending: defaultdict[tuple[str, Hashable], list[int]] = defaultdict(list)
     found = []
     for row, event in enumerate(events):
         if event.name in ("driver_set_timer", "driver_cancel_timer"):
-            pending["timer", event.port].clear()  # a port has one timer
+            # A port has one timer, so only the last call that set it is a cause.
+            pending["timer", event.port].clear()
         if wait := EFFECTS.get(event.name):
             causes = pending[wait, _key(wait, event)]
             if causes or wait == "job":
@@ -81,7 +86,9 @@ def links_of(events: Sequence[Event]) -> list[Link]:
 
 
 def _key(wait: str, event: Event) -> Hashable:
-    """What a cause and its effect have in common: the job, the message or the port."""
+    """Return what a cause and its effect have in common: the job, the message or the port."""
+    # `driver_output` records the data without the tuple that arrives around it, so the port is the
+    # key of such a message.  A term arrives as it was sent.
     match wait, event.detail:
         case "job" | "queued" | "finished", _:
             return event.job

@@ -1,21 +1,23 @@
 """A trace as a picture.
 
-The picture is read from the top down.  It has one row an event, in the trace's order, because most
-events of a run share their (virtual) time: the time stands on the left where it changes.  A row is
+The picture is read from the top down.  It has one row for each event, in the order of the trace.
+The height does not show the time, because most events of a run have the same virtual time.  The
+time stands on the left, in each row where it changes.  A row is
 
     time | a lane for each thread | the event's name, its job, its details
 
-so that text and lines never cross and the whole is narrow enough for a telephone.  What ran is a
-mark on its thread's lane, and the mark's shape says whose side it is on; a job is a bar from its
-`async_invoke` to its `async_return`.
+so text and lines never cross, and the picture is narrow enough for a telephone.  An event is a mark
+on the lane of its thread.  The shape of the mark tells a callback, a call of the driver, an event
+of Erlang's side and a job apart.  A job is a bar from its `async_invoke` to its `async_return`.
 
-What led to what is a line (`WAITS`).  Its long stretch is the waiting: it runs down beside the lane
-on which the effect happens, on the side it comes from, in a track of its own.  No two events share
-a row, so no two lines lie on each other.
+A line goes from a cause to its effect (`links.WAITS`).  Its long vertical part is the waiting.  It
+runs beside the lane of the effect, on the side that the line comes from, in a track of its own.  No
+two events share a row, so no two lines cover each other.
 
-Widths are computed, not measured: the text is monospaced, and `EM` is as wide as such fonts come.
-Colours are the page's own (`currentColor`) but for three accents that stand out from light and dark
-grounds, which a page may set: `--timeline-callback`, `--timeline-job` and `--timeline-erlang`.
+Widths are computed and not measured: the text is monospaced, and `EM` is the width of the widest
+such fonts.  Text and lines have the page's own colour (`currentColor`).  Three accents, which stand
+out on a light and on a dark ground, can be set by the page: `--timeline-callback`, `--timeline-job`
+and `--timeline-erlang`.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from driverref.trace import Event
 
 
-SHAPES = {  # as a path goes on from the middle of the mark
+SHAPES = {  # the rest of an SVG path that starts in the middle of the mark
     "callback": "m-4.5-4.5h9v9h-9z",
     "call": "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
     "Erlang": "m0-6l6 6l-6 6l-6-6z",
@@ -71,29 +73,31 @@ STYLE = """
 
 
 def svg(trace: Iterable[Event], *, title: str = "Timeline", description: str | None = None) -> str:
-    """The events as an `<svg>` element, to stand in a page or in a file of its own.
+    """Return the events as an `<svg>` element, for a page or, with `as_file`, for a file.
 
-    `title` and `description` are what a screen reader says.  Without a `description` one is made of
+    A screen reader reads `title` and `description` aloud.  Without a `description` one is made from
     the events.  Equal arguments give equal text.
     """
     picture = _Picture(list(trace))
-    said = _escaped(one_line(title))
-    explained = _escaped(one_line(describe(picture.events) if description is None else description))
+    heading = _escaped(one_line(title))
+    summary = _escaped(one_line(describe(picture.events) if description is None else description))
     body = "\n".join(picture.draw())
-    name = "timeline-" + hashlib.sha256(f"{said}\n{explained}\n{body}".encode()).hexdigest()[:12]
+    # A page may hold many pictures, and an id must not occur twice in it.  The hash differs between
+    # pictures and stays the same from one build of the book to the next.
+    name = "timeline-" + hashlib.sha256(f"{heading}\n{summary}\n{body}".encode()).hexdigest()[:12]
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" class="driverref-timeline" role="img" \
 viewBox="0 0 {picture.width:g} {picture.height:g}" width="100%" \
 style="max-width:{picture.width / 16:g}rem" aria-labelledby="{name}-title {name}-desc">
-<title id="{name}-title">{said}</title>
-<desc id="{name}-desc">{explained}</desc>
+<title id="{name}-title">{heading}</title>
+<desc id="{name}-desc">{summary}</desc>
 <style>{STYLE}</style>
 {body}
 </svg>"""
 
 
 def _cells(words: str) -> int:
-    """How many characters wide: those outside ASCII may take two places."""
+    """The width in characters; one outside ASCII counts as two, because it may be that wide."""
     return sum(1 if c.isascii() else 2 for c in words)
 
 
@@ -132,7 +136,10 @@ class _Lane:
     half: float  # half as wide as its widest bar, or as a mark
     x: float = 0.0
     tracks: dict[int, list[int]] = field(default_factory=lambda: {-1: [], 1: []})
-    """On the left (-1) and the right (1), the nearest first: the row where the last link ends."""
+    """The tracks on the left (-1) and on the right (1), the nearest first.
+
+    A track is the row where its last link ends; a link that begins below it may use the track too.
+    """
 
     def reach(self, side: int) -> float:
         return self.half + GAP + TRACK * len(self.tracks[side])
@@ -142,7 +149,10 @@ class _Lane:
 
 
 class _Picture:
-    """The layout is computed first; `draw` then draws, what lies lowest first."""
+    """The layout of a picture, which `__init__` computes, and `draw`, which draws it.
+
+    SVG paints in the order of the text, so what lies below the rest is drawn first.
+    """
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events, self.links = events, links_of(events)
@@ -173,10 +183,12 @@ class _Picture:
         self.links = [link for link in self.links if link.drawn != "job"]
         self.place_links()
         x = self.gutter + PAD
-        self.groups: list[tuple[str, float]] = []  # a word over the lanes it stands for, its middle
+        # "scheduler 1" and "scheduler 2" share one word over both lanes: the word, and its middle.
+        self.groups: list[tuple[str, float]] = []
         for (word, _), group in groupby(self.lanes.values(), _Lane.group):
             members = list(group)
             span = sum(a.reach(1) + b.reach(-1) for a, b in pairwise(members))
+            # A word that is wider than its lanes needs room on both sides.
             least = (_width(word) + GAP - span) / 2
             x += max(0.0, least - members[0].reach(-1))
             for lane in members:
@@ -187,7 +199,7 @@ class _Picture:
         self.margin = x + PAD  # where the text begins
 
     def place_links(self) -> None:
-        """Gives each link the nearest track that is free beside the lane where it ends."""
+        """Give each link the nearest free track beside the lane where it ends."""
         for link in self.links:
             lane = self.lane[link.effect]
             side = 1 if self.lane[link.cause].order > lane.order else -1
@@ -203,11 +215,11 @@ class _Picture:
             self.y.append(bottom + ROW / 2)
             bottom += ROW if fits else ROW + LINE
         self.foot = bottom + PAD
-        self.y.append(self.foot - BAR)  # where the jobs end that have not returned
+        self.y.append(self.foot - BAR)  # the row after the last, where unfinished jobs end
         self.height = self.foot + ROW * (len(LEGEND) + 0.5)
 
     def edge(self, row: int, side: int) -> float:
-        """Where a line meets the mark or the bar of an event."""
+        """The x at which a line meets the mark or the bar of an event."""
         lane = self.lane[row]
         return lane.x + side * (lane.half if self.kinds[row] == "job" else MARK)
 
@@ -233,6 +245,7 @@ class _Picture:
         left, right = lane.x - lane.half, lane.x + lane.half
         for bar in lane.bars:
             top, bottom = self.y[bar.cause] - BAR, self.y[bar.effect] + BAR
+            # The bar of a job that has not returned stays open at the bottom.
             close = "Z" if bar.effect < len(self.events) else ""
             yield _path("job", f"M{left:g} {bottom:g}V{top:g}H{right:g}V{bottom:g}{close}")
             yield _text(lane.x, self.y[bar.cause] + 4, self.jobs[bar.cause], "small middle")

@@ -1,9 +1,9 @@
 """A picture in a file of its own.
 
 A page sets the colour of an inline picture's text and lines, because they have the `currentColor`
-of the page. The style sheet of a page does not reach a picture in another file (`<img src=...>`, or
-the file opened by itself). There the text would be black, also on a dark ground. So such a picture
-brings its own two colours.
+of the page.  The style sheet of a page does not reach a picture in another file (`<img src=...>`,
+or the file opened by itself).  There the text would be black, also on a dark ground.  So such a
+picture brings its own two colours.
 """
 
 from __future__ import annotations

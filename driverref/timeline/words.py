@@ -1,7 +1,4 @@
-"""A trace in words.
-
-The table that `print(trace)` shows, and the sentences that a screen reader says.
-"""
+"""A trace in words: the table that `print(trace)` shows, and the text for a screen reader."""
 
 from __future__ import annotations
 
@@ -18,23 +15,24 @@ if TYPE_CHECKING:
 
 
 def text(trace: Iterable[Event]) -> str:
-    """The events as a table: time, thread, event; a line each, under a line of headings."""
+    """Return the events as a table of time, thread and event, a line each, under headings."""
     events = list(trace)
     if not events:
         return "no events"
     several = several_ports(events)
     rows = [("time", "thread", "event")]
     for event in events:
-        said = " ".join(label(event, with_port=several or event.job is None)).strip()
-        rows.append((duration(event.time), one_line(event.thread), said))
+        # With one port, a job's id says enough.
+        what = " ".join(label(event, with_port=several or event.job is None)).strip()
+        rows.append((duration(event.time), one_line(event.thread), what))
     time, thread = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{row[0]:>{time}}  {row[1]:<{thread}}  {row[2]}" for row in rows)
 
 
 def duration(ns: int) -> str:
-    """Nanoseconds in the largest unit of which there is at least one: `1.5 us`, `20 ms`.
+    """Return nanoseconds in the largest unit that gives 1 or more: `1.5 us`, `20 ms`.
 
-    The number is exact.
+    The number is exact: integers only, since a `float` would round it.
     """
     for unit, name in ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")):
         if ns >= unit:
@@ -44,7 +42,7 @@ def duration(ns: int) -> str:
 
 
 def lanes(trace: Iterable[Event]) -> list[str]:
-    """The threads in the order of their lanes: schedulers, async threads, the driver's own."""
+    """Return the threads in the order of their lanes: schedulers, async threads, the driver's."""
 
     def place(thread: str) -> tuple[int, int]:
         found = re.fullmatch("(scheduler|async) ([0-9]+)", thread)
@@ -54,12 +52,15 @@ def lanes(trace: Iterable[Event]) -> list[str]:
 
 
 def one_line(words: str) -> str:
-    """One line, of characters that XML and a terminal can show; others as Erlang escapes them."""
+    """Return `words` as one line that XML and a terminal can show.
+
+    Every other character is written as Erlang escapes it, such as `\\x{A}` for a new line.
+    """
     return "".join(c if c.isprintable() else f"\\x{{{ord(c):X}}}" for c in words)
 
 
 def label(event: Event, *, with_port: bool = False) -> tuple[str, str]:
-    """The event's name, and the rest."""
+    """Return the event's name, and its port, job and detail in one text."""
     parts = [repr(event.port)] if with_port and event.port is not None else []
     if event.job is not None:
         parts.append(f"job {event.job}")
@@ -70,10 +71,15 @@ def label(event: Event, *, with_port: bool = False) -> tuple[str, str]:
 
 
 def several_ports(events: Iterable[Event]) -> bool:
+    """Whether the events belong to more than one port."""
     return len({event.port for event in events} - {None}) > 1
 
 
 def describe(events: Sequence[Event]) -> str:
+    """Return the text for a screen reader: numbers first, then the events in order.
+
+    Events in a row on one thread share one mention of it.
+    """
     if not events:
         return "No events."
     turns = (
