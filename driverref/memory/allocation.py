@@ -52,6 +52,7 @@ def allocate(call: str, size: int, what: str, freed_by: str, old: Memory | None)
     # The bytes come before the ledger: where the machine has none, `old` has to stay as it was.
     try:
         contents, written = bytearray(size), bytearray(size)
+    # `OverflowError`: more bytes than Python can count with an index.
     except (MemoryError, OverflowError):
         return None
     row = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by, size)
@@ -77,6 +78,7 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
     struct: S = object.__new__(size)  # `Struct.__new__` refuses: memory comes from here only
     row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
     _set_row(struct, row)
+    # Every field exists from the start and is unwritten, because `driver_alloc` clears nothing.
     _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
     return struct
 
@@ -114,6 +116,7 @@ def memset(ptr: T, c: int, size: int) -> T:
         raise wrong_type("memset", "c and size", "ints", (c, size))
     if ptr is None or not 0 <= size <= sizeof(ptr):
         raise errors.Misuse(f"memset: {size} bytes do not fit in {ptr!r}")
+    # An assignment and no shortcut, so that the write steps and is checked as any other.
     if isinstance(ptr, Memory):
         ptr[:size] = bytes((c & 0xFF,)) * size
     elif c & 0xFF or not isinstance(ptr, Struct):

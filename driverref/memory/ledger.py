@@ -40,6 +40,7 @@ def _caller() -> Place:
     """Return the first caller outside this package, or `None` if there is none."""
     # Every access asks for its place, and hardly any place is ever printed.  So this keeps two
     # words and no frame, which would keep all the caller's variables alive.  `_text` does the rest.
+    # 0 is this function and 1 its caller, both in this package.
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
@@ -52,6 +53,7 @@ def _text(place: Place) -> str:
     code, at = place
     # The instruction, and not the line, was kept: the line is a search in this table.
     line = next(line for start, end, line in code.co_lines() if start <= at < end)
+    # Code outside any function has no name to give.
     within = "" if code.co_name == "<module>" else f" in {code.co_name}"
     name = Path(_DOCTEST.sub(r"\1", code.co_filename)).name
     return f"{name}:{line}{within}"
@@ -83,6 +85,8 @@ class Row:
         """The bytes of a block; 0 for all else."""
         self.label: int | None = None
         """The label that R7B's `sys_alloc_from` got; see `instrument`."""
+        # Not an address, which changes from run to run: a search runs a schedule again and has to
+        # find the same resources.
         self.id = ledger.new_id()
         self._began = began
         self._ended: Place = None
@@ -127,6 +131,7 @@ class Row:
             accesses = self._accesses[name] = Accesses()
         if (race := accesses.add(thread, write, span, (_caller(), verb))) is None:
             return
+        # Both places, because neither access is wrong alone: either may be the one to change.
         one, other = (f"{a.place[1]} by {a.thread.name} at {_text(a.place[0])}" for a in race)
         what = f"{self.what}: {name} {one}, and {other}"
         raise errors.DataRace(f"{what}, and nothing orders the two; {self.born} at {self.place}")
