@@ -116,7 +116,7 @@ def memory_data() -> list[Tuple]:
     address, table = 0x10_0000, []
     for row, label in zip(rows, labels, strict=True):
         table.append(Tuple((label, address, row.size, Atom("undefined"))))
-        address += row.size + 28
+        address += row.size + 28  # room for a header: no two blocks stand side by side
     return table
 
 

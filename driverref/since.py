@@ -36,8 +36,8 @@ def since(version: str, until: str | None = None) -> Callable[[Callable[P, R]], 
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            emulator = running().runtime
-            if emulator is not None and (release := emulator.release).version not in present:
+            runtime = running().runtime
+            if runtime is not None and (release := runtime.release).version not in present:
                 if (why := release.lacks(name, version, until)) is not None:
                     raise Misuse(why)
                 present.add(release.version)

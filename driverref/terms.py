@@ -84,7 +84,7 @@ DOWN = Atom("DOWN")
 
 
 def erlang(term: object) -> str:
-    """Return `term` in Erlang's syntax.
+    """Return `term` in Erlang's syntax.  What is no term is shown by its `repr`.  Any thread.
 
     >>> print(erlang((Port(1), (Atom("data"), b"49"))))
     {#Port<0.1>,{data,<<"49">>}}

@@ -11,7 +11,7 @@ from typing import TypeVar, overload
 
 from driverref import errors
 from driverref.errors import check_int, is_int, wrong_type, wrong_value
-from driverref.memory.blocks import _UNWRITTEN, Block, Memory, Struct, _set_row, _set_values
+from driverref.memory.blocks import Block, Memory, Struct
 from driverref.memory.ledger import Row
 from driverref.threads import current
 
@@ -57,6 +57,8 @@ def allocate(call: str, size: int, what: str, freed_by: str, old: Memory | None)
         return None
     row = enter(call, f"{what} of {size} byte{'s' * (size != 1)}", freed_by, size)
     if old is not None:
+        # The free comes last.  Other threads run in its steps, and a use of the old block there
+        # races with the write above.
         contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
         old._release(call)
     return Memory(row, contents, written)
@@ -71,16 +73,13 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
 
     `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  Returns `None` (NULL)
     if the machine has too little memory; to see that, ask for `2**60` bytes.  Size 0 gives a block
-    of its own.  Any thread of an emulator.  Stands for `driver_alloc`.
+    of its own.  `TypeError` or `ValueError` unless a number of bytes is an `int` of 0 or more.  Any
+    thread of an emulator.  Stands for `driver_alloc`.
     """
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
-    struct: S = object.__new__(size)  # `Struct.__new__` refuses: memory comes from here only
     row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
-    _set_row(struct, row)
-    # Every field exists from the start and is unwritten, because `driver_alloc` clears nothing.
-    _set_values(struct, dict.fromkeys(size._zeros, _UNWRITTEN))
-    return struct
+    return size._unwritten(row)
 
 
 def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
@@ -88,8 +87,8 @@ def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
 
     The contents are kept, up to the smaller of the two sizes.  `None` for `ptr` allocates.  If the
     result is `None` (NULL), the old block is unchanged and still has to be freed.  `InvalidFree`
-    for a `Struct` and for what `driver_alloc` did not return.  Any thread of an emulator.  Stands
-    for `driver_realloc`.
+    for a `Struct` and for what `driver_alloc` did not return, `UseAfterFree` for what is freed
+    already.  Any thread of an emulator.  Stands for `driver_realloc`.
     """
     old = None if ptr is None else freeable("driver_realloc", ptr, Memory, "driver_free")
     return allocate("driver_realloc", size, "block", "driver_free", old)
@@ -109,8 +108,9 @@ def memset(ptr: T, c: int, size: int) -> T:
     """Set the first `size` bytes of a block to `c`, and return `ptr`.
 
     In a `Struct` only 0 has a meaning: each field gets the value that its annotation has for zero
-    bytes.  Another `c` is a `ValueError`.  To write beyond the block, or to NULL, is `Misuse`.  Any
-    thread.  Stands for `memset` of C.
+    bytes.  Another `c` is a `ValueError`.  To write beyond the block, or to NULL, is `Misuse`.
+    `TypeError` unless `c` and `size` are `int`s, and for what has no size.  Any thread.  Stands for
+    `memset` of C.
     """
     if not (is_int(c) and is_int(size)):
         raise wrong_type("memset", "c and size", "ints", (c, size))
@@ -118,7 +118,7 @@ def memset(ptr: T, c: int, size: int) -> T:
         raise errors.Misuse(f"memset: {size} bytes do not fit in {ptr!r}")
     # An assignment and no shortcut, so that the write steps and is checked as any other.
     if isinstance(ptr, Memory):
-        ptr[:size] = bytes((c & 0xFF,)) * size
+        ptr[:size] = bytes((c & 0xFF,)) * size  # C converts `c` to an `unsigned char`
     elif c & 0xFF or not isinstance(ptr, Struct):
         raise wrong_value("memset", "ptr and c", "a block, and 0 for a Struct", (ptr, c))
     else:
@@ -129,7 +129,10 @@ def memset(ptr: T, c: int, size: int) -> T:
 
 
 def sizeof(block: object) -> int:
-    """The bytes of a block, or of a `Struct`, 8 a field.  Any thread.  Stands for `sizeof` of C."""
+    """Return the bytes of a block, or of a `Struct` or its type: 8 for each field.
+
+    `TypeError` for anything else.  Any thread.  Stands for `sizeof` of C.
+    """
     if isinstance(block, Memory):
         return len(block)
     # By attribute and not by type, because C takes both here: a struct and the name of its type.

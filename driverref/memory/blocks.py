@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from driverref.errors import wrong_value
 from driverref.memory.atomic import Atomic
@@ -170,8 +170,19 @@ class Struct(Block):
                 raise TypeError(f"{cls.__name__}.{name}: {why}")
             setattr(cls, name, property(partial(Block._use, name=name, write=False)))
 
-    def __new__(cls, *_: object, **__: object) -> Any:
+    def __new__(cls, *_: object, **__: object) -> Self:
         raise TypeError(f"{cls.__name__} is a driver's memory: use driver_alloc({cls.__name__})")
+
+    @classmethod
+    def _unwritten(cls, row: Row) -> Self:
+        """Return a new struct, for `driver_alloc` and nothing else."""
+        # Around `__new__` and `__setattr__`, which are for the driver's code: the first refuses,
+        # and the second accepts only fields.
+        struct = object.__new__(cls)
+        _set_row(struct, row)
+        # Every field exists from the start and is unwritten, because `driver_alloc` clears nothing.
+        _set_values(struct, dict.fromkeys(cls._zeros, _UNWRITTEN))
+        return struct
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self._values:
@@ -181,6 +192,6 @@ class Struct(Block):
         self._values[name] = value
 
 
-# To set the two slots of a new `Struct`, whose `__setattr__` accepts only the driver's fields.
+# The two slots themselves: to set one costs less than `object.__setattr__`, which looks it up.
 _set_row = vars(Block)["_row"].__set__
 _set_values = vars(Block)["_values"].__set__

@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from driverref import errors
 from driverref.memory.races import Accesses, Span
@@ -24,6 +24,8 @@ from driverref.threads import NOBODY, Mode, Threads, running
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
+
+    from driverref.threads.steps import SimulatedThread
 
 
 # Files whose frames are no driver's: those of this package, and the first frames of an OS thread.
@@ -90,7 +92,7 @@ class Row:
         self.id = ledger.new_id()
         self._began = began
         self._ended: Place = None
-        self._accesses: dict[str, Accesses] = {}
+        self._accesses: dict[str, Accesses[tuple[Place, str]]] = {}
 
     place = property(lambda self: _text(self._began), doc="Where it was made.")
     ended = property(lambda self: _text(self._ended), doc="Where it was given back.")
@@ -111,12 +113,15 @@ class Row:
         if self.ledger.rows.pop(self.id, None) is None:
             twice = f"freed twice: first at {self.ended}, now at {_text(now)}"
             raise errors.DoubleFree(f"{call}: {self.what} {twice}; {self.born} at {self.place}")
+        # Only the free that got the row writes here: its place is the first, and it stays so.
         self._ended = now
 
     def step(self, name: object, mode: Mode) -> None:
         """Tell the seam that this thread is about to use the field `name`; others may run first."""
         # Outside an emulator there is no other thread.
         if running() is not NOBODY:
+            # Each field is a resource of its own, so the uses of two fields are independent: a
+            # search tries only one order of them.
             self.ledger.threads.step((self.id, name), mode)
 
     def check(self, name: str, write: bool, span: Span | None, verb: str) -> None:
@@ -129,7 +134,9 @@ class Row:
         # Made at the first access: a row does not know the fields of its block.
         if (accesses := self._accesses.get(name)) is None:
             accesses = self._accesses[name] = Accesses()
-        if (race := accesses.add(thread, write, span, (_caller(), verb))) is None:
+        # Only simulated threads have clocks, and only they are asked (`Ledger.simulated`).
+        clocked = cast("SimulatedThread", thread)
+        if (race := accesses.add(clocked, write, span, (_caller(), verb))) is None:
             return
         # Both places, because neither access is wrong alone: either may be the one to change.
         one, other = (f"{a.place[1]} by {a.thread.name} at {_text(a.place[0])}" for a in race)

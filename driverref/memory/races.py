@@ -12,36 +12,40 @@ is a span of bytes here, so more than one write can be kept.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from driverref.threads.steps import SimulatedThread
+
+P = TypeVar("P")
 
 Span = tuple[int, int]
 """The first byte, and the one after the last."""
 
 
-class Access(NamedTuple):
+class Access(NamedTuple, Generic[P]):
     """One access, which FastTrack names by its epoch: the thread, and the tick of its clock."""
 
-    thread: Any
-    """A `SimulatedThread`."""
+    thread: SimulatedThread
     tick: int
     write: bool
     span: Span | None
     """The bytes; `None` for all."""
-    place: Any
-    """Its place in the program, for the message."""
+    place: P
+    """Its place in the program, for the message.  Nothing here looks into it."""
 
 
-class Accesses:
+class Accesses(Generic[P]):
     """The accesses to one field, or one block of bytes, that a later access may race with."""
 
     __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._kept: list[Access] = []
+        self._kept: list[Access[P]] = []
 
     def add(
-        self, thread: Any, write: bool, span: Span | None, place: Any
-    ) -> tuple[Access, Access] | None:
+        self, thread: SimulatedThread, write: bool, span: Span | None, place: P
+    ) -> tuple[Access[P], Access[P]] | None:
         """Note an access of `thread`, which runs.
 
         Returns the earlier access that it races with and the new one, or `None` without a race.

@@ -48,9 +48,11 @@ WAITS = {
 
 
 CAUSES = {name: wait for wait, (_, names, _) in WAITS.items() for name in names.split()}
+"""By the name of an event, the kind of link that begins at it."""
 
 
 EFFECTS = {name: wait for wait, (_, _, names) in WAITS.items() for name in names.split()}
+"""By the name of an event, the kind of link that ends at it."""
 
 
 @dataclass(order=True)

@@ -404,7 +404,7 @@ class Witnessed:
         self.knows: list[frozenset[int]] = [frozenset() for _ in lists]
         self.left: dict[object, frozenset[int]] = {}
         """What was known to who put an item, gave back a lock, wrote an atomic."""
-        self.accesses, self.found = Accesses(), list[tuple[int, int]]()
+        self.accesses, self.found = Accesses[int](), list[tuple[int, int]]()
 
     def run(self) -> None:
         """Run the threads, until one has raced or nobody can go on."""
