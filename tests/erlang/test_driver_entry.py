@@ -105,7 +105,7 @@ def by_keyword(self: Any, drv_data: object, *, buf: memoryview) -> None: ...
         (by_keyword, "(self, drv_data, buf), not (self, drv_data, *, buf)"),
         (classmethod(no_self), "(self, drv_data, buf), not (drv_data, buf)"),
         (staticmethod(too_many), "(drv_data, buf), not (self, drv_data, buf, size)"),
-        (partial(no_self, 1), "(drv_data, buf), not (buf: 'memoryview')"),
+        (staticmethod(partial(no_self, 1)), "(drv_data, buf), not (buf: 'memoryview')"),
         (staticmethod(lambda: None), "(drv_data, buf), not ()"),
     ],
 )
@@ -159,7 +159,7 @@ class Handles:
         classmethod(defaults),
         staticmethod(driver_output),
         staticmethod(no_self),
-        partial(too_many, None, size=1),
+        staticmethod(partial(too_many, None, size=1)),
         lambda self, drv_data, buf: None,
         Handles(),
         staticmethod(max),  # says nothing of its parameters
