@@ -120,7 +120,8 @@ class Soaked(Driver):
 
     def output(self, data: Data, buf: memoryview) -> None:
         self.enter(data, "output")
-        book, scheduler, key = self.book, running_thread.get().scheduler.index, buf[0]
+        scheduler = int(running_thread.get().scheduler.name.removeprefix("scheduler ")) - 1
+        book, key = self.book, buf[0]
         places = book.submitted[scheduler]
         for _ in range(BATCH):
             job: Any = driver_alloc(Job)
