@@ -39,7 +39,7 @@ from driverref.runtime.halting import close_ports
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import KILL
-from driverref.threads import NOBODY, Threads, running
+from driverref.threads import OUTSIDE, Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
@@ -109,7 +109,7 @@ class Emulator(Processes, Ports):
             async_threads = release.default_async_threads
         check_int("Emulator", "async_threads", async_threads, 0, release.max_async_threads)
         check_int("Emulator", "schedulers", schedulers, 1, release.max_schedulers)
-        if running() is not NOBODY:
+        if running() is not OUTSIDE:
             raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
         threads = make_threads()
         thread = threads.adopt("process <0.1.0>")

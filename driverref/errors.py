@@ -106,7 +106,7 @@ class Deadlock(DriverFault):
         self.waiting = tuple(waiting)
 
     def __str__(self) -> str:
-        return "\n  ".join(["nobody can go on:", *self.waiting])
+        return "\n  ".join(["no thread can go on:", *self.waiting])
 
 
 class ErlangError(Exception):

@@ -52,7 +52,7 @@ def test_a_deadlock_has_a_row_a_thread() -> None:
     deadlock = Deadlock(["async 1 waits for a job", "scheduler 1 waits for work"])
     assert deadlock.waiting == ("async 1 waits for a job", "scheduler 1 waits for work")
     assert str(deadlock).splitlines() == [
-        "nobody can go on:",
+        "no thread can go on:",
         "  async 1 waits for a job",
         "  scheduler 1 waits for work",
     ]

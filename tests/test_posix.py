@@ -8,7 +8,7 @@ import pytest
 
 from driverref import posix
 from driverref.errors import Misuse
-from driverref.threads import NOBODY, Threads, running_thread
+from driverref.threads import OUTSIDE, Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
@@ -53,7 +53,7 @@ def test_usleep_does_not_go_back_in_time() -> None:
 
 @pytest.mark.parametrize("call", [lambda: posix.usleep(1), posix.socketpair])
 def test_outside_an_emulator_there_is_nobody_to_block(call: object) -> None:
-    assert running_thread.get() is NOBODY
+    assert running_thread.get() is OUTSIDE
     assert callable(call)
     with pytest.raises(Misuse, match="no emulator is running in this thread"):
         call()

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from driverref.command import BadInput
 from driverref.explore import Scenario
-from driverref.threads import NOBODY, running
+from driverref.threads import OUTSIDE, running
 
 MODULE = "driverref_scenario_file"
 """The name of the module that a file becomes."""
@@ -84,7 +84,7 @@ def run(file: Path) -> ModuleType:
             exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
         raise BadInput(_failure(file, error)) from None
-    if running() is not NOBODY:
+    if running() is not OUTSIDE:
         raise BadInput(f"{file}: leaves an emulator running; start it in a `with` block")
     return module
 

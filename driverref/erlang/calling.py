@@ -9,7 +9,7 @@ from __future__ import annotations
 from driverref.errors import Misuse
 from driverref.runtime.core import Runtime
 from driverref.runtime.process import Process
-from driverref.threads import NOBODY, running
+from driverref.threads import OUTSIDE, running
 
 
 def calling(runtime: Runtime, call: str) -> Process:
@@ -24,7 +24,7 @@ def calling(runtime: Runtime, call: str) -> Process:
         raise runtime.refusal()
     thread = running()
     # A notebook runs each cell in a new context, which does not know the adopted thread yet.
-    if thread is NOBODY:
+    if thread is OUTSIDE:
         thread = runtime.threads.adopted()
     if thread.runtime is not runtime:
         raise Misuse(f"{call}: this thread is no process of this emulator")

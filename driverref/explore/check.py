@@ -38,7 +38,7 @@ def assert_outcomes(
     told = []
     if wrong:
         fault = isinstance(wrong[0], Fault)
-        unexpected = f"an outcome that nobody expected: {label(wrong[0])}"
+        unexpected = f"an unexpected outcome: {label(wrong[0])}"
         told.append(f"a fault: {wrong[0]}" if fault else unexpected)
     told += [f"never seen: {label(outcome)}" for outcome in missing]
     if outcomes.stopped is not None:

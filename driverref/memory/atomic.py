@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from driverref.errors import wrong_type
-from driverref.threads import NOBODY, running
+from driverref.threads import OUTSIDE, running
 
 _outside = itertools.count()  # numbers the atomics that are made outside an emulator
 
@@ -33,12 +33,12 @@ class Atomic:
         # Made outside, as a global variable is, it can meet any emulator's own numbers.  The pair
         # keeps it from being taken for one of them.
         self._id: object = (
-            ("an atomic", next(_outside)) if thread is NOBODY else thread.runtime.threads.new_id()
+            ("an atomic", next(_outside)) if thread is OUTSIDE else thread.runtime.threads.new_id()
         )
 
     def load(self) -> int:
         """The value."""
-        if (thread := running()) is not NOBODY:
+        if (thread := running()) is not OUTSIDE:
             thread.runtime.threads.load(self._id)
         return self._value
 
@@ -68,7 +68,7 @@ class Atomic:
         # Outside an emulator there is one thread, so nothing can divide the operation.
         undivided = (
             nullcontext()
-            if thread is NOBODY
+            if thread is OUTSIDE
             else thread.runtime.threads.atomically(self._id, reads)
         )
         with undivided:

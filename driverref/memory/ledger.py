@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from driverref import errors
 from driverref.memory.races import Accesses, Span
-from driverref.threads import NOBODY, Mode, Threads, running
+from driverref.threads import OUTSIDE, Mode, Threads, running
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -119,7 +119,7 @@ class Row:
     def step(self, name: object, mode: Mode) -> None:
         """Tell the seam that this thread is about to use the field `name`; others may run first."""
         # Outside an emulator there is no other thread.
-        if running() is not NOBODY:
+        if running() is not OUTSIDE:
             # Each field is a resource of its own, so the uses of two fields are independent: a
             # search tries only one order of them.
             self.ledger.threads.step((self.id, name), mode)
@@ -129,7 +129,7 @@ class Row:
 
         `verb` names the use in the message: `"read"`, `"written"`, `"freed"`.
         """
-        if (thread := running()) is NOBODY:
+        if (thread := running()) is OUTSIDE:
             return
         # Made at the first access: a row does not know the fields of its block.
         if (accesses := self._accesses.get(name)) is None:
@@ -146,7 +146,7 @@ class Row:
     def fault(self, access: str, freed: bool) -> errors.DriverFault:
         """Return the error for an access, such as `"count read"`, to a freed or unwritten field."""
         kind = errors.UseAfterFree if freed else errors.Uninitialised
-        when = f"after it was freed at {self.ended}" if freed else "before anybody wrote it"
+        when = f"after it was freed at {self.ended}" if freed else "before it was written"
         return kind(f"{self.what}: {access} {when}; {self.born} at {self.place}")
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ from contextlib import AbstractContextManager
 from enum import IntEnum
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from driverref.threads.thread import NOBODY as NOBODY
+from driverref.threads.thread import OUTSIDE as OUTSIDE
 from driverref.threads.thread import Thread as Thread
 from driverref.threads.thread import current as current
 from driverref.threads.thread import running as running
@@ -341,7 +341,7 @@ class Threads(Protocol):
     def adopted(self) -> Thread:
         """Return the running thread, and recognise the adopted one in any context.
 
-        A notebook may run each of its cells in a new context, in which `running()` is `NOBODY`.
+        A notebook may run each of its cells in a new context, in which `running()` is `OUTSIDE`.
         From this call on that context knows the adopted thread too.
         """
         ...

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from driverref.errors import EmulatorHang
 from driverref.threads import (
     EXPIRED,
-    NOBODY,
+    OUTSIDE,
     Crashed,
     Mutex,
     Socket,
@@ -240,7 +240,7 @@ class NativeThreads:
         return False  # no OS thread can be made to raise while it is in a call of C
 
     def close(self) -> None:
-        running_thread.set(NOBODY)
+        running_thread.set(OUTSIDE)
         # A copy: a queue that is collected meanwhile takes itself out of the dict.
         for each in filter(None, [reference() for reference in list(self._queues)]):
             # No item that is left may run; `None` ends the thread that serves the queue.

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from driverref.threads import (
     AWAIT,
-    NOBODY,
+    OUTSIDE,
     READ,
     WRITE,
     Cell,
@@ -93,7 +93,7 @@ class SimulatedThreads(Steps):
             try:
                 target()
             except Unwound:
-                running_thread.set(NOBODY)
+                running_thread.set(OUTSIDE)
                 return
             except BaseException as error:
                 # What is raised while the thread is being unwound is no crash of the program.
@@ -109,7 +109,7 @@ class SimulatedThreads(Steps):
                 self.threads.remove(thread)
                 thread.coroutine.finish_into(self._next().coroutine)
             # The greenlet is kept with its context, which must not keep the emulator alive.
-            running_thread.set(NOBODY)
+            running_thread.set(OUTSIDE)
 
         thread = self._new(name)
         thread.coroutine = Coroutine(run)
@@ -151,7 +151,7 @@ class SimulatedThreads(Steps):
                 if thread is not self.main:
                     thread.coroutine.unwind()
             self.threads.clear()
-            running_thread.set(NOBODY)
+            running_thread.set(OUTSIDE)
 
     # The primitives, each a step or two.
 

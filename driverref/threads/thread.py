@@ -52,12 +52,12 @@ class AsDriver:
         self._thread.process = self._process
 
 
-NOBODY = Thread("a thread without an emulator")
+OUTSIDE = Thread("a thread without an emulator")
 """Stands for every thread that no emulator has started or adopted."""
 
 
-running_thread: ContextVar[Thread] = ContextVar("the running thread", default=NOBODY)
-"""`running_thread.get()` is the `Thread` that is running, or `NOBODY` outside every emulator.
+running_thread: ContextVar[Thread] = ContextVar("the running thread", default=OUTSIDE)
+"""`running_thread.get()` is the `Thread` that is running, or `OUTSIDE` outside every emulator.
 
 It is a context variable because an OS thread and a greenlet each have a context of their own, so
 one line serves both kinds of threads.  None of the alternatives is as fast.
@@ -70,6 +70,6 @@ running: Callable[[], Thread] = running_thread.get
 
 def current(call: str) -> Thread:
     """The running thread, for `call`, which needs an emulator; outside every emulator `Misuse`."""
-    if running() is NOBODY:
+    if running() is OUTSIDE:
         raise Misuse(f"{call}: no emulator is running in this thread")
     return running()

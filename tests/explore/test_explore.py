@@ -645,7 +645,7 @@ def test_a_fault_fails_with_the_table_and_a_timeline() -> None:
 
 def test_an_outcome_that_nobody_expected_fails() -> None:
     said = failed(dead_heat, {ONE_TWO}, async_threads=2)
-    assert said.startswith("an outcome that nobody expected: (b'two', b'one')\n")
+    assert said.startswith("an unexpected outcome: (b'two', b'one')\n")
     assert "how (b'two', b'one') came about:" in said
 
 

@@ -122,7 +122,7 @@ def test_a_freed_binary_cannot_be_touched(ledger: Ledger) -> None:
 def test_a_binary_is_not_cleared(ledger: Ledger) -> None:
     binary = driver_alloc_binary(3)
     assert binary is not None
-    with pytest.raises(Uninitialised, match="binary of 3 bytes: byte 0 read before anybody wrote"):
+    with pytest.raises(Uninitialised, match="binary of 3 bytes: byte 0 read before it was written"):
         bytes(binary.orig_bytes)
 
 

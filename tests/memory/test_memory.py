@@ -117,7 +117,7 @@ def test_a_struct_that_is_written_read_and_freed_raises_nothing(ledger: Ledger) 
 def test_a_field_that_nobody_wrote_cannot_be_read(ledger: Ledger) -> None:
     job = given(driver_alloc(Job))
     job.number = 1
-    with pytest.raises(Uninitialised, match=r"Job: result read before anybody wrote it; allocated"):
+    with pytest.raises(Uninitialised, match=r"Job: result read before it was written; allocated"):
         _ = job.result
     assert job.number == 1
 
@@ -293,9 +293,7 @@ def test_bytes_are_read_where_they_were_written(ledger: Ledger) -> None:
     block[0] = 1
     block[2:5] = b"abc"
     assert (len(block), block[0], block[2:5], block[3:3]) == (8, 1, b"abc", b"")
-    with pytest.raises(
-        Uninitialised, match="block of 8 bytes: byte 1 read before anybody wrote it"
-    ):
+    with pytest.raises(Uninitialised, match="block of 8 bytes: byte 1 read before it was written"):
         _ = block[1]
     with pytest.raises(Uninitialised, match="byte 5 read"):
         _ = block[2:]

@@ -407,7 +407,7 @@ class Witnessed:
         self.accesses, self.found = Accesses[int](), list[tuple[int, int]]()
 
     def run(self) -> None:
-        """Run the threads, until one has raced or nobody can go on."""
+        """Run the threads, until one has raced or no thread can go on."""
         threads = self.threads
         threads.adopt("main")
         self.queues = [threads.queue("q") for _ in range(2)]

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from functools import partial
 
-from driverref.threads import NOBODY, running_thread
+from driverref.threads import OUTSIDE, running_thread
 from driverref.threads.coroutine import Coroutine
 from driverref.threads.simulated import SimulatedThreads
 
@@ -32,7 +32,7 @@ def test_those_left_behind_unwind_without_going_on() -> None:
     threads.start("never begun", lambda: order.append("began"), seen)
     threads.close()
     assert order == ["1 unwound"]
-    assert running_thread.get() is NOBODY
+    assert running_thread.get() is OUTSIDE
 
 
 def test_what_happens_while_unwinding_is_nobodys_business() -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from driverref.threads import EXPIRED, NOBODY, WRITE, Empty, Thread, Threads, running_thread
+from driverref.threads import EXPIRED, OUTSIDE, WRITE, Empty, Thread, Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
@@ -31,7 +31,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
     threads.adopt("main")
     yield threads
     threads.close()
-    assert running_thread.get() is NOBODY
+    assert running_thread.get() is OUTSIDE
 
 
 @pytest.fixture
@@ -447,7 +447,7 @@ def test_the_adopted_thread_is_known_in_another_context_too(threads: Threads) ->
     def cell() -> tuple[Thread, Thread]:
         return running_thread.get(), threads.adopted()
 
-    assert contextvars.Context().run(cell) == (NOBODY, main)
+    assert contextvars.Context().run(cell) == (OUTSIDE, main)
 
 
 def test_no_other_thread_is_taken_for_the_adopted_one(threads: Threads, start: Start) -> None:
