@@ -16,9 +16,11 @@ from scripted import Box
 from driverref import Driver, Emulator, Pid, Port, Struct
 from driverref.erl_driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
+    ErlDrvBinary,
     ErlDrvPort,
     Key,
     driver_alloc,
+    driver_alloc_binary,
     driver_async,
     driver_deq,
     driver_enq,
@@ -122,6 +124,26 @@ class Worker(Driver):
         driver_free(job)
 
 
+class WaitsForItsJob(Worker):
+    """A `Worker` whose `output` waits for the job that it has scheduled, and then calls `go_on`."""
+
+    def init(self) -> None:
+        super().init()
+        self.done = Signal()
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        super().output(port, buf)
+        self.done.wait()
+        self.go_on(port)
+
+    def work(self, job: Job) -> None:
+        self.done.give()
+
+    def go_on(self, port: ErlDrvPort) -> None:
+        """Do the rest of `output`."""
+        driver_output(port, b"the job is done")
+
+
 class PortLockingWorker(Worker):
     """A `Worker` whose ports have a lock each."""
 
@@ -134,6 +156,14 @@ def new_job(text: bytes) -> Job:
     assert job is not None
     job.text = text
     return job
+
+
+def binary_of(data: bytes) -> ErlDrvBinary:
+    """A driver binary that holds `data`."""
+    binary = driver_alloc_binary(len(data))
+    assert binary is not None
+    binary.orig_bytes[:] = data
+    return binary
 
 
 def opened(erl: Emulator, driver: Driver, arguments: str = "") -> Port:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from era_support import DataLocked
 from scripted import Box, made_of
 from support import Gate, Kind, Worker, both, lanes, opened, received
 
@@ -16,8 +17,6 @@ from driverref.erl_driver import (
     driver_async,
     driver_async_cancel,
     driver_free,
-    driver_pdl_create,
-    driver_pdl_get_refc,
 )
 from driverref.errors import EmulatorHang, Misuse
 from driverref.release import ERAS
@@ -233,57 +232,40 @@ def test_a_job_without_a_free_function_is_cancelled_all_the_same(
 def test_a_cancelled_job_gives_its_reference_to_the_pdl_back(
     schedulers: int, threads: Kind
 ) -> None:
-    gates: list[Gate] = []
-    pdls: list[Any] = []
-
-    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
-        gates.append(Gate())
-        pdls.append(driver_pdl_create(port))
-        return port
-
-    def output(port: ErlDrvPort, buf: memoryview) -> None:
-        driver_async(port, 0, lambda job: gates[0].pass_through(), "first")
-        driver_async(port, 0, lambda job: None, "second")
+    locked = DataLocked()
 
     def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
-        before = driver_pdl_get_refc(pdls[0])
-        return bytes([driver_async_cancel(2), before, driver_pdl_get_refc(pdls[0])])
+        before = locked.refc()
+        return bytes([driver_async_cancel(2), before, locked.refc()])
 
-    driver = made_of(start=start, output=output, control=control)
+    driver = made_of(start=locked.start, output=locked.wait_with_another, control=control)
     with Emulator(release="R14B04", async_threads=1, schedulers=schedulers, threads=threads) as erl:
         port = opened(erl, driver)
         erl.port_command(port, b"")
-        gates[0].await_arrival()
+        locked.gate.await_arrival()
         assert erl.port_control(port, 0, b"") == [1, 3, 2]
-        gates[0].open()
+        locked.gate.open()
 
 
 @both
 def test_a_job_that_another_port_cancels_gives_its_reference_to_the_pdl_back(threads: Kind) -> None:
     """The port whose callback cancels has another lock: the job's own port counts it off later."""
-    gates: list[Gate] = []
-    pdls: list[Any] = []
-
-    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
-        gates.append(Gate())
-        pdls.append(driver_pdl_create(port))
-        return port
-
-    def output(port: ErlDrvPort, buf: memoryview) -> None:
-        driver_async(port, 0, lambda job: gates[0].pass_through(), "first")
-        driver_async(port, 0, lambda job: None, "second")
+    locked = DataLocked()
 
     def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
-        return bytes([driver_async_cancel(2) if command == 0 else driver_pdl_get_refc(pdls[0])])
+        return bytes([driver_async_cancel(2) if command == 0 else locked.refc()])
 
     driver = made_of(
-        flags=ERL_DRV_FLAG_USE_PORT_LOCKING, start=start, output=output, control=control
+        flags=ERL_DRV_FLAG_USE_PORT_LOCKING,
+        start=locked.start,
+        output=locked.wait_with_another,
+        control=control,
     )
     with Emulator(release="R14B04", async_threads=1, schedulers=2, threads=threads) as erl:
-        owner = opened(erl, driver)
-        other = erl.open_port(("spawn_driver", "d"))
+        other = opened(erl, driver)
+        owner = erl.open_port(("spawn_driver", "d"))
         erl.port_command(owner, b"")
-        gates[0].await_arrival()
+        locked.gate.await_arrival()
         assert erl.port_control(owner, 1, b"") == [3]
         assert erl.port_control(other, 0, b"") == [1]
         for _ in range(1000):  # until the scheduler has come to it
@@ -291,7 +273,7 @@ def test_a_job_that_another_port_cancels_gives_its_reference_to_the_pdl_back(thr
                 break
             erl.receive(timeout=1)
         assert left == [2]
-        gates[0].open()
+        locked.gate.open()
 
 
 @pytest.mark.parametrize("release", ["R7B-3", "R13B", "R14B04"])

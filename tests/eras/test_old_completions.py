@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from era_support import TWO_SLOTS, every_era, settle, smp_eras
+from era_support import TWO_SLOTS, DataLocked, every_era, settle, smp_eras
 from scripted import Box, made_of
 from support import (
     Gate,
@@ -221,26 +221,19 @@ def test_a_plain_emulator_gives_the_pdl_up_before_the_completion_until_r14b(
 ) -> None:
     """The port's own reference is there in any case; the job's is, or is not any more."""
     seen: list[int] = []
-    gates: list[Gate] = []
-    pdls: list[Any] = []
-
-    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
-        gates.append(Gate())
-        pdls.append(driver_pdl_create(port))
-        return port
-
+    locked = DataLocked()
     driver = made_of(
-        start=start,
-        output=lambda port, buf: driver_async(port, None, lambda j: gates[0].pass_through(), ""),
-        control=lambda port, command, buf: bytes([driver_pdl_get_refc(pdls[0])]),
-        ready_async=lambda port, job: seen.append(driver_pdl_get_refc(pdls[0])),
+        start=locked.start,
+        output=locked.wait,
+        control=lambda port, command, buf: bytes([locked.refc()]),
+        ready_async=lambda port, job: seen.append(locked.refc()),
     )
     with Emulator(release=release, async_threads=1, schedulers=schedulers) as erl:
         port = opened(erl, driver)
         erl.port_command(port, b"")
-        gates[0].await_arrival()
+        locked.gate.await_arrival()
         assert erl.port_control(port, 0, b"") == [2]
-        gates[0].open()
+        locked.gate.open()
         settle(erl)
         assert erl.port_control(port, 0, b"") == [1]
     early = schedulers == 1 and release.name not in ("R16B", "25")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import Gate, Job, Kind, Signal, Worker, both, lanes, new_job, opened
+from support import Gate, Job, Kind, Signal, WaitsForItsJob, Worker, both, lanes, new_job, opened
 
 from driverref import Driver, Emulator, Struct
 from driverref.erl_driver import (
@@ -136,18 +136,9 @@ def test_the_ports_key_is_its_number_and_of_a_closed_port_it_is_zero(threads: Ki
 def test_a_job_may_end_before_the_callback_that_scheduled_it_goes_on(threads: Kind) -> None:
     """The callback waits for it, without any lock that a job would need."""
 
-    class Waits(Worker):
-        def init(self) -> None:
-            super().init()
-            self.done = Signal()
-
-        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-            super().output(port, buf)
-            self.done.wait()
+    class Waits(WaitsForItsJob):
+        def go_on(self, port: ErlDrvPort) -> None:
             driver_output(port, b"done before output has returned")
-
-        def work(self, job: Job) -> None:
-            self.done.give()
 
     with Emulator(threads=threads) as erl:
         port = opened(erl, Waits())

@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 from scripted import Box, made_of
-from support import Gate, Kind, Signal, Worker, both, opened, received
+from support import Gate, Kind, Signal, Worker, binary_of, both, opened, received
 
 from driverref import Atom, Emulator, Pid, Port, erl_driver, explore
 from driverref.erl_driver import (
-    ErlDrvBinary,
     ErlDrvPDL,
     ErlDrvPort,
     ErlIOVec,
     driver_alloc,
-    driver_alloc_binary,
     driver_async,
     driver_caller,
     driver_connected,
@@ -49,13 +47,6 @@ from driverref.explore import Order
 from driverref.runtime.port_state import CLOSED
 
 
-def binary(contents: bytes) -> ErlDrvBinary:
-    made = driver_alloc_binary(len(contents))
-    assert made is not None
-    made.orig_bytes[:] = contents
-    return made
-
-
 def in_callback(threads: Kind, act: Callable[[ErlDrvPort], object], **options: Any) -> list[Any]:
     """The messages that come when a callback does `act(port)`, and last what `act` returned."""
     with Emulator(threads=threads) as erl:
@@ -73,7 +64,7 @@ P = Port(1)
 def test_data_of_any_shape_is_copied_and_sent(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[int]:
         block = memset(driver_alloc(2), ord("m"), 2)
-        held = binary(b"bin")
+        held = binary_of(b"bin")
         lent = bytearray(b"array")
         sent = [driver_output(port, data) for data in (b"", b"x", lent, memoryview(b"v"), block)]
         sent.append(driver_output(port, held))
@@ -101,7 +92,7 @@ def test_a_port_that_was_not_opened_as_binary_sends_lists(threads: Kind) -> None
 @both
 def test_a_header_goes_before_the_data(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[int]:
-        held = binary(b"0123456789")
+        held = binary_of(b"0123456789")
         ev = ErlIOVec([(memoryview(b"abc"), None), (memoryview(b"def"), None)])
         sent = [
             driver_output2(port, b"head ", bytearray(b"tail")),
@@ -139,7 +130,7 @@ def test_all_that_is_sent_without_a_trace_too(threads: Kind) -> None:
 @both
 def test_terms_arrive_as_erlang_would_have_them(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> int:
-        held = binary(b"bin")
+        held = binary_of(b"bin")
         owner = driver_connected(port)
         assert owner is not None
         nested = (driver_mk_port(port), "ok", [1, 2.5, held], {"key": (b"x", True)}, owner)
@@ -157,7 +148,7 @@ def test_terms_arrive_as_erlang_would_have_them(threads: Kind) -> None:
 def three_sends(port: ErlDrvPort, other: Pid) -> list[int]:
     """What the calls return that may be made in a callback only."""
     ev = ErlIOVec([(memoryview(b"x"), None)])
-    held = binary(b"x")
+    held = binary_of(b"x")
     answers = [
         driver_output(port, b"x"),
         driver_output2(port, b"x", b"x"),
@@ -453,7 +444,7 @@ def test_start_output_control_and_call_know_their_caller(threads: Kind) -> None:
 @both
 def test_a_call_that_fails_sends_nothing(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[str]:
-        held = binary(b"0123")
+        held = binary_of(b"0123")
         ev = ErlIOVec([(memoryview(b"abc"), None)])
         errors = []
         calls: list[Callable[[], object]] = [
@@ -509,7 +500,7 @@ def test_each_call_can_be_observed() -> None:
 
     def scenario(erl: Emulator) -> None:
         def act(port: ErlDrvPort) -> None:
-            held = binary(b"bin")
+            held = binary_of(b"bin")
             driver_output(port, b"x")
             driver_output2(port, b"x", b"x")
             driver_output_binary(port, b"x", held, 0, 3)

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import Box, made_of
-from support import Gate, Kind, both, opened, received
+from support import Gate, Kind, binary_of, both, opened, received
 
 from driverref import Emulator, erl_driver
 from driverref.erl_driver import (
-    ErlDrvBinary,
     ErlDrvPDL,
     ErlDrvPort,
     ErlIOVec,
     driver_alloc,
-    driver_alloc_binary,
     driver_async,
     driver_binary_get_refc,
     driver_deq,
@@ -59,13 +57,6 @@ def contents(port: ErlDrvPort) -> list[bytes]:
     pieces = driver_peekq(port)
     assert pieces is not None
     return [bytes(piece) for piece in pieces]
-
-
-def binary(data: bytes) -> ErlDrvBinary:
-    made = driver_alloc_binary(len(data))
-    assert made is not None
-    made.orig_bytes[:] = data
-    return made
 
 
 @both
@@ -109,7 +100,7 @@ def test_more_than_there_is_cannot_be_taken(threads: Kind) -> None:
 @both
 def test_a_binary_is_held_until_its_last_byte_is_gone(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
-        held = binary(b"0123456789")
+        held = binary_of(b"0123456789")
         seen = [driver_binary_get_refc(held)]
         driver_enq_bin(port, held, 2, 3)
         driver_pushq_bin(port, held, 0, 2)
@@ -141,7 +132,7 @@ def test_r7b_holds_a_binary_in_the_queue_though_it_has_no_call_for_the_count() -
 @both
 def test_the_end_of_the_port_gives_the_binaries_back(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> int:
-        held = binary(b"0123456789")
+        held = binary_of(b"0123456789")
         driver_enq_bin(port, held, 0, 10)
         driver_free_binary(held)
         return driver_binary_get_refc(held)
@@ -152,7 +143,7 @@ def test_the_end_of_the_port_gives_the_binaries_back(threads: Kind) -> None:
 @both
 def test_a_vector_is_queued_without_its_first_bytes(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
-        held = binary(b"BINARY")
+        held = binary_of(b"BINARY")
         ev = ErlIOVec([(memoryview(b"ab"), None), (memoryview(b"BINARY"), held)])
         answers = [driver_enqv(port, ev, 1), driver_pushqv(port, ev, 4), driver_sizeq(port)]
         vector = driver_peekqv(port)
@@ -201,7 +192,7 @@ def test_vec_to_buf_copies_and_says_how_much(threads: Kind) -> None:
 @both
 def test_of_a_closed_port_there_is_no_queue(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
-        held = binary(b"x")
+        held = binary_of(b"x")
         ev = ErlIOVec([(memoryview(b"x"), None)])
         driver_enq(port, b"dropped")
         driver_failure_eof(port)
@@ -248,7 +239,7 @@ def test_the_queue_is_a_bytearray_whatever_goes_in_and_however(steps: list[Step]
             del model[: number if left >= 0 else 0]
             return
         skip = min(number, len(data))
-        held = binary(data)
+        held = binary_of(data)
         if how.endswith("_bin"):
             answer = getattr(erl_driver, how)(port, held, skip, len(data) - skip)
         elif how.endswith("v"):

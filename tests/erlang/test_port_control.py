@@ -20,9 +20,7 @@ from driverref.erl_driver import (
     ErlDrvPort,
     driver_alloc,
     driver_alloc_binary,
-    driver_output,
     memset,
-    set_busy_port,
     set_port_control_flags,
 )
 from driverref.errors import ErlangError
@@ -179,30 +177,13 @@ def test_call_replies_with_a_term(threads: Kind) -> None:
             erl.port_call(port, 0, "refuse")
 
 
-class Busy(Driver):
-    """`control` n sets busy to n; commands are sent back."""
-
-    driver_name = "busy"
-
-    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
-        return port
-
-    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-        driver_output(port, bytes(buf))
-
-    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
-        set_busy_port(port, command)
-        return b""
-
-
 @both
 def test_a_block_that_control_replies_is_freed(threads: Kind) -> None:
-    class RepliesBlock(Busy):
-        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> object:  # type: ignore[override]
-            block = driver_alloc(2)
-            assert block is not None
-            block[:] = b"ab"
-            return block
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> object:
+        block = driver_alloc(2)
+        assert block is not None
+        block[:] = b"ab"
+        return block
 
     with Emulator(threads=threads) as erl:
-        assert erl.port_control(opened(erl, RepliesBlock()), 0, b"") == [97, 98]
+        assert erl.port_control(opened(erl, made_of(control=control)), 0, b"") == [97, 98]

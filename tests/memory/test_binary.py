@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
+import memory_alone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_alone import enter
 
 from driverref.errors import DoubleFree, InvalidFree, Leak, Misuse, Uninitialised, UseAfterFree
 from driverref.memory import Ledger, driver_alloc, driver_free, driver_realloc
@@ -20,34 +19,13 @@ from driverref.memory.binary import (
     driver_free_binary,
     driver_realloc_binary,
 )
-from driverref.release import OTP_25
 from driverref.threads import Threads, running_thread
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
 NO_MACHINE_HAS = 2**60
 
-
-def enter(threads: Threads) -> Ledger:
-    """Let the test's thread be the first of an emulator that is nothing but memory."""
-    threads.adopt("main")
-    ledger = Ledger(threads)
-    running_thread.get().runtime = SimpleNamespace(threads=threads, ledger=ledger, release=OTP_25)
-    return ledger
-
-
-@pytest.fixture(params=[SimulatedThreads, NativeThreads])
-def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
-    threads: Threads = request.param()
-    enter(threads)
-    yield threads
-    threads.close()
-
-
-@pytest.fixture
-def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = running_thread.get().runtime.ledger
-    return ledger
+threads, ledger = memory_alone.threads, memory_alone.ledger
 
 
 def new(data: bytes) -> ErlDrvBinary:

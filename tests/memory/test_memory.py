@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import memory_alone
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from memory_alone import enter
 
 from driverref.errors import (
     DoubleFree,
@@ -38,6 +39,8 @@ from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
 HERE = Path(__file__).name
+
+threads, ledger = memory_alone.threads, memory_alone.ledger
 NO_MACHINE_HAS = 2**60
 
 T = TypeVar("T")
@@ -52,28 +55,6 @@ def given(block: T | None) -> T:
     """The block, which is not NULL."""
     assert block is not None
     return block
-
-
-def enter(threads: Threads) -> Ledger:
-    """Let the test's thread be the first of an emulator that is nothing but memory."""
-    threads.adopt("main")
-    ledger = Ledger(threads)
-    running_thread.get().runtime = SimpleNamespace(threads=threads, ledger=ledger)
-    return ledger
-
-
-@pytest.fixture(params=[SimulatedThreads, NativeThreads])
-def threads(request: pytest.FixtureRequest) -> Iterator[Threads]:
-    threads: Threads = request.param()
-    enter(threads)
-    yield threads
-    threads.close()
-
-
-@pytest.fixture
-def ledger(threads: Threads) -> Ledger:
-    ledger: Ledger = running_thread.get().runtime.ledger
-    return ledger
 
 
 def together(threads: Threads, *bodies: Callable[[], object]) -> list[DriverFault]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_alone import enter
 from scripted import made_of
 from support import Job, Worker, new_job, opened
 
@@ -19,9 +20,8 @@ from driverref import Atomic, Emulator, Struct
 from driverref.erl_driver import ErlDrvPort, driver_alloc, driver_async, driver_free, driver_output
 from driverref.errors import DataRace, Deadlock, UseAfterFree
 from driverref.explore import Fault, explore
-from driverref.memory import Ledger, Memory
+from driverref.memory import Memory
 from driverref.memory.races import Accesses
-from driverref.release import OTP_25
 from driverref.threads import READ, WRITE, running_thread
 from driverref.threads.simulated import SimulatedThreads
 
@@ -43,10 +43,8 @@ def given_block(block: T | None) -> T:
 def race_of(share: Callable[[], T], *bodies: Callable[[T], object], seed: int | None = None) -> str:
     """The race that is found when each body runs on a thread of its own, or nothing."""
     threads = SimulatedThreads(seed)
-    threads.adopt("main")
-    running_thread.get().runtime = emulator = SimpleNamespace(
-        threads=threads, ledger=Ledger(threads), release=OTP_25
-    )
+    enter(threads)
+    emulator = running_thread.get().runtime
     found: list[str] = []
 
     def run(body: Callable[[T], object], shared: T) -> None:

@@ -10,6 +10,7 @@ from support import (
     Kind,
     Signal,
     Stopping,
+    WaitsForItsJob,
     Worker,
     both,
     from_port,
@@ -112,18 +113,12 @@ def test_jobs_outlive_their_port_the_running_one_and_those_behind_it(threads: Ki
 def test_a_job_that_is_done_but_not_delivered_when_the_port_closes_is_freed(threads: Kind) -> None:
     """The scheduler is kept in a callback until the job is done, and the port is closed from there."""
 
-    class Closes(Stopping):
-        def init(self) -> None:
-            super().init()
-            self.done = Signal()
-
-        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-            super().output(port, buf)
-            self.done.wait()
+    class Closes(WaitsForItsJob):
+        def go_on(self, port: ErlDrvPort) -> None:
             driver_exit(port, 0)
 
-        def work(self, job: Job) -> None:
-            self.done.give()
+        def stop(self, port: ErlDrvPort) -> None:
+            pass
 
     driver = Closes()
     with Emulator(threads=threads) as erl:

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from support import (
     Gate,
-    Job,
     Kind,
     PortLockingWorker,
     Signal,
-    Worker,
+    WaitsForItsJob,
     both,
     handle_of,
     on_another_thread,
@@ -26,7 +25,6 @@ from driverref.erl_driver import (
     driver_async,
     driver_failure_eof,
     driver_monitor_process,
-    driver_output,
     driver_set_timer,
 )
 from driverref.errors import ErlangError
@@ -177,20 +175,8 @@ def test_with_port_locking_callbacks_of_two_ports_overlap_and_of_one_port_do_not
 def test_a_job_runs_while_a_callback_of_its_own_port_does(threads: Kind, flags: int) -> None:
     """The callback waits for the job that it has scheduled, and does not wait for ever."""
 
-    class Waits(Worker):
+    class Waits(WaitsForItsJob):
         driver_flags = flags
-
-        def init(self) -> None:
-            super().init()
-            self.done = Signal()
-
-        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
-            super().output(port, buf)
-            self.done.wait()
-            driver_output(port, b"the job is done")
-
-        def work(self, job: Job) -> None:
-            self.done.give()
 
     with Emulator(threads=threads) as erl:
         port = opened(erl, Waits())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Gate, Kind, both, opened
+from support import Gate, Kind, binary_of, both, opened
 
 from driverref import Driver, Emulator
 from driverref.erl_driver import (
@@ -32,8 +32,6 @@ from driverref.erl_driver import (
 )
 from driverref.errors import Misuse, UseAfterFree
 from driverref.memory.binary import (
-    ErlDrvBinary,
-    driver_alloc_binary,
     driver_binary_get_refc,
     driver_free_binary,
 )
@@ -45,13 +43,6 @@ def erl() -> Iterator[Emulator]:
     """An emulator; at its end every binary must have been freed."""
     with Emulator() as erl:
         yield erl
-
-
-def binary_of(data: bytes) -> ErlDrvBinary:
-    binary = driver_alloc_binary(len(data))
-    assert binary is not None
-    binary.orig_bytes[:] = data
-    return binary
 
 
 def content(queue: DriverQueue) -> bytes:
