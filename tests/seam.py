@@ -1,6 +1,4 @@
-"""Small programs on the seam, made up by hypothesis:
-
-a few threads, each with a short list of operations.
+"""Programs on the seam, made up by hypothesis: a few threads, each with a few operations.
 
 A program's outcome is what each thread saw.  A thread may crash, and threads may wait for each
 other for ever; those are outcomes too.  Whatever the threads share is made known to the seam, as

@@ -1,6 +1,4 @@
-"""`driverref new`:
-
-a driver to begin with, and its test, as copies of the template under another name.
+"""`driverref new`: a driver and its test to begin with, copied from the template.
 
 The template is a program like any other: `template/my_driver.py` and `template/test_my_driver.py`
 run as they stand, and the project's tests run, explore and type-check them.  A copy differs in two

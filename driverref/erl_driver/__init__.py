@@ -16,8 +16,8 @@ This module only hands on names, as a header does.  In reading order:
 * `own_threads`: threads that a driver starts.
 * `checks`: what every call on a port checks first.
 
-Each of them lists in `__all__` what the header declares of it.  The names of other rooms are
-imported `as` themselves: from that a type checker knows that they are handed on.
+Each of them but `checks` lists in `__all__` what the header declares of it.  The names from other
+folders are imported `as` themselves: from that a type checker knows that they are handed on.
 """
 
 # ruff: noqa: F403 - every import is a declaration

@@ -1,6 +1,4 @@
-"""Processes and ports as others see them:
-
-identifiers that can be linked, monitored and sent an exit signal.
+"""Processes and ports as others see them: what can be linked, monitored and told to exit.
 
 `process` need not know `port`, and the other way round: what one has to know of the other is an
 `Entity`.  An identifier is looked up in the table of its kind, and whatever ends takes itself out

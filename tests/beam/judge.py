@@ -1,6 +1,4 @@
-"""The judge's driver and the words of its scenarios, told to the model:
-
-twin of `judge_drv.c` and `judge.erl`.
+"""The judge's driver and the words of its scenarios, for the model: `judge_drv.c` and `judge.erl`.
 
 A driver is told what to do by a *script*, a row of instructions: a letter, perhaps a number,
 perhaps the script of a job in brackets.  `output` and `control` do what their data says.  What the

@@ -1,6 +1,4 @@
-"""`make beam`:
-
-play every scenario on the real emulator, write down what it did, ask the model whether it may.
+"""`make beam`: play every scenario on the real emulator, and ask the model whether it may do so.
 
 Emulators are started with 1, 2 and 4 async threads and 1 and 2 schedulers; each plays every
 scenario many times, because it takes longer to start one than to play.  A scenario that takes its

@@ -1,6 +1,4 @@
-"""The real emulator's side of the benchmark:
-
-`bench_drv.c` and `bench.erl`, built here and run by `erl`.
+"""The real emulator's side of the benchmark: `bench_drv.c` and `bench.erl`, built and run.
 
 Each measurement is an emulator of its own, since the figures of one emulator agree with each other
 better than with the next one's.  It says how long the jobs took; its start and its end are not

@@ -1,6 +1,4 @@
-"""Two jobs, one key, one close:
-
-explored here, and by frontrun as a plain Python program of three threads.
+"""Two jobs, one key, one close: explored here, and by frontrun as three plain Python threads.
 
 frontrun explores any Python program, on OS threads and bytecode by bytecode; `theirs` gives it the
 part of the emulator that matters, without the rest of one: two queues, an async thread, a

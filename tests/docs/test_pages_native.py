@@ -1,6 +1,4 @@
-"""The pages on OS threads:
-
-their emulators get `threads="native"` by default, their text stays as it is.
+"""The pages on OS threads: `threads="native"` is the default, and the text stays as it is.
 
 A block whose order or time only simulated threads define, or that shows a `Deadlock`, says so in
 the line above it, with the reason: `% simulated: the timer races with the job`.  MyST takes such a
