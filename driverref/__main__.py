@@ -37,10 +37,8 @@ from driverref.command.options import (
 from driverref.errors import Nondeterministic
 from driverref.explore import compare, explore
 from driverref.explore.run import EmulatorOptions, Experiment
+from driverref.explore.schedules import FIRST_COME
 from driverref.explore.strategy import ExploreOptions
-
-FIRST_COME = "first come"
-"""What explore prints for the empty witness."""
 
 
 class OneLine(click.Group):

@@ -24,7 +24,7 @@ from driverref.emulator import Emulator
 from driverref.errors import Leak
 from driverref.explore import Fault, Order, Scenario, label
 from driverref.explore.run import EmulatorOptions, Experiment, check_observe
-from driverref.explore.schedules import witness
+from driverref.explore.schedules import FIRST_COME, witness
 from driverref.explore.search import Cut, Search
 from driverref.threads.steps import SimulatedThread, Steps
 from driverref.trace import Trace
@@ -55,7 +55,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if self:
-            return f"the model has {self.events}: schedule {self.witness or 'first come'}"
+            return f"the model has {self.events}: schedule {self.witness or FIRST_COME}"
         missing = [*self.events, THE_END][len(self.reached)]
         return (
             f"the model does not have {self.events}\n"
@@ -129,8 +129,8 @@ class Guided(Search):
         """Return whether the run has left the order."""
         if self.wanted is None or len(self.trace) == self._length:
             return False
-        self._length = len(self.trace)
-        return tuple(self.trace.order()) != self.wanted[: self._length]
+        done, self._length = self._length, len(self.trace)
+        return tuple(self.trace[done:].order()) != self.wanted[done : self._length]
 
     def choose(self, threads: Steps) -> SimulatedThread | None:
         if not self._over and self.astray():
@@ -166,8 +166,8 @@ def _runs(
         end: str | None = None
         try:
             outcome = Experiment(watched, observe, emulator).run(guide)
-            leaks = isinstance(outcome, Fault) and outcome.name == Leak.__name__
-            end = label(outcome) if isinstance(outcome, Fault) and not leaks else THE_END
+            faulty = isinstance(outcome, Fault) and outcome.name != Leak.__name__
+            end = label(outcome) if faulty else THE_END
         except Cut:
             pass
         if guide.mismatch is not None:

@@ -36,6 +36,7 @@ from _ext.workshop import (
 from driverref import timeline
 from driverref.explore import Comparison, Fault, Order, Outcomes, System, label
 from driverref.explore.outcomes import columns
+from driverref.explore.schedules import FIRST_COME
 from driverref.release import ERAS
 
 COLUMNS = {"outcome": "outcome", "schedules": "schedule", "witness": "witness"}
@@ -88,7 +89,7 @@ class OutcomesTable(ExampleDirective):
         and says on which emulator the witness is run: ` on R7B-3 +A 1`.
         """
         found = outcomes[outcome]
-        witness = found.witness or "first come"
+        witness = found.witness or FIRST_COME
         told = in_full(outcome)
         trace = self.chosen(outcomes.replay(outcome).trace, f"the trace of {outcome!r}")
         picture = timeline.svg(

@@ -35,17 +35,19 @@ class Handle:
 
     kind: ClassVar[str]
     parameter: ClassVar[str]
+    give_back: ClassVar[str]
+    """The call that gives it back."""
     given_back: ClassVar[str] = "destroyed"
     fault: ClassVar[type[Misuse | UseAfterFree]] = Misuse
 
-    def __init__(self, call: str, name: str | None, give_back: str) -> None:
+    def __init__(self, call: str, name: str | None) -> None:
         if not isinstance(name, str | None):
             raise wrong_type(call, "name", "a str or None", name)
         self.name = "unknown" if name is None else name
         self.runtime = current(call).runtime
         self.threads = self.runtime.threads
         # In the ledger from the start: a handle that the driver forgets at once is a leak too.
-        self.row = self.runtime.ledger.add(str(self), "created", give_back)
+        self.row = self.runtime.ledger.add(str(self), "created", self.give_back)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
@@ -77,8 +79,8 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
 class Lock(Handle):
     """A lock with one holder."""
 
-    def __init__(self, call: str, name: str | None, give_back: str) -> None:
-        super().__init__(call, name, give_back)
+    def __init__(self, call: str, name: str | None) -> None:
+        super().__init__(call, name)
         self.mutex = self.threads.mutex(str(self))
         self.holder: Cell[Thread | None] = self.threads.cell(None)
 
@@ -119,7 +121,7 @@ class Lock(Handle):
 class ErlDrvMutex(Lock):
     """A mutex, from `erl_drv_mutex_create`."""
 
-    kind, parameter = "mutex", "mtx"
+    kind, parameter, give_back = "mutex", "mtx", "erl_drv_mutex_destroy"
 
 
 class ErlDrvCond(Handle):
@@ -130,10 +132,10 @@ class ErlDrvCond(Handle):
     guard.
     """
 
-    kind, parameter = "condition", "cnd"
+    kind, parameter, give_back = "condition", "cnd", "erl_drv_cond_destroy"
 
-    def __init__(self, call: str, name: str | None, give_back: str) -> None:
-        super().__init__(call, name, give_back)
+    def __init__(self, call: str, name: str | None) -> None:
+        super().__init__(call, name)
         self.guard = self.threads.mutex(str(self))
         self.signalled = self.threads.condition(self.guard, str(self))
         self.mutex: ErlDrvMutex | None = None
@@ -163,10 +165,10 @@ class ErlDrvRWLock(Handle):
     A waiting writer goes before new readers.
     """
 
-    kind, parameter = "rwlock", "rwlck"
+    kind, parameter, give_back = "rwlock", "rwlck", "erl_drv_rwlock_destroy"
 
-    def __init__(self, call: str, name: str | None, give_back: str) -> None:
-        super().__init__(call, name, give_back)
+    def __init__(self, call: str, name: str | None) -> None:
+        super().__init__(call, name)
         self.guard = self.threads.mutex(str(self))
         self.released = self.threads.condition(self.guard, str(self))
         self.holders: list[Thread] = []
@@ -213,7 +215,7 @@ class ErlDrvPDL(Lock):
     """
 
     kind, parameter = "port data lock of", "pdl"
-    given_back = "freed"
+    give_back, given_back = "driver_pdl_dec_refc", "freed"
     fault = UseAfterFree
 
     refc = 1
@@ -233,7 +235,7 @@ class ErlDrvPDL(Lock):
             refc = self.refc
         # Outside the step, by the value that it had: only one thread can have brought it to 0.
         if not refc:
-            self.row.end("driver_pdl_dec_refc")
+            self.row.end(self.give_back)
         return refc
 
     def retain(self) -> None:

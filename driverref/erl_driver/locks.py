@@ -71,7 +71,7 @@ def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex:
 
     Destroy it with `erl_drv_mutex_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvMutex("erl_drv_mutex_create", name, "erl_drv_mutex_destroy")
+    return ErlDrvMutex("erl_drv_mutex_create", name)
 
 
 @since("R12B-0")
@@ -138,7 +138,7 @@ def erl_drv_cond_create(name: str | None) -> ErlDrvCond:
 
     Destroy it with `erl_drv_cond_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvCond("erl_drv_cond_create", name, "erl_drv_cond_destroy")
+    return ErlDrvCond("erl_drv_cond_create", name)
 
 
 @since("R12B-0")
@@ -210,7 +210,7 @@ def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock:
 
     Destroy it with `erl_drv_rwlock_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvRWLock("erl_drv_rwlock_create", name, "erl_drv_rwlock_destroy")
+    return ErlDrvRWLock("erl_drv_rwlock_create", name)
 
 
 @since("R12B-0")
@@ -311,7 +311,7 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
     if not in_callback("driver_pdl_create", port) or port.pdl is not None:
         return None
     # Made with one reference, the port's.  `Closing.gone` gives it back.
-    port.pdl = pdl = ErlDrvPDL("driver_pdl_create", str(port.id), "driver_pdl_dec_refc")
+    port.pdl = pdl = ErlDrvPDL("driver_pdl_create", str(port.id))
     return pdl
 
 

@@ -129,8 +129,7 @@ def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
     state = port.state.value
     if state is CLOSED:
         return -1
-    if port.runtime.record is not None:
-        port.note(name, None, data)
+    port.note(name, None, data)
     if state not in DRAINING:
         put = port.owner.value.put
         put(Tuple((port.id, (DATA, data if port.binary else list(data)))))

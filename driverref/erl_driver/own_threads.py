@@ -14,7 +14,6 @@ emulator has stopped.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from errno import EINVAL
 from typing import Any, NoReturn
@@ -44,8 +43,8 @@ __all__ = [
     "erl_drv_tsd_set",
 ]
 
-_OWN = -1
-"""Where a driver's thread keeps its `DriverThread` among its thread specific data: no key is -1."""
+_OWN = object()
+"""Where a driver's thread keeps its `DriverThread` among its thread specific data."""
 
 
 class Pointer:
@@ -64,6 +63,7 @@ class ErlDrvThreadOpts(Handle):
     """Options for a thread, from `erl_drv_thread_opts_create`."""
 
     kind, parameter = "thread options", "opts"
+    give_back = "erl_drv_thread_opts_destroy"
 
     suggested_stack_size = -1
     """Kilowords; -1 leaves it to the emulator.  A Python thread takes no notice."""
@@ -73,7 +73,7 @@ class DriverThread(Handle):
     """A thread that a driver has started, and what it returned."""
 
     kind, parameter = "thread", "tid"
-    given_back = "joined"
+    give_back, given_back = "erl_drv_thread_join", "joined"
 
     thread: Thread
     result: Any = None
@@ -132,7 +132,7 @@ def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts:
 
     Destroy them with `erl_drv_thread_opts_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvThreadOpts("erl_drv_thread_opts_create", name, "erl_drv_thread_opts_destroy")
+    return ErlDrvThreadOpts("erl_drv_thread_opts_create", name)
 
 
 @since("R12B-0")
@@ -164,7 +164,7 @@ def erl_drv_thread_create(
         raise wrong_type("erl_drv_thread_create", "func", "a function of one argument", func)
     if opts is not None:
         use("erl_drv_thread_create", ErlDrvThreadOpts, opts)
-    own = DriverThread("erl_drv_thread_create", name, "erl_drv_thread_join")
+    own = DriverThread("erl_drv_thread_create", name)
     own.start(func, arg)
     # Filled in last: the new thread runs already and may find `tid` empty, as in C.
     tid.thread, tid.own = own.thread, own
@@ -250,12 +250,7 @@ class _Key(Handle):
     """The key that an `ErlDrvTSDKey` holds, while it exists."""
 
     kind, parameter = "tsd key", "key"
-    # No number is used twice, so a value left under a key that is destroyed does no harm here.
-    numbers = itertools.count()
-
-    def __init__(self, call: str, name: str | None, give_back: str) -> None:
-        super().__init__(call, name, give_back)
-        self.number = next(self.numbers)
+    give_back = "erl_drv_tsd_key_destroy"
 
 
 class ErlDrvTSDKey:
@@ -285,7 +280,7 @@ def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
     Destroy it with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     check_type("erl_drv_tsd_key_create", "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
-    key.key = _Key("erl_drv_tsd_key_create", name, "erl_drv_tsd_key_destroy")
+    key.key = _Key("erl_drv_tsd_key_create", name)
     return 0
 
 
@@ -308,7 +303,8 @@ def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
     `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
     """
     own, me = _use_key("erl_drv_tsd_set", key)
-    me.tsd[own.number] = data
+    # The key is the object, not a number: a value left under a destroyed key is no later key's.
+    me.tsd[own] = data
 
 
 @since("R12B-0")
@@ -318,4 +314,4 @@ def erl_drv_tsd_get(key: ErlDrvTSDKey) -> Any:
     `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
     """
     own, me = _use_key("erl_drv_tsd_get", key)
-    return me.tsd.get(own.number)
+    return me.tsd.get(own)

@@ -294,7 +294,7 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
     check_type("driver_monitor_process", "process", process, Pid, "a Pid")
     if not in_callback("driver_monitor_process", port) or port.driver.entry.process_exit is None:
         return -1
-    monitor = ErlDrvMonitor(Ref(port.runtime.number(Ref)), process)
+    monitor = ErlDrvMonitor(port.runtime.new(Ref), process)
 
     def gone(_: Pid) -> None:
         # Called by the process that ends.  It holds no port's lock, and the callback needs it.

@@ -1,4 +1,4 @@
-"""The process that calls a BIF.
+"""The process that calls a BIF, and the options that it gives.
 
 Each process has a thread of its own, and the thread knows its process.  A thread that runs the
 driver's code carries no process meanwhile, so it cannot call a BIF.
@@ -6,7 +6,9 @@ driver's code carries no process meanwhile, so it cannot call a BIF.
 
 from __future__ import annotations
 
-from driverref.errors import Misuse
+from collections.abc import Sequence
+
+from driverref.errors import Misuse, badarg
 from driverref.runtime.core import Runtime
 from driverref.runtime.process import Process
 from driverref.threads import OUTSIDE, running
@@ -34,3 +36,10 @@ def calling(runtime: Runtime, call: str) -> Process:
     # An exit signal ends a process at its next BIF: Python cannot stop a thread from outside.
     process.heed()
     return process
+
+
+def check_options(call: str, options: object, allowed: Sequence[str]) -> None:
+    """Raise `badarg` unless `options` is a list of some of the `allowed` strings."""
+    if not isinstance(options, list | tuple) or any(option not in allowed for option in options):
+        expected = "a list of " + " and ".join(f'"{option}"' for option in allowed)
+        raise badarg(call, "options", expected, options)

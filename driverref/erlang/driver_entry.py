@@ -132,6 +132,8 @@ def _meant(name: str, null: list[str]) -> str | None:
     * in names of more than five letters, one letter too many, missing or wrong: `redy_async`.
     """
     letters = _letters(name)
+    # `outputs` has a callback's name in it and is a helper, not a misspelling of `outputv`.
+    whole = any(_letters(each) in letters for each in CALLBACKS)
     for callback in null:
         meant = _letters(callback)
         # The first three mistakes in one: both names are brought to the same form.
@@ -141,8 +143,6 @@ def _meant(name: str, null: list[str]) -> str | None:
         # Two neighbours exchanged: everything else is alike.
         if len(one) == 2 and one == other[::-1]:
             return callback
-        # `outputs` has a callback's name in it and is a helper, not a misspelling of `outputv`.
-        whole = any(_letters(each) in letters for each in CALLBACKS)
         if len(one) < 2 and len(other) < 2 and len(meant) > 5 and not whole:
             return callback
     return None

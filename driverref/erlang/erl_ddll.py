@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driverref.erlang.calling import calling
+from driverref.erlang.calling import calling, check_options
 from driverref.erlang.driver_entry import check_entry
 from driverref.errors import badarg
 from driverref.runtime.core import Runtime
@@ -26,7 +26,6 @@ from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
 
 OK = Atom("ok")
-ERROR_PERMANENT = Tuple((Atom("error"), Atom("permanent")))
 
 _USER = Ref(0)
 """Under this reference, which no monitor has, a process's end is reported to `ErlDdll`."""
@@ -75,9 +74,9 @@ class ErlDdll:
                 loaded = self._runtime.drivers.get(driver.driver_name)
                 if loaded is not None:
                     if loaded.state.value is PERMANENT:
-                        return ERROR_PERMANENT
+                        return _error("permanent")
                     if not loaded.is_as(driver, kill_ports):
-                        return Tuple((Atom("error"), Atom("bad_driver_name")))
+                        return _error("bad_driver_name")
                     cancelled = loaded.keep()
                     self._use(loaded, process)
             # Without that lock, which `tell_cancelled` takes itself.
@@ -90,7 +89,7 @@ class ErlDdll:
             with self._runtime.driver_code:
                 accepted = loaded.init()
             if not accepted:
-                return Tuple((Atom("error"), Atom("driver_init_failed")))
+                return _error("driver_init_failed")
             with self._runtime.drivers_lock:
                 self._runtime.drivers[driver.driver_name] = loaded
                 self._use(loaded, process)
@@ -117,7 +116,7 @@ class ErlDdll:
             process.wait_until(what, lambda: not loaded.pending())
             # A job of the driver may have called `driver_async` during the wait.
             if loaded.state.value is PERMANENT:
-                return ERROR_PERMANENT
+                return _error("permanent")
         return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
@@ -148,20 +147,19 @@ class ErlDdll:
         process = calling(self._runtime, call)
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
-        if not isinstance(options, list | tuple) or any(o != "kill_ports" for o in options):
-            raise badarg(call, "options", 'a list of "kill_ports"', options)
+        check_options(call, options, ("kill_ports",))
         loaded = self._runtime.drivers.get(name)
         if loaded is None:
-            return Tuple((Atom("error"), Atom("not_loaded")))
+            return _error("not_loaded")
         if loaded.state.value is PERMANENT:
-            return ERROR_PERMANENT
+            return _error("permanent")
         with process.scheduler.mutex:
             with self._runtime.drivers_lock:
                 # A driver without users was given up by the last: any process may ask again, to
                 # have its ports killed, for example.
                 users = loaded.users.change()
                 if users and process.pid not in users:
-                    return Tuple((Atom("error"), Atom("not_loaded_by_this_process")))
+                    return _error("not_loaded_by_this_process")
                 if users:
                     users[process.pid] -= 1
                     if not users[process.pid]:
@@ -201,7 +199,7 @@ class ErlDdll:
                 raise badarg(
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
-        ref = Ref(self._runtime.number(Ref))
+        ref = self._runtime.new(Ref)
         # Under the lock, so that the driver is not unloaded between the look and the entry: the
         # message would never come.
         with self._runtime.drivers_lock:
@@ -216,3 +214,8 @@ class ErlDdll:
         """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
         calling(self._runtime, "loaded_drivers")
         return Tuple((OK, sorted(self._runtime.drivers)))
+
+
+def _error(reason: str) -> Tuple:
+    """`{error, Reason}`."""
+    return Tuple((Atom("error"), Atom(reason)))

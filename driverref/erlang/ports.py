@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from driverref.erlang.calling import calling
+from driverref.erlang.calling import calling, check_options
 from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks, senders
 from driverref.runtime.core import Runtime
@@ -58,7 +58,7 @@ class Ports:
                 pass
             case _:
                 raise badarg("open_port", "name", '("spawn_driver", "driver arguments")', name)
-        _check_options("open_port", options, ("binary", "eof"))
+        check_options("open_port", options, ("binary", "eof"))
         driver = self._driver(command)
         if driver is None:
             what = f"no driver {command.split()[0]!r} is loaded"
@@ -112,7 +112,7 @@ class Ports:
             handle = runtime.ports.find(port)
             if handle is not None and callbacks.output_at_once(handle, thread, process, data):
                 return True
-        _check_options("port_command", options, ("force", "nosuspend"))
+        check_options("port_command", options, ("force", "nosuspend"))
         if options:
             check_bif(runtime.release, "port_command/3", "R13B03")
         return self._command(process, self._handle("port_command", port), data, options)
@@ -366,12 +366,6 @@ def _not_open(call: str, port: Port) -> ErlangError:
 def _check_operation(call: str, operation: object) -> None:
     if type(operation) is not int or operation not in range(1 << 32):
         raise badarg(call, "operation", "an int from 0 to 2^32-1", operation)
-
-
-def _check_options(call: str, options: object, allowed: Sequence[str]) -> None:
-    if not isinstance(options, list | tuple) or any(option not in allowed for option in options):
-        expected = "a list of " + " and ".join(f'"{option}"' for option in allowed)
-        raise badarg(call, "options", expected, options)
 
 
 def _iodata(call: str, data: object) -> list[bytes]:

@@ -178,7 +178,7 @@ class Processes:
             raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
         if kind == "port":
             check_bif(self.runtime.release, "monitor of a port", "19.0")
-        ref = Ref(self.runtime.number(Ref))
+        ref = self.runtime.new(Ref)
         with process.scheduler.mutex:
             if not self.runtime.entities.monitor(ref, item, process):
                 process.deliver(Tuple((DOWN, ref, Atom(kind), item, NOPROC)))

@@ -21,6 +21,7 @@ from driverref.explore.run import (
     Scenario,
     check_observe,
 )
+from driverref.explore.schedules import FIRST_COME
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Outcomes(Mapping[Hashable, Found]):
     def rows(self) -> list[tuple[str, str, str]]:
         """Return the rows of the table: outcome, count, witness.  A long fault is shortened."""
         return [
-            (label(outcome), f"{found.count:,}", found.witness or "first come")
+            (label(outcome), f"{found.count:,}", found.witness or FIRST_COME)
             for outcome, found in self._found.items()
         ]
 

@@ -16,6 +16,9 @@ from typing import NamedTuple
 from driverref.threads.schedule import FirstCome
 from driverref.threads.steps import TIME, SimulatedThread, Steps
 
+FIRST_COME = "first come"
+"""Stands in a table for the empty witness."""
+
 _WITNESS = re.compile(r"(\d+):(\d+|t)")
 
 

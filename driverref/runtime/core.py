@@ -1,6 +1,4 @@
-"""What every part of one emulator shares:
-
-the seam, the trace, the ledger, the tables, and how it goes down.
+"""What all parts of an emulator share: seam, trace, ledger, tables, and how it goes down.
 
 A `Runtime` does nothing by itself.  `Emulator` fills it when it starts, and every thread of the
 emulator leads to it: `running().runtime`.
@@ -13,7 +11,7 @@ reader's program.
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from driverref.errors import EmulatorStopped, UseAfterFree
 from driverref.memory import Ledger
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from driverref.runtime.port_timer import PortTimer
     from driverref.runtime.process import Process
     from driverref.runtime.scheduler import Scheduler
+
+Identifier = TypeVar("Identifier", Pid, Ref)
 
 
 class Runtime:
@@ -89,11 +89,11 @@ class Runtime:
         """The error that took the emulator down, until the reader has been told."""
         self._numbers: dict[type, Iterator[int]] = {Pid: threads.counter(), Ref: threads.counter()}
 
-    def number(self, kind: type[Pid | Ref]) -> int:
-        """The next unused number for a `Pid` or a `Ref`."""
+    def new(self, kind: type[Identifier]) -> Identifier:
+        """A `Pid` or a `Ref` with the next unused number."""
         # From a counter of the seam, because two processes on two schedulers may ask at once, and
         # which of them gets which number is then an outcome.
-        return next(self._numbers[kind])
+        return kind(next(self._numbers[kind]))
 
     def note(self, lane: str, name: str, detail: object) -> None:
         """Record an event that is no port's."""

@@ -13,7 +13,7 @@ to see.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from driverref.errors import ProcessExit
 from driverref.runtime.core import Runtime
@@ -21,9 +21,6 @@ from driverref.runtime.entities import Bonds
 from driverref.runtime.scheduler import Scheduler
 from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Tuple
 from driverref.threads import EXPIRED, Cell, Thread
-
-if TYPE_CHECKING:
-    pass
 
 Matching = Callable[[Any], object]
 
@@ -37,7 +34,7 @@ class Process:
     def __init__(self, runtime: Runtime, scheduler: int | None = None) -> None:
         threads = runtime.threads
         self.runtime = runtime
-        self.pid = Pid(runtime.number(Pid))
+        self.pid = runtime.new(Pid)
         # A real scheduler steals processes from others; here a process stays.  What a driver's
         # author wants to know is what can happen on one scheduler and on several.
         index = (scheduler or self.pid.number) - 1

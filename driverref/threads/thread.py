@@ -27,7 +27,7 @@ class Thread:
         self.runtime: Any = None
         self.scheduler: Any = None
         self.process: Any = None
-        self.tsd: dict[int, object] = {}
+        self.tsd: dict[object, object] = {}
         self.errno = 0
         self.waits_for = ""
         """What it waits for, in the words of a layer above that knows more than the seam."""
