@@ -26,7 +26,7 @@ from driverref.explore import Fault, Order, Scenario, label
 from driverref.explore.run import EmulatorOptions, Experiment, check_observe
 from driverref.explore.schedules import FIRST_COME, witness
 from driverref.explore.search import Cut, Search
-from driverref.threads.steps import SimulatedThread, Steps
+from driverref.threads.steps import Steps
 from driverref.trace import Trace
 
 __all__ = ["Verdict", "admits", "orders"]
@@ -132,7 +132,7 @@ class Guided(Search):
         done, self._length = self._length, len(self.trace)
         return tuple(self.trace[done:].order()) != self.wanted[done : self._length]
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> int | None:
         if not self._over and self.astray():
             # The search's `end` is called next, and notes the threads that could have gone on.
             threads.give_up(Cut())

@@ -109,6 +109,24 @@ class Deadlock(DriverFault):
         return "\n  ".join(["no thread can go on:", *self.waiting])
 
 
+class Livelock(DriverFault):
+    """A run has made more steps than its `step_limit`, and no end is in sight.
+
+    The driver's fault, or the scenario's.  `standing` holds a line per thread.  Look for a loop
+    that polls something which never comes, or that a schedule may keep from coming.  If the run is
+    only long, give it a higher `step_limit`.
+    """
+
+    def __init__(self, step_limit: int, standing: Sequence[str]) -> None:
+        super().__init__(step_limit, standing)
+        self.step_limit = step_limit
+        self.standing = tuple(standing)
+
+    def __str__(self) -> str:
+        head = f"the run has made {self.step_limit:,} steps (step_limit) and has not ended:"
+        return "\n  ".join([head, *self.standing])
+
+
 class ErlangError(Exception):
     """What a BIF raises: `reason` is Erlang's word for it, such as `badarg`, `notsup` or `einval`.
 

@@ -28,9 +28,7 @@ from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import Access, SimulatedThread, Steps
-
-TIME = -1
+from driverref.threads.steps import TIME, Access, Steps, other_way, thread_of
 
 Trail = list[tuple[int, list[tuple[object, Mode]]]]
 """Who made a step, and what it touched."""
@@ -64,17 +62,18 @@ class Written(FirstCome):
         threads.declare = look
         return threads
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> int | None:
         if self.over:
             return super().choose(threads)
-        able = {thread.number: thread for thread in threads.able()}
-        choices = sorted(able) + [TIME] * threads.armed()
+        able = threads.able()
+        choices = [thread.number for thread in able] + [TIME] * threads.armed()
+        choices += [other_way(thread.number) for thread in able if thread.chance]
         if not choices:
             return None
         number = self.pick(len(self.steps) - 1, choices)
         assert number in choices, "the program does something else than the last time"
         self.steps.append((number, []))
-        return able.get(number)
+        return number
 
     def pick(self, step: int, choices: list[int]) -> int:
         """Who makes this step."""
@@ -149,7 +148,7 @@ def happens_before(steps: Trail) -> list[set[int]]:
     for later, (who, log) in enumerate(steps):
         past: set[int] = set()
         for earlier, (other, earlier_log) in enumerate(steps[:later]):
-            if who == other or any(
+            if thread_of(who) == thread_of(other) or any(
                 one == another and (writes(mode) or writes(mode2))
                 for one, mode in log
                 for another, mode2 in earlier_log
@@ -168,8 +167,9 @@ def equivalence_class(steps: Trail) -> Class:
     """What the run has in common with all that nobody can tell from it."""
     names, count = [], dict[int, int]()
     for who, _ in steps:
-        count[who] = count.get(who, 0) + 1
-        names.append((who, count[who]))
+        thread = thread_of(who)
+        count[thread] = count.get(thread, 0) + 1
+        names.append((who, count[thread]))
     return frozenset(
         (name, frozenset(names[step] for step in past))
         for name, past in zip(names, happens_before(steps), strict=True)

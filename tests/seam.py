@@ -159,6 +159,9 @@ class Life:
     def read_clock(self, me: int, label: object) -> None:
         self.see(me, self.threads.read_clock())
 
+    def chance(self, me: int, label: object) -> None:
+        self.see(me, self.threads.chance("rain"))
+
     def join(self, me: int, label: object, who: int) -> None:
         self.threads.declare((("started", who), READ))
         if who in self.started and who != me:
@@ -203,6 +206,7 @@ def program(made: Made) -> Callable[[SimulatedThreads], object]:
     """The program, for `dfs.on_threads`."""
 
     def run(threads: SimulatedThreads) -> object:
+        threads.schedule.chances = frozenset({"rain"})
         life = Life(made, threads)
         life.live(0)
         return life.all_seen()
@@ -228,6 +232,7 @@ KINDS: dict[str, st.SearchStrategy[Operation]] = {
     "atomics": _named("load store swap", _one),
     "fields": _named("read write", _one),
     "time": _named("sleep", _ticks) | _named("read_clock"),
+    "chances": _named("chance"),
     "work": _named("add") | _named("serve", st.none() | _ticks),
     "sockets": _named("send close", _two)
     | _named("recv", _two, st.integers(1, 3), st.sampled_from([None, 0, 1e-9, 3e-9]))

@@ -21,7 +21,7 @@ from driverref.explore.search import Cut
 from driverref.threads import WRITE
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import SimulatedThread, Steps
+from driverref.threads.steps import Steps
 
 pytestmark = pytest.mark.slow
 
@@ -190,7 +190,7 @@ class OneStep(FirstCome):
 
     steps = 0
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
+    def choose(self, threads: Steps) -> int | None:
         self.steps += 1
         if self.steps == 2:
             threads.give_up(Cut())

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Mode
-from driverref.threads.steps import CLOCK, Access
+from driverref.threads.steps import CLOCK, TIME, Access
 
 Log = list[Access]
 
@@ -103,10 +103,13 @@ class History:
         """What all steps have declared, as they did, and where in it each of them ends."""
         self.past: list[int] = []
         """What happened before each step, itself included, as bits."""
+        self.idle: list[int] = []
+        """How many steps in a row its maker has made, at each step, that change nothing."""
         self._steps: dict[int, list[int]] = {}  # the steps of each thread
         # Most resources are touched by one thread only, and then no step need be kept for them.
         self._shared: dict[object, Shared] = {}
         self._own: dict[object, int] = {}  # the thread that touched a resource first
+        self._acquired: set[object] = set()  # locks: to give one up changes nothing else
 
     def __len__(self) -> int:
         return len(self.footprints)
@@ -120,6 +123,7 @@ class History:
         # A step often reads one thing again and again, such as a port's state.
         footprint = list(dict.fromkeys(log))
         past, races, clock = self._compare(maker, footprint, step)
+        self.idle.append(self._idle(maker, footprint))
         self.makers.append(maker)
         self.footprints.append(footprint)
         self._log += log
@@ -127,6 +131,33 @@ class History:
         self.past.append(past | 1 << step)
         self._steps.setdefault(maker, []).append(step)
         return races, clock
+
+    def _idle(self, maker: int, footprint: Log) -> int:
+        """Return how many steps in a row `maker` has made, up to this one, that change nothing.
+
+        Such steps are what a thread makes that polls: it looks at something, locks and unlocks, and
+        lets time pass.  To read bytes of a block neither counts nor ends the row, because a loop
+        over the bytes is not polling.
+        """
+        before = self.idle[-1] if self.idle else 0
+        if maker == TIME:
+            return before
+        if self.poller() != maker:
+            before = 0
+        count = 0
+        for resource, mode in footprint:
+            if mode is ACQUIRE:
+                self._acquired.add(resource)
+            changes = mode is WRITE and resource not in self._acquired
+            if changes or (mode is AWAIT and resource is not CLOCK):
+                return 0
+            if type(resource) is not tuple or type(resource[1]) is not str:
+                count = 1
+        return before + count
+
+    def poller(self) -> int:
+        """Return the thread that has made the last step, other than of time."""
+        return next((maker for maker in reversed(self.makers) if maker != TIME), TIME)
 
     def would_race(self, maker: int, touch: Access) -> tuple[list[int], int]:
         """Compare the step that a thread would make next, if it began with `touch`.
@@ -255,6 +286,7 @@ class History:
                         if mode is ACQUIRE:
                             users.acquired.pop()
         del self.makers[depth:], self.footprints[depth:], self.past[depth:], self._ends[depth:]
+        del self.idle[depth:]
         del self._log[self._ends[-1] if depth else 0 :]
 
     def follow(self, log: Log) -> int:

@@ -14,6 +14,7 @@ from typing import Literal, Unpack
 from driverref.emulator import Emulator
 from driverref.errors import wrong_type
 from driverref.explore.run import (
+    STEP_LIMIT,
     EmulatorOptions,
     Experiment,
     Fault,
@@ -22,6 +23,7 @@ from driverref.explore.run import (
     check_observe,
 )
 from driverref.explore.schedules import FIRST_COME
+from driverref.explore.search import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Tally:
         """How many runs were made."""
         self.cut = 0
         """How many of them were cut short, because they would have repeated another."""
+        self.took_turns = False
+        """Whether a thread of some run polled so long that another had to go on."""
 
     def count(self, outcome: Hashable, witness: str, times: int = 1) -> None:
         """Count an outcome: that of one run, or the same one of several."""
@@ -57,6 +61,7 @@ class Tally:
         """Add the counts of another tally to this one."""
         self.schedules += other.schedules
         self.cut += other.cut
+        self.took_turns |= other.took_turns
         for outcome, found in other.found.items():
             self.count(outcome, found.witness, found.count)
 
@@ -71,22 +76,26 @@ def replay(
     witness: str,
     *,
     observe: tuple[str, ...] | list[str] = (),
+    step_limit: int = STEP_LIMIT,
+    failing_allocations: bool = False,
     **emulator: Unpack[EmulatorOptions],
 ) -> Emulator:
     """Run a scenario under the schedule of a witness, and return the emulator with its trace.
 
     The emulator has been stopped.
 
-    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.
-    `observe` and `emulator` are what `explore` had: a witness counts steps, and an observed event
-    is one.  A fault of the driver is not raised: the trace ends with it.
+    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  The
+    options are what `explore` had: a witness counts steps, and an observed event is one.  A fault
+    of the driver is not raised: the trace ends with it.
 
     Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the witness,
     `Misuse` in a thread that already runs an emulator.
     """
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
-    return Experiment(scenario, check_observe(observe), emulator).follow(witness)[0]
+    observed = check_observe(observe)
+    experiment = Experiment(scenario, observed, emulator, step_limit, failing_allocations)
+    return experiment.follow(witness)[0]
 
 
 class Outcomes(Mapping[Hashable, Found]):
@@ -112,6 +121,8 @@ class Outcomes(Mapping[Hashable, Found]):
         """How many schedules were run, those that were cut short included."""
         self.inequivalent = tally.schedules - tally.cut
         """How many were run to their end; with the strategy `all` no two of them are equivalent."""
+        self.took_turns = tally.took_turns
+        """Whether a thread of some run polled so long that another had to go on."""
         self.stopped = stopped
         """Why the search did not come to its end; `None` if it did."""
         self.complete = stopped is None and strategy == "all"
@@ -157,7 +168,10 @@ class Outcomes(Mapping[Hashable, Found]):
         runs = f"{self.inequivalent:,} inequivalent schedule{several}, {self.schedules:,} run"
         if then:
             return f"{len(self)} {ways} seen; {runs}{then}; there may be others"
-        return f"{len(self)} {ways} to end; {runs}, and there are no others"
+        others = "and there are no others"
+        if self.took_turns:
+            others += f" if no thread polls for more than {PATIENCE} steps in a row"
+        return f"{len(self)} {ways} to end; {runs}, {others}"
 
     def __str__(self) -> str:
         head = ("outcome", "schedules", "witness")

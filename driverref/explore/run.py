@@ -20,14 +20,20 @@ from driverref.errors import Nondeterministic
 from driverref.explore.schedules import Replay
 from driverref.release import Release
 from driverref.runtime.core import Runtime
-from driverref.threads import WRITE
+from driverref.threads import ALLOCATION, LATE, SPURIOUS, WRITE
+from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import Schedule
 from driverref.trace import NAMES, Raw, Record, Trace
 
 Scenario = Callable[[Emulator], object]
 
+ALWAYS_TRIED = frozenset({LATE, SPURIOUS})
+"""The kinds of chance that every search tries."""
+
 ORDER = "the order of the observed events"
+
+STEP_LIMIT = 10_000
+"""How many steps a run may have, unless the caller says otherwise."""
 
 
 class EmulatorOptions(TypedDict, total=False):
@@ -115,14 +121,22 @@ class Experiment:
     scenario: Scenario
     observe: tuple[str, ...]
     options: EmulatorOptions
+    step_limit: int = STEP_LIMIT
+    failing_allocations: bool = False
 
-    def run(self, schedule: Schedule) -> Hashable:
+    def _threads(self, schedule: FirstCome) -> SimulatedThreads:
+        """Return the threads of a run under this schedule."""
+        schedule.step_limit = self.step_limit
+        schedule.chances = ALWAYS_TRIED | {ALLOCATION} if self.failing_allocations else ALWAYS_TRIED
+        return SimulatedThreads(schedule=schedule)
+
+    def run(self, schedule: FirstCome) -> Hashable:
         """Run the scenario once, and return its outcome.
 
         Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic` and
         every exception that is no `Exception` pass through.
         """
-        threads = SimulatedThreads(schedule=schedule)
+        threads = self._threads(schedule)
         watch = Watch(threads, self.observe)
         erl = Emulator._on(threads, watch, **self.options)
         runtime = erl.runtime
@@ -161,7 +175,7 @@ class Experiment:
         Raises `ValueError` if the scenario cannot follow the witness.
         """
         schedule = Replay(witness)
-        threads = SimulatedThreads(schedule=schedule)
+        threads = self._threads(schedule)
         watch = Watch(threads, self.observe, whole=True)
         erl, fault = Emulator._on(threads, watch, **self.options), None
         try:

@@ -2,7 +2,8 @@
 
 A *witness* names the steps of a schedule that are not first come, and the thread that makes each of
 them: `"14:2,20:t"` is "thread 2 makes step 14, and at step 20 time passes".  Threads are numbered
-in the order in which they were started; the scenario's own is 0.
+in the order in which they were started; the scenario's own is 0.  `"14:2!"` is the other way of
+thread 2: at that step something happens to it that mostly does not (`Threads.chance`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from driverref.threads.schedule import FirstCome
-from driverref.threads.steps import TIME, SimulatedThread, Steps
+from driverref.threads.steps import TIME, Steps, named, other_way, thread_of
 
 FIRST_COME = "first come"
 """Stands in a table for the empty witness."""
 
-_WITNESS = re.compile(r"(\d+):(\d+|t)")
+_WITNESS = re.compile(r"(\d+):(?:(t)|(\d+)(!?))")
 
 
 class Deviation(NamedTuple):
@@ -27,12 +28,17 @@ class Deviation(NamedTuple):
 
     step: int
     thread: int
-    """The number of the thread that makes the step; `TIME`: time passes."""
+    """The choice: the number of the thread that makes the step, or of its other way, or `TIME`."""
+
+    def __str__(self) -> str:
+        if self.thread == TIME:
+            return f"{self.step}:t"
+        return f"{self.step}:{thread_of(self.thread)}{'!' * (self.thread < 0)}"
 
 
 def witness(deviations: Iterable[Deviation]) -> str:
     """Return the text of a witness."""
-    return ",".join(f"{step}:{'t' if n == TIME else n}" for step, n in deviations)
+    return ",".join(map(str, deviations))
 
 
 def parse(text: str) -> dict[int, int]:
@@ -50,7 +56,8 @@ def parse(text: str) -> dict[int, int]:
                 f"replay: {text!r} is no witness: {part!r} should be STEP:THREAD, such as 14:2, or"
                 " STEP:t for time, in order"
             )
-        found[int(match[1])] = TIME if match[2] == "t" else int(match[2])
+        choice = TIME if match[2] else int(match[3])
+        found[int(match[1])] = other_way(choice) if match[4] else choice
     return found
 
 
@@ -63,22 +70,20 @@ class Recorded(FirstCome, ABC):
         """The number of the step under way; step 0 is made before `choose` is called."""
         self.deviations: list[Deviation] = []
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
-        """Return the thread that makes the next step; `None`: let time pass."""
+    def choose(self, threads: Steps) -> int | None:
+        """Return the choice of the next step; `None` if there is none."""
         self.step += 1
-        able = [thread.number for thread in threads.in_turn()]
-        if threads.armed():
-            able.append(TIME)
+        able = threads.in_turn()
         if not able:
             return None
-        number = self.pick(able)
-        if number != able[0]:
-            self.deviations.append(Deviation(self.step, number))
-        return None if number == TIME else threads.started_ones[number]
+        choice = self.pick(able)
+        if choice != able[0]:
+            self.deviations.append(Deviation(self.step, choice))
+        return choice
 
     @abstractmethod
     def pick(self, able: list[int]) -> int:
-        """Return one of the threads that can make this step; they are in first-come order."""
+        """Return one of the choices of this step, which are in first-come order."""
 
 
 class Replay(Recorded):
@@ -93,12 +98,11 @@ class Replay(Recorded):
         """Why the scenario cannot follow the witness."""
 
     def pick(self, able: list[int]) -> int:
-        number = self.given.pop(self.step, able[0])
-        if number not in able:
-            thread = "time" if number == TIME else f"thread {number}"
-            self.wrong = self.wrong or f"at step {self.step} {thread} cannot go on"
+        choice = self.given.pop(self.step, able[0])
+        if choice not in able:
+            self.wrong = self.wrong or f"at step {self.step} {named(choice)} cannot go on"
             return able[0]
-        return number
+        return choice
 
     def check(self) -> None:
         """Raise `ValueError` unless the witness was followed to its end."""

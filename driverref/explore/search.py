@@ -57,7 +57,13 @@ from driverref.errors import Nondeterministic
 from driverref.explore.history import Footprint, History, Log
 from driverref.explore.schedules import Deviation
 from driverref.threads.schedule import FirstCome
-from driverref.threads.steps import TIME, SimulatedThread, Steps
+from driverref.threads.steps import TIME, SimulatedThread, Steps, named, other_way, thread_of
+
+PATIENCE = 100
+"""How many steps in a row a thread may make that change nothing, while another could go on.
+
+Without a bound a thread that polls could do so for ever, and each number of times is a schedule.
+"""
 
 
 class Cut(BaseException):
@@ -67,7 +73,7 @@ class Cut(BaseException):
 class Node:
     """The point before one step, and the threads that are to be tried there.
 
-    Threads are given by their numbers.  `TIME` is one of them.
+    Threads are given by their numbers.  `TIME` is one of them, and so is the other way of a thread.
     """
 
     __slots__ = ("able", "choice", "default", "done", "notes", "sleep")
@@ -97,8 +103,13 @@ class Node:
                 return
             if first is None and number in self.able:
                 first = number
-        if first is not None:
-            self.notes.append(first)
+        if first is None:
+            return
+        # The two ways of a thread are tried one after the other.  Where a third thread is tried
+        # later, both then sleep, and neither is repeated.
+        plain = thread_of(first)
+        after = self.notes.index(plain) + 1 if plain in self.notes else len(self.notes)
+        self.notes.insert(after, first)
 
     def full(self) -> bool:
         """Return whether all threads that can go on are noted, so that `note` changes nothing."""
@@ -126,12 +137,13 @@ class Node:
         """Return the sleep set after the chosen step, which touched what `log` says.
 
         A thread whose step depends on the chosen one wakes.  So does one whose step ended the run:
-        that step depends on every other.
+        that step depends on every other.  The other way of the chosen thread is gone.
         """
+        gone = (self.choice, other_way(self.choice))
         return {
             number: touched
             for number, touched in (self.sleep | self.done).items()
-            if number != self.choice and touched is not None and not touched.disturbed_by(log)
+            if number not in gone and touched is not None and not touched.disturbed_by(log)
         }
 
 
@@ -181,8 +193,8 @@ class Search(FirstCome):
 
     # A run.
 
-    def choose(self, threads: Steps) -> SimulatedThread | None:
-        """End the last step, and return the thread that makes the next; `None`: let time pass."""
+    def choose(self, threads: Steps) -> int | None:
+        """End the last step, and return the choice of the next; `None` if there is none."""
         if self._over:
             return super().choose(threads)
         try:
@@ -192,21 +204,16 @@ class Search(FirstCome):
             self._over = True
             threads.give_up(error)
             return None
-        if choice is None:
-            return None
-        self._under_way = True
-        return None if choice == TIME else threads.started_ones[choice]
+        self._under_way = choice is not None
+        return choice
 
     def _choice(self, threads: Steps) -> int | None:
-        """Return the thread that makes the next step, `TIME` included; `None` if there is none."""
+        """Return the choice of the next step; `None` if there is none."""
         step = len(self.history)
         if step < len(self.nodes):
             choice = self.nodes[step].choice
-            possible = choice == TIME or (
-                choice < len(threads.started_ones) and threads.started_ones[choice].able()
-            )
-            if not possible:
-                raise Nondeterministic(f"at step {step} thread {choice} could not go on")
+            if not threads.possible(choice):
+                raise Nondeterministic(f"at step {step} {named(choice)} could not go on")
             return choice
         node = self._new_node(threads)
         if node is None:
@@ -219,11 +226,11 @@ class Search(FirstCome):
 
         Raises `Cut` if all that can go on sleep.
         """
-        able = [thread.number for thread in threads.in_turn()]
-        if threads.armed():
-            able.append(TIME)
+        able = threads.in_turn()
         if not able:
             return None
+        if self.history.idle[-1] >= PATIENCE:
+            able = self._without_poller(able)
         last = self.nodes[-1]
         sleep = last.asleep_after(self.history.footprints[-1]) if last.done or last.sleep else {}
         if len(able) == 1 and not sleep:
@@ -236,6 +243,15 @@ class Search(FirstCome):
                 return Node(able, able[0], number, sleep)
         raise Cut
 
+    def _without_poller(self, able: list[int]) -> list[int]:
+        """Return the choices where a thread has polled so long that another has to go on."""
+        poller = self.history.poller()
+        for number in able:
+            if number >= 0 and number != poller:
+                self.took_turns = True
+                return [number]
+        return able
+
     def _end_step(self, threads: Steps) -> None:
         """Add the last step to the history, and leave notes that reverse its races."""
         self._under_way = False
@@ -246,7 +262,8 @@ class Search(FirstCome):
         step = len(history)
         if step == len(self.nodes):
             return  # a repeated run has no new step
-        number = self.nodes[step].choice
+        choice = self.nodes[step].choice
+        number = thread_of(choice)
         log, self._mark = log[self._mark :], len(log)
         races, clock = history.add(number, log)
         # The search that handed the trunk over has noted the races of all its steps but the last.
@@ -257,6 +274,9 @@ class Search(FirstCome):
                 # Time need not pass in a run, so a race with a step of time that comes later may
                 # never show.  The note is left at once, at the step itself.
                 self._note(step, [TIME])
+            if other_way(choice) in self.nodes[step].able:
+                # The other way is no step of another thread, so no race would ever ask for it.
+                self._note(step, [other_way(choice)])
 
     def _reverse(self, earlier: int, past: int, number: int) -> None:
         """Have a step of a thread, with this past, come before step `earlier` in some run."""

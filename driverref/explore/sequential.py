@@ -31,6 +31,8 @@ def run_once(experiment: Experiment, search: Search, tally: Tally) -> Hashable:
     except Cut:
         tally.cut += 1
         return None
+    finally:
+        tally.took_turns |= search.took_turns
     if search.mismatch is not None:
         raise search.mismatch
     tally.count(outcome, witness(search.deviations()))

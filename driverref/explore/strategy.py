@@ -16,11 +16,17 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Literal, Unpack
 
-from driverref.errors import is_int, wrong_type, wrong_value
+from driverref.errors import check_int, is_int, wrong_type, wrong_value
 from driverref.explore import sequential
 from driverref.explore.outcomes import Outcomes, Tally
 from driverref.explore.progress import progress_bar
-from driverref.explore.run import EmulatorOptions, Experiment, Scenario, check_observe
+from driverref.explore.run import (
+    STEP_LIMIT,
+    EmulatorOptions,
+    Experiment,
+    Scenario,
+    check_observe,
+)
 from driverref.explore.search import Search
 from driverref.explore.share import Sharing
 
@@ -36,6 +42,8 @@ class ExploreOptions(EmulatorOptions, total=False):
     seed: int
     executor: Executor | None
     progress: bool | None
+    step_limit: int
+    failing_allocations: bool
 
 
 def explore(
@@ -47,6 +55,8 @@ def explore(
     seed: int = 0,
     executor: Executor | None = None,
     progress: bool | None = None,
+    step_limit: int = STEP_LIMIT,
+    failing_allocations: bool = False,
     **emulator: Unpack[EmulatorOptions],
 ) -> Outcomes:
     """Return every outcome of a scenario, with the number of its schedules and the shortest.
@@ -64,12 +74,19 @@ def explore(
     `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress`
     shows a bar; by default it is shown if the error output is a terminal and the search is long.
 
+    A run that makes more than `step_limit` steps ends as a `Livelock`.  With `failing_allocations`,
+    each allocation of the driver fails once: `driver_alloc`, `driver_realloc`, a binary, a handle.
+
     Ctrl-C ends the search; the result says so.  Raises `Nondeterministic` if a schedule does not
     repeat, `TypeError` and `ValueError` for wrong arguments or an outcome that cannot be hashed,
     `Misuse` in a thread that already runs an emulator.
     """
     _check(scenario, limit, strategy, executor, emulator)
-    experiment = Experiment(scenario, check_observe(observe), emulator)
+    check_int("explore", "step_limit", step_limit, 1, None, "steps")
+    if not isinstance(failing_allocations, bool):
+        raise wrong_type("explore", "failing_allocations", "True or False", failing_allocations)
+    observed = check_observe(observe)
+    experiment = Experiment(scenario, observed, emulator, step_limit, failing_allocations)
     tally, whole, stopped = Tally(), True, None
     with progress_bar(progress) as show:
         try:

@@ -60,6 +60,11 @@ class Mode(IntEnum):
 READ, WRITE, AWAIT, ACQUIRE = Mode
 
 
+SPURIOUS = "a wake-up without a signal"
+LATE = "an exit signal that is noticed late"
+ALLOCATION = "an allocation that fails"
+"""The kinds of `Threads.chance`."""
+
 T = TypeVar("T")
 
 
@@ -317,6 +322,13 @@ class Threads(Protocol):
 
         Does nothing on OS threads.  Without a resource, what this thread uses next is a cell, a
         table or a counter, which declares itself.
+        """
+        ...
+
+    def chance(self, kind: str) -> bool:
+        """Whether something of this `kind` happens here that mostly does not.
+
+        A step in a search that tries this kind of chance, which tries both; `False` elsewhere.
         """
         ...
 

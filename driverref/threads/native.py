@@ -200,6 +200,9 @@ class NativeThreads:
     def load(self, resource: object) -> None:
         pass
 
+    def chance(self, kind: str) -> bool:
+        return False
+
     def spin(self, loop: str) -> NoReturn:
         raise EmulatorHang(f"{running().name} {loop}")
 

@@ -52,7 +52,7 @@ class Guard(Named):
 
     def __enter__(self) -> None:
         # The statements use what the guard guards, so two such blocks depend on each other.
-        self.threads.declare((self.id, WRITE))
+        self.threads.declare((self.id, ACQUIRE))
 
     def __exit__(self, *error: object) -> None:
         pass

@@ -177,6 +177,12 @@ class SimulatedThreads(Steps):
         self.step(None, READ, never)
         raise AssertionError("a step that is never enabled has returned")  # pragma: no cover
 
+    def chance(self, kind: str) -> bool:
+        if kind not in self.schedule.chances:
+            return False
+        self.step(chance=True)
+        return self.running.other_way
+
     def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
         self.step(resource, WRITE)
         # A store that reads nothing learns nothing from the last writer.  What it hands on is its

@@ -22,10 +22,20 @@ The way through this file:
 What a thread uses between one step and its next belongs to the first of them: its *footprint*.  A
 thread adds to it with `declare`.
 
-Time is virtual.  To let it pass, to the earliest deadline, is a choice like any other, because a
-thread may be arbitrarily slow and a timeout may win any race.  If no thread can go on and there is
-no deadline, every thread waits for ever.  Then the adopted thread, the one that runs the reader's
-program, gets a `Deadlock` that says what each thread waits for.
+A choice is a number: that of the thread that goes on, or
+
+* `TIME`: virtual time passes, to the earliest deadline.  It may pass at any step, because a thread
+  may be arbitrarily slow and a timeout may win any race.
+* the *other way* of a thread.  At a step that is a `chance`, something may happen that mostly does
+  not, such as a wake-up without a signal.  The thread then has two ways to go on.
+
+If no thread can go on and there is no deadline, every thread waits for ever.  Then the adopted
+thread, the one that runs the reader's program, gets a `Deadlock` that says what each thread waits
+for.  If the threads go on and on instead, because one of them polls something that never comes, the
+schedule's `step_limit` ends the run with a `Livelock`.
+
+A thread that has made `TURN` steps in a row lets the others go first, as a process does whose
+reductions are used up.  So a thread that polls does not keep from running what it polls for.
 """
 
 from __future__ import annotations
@@ -34,7 +44,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Protocol
 
-from driverref.errors import Deadlock, EmulatorHang, Nondeterministic
+from driverref.errors import Deadlock, EmulatorHang, Livelock, Nondeterministic
 from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
 from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
@@ -45,11 +55,32 @@ CLOCK = "the clock"
 TIME = -1
 """In a script, in the place of a thread's number: let time pass."""
 
+TURN = 1_000
+"""How many steps a thread may make in a row while another could go on."""
+
+
+def other_way(number: int) -> int:
+    """The number that stands for the other way of a thread; of that number, the thread's."""
+    return -2 - number
+
+
+def thread_of(choice: int) -> int:
+    """The number of the thread that goes on with this choice; of `TIME` itself."""
+    return max(choice, other_way(choice))
+
+
 Access = tuple[object, Mode]
 """A resource, and how a step uses it."""
 
 Enabled = Callable[[], object]
 """Whether a step is possible now."""
+
+
+def named(choice: int) -> str:
+    """A choice in words, for messages."""
+    if choice == TIME:
+        return "time"
+    return f"thread {choice}" if choice >= 0 else f"the other way of thread {thread_of(choice)}"
 
 
 def never() -> bool:
@@ -62,6 +93,7 @@ class SimulatedThread(Thread):
 
     __slots__ = (
         "arrival",
+        "chance",
         "clock",
         "coroutine",
         "deadline",
@@ -72,6 +104,7 @@ class SimulatedThread(Thread):
         "loop",
         "mode",
         "number",
+        "other_way",
         "resource",
         "what",
     )
@@ -94,6 +127,8 @@ class SimulatedThread(Thread):
         self.deadline: int | None = None
         # Whether its deadline has passed.
         self.expired = False
+        # Whether its step has another way, and whether that was chosen.
+        self.chance = self.other_way = False
         # When it began to wait, counted in steps of all threads.
         self.arrival = 0
         # What it knew at its end; `None` while it runs.
@@ -111,17 +146,17 @@ class Schedule(Protocol):
 
     logs: bool
     """Whether the footprints of the steps are kept for it, in `Steps.log`."""
+    chances: frozenset[str]
+    """The kinds of chance that it tries."""
+    step_limit: int | None
+    """How many steps a run may have."""
+    took_turns: bool
+    """Set when a thread has to let the others go first."""
     script: list[int]
-    """The numbers of the threads that make the first steps, or `TIME`.
+    """The choices of the first steps.  The last entry comes first.  The list is used up."""
 
-    The last entry comes first.  The list is used up.
-    """
-
-    def choose(self, steps: Steps, /) -> SimulatedThread | None:
-        """One of `steps.threads` that is able, or `None`: let time pass.
-
-        `None` is a deadlock if time cannot pass.
-        """
+    def choose(self, steps: Steps, /) -> int | None:
+        """One of the choices there are, such as those of `steps.in_turn()`; `None` if none is."""
         ...
 
     def end(self, steps: Steps, /) -> None:
@@ -161,6 +196,8 @@ class Steps:
         # What the adopted thread is to raise at its next step.
         self.failure: BaseException | None = None
         self._arrivals = 0
+        # Steps made, and how many of them when the running thread took its turn.
+        self.made = self._turn_began = 0
         # Whether a thread has ever had a deadline.  In most runs none has: `armed` is quick.
         self._deadlines = False
         # The thread that waits until the one it has started comes to its first wait.
@@ -177,20 +214,24 @@ class Steps:
         enabled: Enabled | None = None,
         deadline: int | None = None,
         what: object = None,
+        chance: bool = False,
     ) -> bool:
         """Wait for the turn to use `resource`.  `False` if it is not possible by the deadline.
 
         `enabled` tells whether the use is possible now; `None` means always.  `deadline` is in
         nanoseconds of virtual time; `None` is no deadline.  `what` names what the thread waits for,
         in messages.  Without a resource other threads may run here, and what this one uses next is
-        declared by itself.
+        declared by itself.  With `chance`, the step has another way, and afterwards `other_way` of
+        the thread says whether that was chosen.
 
         Called by the running thread only.  Raises in the adopted thread what another thread has
         left for it, and a `Deadlock`; in every thread, once the seam is closed, `Unwound`.
         """
+        self.made += 1
         # Nothing is declared: where a schedule is eager, no search listens.
         if self.eager and (enabled is None or enabled()) and not self._closed:
-            return True
+            if self.made - self._turn_began < TURN:
+                return True
         if self._closed:
             # A thread that is being unwound may make steps in its `finally` blocks.  They do
             # nothing and raise again.  The error that counts is why the run was given up.
@@ -200,13 +241,13 @@ class Steps:
         # A search repeats the first steps of a run thousands of times.  So where the script chooses
         # the running thread again, this is a short way through what follows, to the same effect.
         if script and script[-1] == me.number and deadline is None and self._starter is None:
-            if enabled is None or enabled():
+            if (enabled is None or enabled()) and not chance:
                 script.pop()
                 self.declare((resource, mode))
                 return True
         # What the thread is about to do stands in the thread, where the schedule can look at it.
-        me.resource, me.mode, me.enabled, me.deadline, me.what = (
-            resource, mode, enabled, deadline, what,
+        me.resource, me.mode, me.enabled, me.deadline, me.what, me.chance = (
+            resource, mode, enabled, deadline, what, chance,
         )  # fmt: skip
         self._arrivals += 1
         me.arrival = self._arrivals
@@ -217,6 +258,7 @@ class Steps:
             self.declare((CLOCK, READ))
         chosen = self._next()
         if chosen is not me:
+            self._turn_began = self.made
             chosen.coroutine.switch()  # returns when this thread is chosen again
             self.running = me
         # With a failure `_choose` chooses the adopted thread.  So this is that thread.
@@ -241,28 +283,35 @@ class Steps:
         return starter
 
     def _choose(self) -> SimulatedThread:
+        limit = self.schedule.step_limit
+        if limit is not None and self.made > limit and self.failure is None:
+            going = [t.name for t in self.able()]
+            waiting = self._waiting([t for t in self.threads if t.name not in going])
+            self.failure = Livelock(limit, [*(f"{name} goes on" for name in going), *waiting])
         # A failure is raised by the adopted thread before any other thread makes a step.
         while self.failure is None:
-            chosen = self._scripted() if self.script else self.schedule.choose(self)
-            if chosen is not None:
-                return chosen
-            if self.failure is None and not self._let_time_pass():
+            choice = self._scripted() if self.script else self.schedule.choose(self)
+            if self.failure is not None:
+                break
+            if choice is None:
                 self.failure = self._stuck()
+            elif choice == TIME:
+                self._let_time_pass()
+            else:
+                chosen = self.started_ones[thread_of(choice)]
+                chosen.other_way = choice < 0
+                return chosen
         # What the program does after a failure is clearing up, and no longer what was explored.
         self.schedule.end(self)
         return self.main
 
-    def _scripted(self) -> SimulatedThread | None:
-        """The thread that the script names next, or `None`: let time pass."""
-        number = self.script.pop()
-        if number == TIME and self.armed():
-            return None
-        if 0 <= number < len(self.started_ones) and self.started_ones[number].able():
-            return self.started_ones[number]
-        name = "time" if number == TIME else f"thread {number}"
-        step = self._scripted_steps - len(self.script)
-        self.give_up(Nondeterministic(f"at step {step} {name} could not go on"))
-        return None
+    def _scripted(self) -> int:
+        """The script's next choice."""
+        choice = self.script.pop()
+        if not self.possible(choice):
+            step = self._scripted_steps - len(self.script)
+            self.give_up(Nondeterministic(f"at step {step} {named(choice)} could not go on"))
+        return choice
 
     def _stuck(self) -> EmulatorHang | Deadlock:
         """What to raise when no thread can go on any more.
@@ -272,7 +321,11 @@ class Steps:
         for thread in self.threads:
             if thread.loop:
                 return EmulatorHang(f"{thread.name} {thread.loop}")
-        return Deadlock([f"{t.name} waits for {t.waits_for or t.what}" for t in self.threads])
+        return Deadlock(self._waiting(self.threads))
+
+    def _waiting(self, threads: list[SimulatedThread]) -> list[str]:
+        """What each of these threads waits for."""
+        return [f"{t.name} waits for {t.waits_for or t.what}" for t in threads]
 
     # What a schedule asks.
 
@@ -281,15 +334,35 @@ class Steps:
         # `t.able()`, written out: every schedule asks this at every step.
         return [t for t in self.threads if t.expired or t.enabled is None or t.enabled()]
 
-    def in_turn(self) -> list[SimulatedThread]:
-        """The threads that can go on, in the order in which first come would let them."""
+    def in_turn(self) -> list[int]:
+        """All choices there are, in the order in which first come would make them.
+
+        The threads come first, then `TIME`, and last the other ways.
+        """
         able = self.able()
         if len(able) > 1:
             able.sort(key=_arrival)
             # The running thread has arrived last.  First come keeps it running all the same.
             if able[-1] is self.running and not self.running.expired:
+                if self.made - self._turn_began >= TURN:
+                    self.schedule.took_turns = True
+                    return [able[0].number]
                 able.insert(0, able.pop())
-        return able
+        choices = [t.number for t in able]
+        if self.armed():
+            choices.append(TIME)
+        choices += [other_way(t.number) for t in able if t.chance]
+        return choices
+
+    def possible(self, choice: int) -> bool:
+        """Whether a choice can be made now."""
+        if choice == TIME:
+            return self.armed()
+        number = thread_of(choice)
+        if number >= len(self.started_ones):
+            return False
+        thread = self.started_ones[number]
+        return thread.ended is None and thread.able() and (choice >= 0 or thread.chance)
 
     def armed(self) -> bool:
         """Whether time can pass: whether a thread has a deadline to come."""
@@ -297,17 +370,14 @@ class Steps:
             t.deadline is not None and not t.expired for t in self.threads
         )
 
-    def _let_time_pass(self) -> bool:
-        """Let time pass to the earliest deadline.  `False` if there is none."""
+    def _let_time_pass(self) -> None:
+        """Let time pass to the earliest deadline."""
         waiting = [t for t in self.threads if t.deadline is not None and not t.expired]
-        if not waiting:
-            return False
         # A deadline may lie in the past, and time does not go back for it.
         self.time = max(self.time, min(t.deadline for t in waiting if t.deadline is not None))
         for thread in waiting:
             thread.expired = thread.deadline is not None and thread.deadline <= self.time
         self.declare((CLOCK, WRITE))
-        return True
 
     def new_id(self) -> int:
         """A resource of its own, for something that is made now."""

@@ -108,6 +108,13 @@ def test_steps_that_have_nothing_to_do_with_each_other_come_in_one_order() -> No
     assert classes([], [("put", 0)], [("put", 1)]) == 1
 
 
+def test_a_chance_is_tried_both_ways_wherever_it_stands() -> None:
+    assert classes([], [("chance",)]) == 2
+    assert classes([], [("chance",)], [("chance",)]) == 4
+    assert classes([], [("chance",), ("chance",)], [("chance",)]) == 8
+    assert classes([], [("chance",), ("write", 0)], [("write", 0), ("chance",)]) == 8
+
+
 def test_steps_that_touch_one_thing_come_in_every_order() -> None:
     assert classes([], [("write", 0)], [("write", 0)]) == 2
     assert classes([], [("write", 0)], [("write", 0)], [("write", 0)]) == 6

@@ -63,7 +63,7 @@ SMALL: dict[str, tuple[tuple[Action, ...], tuple[str, ...]]] = {
     "a timer against a close": ((("control", 0, 1), ("close", 0)), EVENTS),
     "a timer against a message": ((("control", 0, 1), ("receive", 1)), ()),
     "a job against an unload": ((("command", 0, b"a"), ("unload",)), EVENTS),
-    "a job against a halt": ((("command", 0, b"a"), ("command", 0, b"a"), ("halt", False)), EVENTS),
+    "a job against a halt": ((("command", 0, b"a"), ("halt", False)), EVENTS),
 }
 
 

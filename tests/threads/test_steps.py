@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driverref.errors import Nondeterministic
+from driverref.errors import Livelock, Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Thread
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import CLOCK, TIME, Access
+from driverref.threads.steps import CLOCK, TIME, TURN, Access, other_way, thread_of
 
 
 class Scripted(FirstCome):
@@ -176,3 +176,79 @@ def test_time_does_not_go_back_for_a_deadline_in_the_past() -> None:
     assert not threads.step("it", READ, lambda: False, 3)
     assert threads.time == 10
     threads.close()
+
+
+# Turns, a bound on the steps, and chances.
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_a_thread_that_polls_lets_the_thread_go_on_that_it_polls_for(seed: int | None) -> None:
+    threads = SimulatedThreads(seed)
+    threads.adopt("main")
+    found: list[str] = []
+    threads.start("writer", lambda: found.append("it"), seen)
+    while not found:
+        threads.step("it", READ)
+    threads.close()
+    assert seed or threads.made == TURN
+
+
+def test_a_thread_that_polls_does_not_lose_its_turn_to_itself() -> None:
+    threads = SimulatedThreads()
+    threads.adopt("main")
+    for _ in range(3 * TURN):
+        threads.step("it", READ)
+    threads.close()
+
+
+def test_a_run_that_makes_too_many_steps_is_a_livelock_that_says_what_each_thread_waits_for() -> (
+    None
+):
+    threads = adopted()
+    threads.schedule.step_limit = 50
+    threads.start("sleeper", lambda: threads.sleep(10**9), seen, settle=True)
+
+    def poll() -> None:
+        while True:
+            threads.step("it", READ)
+
+    with pytest.raises(Livelock) as caught:
+        poll()
+    assert str(caught.value).splitlines() == [
+        "the run has made 50 steps (step_limit) and has not ended:",
+        "  main goes on",
+        "  sleeper waits for time to pass",
+    ]
+    with pytest.raises(Livelock):  # a program that catches it gets it again
+        threads.step()
+    threads.close()
+
+
+def chances(*script: int) -> list[bool]:
+    """What a thread finds at three chances under this script."""
+    threads = adopted(*script)
+    threads.schedule.chances = frozenset({"rain"})
+    found = [threads.chance(kind) for kind in ("rain", "snow", "rain")]
+    threads.close()
+    return found
+
+
+def test_a_chance_has_two_ways_and_only_the_kind_that_is_tried() -> None:
+    assert chances(0, 0) == [False, False, False]
+    assert chances(other_way(0), 0) == [True, False, False]
+    assert chances(0, other_way(0)) == [False, False, True]
+
+
+def test_a_script_may_choose_the_other_way_only_where_there_is_one() -> None:
+    threads = adopted(other_way(0))
+    with pytest.raises(Nondeterministic, match="step 1 the other way of thread 0 could not go on"):
+        threads.step()
+    threads.close()
+
+
+@pytest.mark.parametrize("number", [0, 1, 7])
+def test_the_other_way_of_a_thread_is_a_number_that_leads_back_to_it(number: int) -> None:
+    assert other_way(other_way(number)) == number
+    assert thread_of(number) == thread_of(other_way(number)) == number
+    assert thread_of(TIME) == TIME
+    assert other_way(number) not in (TIME, number)
