@@ -511,7 +511,7 @@ DRIVER: list[Row] = [
     *needs(
         "mtx must be an ErlDrvMutex, not ",
         lambda w: c.erl_drv_mutex_destroy(5),
-        lambda w: c.erl_drv_mutex_lock(None),
+        lambda w: c.erl_drv_mutex_lock(5),
         lambda w: c.erl_drv_mutex_trylock(w.rwlock),
         lambda w: c.erl_drv_mutex_unlock("m"),
         lambda w: c.erl_drv_mutex_name(5),
@@ -520,7 +520,7 @@ DRIVER: list[Row] = [
     *needs(
         "cnd must be an ErlDrvCond, not ",
         lambda w: c.erl_drv_cond_destroy(5),
-        lambda w: c.erl_drv_cond_signal(None),
+        lambda w: c.erl_drv_cond_signal(5),
         lambda w: c.erl_drv_cond_broadcast(w.mutex),
         lambda w: c.erl_drv_cond_name(5),
         lambda w: c.erl_drv_cond_wait(5, w.mutex),
@@ -529,7 +529,7 @@ DRIVER: list[Row] = [
         "rwlck must be an ErlDrvRWLock, not ",
         lambda w: c.erl_drv_rwlock_destroy(5),
         lambda w: c.erl_drv_rwlock_rlock(5),
-        lambda w: c.erl_drv_rwlock_tryrlock(None),
+        lambda w: c.erl_drv_rwlock_tryrlock(5),
         lambda w: c.erl_drv_rwlock_runlock(w.mutex),
         lambda w: c.erl_drv_rwlock_rwlock(5),
         lambda w: c.erl_drv_rwlock_tryrwlock(5),
@@ -539,7 +539,7 @@ DRIVER: list[Row] = [
     *needs(
         "pdl must be an ErlDrvPDL, not ",
         lambda w: c.driver_pdl_lock(5),
-        lambda w: c.driver_pdl_unlock(None),
+        lambda w: c.driver_pdl_unlock(5),
         lambda w: c.driver_pdl_get_refc(w.mutex),
         lambda w: c.driver_pdl_inc_refc(5),
         lambda w: c.driver_pdl_dec_refc(5),

@@ -11,7 +11,8 @@ This module only hands on names, as a header does.  In reading order:
 
 * `asynchronous`: jobs for the async threads.
 * `output`, `queue`: what a driver sends, and what it keeps until it can send it.
-* `ports`: the timer, busy, failure, the processes a port knows.
+* `ports`, `failure`: the timer, busy, the processes a port knows, and a port's failure.
+* `system`: what a driver asks of the emulator.
 * `locks`, `handles`: what threads share, and the checks on its use.
 * `own_threads`: threads that a driver starts.
 * `checks`: what every call on a port checks first.
@@ -25,12 +26,14 @@ folders are imported `as` themselves: from that a type checker knows that they a
 import types
 
 from driverref.erl_driver.asynchronous import *
+from driverref.erl_driver.failure import *
 from driverref.erl_driver.handles import *
 from driverref.erl_driver.locks import *
 from driverref.erl_driver.output import *
 from driverref.erl_driver.own_threads import *
 from driverref.erl_driver.ports import *
 from driverref.erl_driver.queue import *
+from driverref.erl_driver.system import *
 from driverref.memory.allocation import *
 from driverref.memory.binary import *
 from driverref.runtime.async_pool import Key as Key

@@ -51,10 +51,13 @@ def driver_async(
     Not thread-safe: only in a callback of the port.  Stands for `driver_async`.
     """
     thread = running()
-    # The usual case is decided here without a call, because every job comes this way.
+    # The usual case on OS threads is decided here without a call, because every job comes this way.
     # `in_callback` tells a closed port, which is -1, from a call that is not allowed.
     if (
-        type(port) is not ErlDrvPort or port.lock.holder is not thread or port.state.value is CLOSED
+        type(port) is not ErlDrvPort
+        or port.lock.holder is not thread
+        or port.runtime.threads.simulated
+        or port.state.value is CLOSED
     ) and not in_callback("driver_async", port):
         return -1
     if not callable(async_invoke):

@@ -27,6 +27,8 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     # The lock is asked, and not the callback: where a driver has one lock for all its ports, a
     # callback of one port may call for another.
     if port.lock.holder is thread:
+        # Every call is a step: not all that it uses is under the port's lock.
+        port.runtime.threads.step()
         return port.state.value is not CLOSED
     if thread.scheduler is None:
         raise Misuse(f"{call}: only a callback of {port.id} may call it, not {thread.name}")

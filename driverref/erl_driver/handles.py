@@ -20,7 +20,8 @@ from errno import EBUSY
 from typing import ClassVar, TypeVar
 
 from driverref.errors import Misuse, UseAfterFree, wrong_type
-from driverref.threads import Cell, Thread, current, running
+from driverref.memory.allocation import fails
+from driverref.threads import SPURIOUS, Cell, Thread, current, running
 
 __all__ = [
     "ErlDrvCond",
@@ -59,21 +60,31 @@ class Handle:
 H = TypeVar("H", bound=Handle)
 
 
-def use(call: str, kind: type[H], handle: H) -> Thread:
-    """The calling thread, after a check that it may use `handle`.
+def create(call: str, kind: type[H], name: str | None) -> H | None:
+    """A new handle; `None` (NULL) if there is no memory for it."""
+    return None if fails(call) else kind(call, name)
 
-    The handle must be of that `kind` (`TypeError`), of this emulator and not given back (the
-    `fault` of its kind, mostly `Misuse`).
+
+def use(call: str, kind: type[H], handle: H | None) -> tuple[H, Thread]:
+    """The handle and the calling thread, after a check that the thread may use it.
+
+    The handle must not be NULL (`Misuse`).  It must be of that `kind` (`TypeError`), of this
+    emulator and not given back (the `fault` of its kind, mostly `Misuse`).
     """
+    # C aborts, or takes address 0 for a lock.
+    if handle is None:
+        raise Misuse(f"{call}: {kind.parameter} is NULL: its creation has failed, or is missing")
     if not isinstance(handle, kind):
         raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
     # A driver's module outlives an emulator, and what it keeps in globals is in the next one too.
     me = current(call)
     if me.runtime is not handle.runtime:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
+    # Another thread may give the handle back just before.
+    me.runtime.threads.step()
     if not handle.row.alive:
         raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.row.ended}")
-    return me
+    return handle, me
 
 
 class Lock(Handle):
@@ -140,10 +151,15 @@ class ErlDrvCond(Handle):
         self.signalled = self.threads.condition(self.guard, str(self))
         self.mutex: ErlDrvMutex | None = None
         self.waiters = 0
+        # The threads that have been woken without a signal.
+        self._woken: list[Thread] = []
 
     def wait(self, call: str, me: Thread, mutex: ErlDrvMutex) -> None:
         """Unlock `mutex`, wait for a signal, lock `mutex` again."""
         mutex.must_hold(call, me)
+        # A wake-up without a signal may come at once: the thread then waits for the mutex, and that
+        # may take any time.  Once for each thread, or a correct driver would never end.
+        spurious = me not in self._woken and self.threads.chance(SPURIOUS)
         # The guard is held from before the mutex is unlocked.  A signal needs the guard too, so it
         # cannot come between the unlocking and the wait, and be lost.
         with self.guard:
@@ -153,7 +169,10 @@ class ErlDrvCond(Handle):
             self.waiters += 1
             # After the count, so that the condition cannot be destroyed before the wait begins.
             mutex.unlock(call, me)
-            self.signalled.wait()
+            if spurious:
+                self._woken.append(me)
+            else:
+                self.signalled.wait()
             self.waiters -= 1
         # Without the guard: the thread that holds the mutex may want to signal.
         mutex.lock(call, me)

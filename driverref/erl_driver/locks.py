@@ -19,6 +19,7 @@ from driverref.erl_driver.handles import (
     ErlDrvPDL,
     ErlDrvRWLock,
     Handle,
+    create,
     use,
 )
 from driverref.errors import Misuse
@@ -66,21 +67,21 @@ def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
 
 
 @since("R12B-0")
-def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex:
+def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex | None:
     """Create a mutex, not recursive.  `name` is for messages.
 
     Destroy it with `erl_drv_mutex_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvMutex("erl_drv_mutex_create", name)
+    return create("erl_drv_mutex_create", ErlDrvMutex, name)
 
 
 @since("R12B-0")
-def erl_drv_mutex_destroy(mtx: ErlDrvMutex) -> None:
+def erl_drv_mutex_destroy(mtx: ErlDrvMutex | None) -> None:
     """Destroy a mutex.  `Misuse` if a thread holds it.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
+    mtx, _ = use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
     # In C this is undefined: the emulator may abort, or nothing may be noticed.
     if (holder := mtx.holder.value) is not None:
         raise Misuse(f"erl_drv_mutex_destroy: {mtx} is held by {holder.name}")
@@ -97,35 +98,35 @@ def erl_drv_mutex_name(mtx: ErlDrvMutex | None) -> str | None:
 
 
 @since("R12B-0")
-def erl_drv_mutex_lock(mtx: ErlDrvMutex) -> None:
+def erl_drv_mutex_lock(mtx: ErlDrvMutex | None) -> None:
     """Wait until the mutex is free, and lock it.  `Misuse` if the caller holds it.
 
     In a callback the wait blocks the scheduler and the port.  Any thread.
 
     Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_mutex_lock", ErlDrvMutex, mtx)
+    mtx, me = use("erl_drv_mutex_lock", ErlDrvMutex, mtx)
     mtx.lock("erl_drv_mutex_lock", me)
 
 
 @since("R12B-0")
-def erl_drv_mutex_trylock(mtx: ErlDrvMutex) -> int:
+def erl_drv_mutex_trylock(mtx: ErlDrvMutex | None) -> int:
     """Lock the mutex if it is free.  Returns 0, or `EBUSY` at once, to its holder too.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_mutex_trylock", ErlDrvMutex, mtx)
+    mtx, me = use("erl_drv_mutex_trylock", ErlDrvMutex, mtx)
     # To try is no fault even for the holder: the answer comes at once, so nothing hangs.
     return 0 if mtx.try_lock(me) else EBUSY
 
 
 @since("R12B-0")
-def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
+def erl_drv_mutex_unlock(mtx: ErlDrvMutex | None) -> None:
     """Unlock the mutex.  Only the thread that holds it may, else `Misuse`.
 
     Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_mutex_unlock", ErlDrvMutex, mtx)
+    mtx, me = use("erl_drv_mutex_unlock", ErlDrvMutex, mtx)
     mtx.unlock("erl_drv_mutex_unlock", me)
 
 
@@ -133,21 +134,21 @@ def erl_drv_mutex_unlock(mtx: ErlDrvMutex) -> None:
 
 
 @since("R12B-0")
-def erl_drv_cond_create(name: str | None) -> ErlDrvCond:
+def erl_drv_cond_create(name: str | None) -> ErlDrvCond | None:
     """Create a condition variable.  `name` is for messages.
 
     Destroy it with `erl_drv_cond_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvCond("erl_drv_cond_create", name)
+    return create("erl_drv_cond_create", ErlDrvCond, name)
 
 
 @since("R12B-0")
-def erl_drv_cond_destroy(cnd: ErlDrvCond) -> None:
+def erl_drv_cond_destroy(cnd: ErlDrvCond | None) -> None:
     """Destroy a condition.  `Misuse` if a thread waits for it.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    use("erl_drv_cond_destroy", ErlDrvCond, cnd)
+    cnd, _ = use("erl_drv_cond_destroy", ErlDrvCond, cnd)
     # Under the guard, because a waiter that has been woken is counted until it has the guard again:
     # it still uses the condition.
     with cnd.guard:
@@ -166,38 +167,38 @@ def erl_drv_cond_name(cnd: ErlDrvCond | None) -> str | None:
 
 
 @since("R12B-0")
-def erl_drv_cond_signal(cnd: ErlDrvCond) -> None:
+def erl_drv_cond_signal(cnd: ErlDrvCond | None) -> None:
     """Wake one thread that waits for the condition, if there is one.
 
     Any thread, with or without the mutex.  Source: `erl_drv_thread.c`.
     """
-    use("erl_drv_cond_signal", ErlDrvCond, cnd)
+    cnd, _ = use("erl_drv_cond_signal", ErlDrvCond, cnd)
     with cnd.guard:
         # A signal that finds no waiter is lost, as in C.  So a waiter tests first, under its mutex.
         cnd.signalled.notify()
 
 
 @since("R12B-0")
-def erl_drv_cond_broadcast(cnd: ErlDrvCond) -> None:
+def erl_drv_cond_broadcast(cnd: ErlDrvCond | None) -> None:
     """Wake every thread that waits for the condition.
 
     Any thread, with or without the mutex.  Source: `erl_drv_thread.c`.
     """
-    use("erl_drv_cond_broadcast", ErlDrvCond, cnd)
+    cnd, _ = use("erl_drv_cond_broadcast", ErlDrvCond, cnd)
     with cnd.guard:
         cnd.signalled.notify_all()
 
 
 @since("R12B-0")
-def erl_drv_cond_wait(cnd: ErlDrvCond, mtx: ErlDrvMutex) -> None:
+def erl_drv_cond_wait(cnd: ErlDrvCond | None, mtx: ErlDrvMutex | None) -> None:
     """Unlock `mtx`, wait until woken, lock `mtx` again.
 
     The thread may wake without a signal, so test what you wait for in a loop.  There is no wait
     with a time limit.  Only the thread that holds `mtx` may wait, else `Misuse`.  It is `Misuse`
     too while other threads wait with another mutex.  Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_cond_wait", ErlDrvCond, cnd)
-    use("erl_drv_cond_wait", ErlDrvMutex, mtx)
+    cnd, me = use("erl_drv_cond_wait", ErlDrvCond, cnd)
+    mtx, _ = use("erl_drv_cond_wait", ErlDrvMutex, mtx)
     cnd.wait("erl_drv_cond_wait", me, mtx)
 
 
@@ -205,21 +206,21 @@ def erl_drv_cond_wait(cnd: ErlDrvCond, mtx: ErlDrvMutex) -> None:
 
 
 @since("R12B-0")
-def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock:
+def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock | None:
     """Create a read/write lock, not recursive.  `name` is for messages.
 
     Destroy it with `erl_drv_rwlock_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvRWLock("erl_drv_rwlock_create", name)
+    return create("erl_drv_rwlock_create", ErlDrvRWLock, name)
 
 
 @since("R12B-0")
-def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock) -> None:
+def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock | None) -> None:
     """Destroy a read/write lock.  `Misuse` if a thread holds it.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    use("erl_drv_rwlock_destroy", ErlDrvRWLock, rwlck)
+    rwlck, _ = use("erl_drv_rwlock_destroy", ErlDrvRWLock, rwlck)
     # Under the guard, as every look at the holders: there may be several, and they come and go.
     with rwlck.guard:
         if rwlck.holders:
@@ -238,62 +239,62 @@ def erl_drv_rwlock_name(rwlck: ErlDrvRWLock | None) -> str | None:
 
 
 @since("R12B-0")
-def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock) -> None:
+def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock | None) -> None:
     """Lock for reading.  Waits while a thread writes or waits to write.
 
     `Misuse` if the caller holds the lock in any way.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_rwlock_rlock", ErlDrvRWLock, rwlck)
+    rwlck, me = use("erl_drv_rwlock_rlock", ErlDrvRWLock, rwlck)
     rwlck.acquire("erl_drv_rwlock_rlock", me, write=False)
 
 
 @since("R12B-0")
-def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock) -> int:
+def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock | None) -> int:
     """Lock for reading if that needs no wait.  Returns 0 or `EBUSY`.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_rwlock_tryrlock", ErlDrvRWLock, rwlck)
+    rwlck, me = use("erl_drv_rwlock_tryrlock", ErlDrvRWLock, rwlck)
     return rwlck.acquire("erl_drv_rwlock_tryrlock", me, write=False, wait=False)
 
 
 @since("R12B-0")
-def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock) -> None:
+def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock | None) -> None:
     """Stop reading.  Only a thread that holds the lock for reading may, else `Misuse`.
 
     Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_rwlock_runlock", ErlDrvRWLock, rwlck)
+    rwlck, me = use("erl_drv_rwlock_runlock", ErlDrvRWLock, rwlck)
     rwlck.release("erl_drv_rwlock_runlock", me, write=False)
 
 
 @since("R12B-0")
-def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock) -> None:
+def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock | None) -> None:
     """Lock for reading and writing.  Waits while a thread holds the lock in any way.
 
     `Misuse` if the caller holds it in any way.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_rwlock_rwlock", ErlDrvRWLock, rwlck)
+    rwlck, me = use("erl_drv_rwlock_rwlock", ErlDrvRWLock, rwlck)
     rwlck.acquire("erl_drv_rwlock_rwlock", me, write=True)
 
 
 @since("R12B-0")
-def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock) -> int:
+def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock | None) -> int:
     """Lock for reading and writing if the lock is free.  Returns 0 or `EBUSY`.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_rwlock_tryrwlock", ErlDrvRWLock, rwlck)
+    rwlck, me = use("erl_drv_rwlock_tryrwlock", ErlDrvRWLock, rwlck)
     return rwlck.acquire("erl_drv_rwlock_tryrwlock", me, write=True, wait=False)
 
 
 @since("R12B-0")
-def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock) -> None:
+def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock | None) -> None:
     """Stop writing.  Only the thread that holds the lock for writing may, else `Misuse`.
 
     Source: `erl_drv_thread.c`.
     """
-    me = use("erl_drv_rwlock_rwunlock", ErlDrvRWLock, rwlck)
+    rwlck, me = use("erl_drv_rwlock_rwunlock", ErlDrvRWLock, rwlck)
     rwlck.release("erl_drv_rwlock_rwunlock", me, write=True)
 
 
@@ -316,13 +317,13 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
 
 
 @since("R11B-3")
-def driver_pdl_lock(pdl: ErlDrvPDL) -> None:
+def driver_pdl_lock(pdl: ErlDrvPDL | None) -> None:
     """Wait until the lock is free, and lock it.  `Misuse` if the caller holds it.
 
     Adds a reference for as long as the lock is held.  `UseAfterFree` if the last reference is gone.
     Any thread.  Source: `io.c`.
     """
-    me = use("driver_pdl_lock", ErlDrvPDL, pdl)
+    pdl, me = use("driver_pdl_lock", ErlDrvPDL, pdl)
     pdl.must_not_hold("driver_pdl_lock", me)
     # The reference comes before the wait: the holder may give back the last other one meanwhile.
     pdl.retain()
@@ -330,43 +331,43 @@ def driver_pdl_lock(pdl: ErlDrvPDL) -> None:
 
 
 @since("R11B-3")
-def driver_pdl_unlock(pdl: ErlDrvPDL) -> None:
+def driver_pdl_unlock(pdl: ErlDrvPDL | None) -> None:
     """Unlock, and give back the reference that `driver_pdl_lock` added.  This may free the lock.
 
     Only the thread that holds the lock may, else `Misuse`.  Source: `io.c`.
     """
-    me = use("driver_pdl_unlock", ErlDrvPDL, pdl)
+    pdl, me = use("driver_pdl_unlock", ErlDrvPDL, pdl)
     # Unlocked first: a lock that is freed must not be held.
     pdl.unlock("driver_pdl_unlock", me)
     pdl.release()
 
 
 @since("R11B-3")
-def driver_pdl_get_refc(pdl: ErlDrvPDL) -> int:
+def driver_pdl_get_refc(pdl: ErlDrvPDL | None) -> int:
     """The number of references.  `UseAfterFree` if none is left.
 
     Any thread.  Source: `io.c`.
     """
-    use("driver_pdl_get_refc", ErlDrvPDL, pdl)
+    pdl, _ = use("driver_pdl_get_refc", ErlDrvPDL, pdl)
     # The number may be old when it is returned, so it decides nothing; it is for messages.
     return pdl.count(0)
 
 
 @since("R11B-3")
-def driver_pdl_inc_refc(pdl: ErlDrvPDL) -> int:
+def driver_pdl_inc_refc(pdl: ErlDrvPDL | None) -> int:
     """Add a reference.  Returns the new number.  `UseAfterFree` if none was left.
 
     Any thread.  Source: `io.c`.
     """
-    use("driver_pdl_inc_refc", ErlDrvPDL, pdl)
+    pdl, _ = use("driver_pdl_inc_refc", ErlDrvPDL, pdl)
     return pdl.count(1)
 
 
 @since("R11B-3")
-def driver_pdl_dec_refc(pdl: ErlDrvPDL) -> int:
+def driver_pdl_dec_refc(pdl: ErlDrvPDL | None) -> int:
     """Give back a reference.  Returns the number left; at 0 the lock is freed.
 
     `UseAfterFree` if none was left.  Any thread.  Source: `io.c`.
     """
-    use("driver_pdl_dec_refc", ErlDrvPDL, pdl)
+    pdl, _ = use("driver_pdl_dec_refc", ErlDrvPDL, pdl)
     return pdl.count(-1)

@@ -48,14 +48,17 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
     is 0.  Not thread-safe: only in a callback of the port.  Stands for `driver_output`.
     """
     thread = running()
-    if (type(port) is not ErlDrvPort or port.lock.holder is not thread) and not in_callback(
-        "driver_output", port
-    ):
-        return -1
-    # A driver calls this for each command, so the usual case is written out: a connected port and
-    # bytes.  `_data` does the same for the other calls and states.
     data = buf if type(buf) is bytes else output_bytes("driver_output", "buf", buf)
-    if port.state.value is not CONNECTED:
+    # A driver calls this for each command, so the usual case on OS threads is written out: a
+    # connected port and bytes.  `_data` does the same.
+    if (
+        type(port) is not ErlDrvPort
+        or port.lock.holder is not thread
+        or port.runtime.threads.simulated
+        or port.state.value is not CONNECTED
+    ):
+        if not in_callback("driver_output", port):
+            return -1
         return _data(port, "driver_output", data)
     record = port.runtime.record
     if record is not None:

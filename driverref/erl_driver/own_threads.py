@@ -15,11 +15,11 @@ emulator has stopped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EINVAL
+from errno import EINVAL, ENOMEM
 from typing import Any, NoReturn
 
 from driverref.erl_driver.checks import check_type
-from driverref.erl_driver.handles import Handle, use
+from driverref.erl_driver.handles import Handle, create, use
 from driverref.errors import Misuse, wrong_type
 from driverref.since import since
 from driverref.threads import Thread, current
@@ -127,21 +127,21 @@ def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
 
 
 @since("R12B-0")
-def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts:
+def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts | None:
     """Create thread options with default values, to change and give to `erl_drv_thread_create`.
 
     Destroy them with `erl_drv_thread_opts_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
-    return ErlDrvThreadOpts("erl_drv_thread_opts_create", name)
+    return create("erl_drv_thread_opts_create", ErlDrvThreadOpts, name)
 
 
 @since("R12B-0")
-def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts) -> None:
+def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts | None) -> None:
     """Destroy thread options.  `Misuse` if they have been destroyed before.
 
     Any thread.  Source: `erl_drv_thread.c`.
     """
-    use("erl_drv_thread_opts_destroy", ErlDrvThreadOpts, opts)
+    opts, _ = use("erl_drv_thread_opts_destroy", ErlDrvThreadOpts, opts)
     opts.row.end("erl_drv_thread_opts_destroy")
 
 
@@ -163,8 +163,10 @@ def erl_drv_thread_create(
     if not callable(func):
         raise wrong_type("erl_drv_thread_create", "func", "a function of one argument", func)
     if opts is not None:
-        use("erl_drv_thread_create", ErlDrvThreadOpts, opts)
-    own = DriverThread("erl_drv_thread_create", name)
+        opts, _ = use("erl_drv_thread_create", ErlDrvThreadOpts, opts)
+    own = create("erl_drv_thread_create", DriverThread, name)
+    if own is None:
+        return ENOMEM
     own.start(func, arg)
     # Filled in last: the new thread runs already and may find `tid` empty, as in C.
     tid.thread, tid.own = own.thread, own
@@ -270,7 +272,7 @@ def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
     check_type(call, "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
     if key.key is None:
         raise Misuse(f"{call}: the key has not been created")
-    return key.key, use(call, _Key, key.key)
+    return use(call, _Key, key.key)
 
 
 @since("R12B-0")
@@ -280,8 +282,8 @@ def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
     Destroy it with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
     """
     check_type("erl_drv_tsd_key_create", "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
-    key.key = _Key("erl_drv_tsd_key_create", name)
-    return 0
+    key.key = create("erl_drv_tsd_key_create", _Key, name)
+    return ENOMEM if key.key is None else 0
 
 
 @since("R12B-0")

@@ -1,73 +1,45 @@
-"""What a driver asks of its port: the timer, busy, failure, processes, the system.
+"""What a driver asks of its port: the timer, busy, the processes that the port knows.
 
 Every function is for callbacks of the port, unless its docstring allows more.  A callback holds the
 port's lock, so a function takes no lock.  It checks its arguments and hands the work to the module
-of the runtime that has the rules: `port_timer`, `senders`, `closing`, `entities`.  Source: `io.c`.
+of the runtime that has the rules: `port_timer`, `senders`, `entities`.  Source: `io.c`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from driverref.erl_driver.checks import check_type, in_callback
-from driverref.errors import Misuse, check_int, errno_name, wrong_type
+from driverref.errors import Misuse, check_int
 from driverref.runtime import callbacks, senders
 from driverref.runtime.async_pool import Key
 from driverref.runtime.driver import ErlDrvMonitor
 from driverref.runtime.port import ErlDrvPort
-from driverref.runtime.port_state import DRAINING
 from driverref.since import since
-from driverref.terms import NORMAL, Atom, Pid, Port, Ref, Tuple
-from driverref.threads import current
+from driverref.terms import Pid, Port, Ref
 
 __all__ = [
     "ERL_DRV_BUSY_MSGQ_DISABLED",
     "ERL_DRV_BUSY_MSGQ_READ_ONLY",
-    "ERL_DRV_ERROR_BADARG",
-    "ERL_DRV_ERROR_ERRNO",
-    "ERL_DRV_ERROR_GENERAL",
-    "ErlDrvSysInfo",
     "driver_caller",
     "driver_cancel_timer",
     "driver_compare_monitors",
     "driver_connected",
     "driver_demonitor_process",
-    "driver_exit",
-    "driver_failure",
-    "driver_failure_atom",
-    "driver_failure_eof",
-    "driver_failure_posix",
     "driver_get_monitored_process",
     "driver_mk_port",
     "driver_monitor_process",
     "driver_read_timer",
     "driver_set_timer",
-    "driver_system_info",
     "erl_drv_busy_msgq_limits",
-    "erl_drv_monotonic_time",
     "set_busy_port",
-    "set_errno",
     "set_port_control_flags",
 ]
-
-ERL_DRV_ERROR_GENERAL = -1
-ERL_DRV_ERROR_ERRNO = -2
-ERL_DRV_ERROR_BADARG = -3
 
 ERL_DRV_BUSY_MSGQ_READ_ONLY = 0
 ERL_DRV_BUSY_MSGQ_DISABLED = 2**32 - 1
 """All bits of a size, which in a `Key` are 32."""
 _DISABLED = (ERL_DRV_BUSY_MSGQ_DISABLED, ERL_DRV_BUSY_MSGQ_DISABLED)
-
-
-def set_errno(value: int) -> None:
-    """Set the calling thread's `errno`, for a `start` that returns `ERL_DRV_ERROR_ERRNO`.
-
-    Any thread.  Stands for the assignment `errno = value`.
-    """
-    check_int("set_errno", "value", value, 0, 2**31 - 1, "an errno")
-    current("set_errno").errno = value
 
 
 # The timer.
@@ -182,72 +154,6 @@ def set_port_control_flags(port: ErlDrvPort, flags: int) -> None:
         port.control_flags = flags
 
 
-# Failure.  Each call runs `stop` before it returns: the driver data is gone then.
-
-
-def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
-    """Close the port with the atom `string` as the reason, which the owner gets as an exit signal.
-
-    `stop` runs before this returns; `flush` is not called.  Returns 0, or -1 if the port is closed.
-    In `start` and in `process_exit` it is `Misuse`: the emulator would crash.  Only in a callback
-    of the port.  Stands for `driver_failure_atom`.
-    """
-    check_type("driver_failure_atom", "string", string, str, "a str")
-    return _fail("driver_failure_atom", port, Atom(string))
-
-
-def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
-    """As `driver_failure_atom`, with the name of an errno, such as `enoent`, as the reason.
-
-    Stands for `driver_failure_posix`.
-    """
-    check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
-    return _fail("driver_failure_posix", port, Atom(errno_name(error)))
-
-
-def driver_failure_eof(port: ErlDrvPort) -> int:
-    """Close the port with the reason `normal`, as `driver_failure_atom` does.
-
-    A port that was opened with `eof` stays open: its owner gets `{Port, eof}` instead.  Stands for
-    `driver_failure_eof`.
-    """
-    if in_callback("driver_failure_eof", port) and port.eof and port.state.value not in DRAINING:
-        port.note("driver_failure_eof")
-        port.owner.value.deliver(Tuple((port.id, Atom("eof"))))
-        return 0
-    return _fail("driver_failure_eof", port, NORMAL)
-
-
-def driver_failure(port: ErlDrvPort, error: int) -> int:
-    """As `driver_failure_atom`, with an int as the reason.  0 is `driver_failure_eof`.
-
-    Stands for `driver_failure`.
-    """
-    check_int("driver_failure", "error", error, -(2**31), 2**31 - 1, "an int")
-    return driver_failure_eof(port) if error == 0 else _fail("driver_failure", port, error)
-
-
-def driver_exit(port: ErlDrvPort, err: int) -> int:
-    """Close the port without an exit signal to its owner: the link to the owner is removed first.
-
-    Every other process that is linked gets the name of the errno `err` as the reason, or `normal`
-    if `err` is 0.  For the rest as `driver_failure_atom`.  Stands for `driver_exit`.
-    """
-    check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
-    if in_callback("driver_exit", port):
-        # The owner gets no signal because nothing links it any more, not by an exception for it.
-        port.runtime.entities.unlink(port.id, port.owner.value.pid)
-    return _fail("driver_exit", port, Atom(errno_name(err)) if err else NORMAL)
-
-
-def _fail(call: str, port: ErlDrvPort, reason: object) -> int:
-    """Close the port with a reason, and return what a failure returns."""
-    if not in_callback(call, port):
-        return -1
-    port.note(call, detail=reason)
-    return port.runtime.closing.fail(port, reason)
-
-
 # The port's identifier, and the processes it knows.
 
 
@@ -302,7 +208,9 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
             callbacks.process_exit(port, monitor)
 
     # A process may end just before the call.  Then `process_exit` is not called, and 1 says so.
-    return monitor if port.runtime.entities.monitor(monitor.ref, process, gone) else 1
+    entities = port.runtime.entities
+    of = entities.find_process(process)
+    return monitor if of is not None and entities.monitor(monitor.ref, of, gone) else 1
 
 
 @since("R11B-3")
@@ -315,7 +223,9 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
-    return 0 if port.runtime.entities.demonitor(monitor.ref, monitor.pid) else 1
+    entities = port.runtime.entities
+    of = entities.find_process(monitor.pid)
+    return 0 if of is not None and entities.demonitor(monitor.ref, of) else 1
 
 
 @since("R11B-3")
@@ -339,62 +249,3 @@ def driver_compare_monitors(monitor1: ErlDrvMonitor, monitor2: ErlDrvMonitor) ->
     for name, monitor in (("monitor1", monitor1), ("monitor2", monitor2)):
         check_type("driver_compare_monitors", name, monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     return (monitor1.ref > monitor2.ref) - (monitor1.ref < monitor2.ref)
-
-
-# The system.
-
-
-@dataclass(frozen=True, slots=True)
-class ErlDrvSysInfo:
-    """What `driver_system_info` reports."""
-
-    driver_major_version: int
-    driver_minor_version: int
-    erts_version: str
-    otp_release: str
-    thread_support: int
-    smp_support: int
-    async_threads: int
-    scheduler_threads: int
-
-
-@since("R11B-3")
-def driver_system_info() -> ErlDrvSysInfo:
-    """The emulator's versions and numbers of threads.
-
-    C fills a struct of the caller's; here it is returned.  Any thread.  Stands for
-    `driver_system_info`.
-    """
-    runtime = current("driver_system_info").runtime
-    release = runtime.release
-    major, minor = release.driver_version or (0, 0)
-    return ErlDrvSysInfo(
-        major,
-        minor,
-        release.erts,
-        release.name,
-        1,
-        # R11B to R14B came in two builds.  One scheduler stands for the one without SMP support.
-        int(len(runtime.schedulers) > 1 or not release.async_thread_completes),
-        runtime.pool.size,
-        len(runtime.schedulers),
-    )
-
-
-@since("18.3")
-def erl_drv_monotonic_time(time_unit: str) -> int:
-    """The emulator's clock, in the unit `time_unit`: `"sec"`, `"msec"`, `"usec"` or `"nsec"`.
-
-    Only on a scheduler's thread, else `Misuse`; C returns `ERL_DRV_TIME_ERROR` there.  Stands for
-    `erl_drv_monotonic_time`.
-    """
-    units = {"sec": 1_000_000_000, "msec": 1_000_000, "usec": 1_000, "nsec": 1}
-    if not isinstance(time_unit, str) or time_unit not in units:
-        raise wrong_type(
-            "erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit
-        )
-    thread = current("erl_drv_monotonic_time")
-    if thread.scheduler is None:
-        raise Misuse("erl_drv_monotonic_time: only on a scheduler")
-    now: int = thread.runtime.threads.read_clock()
-    return now // units[time_unit]

@@ -43,6 +43,7 @@ def _may(call: str, port: ErlDrvPort) -> bool:
     # The port data lock is enough: it lets a job use the queue while a callback holds the port's
     # lock.
     if isinstance(port, ErlDrvPort) and port.pdl is not None and port.pdl.held():
+        port.runtime.threads.step()
         return port.state.value is not CLOSED
     return in_callback(call, port)
 

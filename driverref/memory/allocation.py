@@ -1,7 +1,7 @@
 """`driver_alloc` and its relatives: the calls that allocate and free blocks.
 
 Each allocation enters a row in the ledger of the emulator that runs in the calling thread.  Each
-free takes the row out.  `enter`, `freeable` and `allocate` are the three steps that these calls
+free takes the row out.  `enter`, `freeable`, `fails` and `allocate` are the steps that these calls
 share with the binaries and with `instrument`.
 """
 
@@ -12,8 +12,8 @@ from typing import TypeVar, overload
 from driverref import errors
 from driverref.errors import check_int, is_int, wrong_type, wrong_value
 from driverref.memory.blocks import Block, Memory, Struct
-from driverref.memory.ledger import Row
-from driverref.threads import current
+from driverref.memory.ledger import Ledger, Row
+from driverref.threads import ALLOCATION, current
 
 __all__ = ["driver_alloc", "driver_free", "driver_realloc", "memset", "sizeof"]
 
@@ -43,9 +43,26 @@ def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
     return block
 
 
+def fails(call: str) -> bool:
+    """Whether this allocation of the driver fails.
+
+    `explore` can try that, for each allocation of a run in turn.  Elsewhere none fails.
+    """
+    ledger: Ledger = current(call).runtime.ledger
+    ledger.threads.step()
+    # One failure a run: what has to be tried is each way out of the driver's code, and a driver
+    # that has seen one mostly gives up.
+    if not ledger.failed and ledger.threads.chance(ALLOCATION):
+        ledger.failed = True
+        return True
+    return False
+
+
 def allocate(call: str, size: int, what: str, freed_by: str, old: Memory | None) -> Memory | None:
     """Return a new block with the contents of `old`, which is freed; `None` (NULL) if it fails."""
     check_int(call, "size", size, 0, None, "bytes")
+    if fails(call):
+        return None
     # A write, although the bytes are only copied: `realloc` may move the block, so no other thread
     # may even read it.  A write also accepts unwritten bytes, which the copy leaves unwritten.
     kept = b"" if old is None else old._use("contents", write=True)[:size]
@@ -78,6 +95,8 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
     """
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
+    if fails("driver_alloc"):
+        return None
     row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
     return size._unwritten(row)
 

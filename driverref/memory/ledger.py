@@ -160,6 +160,8 @@ class Ledger:
         self.threads = threads
         self.rows: MutableMapping[int, Row] = threads.table()
         self.new_id = threads.new_id
+        self.failed = False
+        """Whether an allocation has failed because a search tries that; see `allocation.fails`."""
         # On OS threads a step does nothing.  The blocks ask this first, to save the call.
         self.simulated = threads.simulated
         """Whether accesses to memory step and are checked for races."""

@@ -143,6 +143,7 @@ def test_what_leaves_a_thread_goes_to_the_emulator() -> None:
 
 def test_options_are_created_changed_and_destroyed(desk: Desk) -> None:
     opts = erl_drv_thread_opts_create("opts")
+    assert opts is not None
     assert opts.suggested_stack_size == -1
     opts.suggested_stack_size = 64
     tid = ErlDrvTid()

@@ -74,7 +74,8 @@ class Everything(Driver):
         set_port_control_flags(port, PORT_CONTROL_FLAG_BINARY)
         driver_monitor_process(port, driver_caller(port))
         driver_set_timer(port, 5)
-        return State(port, erl_drv_mutex_create("state"))
+        lock = erl_drv_mutex_create("state")
+        return ERL_DRV_ERROR_GENERAL if lock is None else State(port, lock)
 
     def stop(self, state: State) -> None:
         erl_drv_mutex_destroy(state.lock)

@@ -51,8 +51,8 @@ class Job(Struct):
 class State(Struct):
     """What the driver's jobs share."""
 
-    mtx: ErlDrvMutex
-    cnd: ErlDrvCond
+    mtx: ErlDrvMutex | None
+    cnd: ErlDrvCond | None
     port: ErlDrvPort
     arrived: int
     parties: int

@@ -29,7 +29,8 @@ from driverref.erl_driver import (
     erl_drv_rwlock_rwlock,
     erl_drv_rwlock_rwunlock,
 )
-from driverref.errors import DataRace, Deadlock, Leak, Misuse
+from driverref.errors import DataRace, Deadlock, Leak, Livelock, Misuse, Uninitialised
+from driverref.posix import usleep
 from wrong.case import Runner, Wrong, control_after, new
 
 
@@ -37,9 +38,9 @@ class State(Struct):
     """What threads share."""
 
     port: ErlDrvPort
-    mtx: ErlDrvMutex
-    cnd: ErlDrvCond
-    rwlck: ErlDrvRWLock
+    mtx: ErlDrvMutex | None
+    cnd: ErlDrvCond | None
+    rwlck: ErlDrvRWLock | None
     count: int
     jobs: int
     done: bool
@@ -297,6 +298,73 @@ LOST_WAKE_UP = Wrong(
     1,
     WaitsWithoutLooking,
     LooksBeforeWaiting,
+    control_after,
+)
+
+
+class LooksOnce(Shared):
+    def work(self, job: Any) -> None:
+        self.lock()
+        self.state.jobs = 7
+        self.state.done = True
+        erl_drv_cond_signal(self.state.cnd)
+        self.unlock()
+
+    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        self.lock()
+        self.wait()
+        found = self.state.jobs
+        self.unlock()
+        return bytes([found])
+
+    def wait(self) -> None:
+        if not self.state.done:
+            erl_drv_cond_wait(self.state.cnd, self.state.mtx)
+
+
+class LooksAgain(LooksOnce):
+    def wait(self) -> None:
+        while not self.state.done:
+            erl_drv_cond_wait(self.state.cnd, self.state.mtx)
+
+
+LOOKS_ONCE = Wrong(
+    "looks-once",
+    "A callback looks with `if` and not with `while` before it waits: it may wake without a signal.",
+    Uninitialised,
+    1,
+    LooksOnce,
+    LooksAgain,
+    control_after,
+)
+
+
+class ForgetsTheFlag(Shared):
+    def init(self) -> None:
+        super().init()
+        self.done = Atomic(0)
+
+    def work(self, job: Any) -> None:
+        pass
+
+    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        while not self.done.load():
+            usleep(1000)
+        return b""
+
+
+class SetsTheFlag(ForgetsTheFlag):
+    def work(self, job: Any) -> None:
+        self.done.store(1)
+
+
+POLLS_FOR_EVER = Wrong(
+    "polls-for-ever",
+    "A callback polls a flag until the job has set it, and one way through the job does not set it.",
+    Livelock,
+    1,
+    ForgetsTheFlag,
+    SetsTheFlag,
     control_after,
 )
 

@@ -35,8 +35,8 @@ class State(Struct):
     port: ErlDrvPort
     port_id: Port
     tid: ErlDrvTid
-    mtx: ErlDrvMutex
-    cnd: ErlDrvCond
+    mtx: ErlDrvMutex | None
+    cnd: ErlDrvCond | None
     count: int
     ending: bool
     head: Item | None

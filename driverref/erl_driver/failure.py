@@ -1,0 +1,103 @@
+"""How a driver says that something is wrong: with `start`, or with its port.
+
+`start` returns an error, and the port has never been open.  Later, a call of `driver_failure`
+closes the port.  Each of these calls runs `stop` before it returns: the driver data is gone then.
+Source: `io.c`, `driver_failure*` and `driver_exit`.
+"""
+
+from __future__ import annotations
+
+from driverref.erl_driver.checks import check_type, in_callback
+from driverref.errors import check_int, errno_name
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import DRAINING
+from driverref.terms import NORMAL, Atom, Tuple
+from driverref.threads import current
+
+__all__ = [
+    "ERL_DRV_ERROR_BADARG",
+    "ERL_DRV_ERROR_ERRNO",
+    "ERL_DRV_ERROR_GENERAL",
+    "driver_exit",
+    "driver_failure",
+    "driver_failure_atom",
+    "driver_failure_eof",
+    "driver_failure_posix",
+    "set_errno",
+]
+
+ERL_DRV_ERROR_GENERAL = -1
+ERL_DRV_ERROR_ERRNO = -2
+ERL_DRV_ERROR_BADARG = -3
+
+
+def set_errno(value: int) -> None:
+    """Set the calling thread's `errno`, for a `start` that returns `ERL_DRV_ERROR_ERRNO`.
+
+    Any thread.  Stands for the assignment `errno = value`.
+    """
+    check_int("set_errno", "value", value, 0, 2**31 - 1, "an errno")
+    current("set_errno").errno = value
+
+
+def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
+    """Close the port with the atom `string` as the reason, which the owner gets as an exit signal.
+
+    `stop` runs before this returns; `flush` is not called.  Returns 0, or -1 if the port is closed.
+    In `start` and in `process_exit` it is `Misuse`: the emulator would crash.  Only in a callback
+    of the port.  Stands for `driver_failure_atom`.
+    """
+    check_type("driver_failure_atom", "string", string, str, "a str")
+    return _fail("driver_failure_atom", port, Atom(string))
+
+
+def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
+    """As `driver_failure_atom`, with the name of an errno, such as `enoent`, as the reason.
+
+    Stands for `driver_failure_posix`.
+    """
+    check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
+    return _fail("driver_failure_posix", port, Atom(errno_name(error)))
+
+
+def driver_failure_eof(port: ErlDrvPort) -> int:
+    """Close the port with the reason `normal`, as `driver_failure_atom` does.
+
+    A port that was opened with `eof` stays open: its owner gets `{Port, eof}` instead.  Stands for
+    `driver_failure_eof`.
+    """
+    if in_callback("driver_failure_eof", port) and port.eof and port.state.value not in DRAINING:
+        port.note("driver_failure_eof")
+        port.owner.value.deliver(Tuple((port.id, Atom("eof"))))
+        return 0
+    return _fail("driver_failure_eof", port, NORMAL)
+
+
+def driver_failure(port: ErlDrvPort, error: int) -> int:
+    """As `driver_failure_atom`, with an int as the reason.  0 is `driver_failure_eof`.
+
+    Stands for `driver_failure`.
+    """
+    check_int("driver_failure", "error", error, -(2**31), 2**31 - 1, "an int")
+    return driver_failure_eof(port) if error == 0 else _fail("driver_failure", port, error)
+
+
+def driver_exit(port: ErlDrvPort, err: int) -> int:
+    """Close the port without an exit signal to its owner: the link to the owner is removed first.
+
+    Every other process that is linked gets the name of the errno `err` as the reason, or `normal`
+    if `err` is 0.  For the rest as `driver_failure_atom`.  Stands for `driver_exit`.
+    """
+    check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
+    if in_callback("driver_exit", port):
+        # The owner gets no signal because nothing links it any more, not by an exception for it.
+        port.runtime.entities.unlink(port, port.owner.value)
+    return _fail("driver_exit", port, Atom(errno_name(err)) if err else NORMAL)
+
+
+def _fail(call: str, port: ErlDrvPort, reason: object) -> int:
+    """Close the port with a reason, and return what a failure returns."""
+    if not in_callback(call, port):
+        return -1
+    port.note(call, detail=reason)
+    return port.runtime.closing.fail(port, reason)
