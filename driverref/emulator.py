@@ -20,7 +20,8 @@ from functools import partial
 from typing import Any, Literal, Self
 
 from driverref import eras
-from driverref.erlang.calling import calling
+from driverref.erlang.calling import Calling, caller
+from driverref.erlang.commands import Commands
 from driverref.erlang.erl_ddll import ErlDdll
 from driverref.erlang.ports import Ports
 from driverref.erlang.processes import Processes
@@ -45,7 +46,7 @@ from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
 
 
-class Emulator(Processes, Ports):
+class Emulator(Processes, Ports, Commands):
     """An emulator with its schedulers and async threads running.
 
     * `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.
@@ -149,19 +150,20 @@ class Emulator(Processes, Ports):
         `item` is one of `thread_pool_size`, `schedulers`, `otp_release`, `version`,
         `driver_version`, `port_count`.
         """
-        calling(self.runtime, "system_info")
         runtime, release = self.runtime, self.runtime.release
-        items: dict[str, Any] = {
-            "thread_pool_size": runtime.pool.size,
-            "schedulers": len(runtime.schedulers),
-            "otp_release": release.name,
-            "version": release.erts,
-            "driver_version": release.driver_version and ".".join(map(str, release.driver_version)),
-            "port_count": len(runtime.ports),
-        }
-        if not isinstance(item, str) or item not in items:
-            raise badarg("system_info", "item", "one of " + ", ".join(items), item)
-        return items[item]
+        with Calling(runtime, "system_info"):
+            version = release.driver_version and ".".join(map(str, release.driver_version))
+            items: dict[str, Any] = {
+                "thread_pool_size": runtime.pool.size,
+                "schedulers": len(runtime.schedulers),
+                "otp_release": release.name,
+                "version": release.erts,
+                "driver_version": version,
+                "port_count": len(runtime.ports),
+            }
+            if not isinstance(item, str) or item not in items:
+                raise badarg("system_info", "item", "one of " + ", ".join(items), item)
+            return items[item]
 
     # The end.
 
@@ -181,7 +183,7 @@ class Emulator(Processes, Ports):
         No leak is reported: the memory went with the emulator.  If another process than the first
         calls it, the first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
         """
-        process = calling(self.runtime, "halt")
+        process = Calling(self.runtime, "halt").process
         check_int("halt", "status", status, 0, 255)
         if not isinstance(flush, bool):
             raise badarg("halt", "flush", "True or False", flush)
@@ -225,7 +227,7 @@ class Emulator(Processes, Ports):
             self._abandon("it crashed")
             return
         try:
-            self._stop(calling(self.runtime, "stop"))
+            self._stop(caller(self.runtime, "stop"))
         except BaseException:
             self._abandon("it could not be stopped in good order")
             raise

@@ -18,6 +18,7 @@ from driverref.erl_driver import (
     ErlDrvPort,
     ErlDrvTid,
     Key,
+    Pointer,
     driver_alloc,
     driver_async,
     driver_cancel_timer,
@@ -25,6 +26,7 @@ from driverref.erl_driver import (
     driver_enq,
     driver_failure_atom,
     driver_free,
+    driver_mk_port,
     driver_output,
     driver_pdl_create,
     driver_pdl_lock,
@@ -35,6 +37,7 @@ from driverref.erl_driver import (
     erl_drv_mutex_destroy,
     erl_drv_mutex_lock,
     erl_drv_mutex_unlock,
+    erl_drv_output_term,
     erl_drv_thread_create,
     erl_drv_thread_join,
     set_busy_port,
@@ -129,6 +132,46 @@ def an_owner_is_looked_at_while_it_changes(erl: Emulator) -> object:
     erl.spawn(look, scheduler=2)
     erl.send(port, (me, ("connect", other)))
     return str(erl.receive(lambda message: message[0] == "seen"))
+
+
+def a_thread_sends_to_an_owner_that_changes(erl: Emulator) -> object:
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        identifier, tid = driver_mk_port(port), ErlDrvTid()
+        erl_drv_thread_create(
+            "own", tid, lambda _: erl_drv_output_term(identifier, (1, 2)), 0, None
+        )
+        tids.append(tid)
+        return b""
+
+    def join(*_: object) -> None:
+        erl_drv_thread_join(tids[0], None)
+
+    tids: list[ErlDrvTid] = []
+    me = erl.self()
+    port = opened(erl, made_of(control=control, stop=join))
+    other = erl.spawn(lambda: erl.send(me, ("other", erl.receive(timeout=1))), scheduler=2)
+    erl.port_control(port, 0, b"")
+    erl.port_connect(port, other)
+    return str(erl.receive(lambda message: message[0] == "other"))
+
+
+def a_thread_sends_by_a_port_that_closes(erl: Emulator) -> object:
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        identifier, tid = driver_mk_port(port), ErlDrvTid()
+        erl_drv_thread_create(
+            "own", tid, lambda _: erl_drv_output_term(identifier, (1, 2)), 0, None
+        )
+        tids.append(tid)
+        driver_enq(port, b"x")
+        return b""
+
+    tids: list[ErlDrvTid] = []
+    port = opened(erl, made_of(control=control, flush=lambda port: driver_deq(port, 1)))
+    erl.port_control(port, 0, b"")
+    erl.port_close(port)
+    returned = Pointer()
+    erl_drv_thread_join(tids[0], returned)
+    return returned.value
 
 
 def links_are_looked_at_while_they_change(erl: Emulator) -> object:

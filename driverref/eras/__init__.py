@@ -63,6 +63,7 @@ def furnish(runtime: Runtime, schedulers: int, async_threads: int) -> None:
     """
     release = runtime.release
     runtime.busy_msgq_limits = release.busy_msgq_limits
+    runtime.signals_wait = release.signals_wait
     runtime.completions = _completions_for(release)
     runtime.closing = ClosedFirst() if release.closed_before_stop else Closing()
     runtime.timer_type = _TIMERS[release.resets_timer, release.zero_timeout_in_line]

@@ -1,25 +1,89 @@
-"""The process that calls a BIF, and the options that it gives.
+"""The process that calls a BIF, and what it finds before and after.
 
 Each process has a thread of its own, and the thread knows its process.  A thread that runs the
 driver's code carries no process meanwhile, so it cannot call a BIF.
+
+A BIF is the block of a `Calling`, or of a `Waiting` if it may wait:
+
+    the emulator must run, the thread must be a process -> a step -> notice
+        -> the block: what the BIF does
+        -> heed, in a `Waiting`
+
+The step lets other threads come between this BIF and the one before.  Python cannot stop a thread
+from outside, so a process ends at its next BIF.  A real process notices an exit signal when it is
+taken off its scheduler.  That may be anywhere, so `notice` has both ways (`Process`).  A BIF that
+may wait always notices it: after its effect, and before it returns.
+
+A BIF about a port goes on with `find_port`, and with `catch_up` once it has the port's lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driverref.errors import Misuse, badarg
+from driverref.errors import ErlangError, Misuse, badarg
+from driverref.runtime import senders
 from driverref.runtime.core import Runtime
+from driverref.runtime.port import ErlDrvPort
+from driverref.runtime.port_state import State
 from driverref.runtime.process import Process
+from driverref.terms import Port
 from driverref.threads import OUTSIDE, running
 
 
-def calling(runtime: Runtime, call: str) -> Process:
-    """The process that calls the BIF `call`.
+class Heeding:
+    """`with Heeding(process):` the process heeds an exit signal at the end of the block."""
 
-    Raises what the process must notice before the BIF does anything: the emulator is down, or an
-    exit signal has come.  Raises `Misuse` if the thread is no process of this emulator, or runs the
-    driver's code.
+    __slots__ = ("process",)
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    def __enter__(self) -> Process:
+        return self.process
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A BIF that fails has waited as well, and a process that has to end does not see the
+        # failure.  What has taken the emulator down is on its way to where it is told.
+        failed = kind is not None and issubclass(kind, ErlangError)
+        if kind is None or (failed and self.process.runtime.down is None):
+            self.process.heed()
+
+
+class Calling:
+    """`with Calling(runtime, "link") as process:` the BIF `link`, called by `process`.
+
+    Raises what the process has to notice: the emulator is down, or an exit signal has come.  Raises
+    `Misuse` if the thread is no process of this emulator, or runs the driver's code.
+    """
+
+    __slots__ = ("process",)
+
+    def __init__(self, runtime: Runtime, call: str) -> None:
+        self.process = caller(runtime, call)
+        runtime.threads.step()
+        self.process.notice()
+
+    def __enter__(self) -> Process:
+        return self.process
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class Waiting(Heeding):
+    """The same for a BIF that may wait: the process heeds an exit signal before it returns."""
+
+    __slots__ = ()
+
+    def __init__(self, runtime: Runtime, call: str) -> None:
+        super().__init__(Calling(runtime, call).process)
+
+
+def caller(runtime: Runtime, call: str) -> Process:
+    """The process that calls the BIF `call`.  Raises as `Calling` does, but notices no exit signal.
+
+    For a BIF that makes its step by itself.
     """
     # First, because every BIF of an emulator that is down raises this, on any thread.
     if runtime.down is not None:
@@ -33,8 +97,6 @@ def calling(runtime: Runtime, call: str) -> Process:
     process: Process | None = thread.process
     if process is None:
         raise Misuse(f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it")
-    # An exit signal ends a process at its next BIF: Python cannot stop a thread from outside.
-    process.heed()
     return process
 
 
@@ -43,3 +105,28 @@ def check_options(call: str, options: object, allowed: Sequence[str]) -> None:
     if not isinstance(options, list | tuple) or any(option not in allowed for option in options):
         expected = "a list of " + " and ".join(f'"{option}"' for option in allowed)
         raise badarg(call, "options", expected, options)
+
+
+def find_port(runtime: Runtime, call: str, port: object) -> ErlDrvPort:
+    """The port that an argument identifies.  `badarg` if there is none."""
+    if not isinstance(port, Port):
+        raise badarg(call, "port", "a Port", port)
+    handle = runtime.ports.find(port)
+    if handle is None:
+        raise _not_open(call, port)
+    return handle
+
+
+def catch_up(call: str, port: ErlDrvPort, *states: State) -> None:
+    """Carry out what waits for the port.  `badarg` if its state is then none of `states`.
+
+    The port's lock is held.
+    """
+    with port.runtime.driver_code:
+        senders.run(port)
+    if port.state.value not in states:
+        raise _not_open(call, port.id)
+
+
+def _not_open(call: str, port: Port) -> ErlangError:
+    return ErlangError("badarg", f"{call}: {port} is closing or closed, or never was")

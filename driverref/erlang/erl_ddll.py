@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driverref.erlang.calling import calling, check_options
+from driverref.erlang.calling import Calling, Waiting, check_options
 from driverref.erlang.driver_entry import check_entry
 from driverref.errors import badarg
 from driverref.runtime.core import Runtime
@@ -61,12 +61,16 @@ class ErlDdll:
 
         Stands for `erl_ddll:load/2`.
         """
-        check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
         return self._load("load", driver, kill_ports=False)
 
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
-        process = calling(self._runtime, call)
-        check_entry(call, driver)
+        with Calling(self._runtime, call) as process:
+            if not kill_ports:
+                check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
+            check_entry(call, driver)
+            return self._load_checked(process, driver, kill_ports)
+
+    def _load_checked(self, process: Process, driver: Driver, kill_ports: bool) -> object:
         with process.scheduler.mutex, self._loading:
             # One look and one entry under the lock: once the process is a user, no other process
             # can unload the driver.
@@ -98,7 +102,7 @@ class ErlDdll:
     def _use(self, loaded: LoadedDriver, process: Process) -> None:
         """Count that the process has loaded the driver once more.  `drivers_lock` is held."""
         loaded.users.change()[process.pid] += 1
-        self._runtime.entities.monitor(_USER, process.pid, self._user_gone)
+        self._runtime.entities.monitor(_USER, process, self._user_gone)
 
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.
@@ -107,17 +111,17 @@ class ErlDdll:
         it meanwhile.  Else returns `{error, Reason}` as `try_unload`.  A job that does not return
         keeps this call waiting for ever.  Stands for `erl_ddll:unload_driver/1`.
         """
-        # Looked up before the request, after which the table may have no such driver.
-        loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
-        result = self._try_unload("unload_driver", name, ["kill_ports"])
-        if loaded is not None and result == (OK, "pending_driver"):
-            process = calling(self._runtime, "unload_driver")
-            what = f"driver {name!r} to be unloaded"
-            process.wait_until(what, lambda: not loaded.pending())
-            # A job of the driver may have called `driver_async` during the wait.
-            if loaded.state.value is PERMANENT:
-                return _error("permanent")
-        return OK if result[0] == OK else result
+        with Waiting(self._runtime, "unload_driver") as process:
+            # Looked up before the request, after which the table may have no such driver.
+            loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
+            result = self._try_unload(process, "unload_driver", name, ["kill_ports"])
+            if loaded is not None and result == (OK, "pending_driver"):
+                what = f"driver {name!r} to be unloaded"
+                process.wait_until(what, lambda: not loaded.pending())
+                # A job of the driver may have called `driver_async` during the wait.
+                if loaded.state.value is PERMANENT:
+                    return _error("permanent")
+            return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
         """Give the driver up: it is unloaded when its last port is closed and its last job is done.
@@ -125,9 +129,10 @@ class ErlDdll:
         Returns `ok` without waiting, or `{error, Reason}` as `try_unload`.  Since R11B-3.  Stands
         for `erl_ddll:unload/1`.
         """
-        check_bif(self._runtime.release, "erl_ddll:unload", "R11B-3")
-        result = self._try_unload("unload", name, ())
-        return OK if result[0] == OK else result
+        with Calling(self._runtime, "unload") as process:
+            check_bif(self._runtime.release, "erl_ddll:unload", "R11B-3")
+            result = self._try_unload(process, "unload", name, ())
+            return OK if result[0] == OK else result
 
     def try_unload(self, name: str, options: Sequence[str] = ()) -> object:
         """Ask for the driver to be unloaded as soon as nothing needs it.
@@ -140,11 +145,11 @@ class ErlDdll:
         `{error, not_loaded_by_this_process}`.  From R11B-2 to R14B it is `{error, permanent}` once
         the driver has called `driver_async`.  Since R11B-3.  Stands for `erl_ddll:try_unload/2`.
         """
-        check_bif(self._runtime.release, "erl_ddll:try_unload", "R11B-3")
-        return self._try_unload("try_unload", name, options)
+        with Calling(self._runtime, "try_unload") as process:
+            check_bif(self._runtime.release, "erl_ddll:try_unload", "R11B-3")
+            return self._try_unload(process, "try_unload", name, options)
 
-    def _try_unload(self, call: str, name: str, options: Sequence[str]) -> Tuple:
-        process = calling(self._runtime, call)
+    def _try_unload(self, process: Process, call: str, name: str, options: Sequence[str]) -> Tuple:
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
         check_options(call, options, ("kill_ports",))
@@ -190,30 +195,29 @@ class ErlDdll:
         `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Since R11B-3.  Stands for
         `erl_ddll:monitor/2`.
         """
-        process = calling(self._runtime, "monitor")
-        check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
-        match kind, item:
-            case "driver", (str(name), "unloaded"):
-                pass
-            case _:
-                raise badarg(
-                    "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
-                )
-        ref = self._runtime.new(Ref)
-        # Under the lock, so that the driver is not unloaded between the look and the entry: the
-        # message would never come.
-        with self._runtime.drivers_lock:
-            loaded = self._runtime.drivers.get(name)
-            if loaded is not None:
-                loaded.monitors.change()[ref] = process
-        if loaded is None:
-            process.deliver(unloaded(ref, name))
-        return ref
+        with Calling(self._runtime, "monitor") as process:
+            check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
+            match kind, item:
+                case "driver", (str(name), "unloaded"):
+                    pass
+                case _:
+                    expected = '"driver", (name, "unloaded")'
+                    raise badarg("erl_ddll.monitor", "item", expected, (kind, item))
+            ref = self._runtime.new(Ref)
+            # Under the lock, so that the driver is not unloaded between the look and the entry: the
+            # message would never come.
+            with self._runtime.drivers_lock:
+                loaded = self._runtime.drivers.get(name)
+                if loaded is not None:
+                    loaded.monitors.change()[ref] = process
+            if loaded is None:
+                process.deliver(unloaded(ref, name))
+            return ref
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
-        calling(self._runtime, "loaded_drivers")
-        return Tuple((OK, sorted(self._runtime.drivers)))
+        with Calling(self._runtime, "loaded_drivers"):
+            return Tuple((OK, sorted(self._runtime.drivers)))
 
 
 def _error(reason: str) -> Tuple:

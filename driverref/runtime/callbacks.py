@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from driverref.errors import errno_name
 from driverref.runtime.ioq import ErlIOVec, taken_over
 from driverref.runtime.port_state import CLOSING, CONNECTED
-from driverref.terms import NOPROC, Pid, Tuple
+from driverref.terms import Pid, Tuple
 from driverref.threads import Thread, running
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
     # and these are the pointers that no driver data can have.
     if type(result) is int and result in (-1, -2, -3):
         port.transit("start failed")
-        # A process that guessed the identifier may have linked to the port while `start` ran.  OTP
-        # 25 answers it with `noproc`, as if there had been no port.
-        port.runtime.closing.part(port, NOPROC)
         # `stop` is not called: there is no driver data that it could free.
         port.runtime.closing.gone(port)
         if result == -2:
@@ -56,7 +53,7 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
     # `ready_async` finds the data.
     port.drv_data = result
     port.transit("start returned")
-    port.runtime.entities.link(port.id, port.owner.value.pid)
+    port.runtime.entities.link(port, port.owner.value)
     return None
 
 
@@ -79,9 +76,11 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
             mutex.acquire()
         try:
             # In each of these cases something has to come before the command, or in its place: an
-            # `outputv`, an error, a suspension, an earlier signal, a timeout of 0 ms.
+            # `outputv`, the process's end, an error, a suspension, an earlier signal, a timeout of
+            # 0 ms.
             if (
                 output is None
+                or process.doom.value is not None
                 or port.state.value is not CONNECTED
                 or senders.busy.value
                 or senders.signals.value

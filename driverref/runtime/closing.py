@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from driverref.errors import Misuse
 from driverref.runtime import senders
 from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED, OPENING
-from driverref.terms import DOWN, KILLED, Atom, Tuple
+from driverref.terms import KILLED, Atom, Tuple
 
 if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
@@ -79,11 +79,11 @@ class Closing:
     def part(self, port: ErlDrvPort, reason: object) -> None:
         """Tell the processes that are linked to the port, or monitor it, that it ends."""
         # Once for all: a process that links to the port from now on is told `noproc`.
-        linked, watching = port.runtime.entities.part(port.id, port)
+        linked, watching = port.runtime.entities.part(port)
         for entity in linked:
             entity.exit_signal(port.id, reason, broken_link=True)
         for ref, process in watching:
-            process.deliver(Tuple((DOWN, ref, Atom("port"), port.id, reason)))
+            process.down(ref, "port", port.id, reason)
 
     def epilogue(self, port: ErlDrvPort) -> None:
         """After a callback or a job: close the port if its driver queue is empty.

@@ -46,6 +46,8 @@ class Runtime:
     timer_type: type[PortTimer]
     driver_type: type[LoadedDriver]
     busy_msgq_limits: tuple[int, int] | None
+    signals_wait: bool
+    """Whether a signal that finds its port locked waits for the lock; else it is left there."""
 
     def __init__(
         self, threads: Threads, release: Release, trace: Trace | None, ports: PortTable

@@ -2,8 +2,13 @@
 
 `process` need not know `port`, and the other way round: what one has to know of the other is an
 `Entity`.  An identifier is looked up in the table of its kind, and whatever ends takes itself out
-of that table.  A link or a monitor is two entries, one on each side; they are made and taken away
-under one lock, so that no side has half of one.
+of that table.
+
+A link or a monitor is two halves, one on each side.  Between two processes both halves are made,
+and taken away, under one lock.  Between a process and a port each half is made for itself, because
+the port gets its half by a signal, which may find it locked.  A signal that breaks a link, and the
+message of a monitor, count only if the receiver still has its own half.  So a process that has
+called `unlink` or `demonitor` hears nothing more, whatever is on its way.
 """
 
 from __future__ import annotations
@@ -23,24 +28,30 @@ if TYPE_CHECKING:
 
 
 class Bonds:
-    """The links of one entity, and the monitors that others have set on it.
+    """The links of one entity, the monitors that others have set on it, and those that it has set.
 
     The monitors stand in the order in which they were set.
     """
 
-    # One object, so that an entity that ends can part with both in one piece.
+    # One object, so that an entity that ends can part with all of them in one piece.
 
-    __slots__ = ("links", "monitors")
+    __slots__ = ("links", "monitors", "watches")
 
     def __init__(self) -> None:
         self.links: set[Pid | Port] = set()
         self.monitors: dict[Ref, Any] = {}
+        self.watches: dict[Ref, Pid | Port] = {}
 
 
 class Entity(Protocol):
     """A process or a port."""
 
     bonds: Cell[Bonds]
+
+    @property
+    def id(self) -> Pid | Port:
+        """Its identifier."""
+        ...
 
     def lives(self) -> bool:
         """Whether it can be linked and monitored: it has not ended, and has not been told to."""
@@ -125,35 +136,45 @@ class Entities:
         """The processes that have not ended, oldest first."""
         return [process for _, process in sorted(self._processes.items())]
 
-    def link(self, one: Pid | Port, other: Pid | Port) -> bool:
+    # Links.
+
+    def link(self, one: Entity, other: Entity) -> bool:
         """Link two entities.  `False`, and nothing is linked, if one of them has ended."""
         with self.lock:
-            # Both are looked up under the lock under which an entity parts with its links.  So
+            # Both are looked at under the lock under which an entity parts with its links.  So
             # neither can end between the look and the two entries.
-            this, that = self.find(one), self.find(other)
-            if this is None or that is None or not (this.lives() and that.lives()):
+            if not (one.lives() and other.lives()):
                 return False
             # A link has no direction.  Whichever ends, the other is told.
-            this.bonds.change().links.add(self._own(other))
-            that.bonds.change().links.add(self._own(one))
+            one.bonds.change().links.add(other.id)
+            other.bonds.change().links.add(one.id)
         return True
 
-    def unlink(self, one: Pid | Port, other: Pid | Port) -> None:
-        """Undo `link`, whether or not both are still alive."""
+    def link_half(self, one: Entity, to: Pid | Port) -> bool:
+        """Enter the half of a link that `one` has.  `False` if `one` has ended."""
         with self.lock:
-            for this, that in ((one, other), (other, one)):
-                # An entity that has ended has parted with its links by itself.
-                if (entity := self.find(this)) is not None:
-                    entity.bonds.change().links.discard(self._own(that))
+            if one.lives():
+                one.bonds.change().links.add(to)
+                return True
+        return False
 
-    def _own(self, id: Pid | Port) -> Pid | Port:
-        """The identifier that a port was given, if that of an earlier port leads to it too."""
-        # In R7B a process may link to a closed port's identifier and reach the port that has its
-        # slot.  The signal that breaks the link carries that port's own identifier.
-        port = self.ports.find(id) if isinstance(id, Port) else None
-        return id if port is None else port.id
+    def unlink(self, one: Entity, other: Entity) -> None:
+        """Undo `link`."""
+        with self.lock:
+            one.bonds.change().links.discard(other.id)
+            other.bonds.change().links.discard(one.id)
 
-    def monitor(self, ref: Ref, of: Pid | Port, watcher: Watcher) -> bool:
+    def unlink_half(self, one: Entity, to: Pid | Port) -> bool:
+        """Take away the half of a link that `one` has.  Whether it was there."""
+        with self.lock:
+            links = one.bonds.change().links
+            was_linked = to in links
+            links.discard(to)
+        return was_linked
+
+    # Monitors.
+
+    def monitor(self, ref: Ref, of: Entity, watcher: Watcher) -> bool:
         """Have `watcher` told when `of` ends.
 
         `False`, and nothing is monitored, if it has ended.
@@ -161,33 +182,32 @@ class Entities:
         with self.lock:
             # An entity that has been told to exit has told its monitors already, or is about to.
             # One that came now would wait for a message that was never sent.
-            entity = self.find(of)
-            if entity is None or not entity.lives():
+            if not of.lives():
                 return False
-            entity.bonds.change().monitors[ref] = watcher
+            of.bonds.change().monitors[ref] = watcher
         return True
 
-    def demonitor(self, ref: Ref, of: Pid | Port | None = None) -> bool:
-        """Undo `monitor`.  Whether there was such a monitor; what was monitored may have ended.
-
-        With `of` only that entity is looked at.  Erlang's references do not say what they monitor.
-        """
+    def demonitor(self, ref: Ref, of: Entity) -> bool:
+        """Undo `monitor`.  Whether there was such a monitor."""
         with self.lock:
-            # A real reference holds what it monitors; here every entity is asked.
-            if of is None:
-                looked_at: list[Entity] = [*self.processes(), *self.ports]
-            else:
-                entity = self.find(of)
-                looked_at = [] if entity is None else [entity]
-            found = [e.bonds.change().monitors.pop(ref, None) for e in looked_at]
-        return any(watcher is not None for watcher in found)
+            return of.bonds.change().monitors.pop(ref, None) is not None
+
+    def watch(self, ref: Ref, process: Process, item: Pid | Port) -> None:
+        """Enter the half of a monitor that the watching process has."""
+        with self.lock:
+            process.bonds.change().watches[ref] = item
+
+    def unwatch(self, ref: Ref, process: Process) -> Pid | Port | None:
+        """Take that half away.  What was watched, or `None` if the process has no such monitor."""
+        with self.lock:
+            return process.bonds.change().watches.pop(ref, None)
 
     def links(self, entity: Entity) -> list[Pid | Port]:
         """The identifiers that an entity is linked to, in order."""
         with self.lock:
             return sorted(entity.bonds.value.links, key=_in_order)
 
-    def part(self, id: Pid | Port, entity: Entity) -> tuple[list[Entity], list[tuple[Ref, Any]]]:
+    def part(self, entity: Entity) -> tuple[list[Entity], list[tuple[Ref, Any]]]:
         """Take the links and monitors of an entity that ends.
 
         Returns what was linked, processes before ports and each in the order of their identifiers,
@@ -199,10 +219,10 @@ class Entities:
             # one may be a step at which other threads run.
             bonds, entity.bonds.value = entity.bonds.value, Bonds()
             ids = sorted(bonds.links, key=_in_order)
-            # All of them are there: an entity that had ended would have taken its link away.
             linked = [other for other in map(self.find, ids) if other is not None]
-            for other in linked:
-                other.bonds.change().links.discard(id)
+            for ref, item in bonds.watches.items():
+                if (watched := self.find(item)) is not None:
+                    watched.bonds.change().monitors.pop(ref, None)
         return linked, list(bonds.monitors.items())
 
 

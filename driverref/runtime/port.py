@@ -16,7 +16,7 @@ Invariant: what changes a port holds its lock, and is on a scheduler.  Its state
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ErlDrvMonitor
@@ -26,12 +26,9 @@ from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port_lock import PortDataLock, PortLock
 from driverref.runtime.port_state import CONNECTED, OPENING, TRANSITIONS, State
 from driverref.runtime.process import Process
-from driverref.runtime.senders import Senders
+from driverref.runtime.senders import Senders, signal
 from driverref.terms import KILL, NORMAL, Pid, Port
 from driverref.threads import Cell, running
-
-if TYPE_CHECKING:
-    pass
 
 
 class ErlDrvPort:
@@ -79,8 +76,8 @@ class ErlDrvPort:
         self.caller: Pid | None = None
         self.bonds = threads.cell(Bonds())
         # A driver that sets `ERL_DRV_FLAG_NO_BUSY_MSGQ` takes whatever comes.
-        limits = runtime.busy_msgq_limits
-        self.senders = Senders(threads, None if driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ) else limits)
+        unlimited = driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ)
+        self.senders = Senders(threads, None if unlimited else runtime.busy_msgq_limits)
         self.timer = runtime.timer_type(threads)
         # Used under the port's lock, or under the port data lock if there is one.  So two threads
         # may use it that have no lock in common, and the search has to know of it.
@@ -167,13 +164,18 @@ class ErlDrvPort:
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         """Take an exit signal.
 
-        The thread that sends it is on a scheduler and holds no port's lock.
+        The thread that sends it is on a scheduler and holds no port's lock: a thread that holds one
+        sends its exit signals to processes, which take them without a lock.
         """
-        # The owner's end closes the port whatever the reason.  Another linked process may end
-        # normally.
-        if broken_link and reason == NORMAL and sender != self.owner.value.pid:
-            return
-        # Waiting for the lock here cannot deadlock: a thread that holds a port's lock sends its
-        # exit signals to processes, which take them without a lock.
-        with self:
-            self.runtime.closing.exit(self, reason, kill=reason == KILL and not broken_link)
+
+        def carry_out() -> None:
+            # Asked only now.  Since the signal was sent the link may have been undone, and the port
+            # may have another owner.
+            if broken_link and not self.runtime.entities.unlink_half(self, sender):
+                return
+            # The owner's end closes the port whatever the reason.  Another linked process may end
+            # normally.
+            if not broken_link or reason != NORMAL or sender == self.owner.value.pid:
+                self.runtime.closing.exit(self, reason, kill=reason == KILL and not broken_link)
+
+        signal(self, carry_out)

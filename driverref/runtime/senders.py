@@ -26,7 +26,7 @@ from driverref.threads import Cell, Threads
 if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
 
-Signal = Callable[[], None]
+Signal = Callable[[], object]
 
 
 class Signals(deque[tuple[Signal, int]]):
@@ -72,7 +72,25 @@ def _undivided(port: ErlDrvPort) -> AbstractContextManager[object]:
     return port.runtime.threads.atomically(port.senders._resource)
 
 
-# Signals that found the port locked.
+# Signals: what a process has a port do without waiting for it.
+
+
+def signal(port: ErlDrvPort, action: Signal, size: int = 0) -> None:
+    """Have a port carry out `action` under its lock: at once, or when the lock is given back.
+
+    `size` is how many bytes of command data the signal carries.  The caller is on a scheduler and
+    holds no port's lock.
+    """
+    runtime, lock = port.runtime, port.lock
+    # A signal that waits goes first, even if the lock is free: signals keep their order.
+    if port.senders.signals.value or not lock.acquire(blocking=runtime.signals_wait):
+        post(port, action, size)
+        return
+    try:
+        with runtime.driver_code:
+            action()
+    finally:
+        port.leave()
 
 
 def post(port: ErlDrvPort, signal: Signal, size: int) -> None:

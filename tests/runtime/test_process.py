@@ -228,12 +228,11 @@ def test_the_end_of_a_port_ends_its_owner_unless_it_was_normal(threads: Kind) ->
         erl.erl_ddll.load_driver(made_of(output=refuse))
         erl.port_close(erl.open_port(("spawn_driver", "d")))
         port = erl.open_port(("spawn_driver", "d"))
-        erl.port_command(port, b"")
         with pytest.raises(ProcessExit) as caught:
-            erl.receive()
+            erl.port_command(port, b"")
         assert caught.value.reason == "broken"
         with pytest.raises(ProcessExit):
-            erl.self()
+            erl.receive()
         with pytest.raises(ProcessExit):
             erl.stop()
     assert "could not be stopped" in repr(erl)

@@ -1,0 +1,42 @@
+"""Every BIF, called with arguments that are right: for tests that go through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scripted import made_of
+
+from driverref import Emulator, Port, Ref
+
+Call = Callable[[Emulator, Port], object]
+
+CALLS: dict[str, Call] = {
+    "self": lambda erl, port: erl.self(),
+    "spawn": lambda erl, port: erl.spawn(print),
+    "receive": lambda erl, port: erl.receive(timeout=0),
+    "process_flag": lambda erl, port: erl.process_flag("trap_exit", True),
+    "link": lambda erl, port: erl.link(port),
+    "unlink": lambda erl, port: erl.unlink(port),
+    "monitor": lambda erl, port: erl.monitor("port", port),
+    "demonitor": lambda erl, port: erl.demonitor(Ref(1)),
+    "exit": lambda erl, port: erl.exit(port, "normal"),
+    "open_port": lambda erl, port: erl.open_port(("spawn_driver", "d")),
+    "port_command": lambda erl, port: erl.port_command(port, b""),
+    "send": lambda erl, port: erl.send(port, "hello"),
+    "port_control": lambda erl, port: erl.port_control(port, 0, b""),
+    "port_call": lambda erl, port: erl.port_call(port, 0, b""),
+    "port_close": lambda erl, port: erl.port_close(port),
+    "port_connect": lambda erl, port: erl.port_connect(port, erl.self()),
+    "port_info": lambda erl, port: erl.port_info(port),
+    "ports": lambda erl, port: erl.ports(),
+    "system_info": lambda erl, port: erl.system_info("port_count"),
+    "halt": lambda erl, port: erl.halt(),
+    "erl_ddll.load_driver": lambda erl, port: erl.erl_ddll.load_driver(made_of()),
+    "erl_ddll.load": lambda erl, port: erl.erl_ddll.load(made_of()),
+    "erl_ddll.unload_driver": lambda erl, port: erl.erl_ddll.unload_driver("d"),
+    "erl_ddll.unload": lambda erl, port: erl.erl_ddll.unload("d"),
+    "erl_ddll.try_unload": lambda erl, port: erl.erl_ddll.try_unload("d"),
+    "erl_ddll.monitor": lambda erl, port: erl.erl_ddll.monitor("driver", ("d", "unloaded")),
+    "erl_ddll.loaded_drivers": lambda erl, port: erl.erl_ddll.loaded_drivers(),
+}
+"""Every BIF, called with arguments that are right."""
