@@ -125,6 +125,7 @@ class Sharing:
         self.tally = tally
         self._given = 0  # runs that have been made or given out
         self._ready: list[Branch] = []
+        """The branches that may have a way left to give out; one that is probing is not here."""
         self._futures: dict[Future[Part], Task] = {}
 
     def run(self, show: Callable[[Tally], object]) -> bool:
@@ -147,16 +148,11 @@ class Sharing:
 
     def _give_out(self) -> None:
         """Give out tasks as long as there are any, those of the deepest branches first."""
-        waiting = []
         while self._ready and len(self._futures) < AT_ONCE and self._runs():
             branch = self._ready.pop()
-            left = branch.node.left()
-            if left and not branch.probing:
+            if left := branch.node.left():
                 branch.probing = True
                 self._give(branch, left[0])
-            if left:
-                waiting.append(branch)
-        self._ready += waiting
 
     def _runs(self) -> int:
         """Return how many runs the next task may have."""
@@ -210,5 +206,5 @@ class Sharing:
         for demand in part.demands:
             above = branch.above(demand.depth)
             above.node.note(demand.threads)
-            if above not in self._ready:
+            if not above.probing and above not in self._ready:
                 self._ready.append(above)
