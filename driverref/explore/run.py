@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
 from driverref.emulator import Emulator
-from driverref.errors import Nondeterministic
+from driverref.errors import Nondeterministic, wrong_type
 from driverref.explore.schedules import Replay
 from driverref.release import Release
 from driverref.runtime.core import Runtime
@@ -192,7 +192,7 @@ def check_observe(observe: object) -> tuple[str, ...]:
     event.
     """
     if isinstance(observe, str) or not isinstance(observe, Sequence):
-        raise TypeError(f"explore: observe must be a sequence of event names, not {observe!r}")
+        raise wrong_type("explore", "observe", "a sequence of event names", observe)
     for name in observe:
         if name not in NAMES:
             raise ValueError(
