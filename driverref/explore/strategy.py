@@ -111,6 +111,6 @@ def _check(
         raise wrong_type("explore", "executor", "a concurrent.futures.Executor", executor)
     if executor is not None and strategy != "all":
         raise wrong_value("explore", "executor", f"None with the strategy {strategy!r}", executor)
-    for name in ("threads", "seed", "trace"):
+    for name in ("threads", "trace"):
         if name in emulator:
             raise TypeError(f"explore: {name} is not for the caller to choose")
