@@ -78,7 +78,7 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
     """
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
-    row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
+    row = enter("driver_alloc", size.__name__, "driver_free", sizeof(size))
     return size._unwritten(row)
 
 
