@@ -19,7 +19,6 @@ done again, in this process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from pickle import PicklingError
@@ -29,7 +28,7 @@ from driverref.explore.history import Footprint
 from driverref.explore.outcomes import Tally
 from driverref.explore.run import Experiment
 from driverref.explore.search import Demand, Node, Search
-from driverref.explore.sequential import run_once
+from driverref.explore.sequential import Show, run_once
 
 FIRST, AFTERWARDS = 16, 256
 """How many runs a task has: few at first, so that there soon are tasks for all workers."""
@@ -128,7 +127,7 @@ class Sharing:
         """The branches that may have a way left to give out; one that is probing is not here."""
         self._futures: dict[Future[Part], Task] = {}
 
-    def run(self, show: Callable[[Tally], object]) -> bool:
+    def run(self, show: Show) -> bool:
         """Make the runs, and return whether they are all there are.  `tally` counts meanwhile.
 
         Raises what a run raises that is no outcome, and `TypeError` if the scenario cannot be
