@@ -11,14 +11,15 @@ the driver logged the event under a lock.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from functools import cached_property
+from typing import NamedTuple
 
-from driverref.emulator import Emulator
+from driverref.emulator import Emulator, EmulatorOptions
 from driverref.errors import Nondeterministic, wrong_type
-from driverref.explore.schedules import Replay
-from driverref.release import Release
+from driverref.explore.schedules import Deviation, Replay, written
+from driverref.explore.witness import ending
 from driverref.runtime.core import Runtime
 from driverref.threads import WRITE
 from driverref.threads.simulated import SimulatedThreads
@@ -28,14 +29,6 @@ from driverref.trace import NAMES, Raw, Record, Trace
 Scenario = Callable[[Emulator], object]
 
 ORDER = "the order of the observed events"
-
-
-class EmulatorOptions(TypedDict, total=False):
-    """The arguments of `Emulator` that are left to the caller of `explore`."""
-
-    async_threads: int | None
-    schedulers: int
-    release: str | Release
 
 
 class Fault(NamedTuple):
@@ -116,6 +109,15 @@ class Experiment:
     observe: tuple[str, ...]
     options: EmulatorOptions
 
+    @cached_property
+    def ending(self) -> str:
+        """The options of the runs, as each of their witnesses ends with them."""
+        return ending({**self.options, "observe": self.observe})
+
+    def witness(self, deviations: Iterable[Deviation]) -> str:
+        """Return the witness of a run, for `replay`."""
+        return written(deviations) + self.ending
+
     def run(self, schedule: Schedule) -> Hashable:
         """Run the scenario once, and return its outcome.
 
@@ -155,7 +157,7 @@ class Experiment:
         return order if value is None else (value, order)
 
     def follow(self, witness: str) -> tuple[Emulator, Fault | None]:
-        """Run the scenario under the schedule of a witness.
+        """Run the scenario under the schedule of a witness, whose options are those of `self`.
 
         Returns the emulator, stopped, with its whole trace, and the fault in which the run ended.
         Raises `ValueError` if the scenario cannot follow the witness.

@@ -16,13 +16,15 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Literal, Unpack
 
+from driverref.emulator import DEFAULTS, EmulatorOptions
 from driverref.errors import is_int, wrong_type, wrong_value
 from driverref.explore import sequential
 from driverref.explore.outcomes import Outcomes, Tally
 from driverref.explore.progress import progress_bar
-from driverref.explore.run import EmulatorOptions, Experiment, Scenario, check_observe
+from driverref.explore.run import Experiment, Scenario, check_observe
 from driverref.explore.search import Search
 from driverref.explore.share import Sharing
+from driverref.explore.witness import check_names
 
 Strategy = Literal["all", "random", "pct"]
 
@@ -84,8 +86,9 @@ def explore(
                 whole = Sharing(experiment, executor, limit, tally).run(show)
             if not whole:
                 stopped = f"stopped at the limit of {limit:,}"
-            # A search has repeated the first run, whose witness is "".  No drawn one was repeated.
-            sequential.confirm(experiment, tally, "" if strategy == "all" else None)
+            # A search has repeated its first run, which is first come.  No drawn one was repeated.
+            repeated = experiment.witness(()) if strategy == "all" else None
+            sequential.confirm(experiment, tally, repeated)
         except KeyboardInterrupt:
             stopped = "interrupted"
     return Outcomes(tally, stopped, experiment, strategy)
@@ -111,6 +114,4 @@ def _check(
         raise wrong_type("explore", "executor", "a concurrent.futures.Executor", executor)
     if executor is not None and strategy != "all":
         raise wrong_value("explore", "executor", f"None with the strategy {strategy!r}", executor)
-    for name in ("threads", "trace"):
-        if name in emulator:
-            raise TypeError(f"explore: {name} is not for the caller to choose")
+    check_names("explore", emulator, DEFAULTS)
