@@ -148,14 +148,14 @@ class Outcomes(Mapping[Hashable, Found]):
     def rows(self) -> list[tuple[str, str, str]]:
         """Return the rows of the table: outcome, count, witness.
 
-        A long fault is shortened.  So is each witness, since all have the same options: `key`.
+        A long fault is shortened.  So is each witness, since all have the same options: `legend`.
         """
         return [
             (label(outcome), f"{found.count:,}", shortened(found.witness))
             for outcome, found in self._found.items()
         ]
 
-    def key(self) -> list[str]:
+    def legend(self) -> list[str]:
         """Return the line that says what `...` stands for in the rows; none where it is not."""
         options = self._experiment.ending.removeprefix("/")
         return [f"{SHORT} is {options}"] if options else []
@@ -175,7 +175,7 @@ class Outcomes(Mapping[Hashable, Found]):
 
     def __str__(self) -> str:
         head = ("outcome", "schedules", "witness")
-        return "\n".join([*columns([head, *self.rows()], ">"), *self.key(), self.summary()])
+        return "\n".join([*columns([head, *self.rows()], ">"), *self.legend(), self.summary()])
 
     __repr__ = __str__
 
@@ -186,7 +186,7 @@ class Outcomes(Mapping[Hashable, Found]):
             for row in self.rows()
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return table + "".join(f"<p>{escape(line)}</p>" for line in (*self.key(), self.summary()))
+        return table + "".join(f"<p>{escape(line)}</p>" for line in (*self.legend(), self.summary()))
 
 
 def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:

@@ -53,7 +53,7 @@ def test_where_all_is_default_the_witness_is_the_schedule_alone() -> None:
     found = explore(closing)
     assert found["delivered"].witness != found["lost"].witness
     assert "/" not in found["delivered"].witness + found["lost"].witness
-    assert found.key() == []
+    assert found.legend() == []
     said = explore(closing, async_threads=1, schedulers=1, release=OTP_25, observe=[])
     assert dict(said) == dict(found)
 
@@ -76,9 +76,9 @@ def test_a_witness_has_the_options_that_are_not_the_default(
     found = explore(size, **options)
     (outcome,) = found
     assert found[outcome].witness == f"first-come{end}"
-    assert found.key() == [f"... is {end[1:]}"]
+    assert found.legend() == [f"... is {end[1:]}"]
     assert str(found).splitlines()[1].endswith("first-come/...")
-    assert str(found).splitlines()[-2:] == [*found.key(), found.summary()]
+    assert str(found).splitlines()[-2:] == [*found.legend(), found.summary()]
     assert f"<p>... is {end[1:]}</p>" in found._repr_html_()
 
 
@@ -101,6 +101,7 @@ def test_a_witness_is_enough_whatever_the_options(options: RunOptions, schedule:
         {"release": "R11B-5", "async_threads": 1, "observe": ["stop"]},
     ],
 )
+@pytest.mark.rule("explore.witness-is-enough")
 def test_a_witness_leads_to_its_outcome_with_nothing_beside_it(options: dict[str, Any]) -> None:
     found = explore(closing, **options)
     for outcome in found:
@@ -193,8 +194,8 @@ def test_a_witness_from_a_table_needs_the_options_that_stand_below_it() -> None:
         replay(size, short)
     found = explore(size, schedulers=2)
     assert found.rows()[0][2] == short
-    (key,) = found.key()
-    whole = short.replace("...", key.removeprefix("... is "))
+    (legend,) = found.legend()
+    whole = short.replace("...", legend.removeprefix("... is "))
     for erl in (replay(size, whole), replay(size, short, schedulers=2)):
         assert "+S 2" in repr(erl)
 
