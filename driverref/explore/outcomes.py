@@ -156,7 +156,7 @@ class Outcomes(Mapping[Hashable, Found]):
         ]
 
     def legend(self) -> list[str]:
-        """Return the line that says what `...` stands for in the rows; none where it is not."""
+        """Return the line that says what `...` in the rows stands for; none if it is not there."""
         options = self._experiment.ending.removeprefix("/")
         return [f"{SHORT} is {options}"] if options else []
 
@@ -186,7 +186,8 @@ class Outcomes(Mapping[Hashable, Found]):
             for row in self.rows()
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return table + "".join(f"<p>{escape(line)}</p>" for line in (*self.legend(), self.summary()))
+        below = [f"<p>{escape(line)}</p>" for line in (*self.legend(), self.summary())]
+        return "".join([table, *below])
 
 
 def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:

@@ -76,10 +76,12 @@ def close_early(erl: Emulator) -> str:
 
 def test_the_names_of_the_package_are_found_on_the_function_as_well() -> None:
     import driverref
+    import driverref.explore as ex
     import driverref.explore.outcomes as module
     from driverref.explore import assert_outcomes
 
     assert driverref.explore.assert_outcomes is assert_outcomes  # type: ignore[attr-defined]
+    assert ex.assert_outcomes is driverref.assert_outcomes is assert_outcomes
     package = sys.modules["driverref.explore"]
     for name in package.__all__:
         assert getattr(driverref.explore, name) is getattr(package, name)
