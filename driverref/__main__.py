@@ -271,9 +271,9 @@ def compare_command(target: str, **options: Any) -> None:
     """Run a scenario in every order of events on the emulators of every era, and list what can come
     of it on each.
 
-    Each has the threads that are asked for, or as many as it can have.  Emulators that come to the
-    same stand together, R7B-3 with async threads and without.  For what differs between the others
-    see `driverref releases`.
+    Each has the threads that are asked for, by default those of today's emulator, or as many as it
+    can have.  Emulators that come to the same stand together, R7B-3 with async threads and without.
+    For what differs between the others see `driverref releases`.
 
     \b
       driverref compare my_driver.py

@@ -11,7 +11,7 @@ strategy, the seed and the limit are not in it: they decide which runs are made,
 
 The text has no space and no character that has a meaning in a shell.
 
-A new option of this kind is an entry in `RUN_DEFAULTS`, and one in `READ`.
+A new option of this kind is an entry in `RunOptions`, in `RUN_DEFAULTS` and in `READ`.
 """
 
 from __future__ import annotations
@@ -146,5 +146,5 @@ def _text(value: object) -> str:
         case Release():
             return value.name if RELEASES.get(value.name) == value else OWN
         case tuple() | list():
-            return ",".join(sorted(set(value))) or "()"
+            return ",".join(sorted({str(name) for name in value})) or "()"
     return str(value)

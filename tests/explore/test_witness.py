@@ -249,6 +249,14 @@ def test_a_value_that_cannot_be_is_refused(witness: str, said: str) -> None:
         replay(size, witness)
 
 
+@pytest.mark.parametrize("wrong", [{"observe": "stop"}, {"schedulers": "1"}])
+def test_a_value_of_another_type_is_refused_although_it_reads_the_same(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"{next(iter(wrong))} must be "):
+        replay(size, "first-come/observe=stop", **wrong)
+    with pytest.raises(ValueError, match="of observe=stop, and observe=1 was given with it"):
+        replay(size, "first-come/observe=stop", observe=[1])  # type: ignore[list-item]
+
+
 def test_a_witness_of_another_scenario_is_told_as_such() -> None:
     found = explore(closing, schedulers=2)
     other = found["delivered"].witness
