@@ -65,7 +65,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(driverref\.\w+\.)?[A-Z]"),
     ("py:class", "Place"),
     ("py:class", r"driverref\.(release|memory|runtime)\..*"),
-    ("py:class", r"driverref\.explore\.run\.EmulatorOptions"),
+    ("py:class", r"driverref\.(emulator\.EmulatorOptions|explore\.witness\.RunOptions)"),
     ("py:class", r"driverref\.threads\..*"),
 ]
 

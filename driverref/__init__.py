@@ -16,7 +16,8 @@ To learn how it works, read in this order.  Up to the header it is about 1,000 l
 """
 
 from driverref.emulator import Emulator
-from driverref.explore import compare, explore, replay
+from driverref.errors import ErlangError
+from driverref.explore import assert_outcomes, compare, explore, replay
 from driverref.memory import Struct
 from driverref.memory.atomic import Atomic
 from driverref.runtime.driver import Driver
@@ -28,12 +29,14 @@ __all__ = [
     "Atomic",
     "Driver",
     "Emulator",
+    "ErlangError",
     "Event",
     "Pid",
     "Port",
     "Ref",
     "Struct",
     "Trace",
+    "assert_outcomes",
     "compare",
     "explore",
     "replay",

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, redi
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import click
 from rich.console import Console, RenderableType
@@ -28,17 +28,19 @@ from driverref.command import BadInput, beginning, book, loading, releases, repo
 from driverref.command.options import (
     OBSERVE,
     OUT,
+    SCHEDULERS,
     TARGET,
     THREADS,
-    emulator_options,
     event_names,
+    given,
+    run_options,
     writable,
 )
 from driverref.errors import Nondeterministic
 from driverref.explore import compare, explore
-from driverref.explore.run import EmulatorOptions, Experiment
-from driverref.explore.schedules import FIRST_COME
+from driverref.explore.outcomes import follow
 from driverref.explore.strategy import ExploreOptions
+from driverref.explore.witness import RunOptions
 
 
 class OneLine(click.Group):
@@ -91,6 +93,12 @@ def write(file: Path, text: str, mode: str = "w") -> None:
         raise BadInput(f"{file}: {error.strerror}") from None
 
 
+def say(text: str) -> None:
+    """Print a text, with escapes for what the output cannot encode."""
+    encoding = sys.stdout.encoding or "utf-8"  # none where the output is a string
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 @click.group(cls=OneLine, invoke_without_command=True)
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
@@ -125,8 +133,7 @@ def installed() -> str:
 
 @main.command("explore", short_help="Run a scenario in every order of events.")
 @TARGET
-@emulator_options
-@OBSERVE
+@run_options
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs.")
 @click.option(
     "--strategy",
@@ -166,7 +173,7 @@ def explore_command(
     FILE is a Python file, SCENARIO a function in it whose only required parameter is erl; it may be
     left out if there is one only.  The outcome of a run is what the scenario returns, the order of
     the events that --observe names, or the fault in which the run ends.  Each outcome has a
-    witness: give it to `driverref timeline`.
+    witness, which names a run: give it to `driverref timeline`.
 
     \b
       driverref explore my_driver.py
@@ -183,15 +190,13 @@ def explore_command(
     scenario = loading.scenario(target)
     with refusing(), loading.silence(), workers(target, processes) as executor:
         options["executor"] = executor
-        outcomes = explore(scenario, **options)
-    click.echo(str(outcomes))
+        outcomes = explore(scenario, **given(options))
+    say(str(outcomes))
+    again = f"driverref timeline {shlex.quote(target)} --witness"
+    for first in outcomes.faults[:1] or list(outcomes)[:1]:
+        what = "fault" if outcomes.faults else "outcome"
+        say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
     if html is not None:
-        again = f"driverref timeline {shlex.quote(target)}"
-        again += f" --async-threads {options['async_threads']} --schedulers {options['schedulers']}"
-        if options["release"] != "25":
-            again += f" --release {options['release']}"
-        if options["observe"]:
-            again += f" --observe {','.join(options['observe'])}"
         with loading.silence():
             page = report.page(target, again, outcomes)
         write(html, page)
@@ -211,9 +216,8 @@ def workers(target: str, processes: int | None) -> AbstractContextManager[Execut
 
 @main.command("timeline", short_help="Run a scenario once and show what ran where.")
 @TARGET
-@emulator_options
-@click.option("--witness", default="", help="The schedule to take, as explore prints it.")
-@OBSERVE
+@run_options
+@click.option("--witness", default="", help="The run to make, as explore names it.")
 @click.option(
     "--events", metavar="NAMES", multiple=True, callback=event_names, help="Show only these events."
 )
@@ -226,16 +230,15 @@ def timeline_command(
     /,
     target: str,
     witness: str,
-    observe: tuple[str, ...],
-    events: tuple[str, ...],
+    events: tuple[str, ...] | None,
     svg: Path | None,
-    **options: Unpack[EmulatorOptions],
+    **options: Unpack[RunOptions],
 ) -> None:
     """Run a scenario once and print what ran where, in order.
 
-    Without --witness the run is the one that a plain Emulator takes.  A witness is that of an
-    outcome of `driverref explore`, and needs the same --async-threads, --schedulers, --release and
-    --observe.  What the scenario prints, and the fault in which it ends, go to standard error.
+    Without --witness the run is the one that a plain Emulator takes.  A witness, as `driverref
+    explore` or a test prints it, has the options of its run in it; they need not be given again.
+    What the scenario prints, and the fault in which it ends, go to standard error.
 
     \b
       driverref timeline my_driver.py
@@ -244,12 +247,11 @@ def timeline_command(
     Exit status: 0 the run ended well, 1 it ended in a fault, 2 bad input.
     """
     scenario = loading.scenario(target)
-    witness = "" if witness == FIRST_COME else witness
     with refusing(), redirect_stdout(sys.stderr):
-        erl, fault = Experiment(scenario, observe, options).follow(witness)
+        erl, fault = follow(scenario, witness, cast(RunOptions, given(options)))
     trace = erl.trace.select(*events) if events else erl.trace
     if svg is None:
-        click.echo(timeline.text(trace))
+        say(timeline.text(trace))
     else:
         write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {target}")))
     if fault is not None:
@@ -260,28 +262,16 @@ def timeline_command(
 @main.command("compare", short_help="Run a scenario in every order, on each release.")
 @TARGET
 @THREADS
-@click.option(
-    "--schedulers",
-    metavar="N",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="How many schedulers there are, where there can be several.",
-)
+@SCHEDULERS
 @OBSERVE
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs each.")
-def compare_command(
-    target: str,
-    async_threads: int,
-    schedulers: int,
-    observe: tuple[str, ...],
-    limit: int | None,
-) -> None:
+def compare_command(target: str, **options: Any) -> None:
     """Run a scenario in every order of events on the emulators of every era, and list what can come
     of it on each.
 
-    Emulators that come to the same stand together, R7B-3 with async threads and without.  For what
-    differs between the others see `driverref releases`.
+    Each has the threads that are asked for, by default those of today's emulator, or as many as it
+    can have.  Emulators that come to the same stand together, R7B-3 with async threads and without.
+    For what differs between the others see `driverref releases`.
 
     \b
       driverref compare my_driver.py
@@ -291,14 +281,8 @@ def compare_command(
     """
     scenario = loading.scenario(target)
     with refusing(), loading.silence():
-        found = compare(
-            scenario,
-            async_threads=async_threads,
-            schedulers=schedulers,
-            observe=observe,
-            limit=limit,
-        )
-    click.echo(str(found))
+        found = compare(scenario, **given(options))
+    say(str(found))
 
 
 @main.command("releases", short_help="See what differs between releases of the emulator.")

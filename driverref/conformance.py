@@ -20,11 +20,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Unpack
 
-from driverref.emulator import Emulator
+from driverref.emulator import Emulator, EmulatorOptions
 from driverref.errors import Leak
 from driverref.explore import Fault, Order, Scenario, label
-from driverref.explore.run import EmulatorOptions, Experiment, check_observe
-from driverref.explore.schedules import FIRST_COME, witness
+from driverref.explore.run import Experiment, check_observe
 from driverref.explore.search import Cut, Search
 from driverref.threads.steps import Steps
 from driverref.trace import Trace
@@ -55,7 +54,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if self:
-            return f"the model has {self.events}: schedule {self.witness or FIRST_COME}"
+            return f"the model has {self.events}: schedule {self.witness}"
         missing = [*self.events, THE_END][len(self.reached)]
         return (
             f"the model does not have {self.events}\n"
@@ -89,7 +88,8 @@ def admits(
     for run in _runs(scenario, names, emulator, wanted):
         count += 1
         if run.events == wanted and run.end == THE_END:
-            return Verdict(wanted, witness(run.search.deviations()), wanted, (), count)
+            named = Experiment(scenario, names, emulator).witness(run.search.deviations())
+            return Verdict(wanted, named, wanted, (), count)
         pairs = enumerate(zip(run.events, wanted, strict=False))
         shorter = min(len(run.events), len(wanted))
         common = next((i for i, (one, other) in pairs if one != other), shorter)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from driverref import eras
 from driverref.erlang.calling import Calling, caller
@@ -34,7 +34,7 @@ from driverref.errors import (
     wrong_type,
     wrong_value,
 )
-from driverref.release import OTP_25, Release, find
+from driverref.release import Release, find
 from driverref.runtime.core import Runtime
 from driverref.runtime.halting import close_ports
 from driverref.runtime.process import Process
@@ -44,6 +44,21 @@ from driverref.threads import OUTSIDE, Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
+
+
+class EmulatorOptions(TypedDict, total=False):
+    """The options of `Emulator` that everything takes which starts one."""
+
+    async_threads: int | None
+    """`+A`; `None`: as many as the release has if `+A` is not given."""
+    schedulers: int
+    """`+S`."""
+    release: str | Release
+    """The era, by its name or as a record."""
+
+
+DEFAULTS: EmulatorOptions = {"async_threads": None, "schedulers": 1, "release": "25"}
+"""What an option is that is not given, for `Emulator`, `explore`, and the command line alike."""
 
 
 class Emulator(Processes, Ports, Commands):
@@ -69,12 +84,12 @@ class Emulator(Processes, Ports, Commands):
     def __init__(
         self,
         *,
-        async_threads: int | None = None,
-        schedulers: int = 1,
+        async_threads: int | None = DEFAULTS["async_threads"],
+        schedulers: int = DEFAULTS["schedulers"],
         threads: Literal["simulated", "native"] = "simulated",
         seed: int | None = None,
         trace: bool = True,
-        release: str | Release = OTP_25,
+        release: str | Release = DEFAULTS["release"],
     ) -> None:
         if not isinstance(trace, bool):
             raise wrong_type("Emulator", "trace", "True or False", trace)
@@ -82,18 +97,11 @@ class Emulator(Processes, Ports, Commands):
         self._start(partial(_seam, threads, seed), record, async_threads, schedulers, release)
 
     @classmethod
-    def _on(
-        cls,
-        threads: Threads,
-        trace: Trace,
-        *,
-        async_threads: int | None = None,
-        schedulers: int = 1,
-        release: str | Release = OTP_25,
-    ) -> Self:
+    def _on(cls, threads: Threads, trace: Trace, **options: Unpack[EmulatorOptions]) -> Self:
         """An emulator on threads and with a trace that the caller has made: a search does so."""
+        whole: EmulatorOptions = {**DEFAULTS, **options}
         erl = cls.__new__(cls)
-        erl._start(lambda: threads, trace, async_threads, schedulers, release)
+        erl._start(lambda: threads, trace, **whole)
         return erl
 
     def _start(

@@ -313,6 +313,8 @@ DRIVER: list[Row] = [
         lambda w: c.erl_drv_output_term(w.handle, 1),
         lambda w: c.erl_drv_send_term(5, Pid(1), 1),
     ),
+    *needs("driver_mk_atom: string must be a str, not ", lambda w: c.driver_mk_atom(b"ok")),
+    (lambda w: c.driver_mk_atom("\u03a9"), ValueError, "string must be characters of Latin-1, not"),
     # driver_async.
     *needs(
         "driver_async: key must be a Key, an int or None, not ",

@@ -13,7 +13,7 @@ from lives import EVENTS, Lives, lives
 from support import Job, Worker, opened
 
 from driverref import Emulator, replay
-from driverref.conformance import Verdict, admits, orders
+from driverref.conformance import admits, orders
 from driverref.erl_driver import ErlDrvPort, driver_free
 from driverref.errors import Nondeterministic
 from driverref.explore import Order, explore
@@ -86,7 +86,7 @@ def test_of_a_made_up_scenario_admits_has_the_orders_that_there_are(
         verdict = admits(scenario, order, observe=observe, **options)
         assert bool(verdict) == (order in truth), verdict
         if verdict.witness is not None:
-            erl = replay(scenario, verdict.witness, observe=observe, **options)
+            erl = replay(scenario, verdict.witness)
             assert tuple(erl.trace.order(*observe)) == order
 
 
@@ -136,13 +136,14 @@ def test_a_yes_names_a_schedule_that_shows_it() -> None:
     assert verdict
     assert verdict.witness is not None
     assert str(verdict) == f"the model has {Order(order)}: schedule {verdict.witness}"
-    erl = replay(closed_early, verdict.witness, observe=observe, async_threads=1)
+    erl = replay(closed_early, verdict.witness)
     assert tuple(erl.trace.order(*observe)) == order
 
 
 def test_the_plain_schedule_is_called_first_come() -> None:
-    verdict = Verdict(Order(["stop"]), "", Order(["stop"]), (), 1)
-    assert str(verdict) == "the model has stop: schedule first come"
+    order = replay(closed_early, "", observe=["stop"]).trace.order("stop")
+    verdict = admits(closed_early, order, observe=["stop"])
+    assert str(verdict) == "the model has stop: schedule first-come/observe=stop"
 
 
 class Forgetful(Stopping):

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+import driverref
 from driverref import errors
 from driverref.errors import (
     Deadlock,
@@ -32,6 +33,11 @@ CLASSES = [
 def test_every_error_says_what_to_make_of_it(kind: type[Exception]) -> None:
     assert issubclass(kind, Exception)
     assert kind.__doc__
+
+
+def test_what_a_bif_raises_stands_beside_the_terms() -> None:
+    assert driverref.ErlangError is ErlangError
+    assert driverref.Atom is Atom
 
 
 def test_what_the_driver_did_wrong_can_be_caught_as_one() -> None:

@@ -4,7 +4,8 @@ The argument is a name or another expression. Its value is an `Outcomes` for `{o
 `Comparison` for `{then-and-now}`.
 
 Each outcome has two rows: what came back or was observed, or the fault with all that it says; and
-a row that opens and shows the timeline of the outcome's witness, which is run again for it.
+a row that opens and shows the timeline of the outcome's witness, which is run again for it, and
+the call that does so.
 `{then-and-now}` puts the emulators with the same outcomes into one group of rows, under their
 names and years. The oldest come first, and today's is marked. A witness is run on the first
 emulator of its group.
@@ -36,7 +37,6 @@ from _ext.workshop import (
 from driverref import timeline
 from driverref.explore import Comparison, Fault, Order, Outcomes, System, label
 from driverref.explore.outcomes import columns
-from driverref.explore.schedules import FIRST_COME
 from driverref.release import ERAS
 
 COLUMNS = {"outcome": "outcome", "schedules": "schedule", "witness": "witness"}
@@ -89,25 +89,30 @@ class OutcomesTable(ExampleDirective):
         and says on which emulator the witness is run: ` on R7B-3 +A 1`.
         """
         found = outcomes[outcome]
-        witness = found.witness or FIRST_COME
+        schedule, _, options = found.witness.partition("/")
         told = in_full(outcome)
         trace = self.chosen(outcomes.replay(outcome).trace, f"the trace of {outcome!r}")
         picture = timeline.svg(
             trace,
             title=f"{self.options['title']}{where}: {told}",
-            description=f"The run of witness {witness}, one of {found.count} schedules"
+            description=f"The run of witness {schedule}, one of {found.count} schedules"
             " that end so. The same stands below as text.",
         )
-        start = scrolling("picture-scroll", f"The run of witness {witness}{where}")
-        summary = f"How it comes about{where}: {escape(witness)}"
+        start = scrolling("picture-scroll", f"The run of witness {schedule}{where}")
+        summary = f"How it comes about{where}: {escape(schedule)}"
+        # The column shows the schedule; a click selects the whole witness, and so does a copy.
+        rest = f"<span>/{escape(options)}</span>" if options else ""
+        witness = f'<span class="witness">{escape(schedule)}{rest}</span>'
         return [
             raw(
                 f'<tr><th scope="row">{as_html(outcome, told)}</th><td>{count}</td>'
-                f"<td>{escape(witness)}</td></tr>"
+                f"<td>{witness}</td></tr>"
                 f'<tr class="how"><td colspan="3">'
                 f"<details><summary>{summary}</summary>{start}{picture}</div>"
             ),
             literal(timeline.text(trace)),
+            nodes.paragraph("", "To run it again:"),
+            literal(outcomes.again(outcome)),
             raw("</details></td></tr>"),
         ]
 
@@ -124,7 +129,8 @@ class OneEmulator(OutcomesTable):
             count = f"{value[outcome].count:,}"
             bodies += [raw("<tbody>"), *self.rows(value, outcome, count), raw("</tbody>")]
         head: Row = ("outcome", "schedules", "witness")
-        return self.box("outcomes", bodies, value.summary(), as_text([head, *value.rows()], ">"))
+        text = [*as_text([head, *value.rows()], ">"), *value.legend()]
+        return self.box("outcomes", bodies, value.summary(), text)
 
 
 class ThenAndNow(OutcomesTable):

@@ -26,8 +26,7 @@ ENTRY = re.compile(r"^questions/(\w+)/index$", re.MULTILINE)
 class Page:
     """The page of one question."""
 
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
+    def __init__(self, text: str) -> None:
         head, *sections = text.split("\n## ")
         self.title = head.splitlines()[0].removeprefix("# ")
         bodies = (section.partition("\n") for section in sections)
@@ -49,7 +48,7 @@ def page(name: str) -> Page:
     """Return the page of a question.  Raises `BadInput` if there is no such question."""
     if name not in (names := questions()):
         raise BadInput(f"there is no question {name!r}; there are {', '.join(names)}")
-    return Page(name, (_folder() / "questions" / name / "index.md").read_text("utf-8"))
+    return Page((_folder() / "questions" / name / "index.md").read_text("utf-8"))
 
 
 def _folder() -> Path:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from driverref.release import ERAS, RELEASES
+from driverref.emulator import DEFAULTS
+from driverref.explore.witness import STEP_LIMIT
+from driverref.release import ERAS, RELEASES, find
 from driverref.trace import NAMES
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -18,10 +20,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def event_names(
     ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the names of events in an option, which may be given several times.
+) -> tuple[str, ...] | None:
+    """Return the names of events in an option; `None` if it was not given.
 
-    Each time it may have several names.
+    The option may be given several times, with several names each time.
 
     Raises `click.BadParameter` for a name that is that of no event.
     """
@@ -31,7 +33,7 @@ def event_names(
             near = difflib.get_close_matches(name, NAMES, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise click.BadParameter(f"no event is called {name!r}{hint}")
-    return names
+    return names or None
 
 
 def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
@@ -42,13 +44,12 @@ def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> P
     return file
 
 
-def several(ctx: click.Context, param: click.Parameter, given: int | None) -> int:
-    """Return the number of schedulers: by default two, or as many as the release can have."""
-    release = RELEASES[ctx.params["release"]]
-    most = release.max_schedulers
-    if given is not None and given > most:
-        raise click.BadParameter(f"{release.name} has one emulator thread")
-    return min(2, most) if given is None else given
+def possible(ctx: click.Context, param: click.Parameter, given: int | None) -> int | None:
+    """Check that the release, if it is given as well, can have so many schedulers."""
+    release = ctx.params.get("release")
+    if given is not None and release is not None and given > RELEASES[release].max_schedulers:
+        raise click.BadParameter(f"{release} has one emulator thread")
+    return given
 
 
 class ReleaseName(click.Choice[str]):
@@ -62,29 +63,28 @@ class ReleaseName(click.Choice[str]):
         return value
 
 
+# None of these options has a default here, so that a command can tell what was not given: what it
+# calls has the defaults, or a witness has the value.
+TODAY = find(DEFAULTS["release"])
 RELEASE = click.option(
     "--release",
     type=ReleaseName(list(RELEASES)),
-    default="25",
-    show_default=True,
     is_eager=True,
-    help="The emulator's release; see `driverref releases`.",
+    help=f"The emulator's release, by default {TODAY.name}; see `driverref releases`.",
 )
 THREADS = click.option(
     "--async-threads",
     metavar="N",
     type=click.IntRange(0, 1024),
-    default=1,
-    show_default=True,
-    help="How many async threads there are: Erlang's +A.",
+    help="How many async threads there are: Erlang's +A.  By default as many as the release has,"
+    f" {TODAY.default_async_threads} in {TODAY.name}.",
 )
 SCHEDULERS = click.option(
     "--schedulers",
     metavar="N",
     type=click.IntRange(1, 1024),
-    callback=several,
-    show_default="2, in R7B-3 1",
-    help="How many schedulers there are: Erlang's +S.",
+    callback=possible,
+    help=f"How many schedulers there are: Erlang's +S.  By default {DEFAULTS['schedulers']}.",
 )
 OBSERVE = click.option(
     "--observe",
@@ -95,9 +95,28 @@ OBSERVE = click.option(
 )
 
 
-def emulator_options(command: F) -> F:
-    """Add the options of the emulator in which a scenario runs to a command."""
-    return THREADS(SCHEDULERS(RELEASE(command)))
+LIMIT = click.option(
+    "--step-limit",
+    metavar="N",
+    type=click.IntRange(1),
+    help=f"How many steps a run may have.  By default {STEP_LIMIT:,}.",
+)
+FAILING = click.option(
+    "--failing-allocations",
+    is_flag=True,
+    default=None,
+    help="Have each allocation of the driver fail, one in each run.",
+)
+
+
+def run_options(command: F) -> F:
+    """Add the options of a run of a scenario to a command."""
+    return THREADS(SCHEDULERS(RELEASE(OBSERVE(LIMIT(FAILING(command))))))
+
+
+def given(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 TARGET = click.argument("target", metavar="FILE[:SCENARIO]")

@@ -29,7 +29,7 @@ summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
 def page(name: str, again: str, outcomes: Outcomes) -> str:
     """Return the page about a scenario called `name`.
 
-    `again` is the command that shows a witness, without the witness.
+    `again` is the command that shows a witness, but for the witness at its end.
     """
     folds = "\n".join(_fold(outcome, again, outcomes) for outcome in outcomes)
     return f"""\
@@ -55,8 +55,7 @@ def _fold(outcome: Hashable, again: str, outcomes: Outcomes) -> str:
     """Return the fold of one outcome."""
     said, fault = label(outcome), isinstance(outcome, Fault)
     story = f"<pre>{escape(str(outcome))}</pre>" if fault else ""
-    witness = outcomes[outcome].witness
-    command = f"{again} --witness {witness}" if witness else again
+    command = f"{again} {outcomes[outcome].witness}"
     picture = svg(outcomes.replay(outcome).trace, title=f"A run that ends with {said}")
     return f"""\
 <details{' class="fault" open' if fault else ""}>

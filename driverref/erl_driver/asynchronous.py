@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from driverref.erl_driver.checks import in_callback
-from driverref.errors import Misuse, check_int, wrong_type
+from driverref.erl_driver.checks import check_callback, in_callback
+from driverref.errors import check_int, wrong_type
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
-from driverref.threads import current, running
+from driverref.threads import running
 
 __all__ = [
     "driver_async",
@@ -84,12 +84,7 @@ def driver_async_cancel(id: int) -> int:
     Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
     """
     check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
-    # The call names no port, so no port's lock can be asked for.  A thread that runs a callback is
-    # a scheduler's, and carries no process meanwhile.
-    thread = current("driver_async_cancel")
-    if thread.scheduler is None or thread.process is not None:
-        raise Misuse(f"driver_async_cancel: only a callback may call it, not {thread.name}")
-    return int(thread.runtime.pool.cancel(id))
+    return int(check_callback("driver_async_cancel").runtime.pool.cancel(id))
 
 
 @since("R16B02")

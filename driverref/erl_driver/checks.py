@@ -12,7 +12,7 @@ from types import UnionType
 from driverref.errors import Misuse, wrong_type
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
-from driverref.threads import running
+from driverref.threads import Thread, current, running
 
 
 def in_callback(call: str, port: ErlDrvPort) -> bool:
@@ -39,6 +39,18 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     # The lane, which is the scheduler: a process's thread has the process's name, and the process
     # has not made the call.
     raise Misuse(f"{call}: {thread.lane} does not run a callback of {port.id}")
+
+
+def check_callback(call: str) -> Thread:
+    """The running thread, for a call that names no port, so that no port's lock can be asked for.
+
+    Raises `Misuse` unless it runs a callback.
+    """
+    # Such a thread is a scheduler's, and carries no process meanwhile.
+    thread = current(call)
+    if thread.scheduler is None or thread.process is not None:
+        raise Misuse(f"{call}: only a callback may call it, not {thread.name}")
+    return thread
 
 
 def check_type(

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from math import isfinite
 
-from driverref.erl_driver.checks import check_type, in_callback
-from driverref.errors import check_int, wrong_type
+from driverref.erl_driver.checks import check_callback, check_type, in_callback
+from driverref.errors import check_int, wrong_type, wrong_value
 from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
@@ -30,6 +30,7 @@ from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import current, running
 
 __all__ = [
+    "driver_mk_atom",
     "driver_output",
     "driver_output2",
     "driver_output_binary",
@@ -137,6 +138,19 @@ def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
         put = port.owner.value.put
         put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
     return 0
+
+
+def driver_mk_atom(string: str) -> Atom:
+    """The atom with this name, for terms.  Of a longer name it has the first 255 characters.
+
+    A character of the name is a byte of C's string, in Latin-1; for others this is a `ValueError`.
+    Not thread-safe: only in a callback.  Stands for `driver_mk_atom`.
+    """
+    check_type("driver_mk_atom", "string", string, str, "a str")
+    if max(string, default="") > "\xff":
+        raise wrong_value("driver_mk_atom", "string", "characters of Latin-1", string)
+    check_callback("driver_mk_atom")
+    return Atom(string[:255])
 
 
 def driver_output_term(port: ErlDrvPort, term: object) -> int:

@@ -25,8 +25,8 @@ def assert_outcomes(
     Returns the `Outcomes`.
 
     Raises `AssertionError` with the table and, as text, the timeline of a run that should not have
-    been.  A search that a `limit` cut short fails as well, because an outcome may have been missed.
-    Raises what `explore` raises.
+    been, and the call that makes this run again.  A search that a `limit` cut short fails as well,
+    because an outcome may have been missed.  Raises what `explore` raises.
     """
     outcomes = explore(scenario, **options)
     if expected is None:
@@ -47,5 +47,6 @@ def assert_outcomes(
         told += ["", str(outcomes)]
         if wrong:
             told += ["", f"how {label(wrong[0])} came about:", str(outcomes.replay(wrong[0]).trace)]
+            told += ["", f"to run it again: {outcomes.again(wrong[0])}"]
         raise AssertionError("\n".join(told))
     return outcomes

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from driverref.emulator import DEFAULTS, EmulatorOptions
 from driverref.errors import check_int
 from driverref.explore.outcomes import Outcomes, columns, label
-from driverref.explore.run import EmulatorOptions, Scenario
+from driverref.explore.run import Scenario
 from driverref.explore.strategy import explore
-from driverref.release import ERAS, Release
+from driverref.release import ERAS, Release, find
 
 
 class System(NamedTuple):
@@ -34,11 +35,13 @@ class System(NamedTuple):
         }
 
 
-def systems(async_threads: int, schedulers: int) -> list[System]:
+def systems(async_threads: int | None, schedulers: int) -> list[System]:
     """Return the emulators of every era, each with as many of these threads as it can have.
 
     R7B-3 comes twice, because its emulator had no async threads by default.
     """
+    if async_threads is None:
+        async_threads = find(DEFAULTS["release"]).default_async_threads
     check_int("compare", "async_threads", async_threads, 0, 1024)
     check_int("compare", "schedulers", schedulers, 1, 1024)
     found = [System(ERAS[0], 0, 1)]
@@ -119,8 +122,8 @@ class Comparison(Mapping[System, Outcomes]):
 def compare(
     scenario: Scenario,
     *,
-    async_threads: int = 1,
-    schedulers: int = 1,
+    async_threads: int | None = DEFAULTS["async_threads"],
+    schedulers: int = DEFAULTS["schedulers"],
     observe: tuple[str, ...] | list[str] = (),
     limit: int | None = None,
 ) -> Comparison:
@@ -128,7 +131,8 @@ def compare(
 
     Each emulator gets as many async threads and schedulers as asked for, or as it can have: R7B-3
     has one emulator thread, and comes twice, without async threads and with.  With two schedulers
-    R11B to R14B are the SMP emulators, with one the plain ones.  The rest is as for `explore`.
+    R11B to R14B are the SMP emulators, with one the plain ones.  By default each gets what today's
+    emulator has by default.  The rest is as for `explore`.
     """
     found = {
         system: explore(scenario, observe=observe, limit=limit, progress=False, **system.options)

@@ -14,16 +14,17 @@ from typing import Literal, Unpack
 from driverref.emulator import Emulator
 from driverref.errors import wrong_type
 from driverref.explore.run import (
-    STEP_LIMIT,
-    EmulatorOptions,
     Experiment,
     Fault,
     Order,
     Scenario,
+    check_failing,
     check_observe,
+    check_step_limit,
 )
 from driverref.explore.schedules import FIRST_COME
 from driverref.explore.search import PATIENCE
+from driverref.explore.witness import SHORT, STEP_LIMIT, RunOptions, agreed, shortened
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Found:
     count: int
     """How many schedules led to it: inequivalent ones, or, if they were drawn at random, any."""
     witness: str
-    """The shortest of these schedules, as a string for `replay`."""
+    """The shortest of these schedules, with the options of the run, as a string for `replay`."""
 
 
 class Tally:
@@ -66,36 +67,44 @@ class Tally:
             self.count(outcome, found.witness, found.count)
 
 
-def _length(witness: str) -> tuple[int, int, str]:
-    """Return a key to sort witnesses by: fewest deviations, then length, then the text."""
-    return witness.count(","), len(witness), witness
+def _length(witness: str) -> tuple[bool, int, int, str]:
+    """Return a key to sort witnesses by: fewest deviations, then length, then the text.
+
+    The options, which may have commas too, are the same in all witnesses of an exploration.
+    """
+    return not witness.startswith(FIRST_COME), witness.count(","), len(witness), witness
 
 
-def replay(
-    scenario: Scenario,
-    witness: str,
-    *,
-    observe: tuple[str, ...] | list[str] = (),
-    step_limit: int = STEP_LIMIT,
-    failing_allocations: bool = False,
-    **emulator: Unpack[EmulatorOptions],
-) -> Emulator:
+def replay(scenario: Scenario, witness: str, **options: Unpack[RunOptions]) -> Emulator:
     """Run a scenario under the schedule of a witness, and return the emulator with its trace.
 
-    The emulator has been stopped.
+    The emulator has been stopped.  A fault of the driver is not raised: the trace ends with it.
 
-    `witness` is a string as `explore` gives it; `""` is the schedule of a plain `Emulator`.  The
-    options are what `explore` had: a witness counts steps, and an observed event is one.  A fault
-    of the driver is not raised: the trace ends with it.
+    `witness` is a string as `explore` gives it.  It names the options of the run as well:
+    `async_threads`, `schedulers`, `release`, `observe`, `step_limit`, `failing_allocations`.
+    `options` need not repeat them, and may not contradict them.  With `""` for a witness the run is
+    that of a plain `Emulator` with these `options`.
 
-    Raises `TypeError` for wrong arguments, `ValueError` if the scenario cannot follow the witness,
-    `Misuse` in a thread that already runs an emulator.
+    Raises `TypeError` for wrong arguments, `ValueError` for a witness that is none, that `options`
+    contradict, or that the scenario cannot follow, `Misuse` in a thread that already runs an
+    emulator.
     """
+    return follow(scenario, witness, options)[0]
+
+
+def follow(scenario: Scenario, witness: str, given: RunOptions) -> tuple[Emulator, Fault | None]:
+    """Do as `replay`, and return the fault in which the run ended as well."""
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
-    observed = check_observe(observe)
-    experiment = Experiment(scenario, observed, emulator, step_limit, failing_allocations)
-    return experiment.follow(witness)[0]
+    options = agreed(witness, given)
+    experiment = Experiment(
+        scenario,
+        check_observe(options.pop("observe", ())),
+        options,
+        check_step_limit("replay", options.pop("step_limit", STEP_LIMIT)),
+        check_failing("replay", options.pop("failing_allocations", False)),
+    )
+    return experiment.follow(witness)
 
 
 class Outcomes(Mapping[Hashable, Found]):
@@ -150,12 +159,26 @@ class Outcomes(Mapping[Hashable, Found]):
         """
         return self._experiment.follow(self._found[outcome].witness)[0]
 
+    def again(self, outcome: Hashable) -> str:
+        """Return the call that runs the outcome's witness again: `replay(scenario, "14:2")`."""
+        name = getattr(self._experiment.scenario, "__name__", "")
+        scenario = name if name.isidentifier() else "scenario"
+        return f'replay({scenario}, "{self._found[outcome].witness}")'
+
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return the rows of the table: outcome, count, witness.  A long fault is shortened."""
+        """Return the rows of the table: outcome, count, witness.
+
+        A long fault is shortened.  So is each witness, since all have the same options: `legend`.
+        """
         return [
-            (label(outcome), f"{found.count:,}", found.witness or FIRST_COME)
+            (label(outcome), f"{found.count:,}", shortened(found.witness))
             for outcome, found in self._found.items()
         ]
+
+    def legend(self) -> list[str]:
+        """Return the line that says what `...` in the rows stands for; none if it is not there."""
+        options = self._experiment.ending.removeprefix("/")
+        return [f"{SHORT} is {options}"] if options else []
 
     def summary(self) -> str:
         """Return the table's last line: how many schedules there were, and whether that is all."""
@@ -175,7 +198,7 @@ class Outcomes(Mapping[Hashable, Found]):
 
     def __str__(self) -> str:
         head = ("outcome", "schedules", "witness")
-        return "\n".join([*columns([head, *self.rows()], ">"), self.summary()])
+        return "\n".join([*columns([head, *self.rows()], ">"), *self.legend(), self.summary()])
 
     __repr__ = __str__
 
@@ -186,7 +209,8 @@ class Outcomes(Mapping[Hashable, Found]):
             for row in self.rows()
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return f"{table}<p>{escape(self.summary())}</p>"
+        below = [f"<p>{escape(line)}</p>" for line in (*self.legend(), self.summary())]
+        return "".join([table, *below])
 
 
 def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> list[str]:

@@ -11,14 +11,15 @@ the driver logged the event under a lock.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from functools import cached_property
+from typing import NamedTuple
 
-from driverref.emulator import Emulator
-from driverref.errors import Nondeterministic
-from driverref.explore.schedules import Replay
-from driverref.release import Release
+from driverref.emulator import Emulator, EmulatorOptions
+from driverref.errors import Nondeterministic, check_int, wrong_type
+from driverref.explore.schedules import Deviation, Replay, written
+from driverref.explore.witness import STEP_LIMIT, ending
 from driverref.runtime.core import Runtime
 from driverref.threads import ALLOCATION, LATE, SPURIOUS, WRITE
 from driverref.threads.schedule import FirstCome
@@ -31,17 +32,6 @@ ALWAYS_TRIED = frozenset({LATE, SPURIOUS})
 """The kinds of chance that every search tries."""
 
 ORDER = "the order of the observed events"
-
-STEP_LIMIT = 10_000
-"""How many steps a run may have, unless the caller says otherwise."""
-
-
-class EmulatorOptions(TypedDict, total=False):
-    """The arguments of `Emulator` that are left to the caller of `explore`."""
-
-    async_threads: int | None
-    schedulers: int
-    release: str | Release
 
 
 class Fault(NamedTuple):
@@ -130,6 +120,22 @@ class Experiment:
         schedule.chances = ALWAYS_TRIED | {ALLOCATION} if self.failing_allocations else ALWAYS_TRIED
         return SimulatedThreads(schedule=schedule)
 
+    @cached_property
+    def ending(self) -> str:
+        """The options of the runs, as each of their witnesses ends with them."""
+        return ending(
+            {
+                **self.options,
+                "observe": self.observe,
+                "step_limit": self.step_limit,
+                "failing_allocations": self.failing_allocations,
+            }
+        )
+
+    def witness(self, deviations: Iterable[Deviation]) -> str:
+        """Return the witness of a run, for `replay`."""
+        return written(deviations) + self.ending
+
     def run(self, schedule: FirstCome) -> Hashable:
         """Run the scenario once, and return its outcome.
 
@@ -169,7 +175,7 @@ class Experiment:
         return order if value is None else (value, order)
 
     def follow(self, witness: str) -> tuple[Emulator, Fault | None]:
-        """Run the scenario under the schedule of a witness.
+        """Run the scenario under the schedule of a witness, whose options are those of `self`.
 
         Returns the emulator, stopped, with its whole trace, and the fault in which the run ended.
         Raises `ValueError` if the scenario cannot follow the witness.
@@ -206,7 +212,7 @@ def check_observe(observe: object) -> tuple[str, ...]:
     event.
     """
     if isinstance(observe, str) or not isinstance(observe, Sequence):
-        raise TypeError(f"explore: observe must be a sequence of event names, not {observe!r}")
+        raise wrong_type("explore", "observe", "a sequence of event names", observe)
     for name in observe:
         if name not in NAMES:
             raise ValueError(
@@ -214,3 +220,17 @@ def check_observe(observe: object) -> tuple[str, ...]:
                 f" {', '.join(sorted(NAMES))}"
             )
     return tuple(observe)
+
+
+def check_step_limit(call: str, step_limit: object) -> int:
+    """Return the number of steps that a run may have, if it is 1 or more."""
+    check_int(call, "step_limit", step_limit, 1, None, "steps")
+    assert isinstance(step_limit, int)
+    return step_limit
+
+
+def check_failing(call: str, failing_allocations: object) -> bool:
+    """Return whether allocations fail, if that is a `bool`."""
+    if not isinstance(failing_allocations, bool):
+        raise wrong_type(call, "failing_allocations", "True or False", failing_allocations)
+    return failing_allocations

@@ -1,9 +1,10 @@
 """Schedules that are not searched for: the one that a witness names, and those drawn at random.
 
-A *witness* names the steps of a schedule that are not first come, and the thread that makes each of
-them: `"14:2,20:t"` is "thread 2 makes step 14, and at step 20 time passes".  Threads are numbered
-in the order in which they were started; the scenario's own is 0.  `"14:2!"` is the other way of
-thread 2: at that step something happens to it that mostly does not (`Threads.chance`).
+A schedule is written as the steps that are not first come, with the thread that makes each of them:
+`"14:2,20:t"` is "thread 2 makes step 14, and at step 20 time passes".  Threads are numbered in the
+order in which they were started; the scenario's own is 0.  `"14:2!"` is the other way of thread 2:
+at that step something happens to it that mostly does not (`Threads.chance`).  A *witness* begins
+with such a text (`witness`).
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from driverref.errors import wrong_type
 from driverref.threads.schedule import FirstCome
 from driverref.threads.steps import TIME, Steps, named, other_way, thread_of
 
-FIRST_COME = "first come"
-"""Stands in a table for the empty witness."""
+FIRST_COME = "first-come"
+"""The schedule without any such step, which is that of a plain `Emulator`."""
 
-_WITNESS = re.compile(r"(\d+):(?:(t)|(\d+)(!?))")
+_STEP = re.compile(r"(\d+):(?:(t)|(\d+)(!?))")
 
 
 class Deviation(NamedTuple):
@@ -36,25 +38,26 @@ class Deviation(NamedTuple):
         return f"{self.step}:{thread_of(self.thread)}{'!' * (self.thread < 0)}"
 
 
-def witness(deviations: Iterable[Deviation]) -> str:
-    """Return the text of a witness."""
-    return ",".join(map(str, deviations))
+def written(deviations: Iterable[Deviation]) -> str:
+    """Return a schedule as text."""
+    return ",".join(map(str, deviations)) or FIRST_COME
 
 
 def parse(text: str) -> dict[int, int]:
-    """Return the thread, or `TIME`, for each step that a witness names.
+    """Return the thread, or `TIME`, for each step that a witness names.  `""` names none.
 
-    Raises `TypeError` if `text` is no string, `ValueError` if it is no witness.
+    Raises `TypeError` if `text` is no string, `ValueError` if it does not begin with a schedule.
     """
     if not isinstance(text, str):
-        raise TypeError(f"replay: witness must be a str, as explore gives it, not {text!r}")
+        raise wrong_type("replay", "witness", "a str, as explore gives it", text)
     found: dict[int, int] = {}
-    for part in text.split(",") if text else []:
-        match = _WITNESS.fullmatch(part)
+    schedule, _, _ = text.partition("/")
+    for part in schedule.split(",") if text and schedule != FIRST_COME else []:
+        match = _STEP.fullmatch(part)
         if match is None or (found and int(match[1]) <= max(found)):
             raise ValueError(
                 f"replay: {text!r} is no witness: {part!r} should be STEP:THREAD, such as 14:2, or"
-                " STEP:t for time, in order"
+                f" STEP:t for time, in order; without such steps it is {FIRST_COME}"
             )
         choice = TIME if match[2] else int(match[3])
         found[int(match[1])] = other_way(choice) if match[4] else choice
@@ -98,11 +101,15 @@ class Replay(Recorded):
         """Why the scenario cannot follow the witness."""
 
     def pick(self, able: list[int]) -> int:
-        choice = self.given.pop(self.step, able[0])
-        if choice not in able:
-            self.wrong = self.wrong or f"at step {self.step} {named(choice)} cannot go on"
+        if self.step not in self.given:
             return able[0]
-        return choice
+        choice = self.given.pop(self.step)
+        if choice in able[1:]:
+            return choice
+        # A witness names no step that is first come.
+        why = "cannot go on" if choice not in able else "goes on in any case"
+        self.wrong = self.wrong or f"at step {self.step} {named(choice)} {why}"
+        return able[0]
 
     def check(self) -> None:
         """Raise `ValueError` unless the witness was followed to its end."""
@@ -111,7 +118,7 @@ class Replay(Recorded):
         if self.wrong is not None:
             raise ValueError(
                 f"replay: the scenario cannot follow {self.text!r}: {self.wrong};"
-                " the witness is of another scenario, or of other options"
+                " the witness is of another scenario, or of this one before it was changed"
             )
 
 

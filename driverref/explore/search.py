@@ -376,8 +376,8 @@ class Search(FirstCome):
         """Return the nodes below the trunk, for other searches to go on with.
 
         It is called after `next` has returned `True`; the last node is the one that `next` has
-        chosen.  At the nodes above it the present choice
-        becomes done: what is left to try below that choice is in the nodes that follow.
+        chosen.  At the nodes above it the present choice becomes done: what is left to try below
+        that choice is in the nodes that follow.
         """
         for depth in range(self.base, len(self.nodes) - 1):
             node = self.nodes[depth]

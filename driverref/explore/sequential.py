@@ -12,7 +12,7 @@ from typing import Literal
 from driverref.errors import Nondeterministic
 from driverref.explore.outcomes import Tally, label
 from driverref.explore.run import Experiment
-from driverref.explore.schedules import Pct, RandomWalk, Replay, witness
+from driverref.explore.schedules import Pct, RandomWalk, Replay
 from driverref.explore.search import Cut, Search
 
 Show = Callable[[Tally], object]
@@ -35,7 +35,7 @@ def run_once(experiment: Experiment, search: Search, tally: Tally) -> Hashable:
         tally.took_turns |= search.took_turns
     if search.mismatch is not None:
         raise search.mismatch
-    tally.count(outcome, witness(search.deviations()))
+    tally.count(outcome, experiment.witness(search.deviations()))
     return outcome
 
 
@@ -77,7 +77,7 @@ def draw(
         name = f"{seed}:{number}"
         schedule = RandomWalk(name) if strategy == "random" else Pct(name, longest)
         tally.schedules += 1
-        tally.count(experiment.run(schedule), witness(schedule.deviations))
+        tally.count(experiment.run(schedule), experiment.witness(schedule.deviations))
         longest = max(longest, schedule.step)
         show(tally)
 

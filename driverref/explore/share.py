@@ -19,7 +19,6 @@ done again, in this process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from pickle import PicklingError
@@ -29,7 +28,7 @@ from driverref.explore.history import Footprint
 from driverref.explore.outcomes import Tally
 from driverref.explore.run import Experiment
 from driverref.explore.search import Demand, Node, Search
-from driverref.explore.sequential import run_once
+from driverref.explore.sequential import Show, run_once
 
 FIRST, AFTERWARDS = 16, 256
 """How many runs a task has: few at first, so that there soon are tasks for all workers."""
@@ -125,9 +124,10 @@ class Sharing:
         self.tally = tally
         self._given = 0  # runs that have been made or given out
         self._ready: list[Branch] = []
+        """The branches that may have a way left to give out; one that is probing is not here."""
         self._futures: dict[Future[Part], Task] = {}
 
-    def run(self, show: Callable[[Tally], object]) -> bool:
+    def run(self, show: Show) -> bool:
         """Make the runs, and return whether they are all there are.  `tally` counts meanwhile.
 
         Raises what a run raises that is no outcome, and `TypeError` if the scenario cannot be
@@ -147,16 +147,11 @@ class Sharing:
 
     def _give_out(self) -> None:
         """Give out tasks as long as there are any, those of the deepest branches first."""
-        waiting = []
         while self._ready and len(self._futures) < AT_ONCE and self._runs():
             branch = self._ready.pop()
-            left = branch.node.left()
-            if left and not branch.probing:
+            if left := branch.node.left():
                 branch.probing = True
                 self._give(branch, left[0])
-            if left:
-                waiting.append(branch)
-        self._ready += waiting
 
     def _runs(self) -> int:
         """Return how many runs the next task may have."""
@@ -210,5 +205,5 @@ class Sharing:
         for demand in part.demands:
             above = branch.above(demand.depth)
             above.node.note(demand.threads)
-            if above not in self._ready:
+            if not above.probing and above not in self._ready:
                 self._ready.append(above)

@@ -16,19 +16,21 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Literal, Unpack
 
-from driverref.errors import check_int, is_int, wrong_type, wrong_value
+from driverref.emulator import DEFAULTS, EmulatorOptions
+from driverref.errors import is_int, wrong_type, wrong_value
 from driverref.explore import sequential
 from driverref.explore.outcomes import Outcomes, Tally
 from driverref.explore.progress import progress_bar
 from driverref.explore.run import (
-    STEP_LIMIT,
-    EmulatorOptions,
     Experiment,
     Scenario,
+    check_failing,
     check_observe,
+    check_step_limit,
 )
 from driverref.explore.search import Search
 from driverref.explore.share import Sharing
+from driverref.explore.witness import STEP_LIMIT, check_names
 
 Strategy = Literal["all", "random", "pct"]
 
@@ -82,11 +84,13 @@ def explore(
     `Misuse` in a thread that already runs an emulator.
     """
     _check(scenario, limit, strategy, executor, emulator)
-    check_int("explore", "step_limit", step_limit, 1, None, "steps")
-    if not isinstance(failing_allocations, bool):
-        raise wrong_type("explore", "failing_allocations", "True or False", failing_allocations)
-    observed = check_observe(observe)
-    experiment = Experiment(scenario, observed, emulator, step_limit, failing_allocations)
+    experiment = Experiment(
+        scenario,
+        check_observe(observe),
+        emulator,
+        check_step_limit("explore", step_limit),
+        check_failing("explore", failing_allocations),
+    )
     tally, whole, stopped = Tally(), True, None
     with progress_bar(progress) as show:
         try:
@@ -101,8 +105,9 @@ def explore(
                 whole = Sharing(experiment, executor, limit, tally).run(show)
             if not whole:
                 stopped = f"stopped at the limit of {limit:,}"
-            # A search has repeated the first run, whose witness is "".  No drawn one was repeated.
-            sequential.confirm(experiment, tally, "" if strategy == "all" else None)
+            # A search has repeated its first run, which is first come.  No drawn one was repeated.
+            repeated = experiment.witness(()) if strategy == "all" else None
+            sequential.confirm(experiment, tally, repeated)
         except KeyboardInterrupt:
             stopped = "interrupted"
     return Outcomes(tally, stopped, experiment, strategy)
@@ -128,6 +133,4 @@ def _check(
         raise wrong_type("explore", "executor", "a concurrent.futures.Executor", executor)
     if executor is not None and strategy != "all":
         raise wrong_value("explore", "executor", f"None with the strategy {strategy!r}", executor)
-    for name in ("threads", "seed", "trace"):
-        if name in emulator:
-            raise TypeError(f"explore: {name} is not for the caller to choose")
+    check_names("explore", emulator, DEFAULTS)

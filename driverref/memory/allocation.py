@@ -97,7 +97,7 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
         return allocate("driver_alloc", size, "block", "driver_free", None)
     if fails("driver_alloc"):
         return None
-    row = enter("driver_alloc", size.__name__, "driver_free", 8 * len(size._zeros))
+    row = enter("driver_alloc", size.__name__, "driver_free", sizeof(size))
     return size._unwritten(row)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import re
 import runpy
 import shlex
@@ -16,7 +17,9 @@ import pytest
 from book import ROOT
 from command_line import given, printed, refused
 
+from driverref import explore, replay
 from driverref.__main__ import main
+from driverref.command import loading
 
 CLOSES_EARLY = """\
 from driverref import Driver
@@ -107,9 +110,9 @@ class Page(html.parser.HTMLParser):
 def test_all_outcomes_of_a_scenario() -> None:
     lines = printed("explore", "sleeper.py:answers").splitlines()
     assert lines[0].split() == ["outcome", "schedules", "witness"]
-    assert sorted(line.split("  ")[0] for line in lines[1:-1]) == ["'answered'", "'too early'"]
-    assert lines[-1].startswith("2 ways to end; ")
-    assert lines[-1].endswith("and there are no others")
+    assert sorted(line.split("  ")[0] for line in lines[1:-2]) == ["'answered'", "'too early'"]
+    assert lines[-2].startswith("2 ways to end; ")
+    assert lines[-2].endswith("and there are no others")
 
 
 def test_the_order_of_events_is_an_outcome() -> None:
@@ -134,12 +137,12 @@ def test_the_emulator_is_as_large_as_one_says() -> None:
     Path("size.py").write_text(
         "def s(erl): return erl.system_info('thread_pool_size'), erl.system_info('schedulers')\n"
     )
-    assert "(1, 2)" in printed("explore", "size.py")
+    assert "(1, 1)" in printed("explore", "size.py")
     assert "(3, 4)" in printed("explore", "size.py", "--async-threads", "3", "--schedulers", "4")
 
 
 def test_a_limit_is_a_limit() -> None:
-    last = printed("explore", "sleeper.py:answers", "--limit", "2").splitlines()[-1]
+    last = printed("explore", "sleeper.py:answers", "--limit", "2").splitlines()[-2]
     assert "2 run, then stopped at the limit of 2; there may be others" in last
 
 
@@ -190,7 +193,7 @@ def test_a_witness_of_a_run_that_was_observed_says_so(folder: Path) -> None:
     observed = ("--observe", "async_invoke,async_return")
     given("explore", "sleeper.py:hopes", *observed, "--html", "out.html")
     page = Page((folder / "out.html").read_text("utf-8"))
-    assert all("--observe async_invoke,async_return" in line for line in page.commands)
+    assert all(line.endswith("/observe=async_invoke,async_return") for line in page.commands)
     assert {given(*shlex.split(line)[1:]).exit_code for line in page.commands} <= {0, 1}
 
 
@@ -222,8 +225,75 @@ def test_a_witness_takes_one_to_its_outcome() -> None:
 
 def test_the_witness_of_a_plain_run_is_called_first_come() -> None:
     plain = given("timeline", "sleeper.py:answers").stdout
-    assert given("timeline", "sleeper.py:answers", "--witness", "first come").stdout == plain
-    assert "first come" in printed("explore", "sleeper.py:answers")
+    assert given("timeline", "sleeper.py:answers", "--witness", "first-come").stdout == plain
+    assert "first-come" in printed("explore", "sleeper.py:answers")
+
+
+HINT = re.compile(r"to see a run of the first (\w+): driverref (.*)")
+
+
+def hinted(*words: str) -> tuple[str, list[str]]:
+    """What the last line of `explore` shows a run of, and the command that it gives for it."""
+    found = HINT.fullmatch(given("explore", *words).stdout.splitlines()[-1])
+    assert found is not None
+    return found[1], shlex.split(found[2])
+
+
+def test_explore_ends_with_the_command_that_shows_a_run() -> None:
+    options = ("--schedulers", "2", "--async-threads", "2", "--observe", "stop,async_free")
+    kind, command = hinted("sleeper.py:hopes", *options)
+    assert kind == "fault"
+    result = given(*command)
+    assert result.exit_code == 1
+    assert "ended in Leak: 1 block never freed:\n" in result.stderr
+    assert command[-1].endswith("/async_threads=2/schedulers=2/observe=async_free,stop")
+    assert given(*command, *options).stdout == result.stdout
+    kind, command = hinted("sleeper.py:closes", "--release", "R7B-3")
+    assert (kind, given(*command).exit_code) == ("outcome", 0)
+
+
+def test_a_witness_of_the_command_line_is_one_of_python_and_the_other_way_round() -> None:
+    scenario = loading.scenario("sleeper.py:hopes")
+    options = ("--schedulers", "2", "--observe", "stop")
+    _, command = hinted("sleeper.py:hopes", *options)
+    by_command = given(*command)
+    assert f"{replay(scenario, command[-1]).trace}\n" == by_command.stdout
+    (leak,) = (found := explore(scenario, schedulers=2, observe=["stop"])).faults
+    assert command[-1] == found[leak].witness
+    assert given("timeline", "sleeper.py:hopes", "--witness", found[leak].witness).exit_code == 1
+
+
+def test_a_shortened_witness_needs_its_options() -> None:
+    table = given("explore", "sleeper.py:hopes", "--schedulers", "2").stdout
+    (leak,) = [line for line in table.splitlines() if line.startswith("Leak")]
+    witness = re.split("  +", leak)[-1]
+    assert witness.endswith("/...")
+    said = refused("timeline", "sleeper.py:hopes", "--witness", witness)
+    assert said.startswith(f"replay: '{witness}' is not the whole witness: ... stands for options;")
+    words = ("timeline", "sleeper.py:hopes", "--witness", witness, "--schedulers", "2")
+    assert given(*words).exit_code == 1
+
+
+def test_a_witness_and_an_option_that_contradict_each_other() -> None:
+    said = refused("timeline", "sleeper.py:closes", "--witness", "first-come", "--schedulers", "2")
+    assert said == (
+        "replay: the witness 'first-come' is of schedulers=1, and schedulers=2 was given with it:"
+        " leave the option out"
+    )
+
+
+def test_what_the_output_cannot_encode_is_escaped(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    Path("omega.py").write_text("def s(erl): return '\N{GREEK SMALL LETTER OMEGA}'\n", "utf-8")
+    with pytest.raises(SystemExit):
+        main(["explore", "omega.py"])
+    assert "'\N{GREEK SMALL LETTER OMEGA}'".encode() in capsysbinary.readouterr().out
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    with pytest.raises(SystemExit):
+        main(["explore", "omega.py"])
+    sys.stdout.seek(0)
+    assert "'\\u03c9'" in sys.stdout.read()
 
 
 def test_a_timeline_needs_no_outcome_that_can_be_counted() -> None:
@@ -363,16 +433,17 @@ def test_a_scenario_that_does_not_repeat_itself() -> None:
 
 
 def test_a_scenario_may_run_on_an_old_release() -> None:
-    result = given("explore", "sleeper.py:closes", "--release", "R11B-5")
+    result = given("explore", "sleeper.py:closes", "--release", "R11B-5", "--async-threads", "1")
     assert result.exit_code == 1
     assert "Leak: 1 block never freed" in result.stdout
 
 
 def test_a_witness_belongs_to_its_release(folder: Path) -> None:
-    options = ["--release", "R7B-3", "--observe", "ready_async,async_free", "--html", "out.html"]
-    assert "2 ways to end" in printed("explore", "sleeper.py:closes", *options)
+    options = ["--release", "R7B-3", "--async-threads", "1", "--html", "out.html"]
+    observed = ["--observe", "ready_async,async_free"]
+    assert "2 ways to end" in printed("explore", "sleeper.py:closes", *options, *observed)
     for command in Page((folder / "out.html").read_text()).commands:
-        assert "--release R7B-3" in command
+        assert "/release=R7B-3/" in command
         result = given(*shlex.split(command)[1:])
         assert (result.exit_code, result.stderr) == (0, "at work\n")
         assert "async_invoke" in result.stdout

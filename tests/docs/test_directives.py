@@ -254,7 +254,7 @@ def test_outcomes_are_a_table_with_a_name_and_a_caption(good: Path) -> None:
     assert "'<closed>'" in [head.text for head in table.select("th[scope=row]")]
     for row in table.select("tbody tr:not(.how)"):
         assert re.fullmatch(r"[1-9]\d*", row.select("td")[0].text)
-        assert re.fullmatch(r"first come|\d+:(\d+|t)(,\d+:(\d+|t))*", row.select("td")[1].text)
+        assert re.fullmatch(r"first-come|\d+:(\d+|t)(,\d+:(\d+|t))*", row.select("td")[1].text)
 
 
 def test_a_fault_says_that_it_is_one_and_all_that_it_says(good: Path) -> None:
@@ -272,12 +272,24 @@ def test_each_outcome_opens_to_the_timeline_of_its_witness(good: Path) -> None:
             table.select("tr.how details"),
             strict=True,
         ):
-            assert how.select("summary")[0].text == f"How it comes about: {witness.text}"
+            schedule = witness.text.partition("/")[0]
+            assert how.select("summary")[0].text == f"How it comes about: {schedule}"
             title = how.select("svg > title")[0].text
             assert title.startswith(str(table["aria-label"]))
             assert outcome.get_text(" ").split()[-1] in title
-            assert f"witness {witness.text}" in how.select("svg > desc")[0].text
-            assert how.select("pre")
+            assert f"witness {schedule}," in how.select("svg > desc")[0].text
+            _, call = how.select("pre")
+            assert call.text.strip() == f'replay(closes, "{witness.text}")'
+
+
+def test_a_witness_is_whole_and_shows_its_schedule(good: Path) -> None:
+    """The options stand in an element of their own, which the style sheet shortens."""
+    observed = article(good).select("div.outcomes:not(.eras) table")[2]
+    for witness in observed.select(".witness"):
+        assert witness.text.endswith("/observe=ready_async")
+        assert witness.select("span")[0].text == "/observe=ready_async"
+    text = article(good).select("div.outcomes:not(.eras)")[2].select("details pre")[-1].text
+    assert "... is observe=ready_async\n" in text
 
 
 def test_an_outcome_with_an_order_shows_both(good: Path) -> None:
@@ -288,8 +300,8 @@ def test_an_outcome_with_an_order_shows_both(good: Path) -> None:
 def test_timelines_of_outcomes_show_the_events_that_are_named(good: Path) -> None:
     every, named, _ = article(good).select("div.outcomes:not(.eras) table")
     shown = {
-        tuple(re.findall(r"port_close|async_invoke|driver_async", run.text))
-        for run in named.select("tr.how pre")
+        tuple(re.findall(r"port_close|async_invoke|driver_async", how.select("pre")[0].text))
+        for how in named.select("tr.how")
     }
     orders = {("port_close", "async_invoke"), ("async_invoke", "port_close")}
     assert shown <= orders
@@ -350,7 +362,11 @@ def test_each_outcome_of_an_era_opens_to_its_run_on_that_emulator(good: Path) ->
             body.select("tr:has(th[scope=row])"), body.select("tr.how details"), strict=True
         ):
             witness = row.select("td")[1].text
-            assert how.select("summary")[0].text == f"How it comes about on {system}: {witness}"
+            schedule = witness.partition("/")[0]
+            assert how.select("summary")[0].text == f"How it comes about on {system}: {schedule}"
+            assert f'"{witness}")' in how.select("pre")[1].text
+            release = system.split()[0]
+            assert (release == "25") != (f"/release={release}/" in witness)
             assert how.select("svg > title")[0].text.startswith(f"{title} on {system}: ")
             assert not ("without threads" in system and "async 1" in how.select("pre")[0].text)
 

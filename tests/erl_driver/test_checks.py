@@ -103,6 +103,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "driver_free": lambda w: c.driver_free(w.block),
     "driver_free_binary": lambda w: c.driver_free_binary(w.binary),
     "driver_get_monitored_process": lambda w: c.driver_get_monitored_process(w.handle, w.monitor),
+    "driver_mk_atom": lambda w: c.driver_mk_atom("x"),
     "driver_mk_port": lambda w: c.driver_mk_port(w.handle),
     "driver_monitor_process": lambda w: c.driver_monitor_process(w.handle, w.pid),
     "driver_output": lambda w: c.driver_output(w.handle, b"a"),

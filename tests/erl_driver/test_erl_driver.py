@@ -49,7 +49,6 @@ ABSENT = {
     "add_driver_entry": "for drivers that are linked into the emulator",
     "remove_driver_entry": "for drivers that are linked into the emulator",
     "null_func": "a placeholder of the header itself",
-    "driver_mk_atom": "a term is written as one: Atom",
     "driver_mk_term_nil": "a term is written as one: []",
     "driver_create_port": "a port without open_port: none of the questions is about it",
     "driver_lock_driver": "nothing is unloaded behind the model's back",

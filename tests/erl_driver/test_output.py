@@ -25,6 +25,7 @@ from driverref.erl_driver import (
     driver_failure_eof,
     driver_free,
     driver_free_binary,
+    driver_mk_atom,
     driver_mk_port,
     driver_output,
     driver_output2,
@@ -143,6 +144,35 @@ def test_terms_arrive_as_erlang_would_have_them(threads: Kind) -> None:
     assert first == second
     assert isinstance(first[1], Atom)
     assert returned == 2
+
+
+@both
+def test_an_atom_is_made_of_its_name(threads: Kind) -> None:
+    def act(port: ErlDrvPort) -> int:
+        names = ("ok", "", "\xe4", "x" * 256)
+        return driver_output_term(port, tuple(driver_mk_atom(name) for name in names))
+
+    sent, _ = in_callback(threads, act)
+    assert sent == (Atom("ok"), Atom(""), Atom("\xe4"), Atom("x" * 255))
+    assert all(isinstance(part, Atom) for part in sent)
+
+
+@both
+def test_an_atom_is_made_in_a_callback_only(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        box = Box()
+
+        def work(data: object) -> None:
+            with pytest.raises(Misuse, match="driver_mk_atom: only a callback may call it, not as"):
+                driver_mk_atom("ok")
+            box.put("refused")
+
+        driver = made_of(output=lambda port, buf: driver_async(port, None, work, None))
+        erl.port_command(opened(erl, driver), b"")
+        with pytest.raises(Misuse, match="only a callback may call it, not process <0.1.0>"):
+            driver_mk_atom("ok")
+        erl.stop()
+        assert box.value == "refused"
 
 
 def three_sends(port: ErlDrvPort, other: Pid) -> list[int]:

@@ -76,10 +76,12 @@ def close_early(erl: Emulator) -> str:
 
 def test_the_names_of_the_package_are_found_on_the_function_as_well() -> None:
     import driverref
+    import driverref.explore as ex
     import driverref.explore.outcomes as module
     from driverref.explore import assert_outcomes
 
     assert driverref.explore.assert_outcomes is assert_outcomes  # type: ignore[attr-defined]
+    assert ex.assert_outcomes is driverref.assert_outcomes is assert_outcomes
     package = sys.modules["driverref.explore"]
     for name in package.__all__:
         assert getattr(driverref.explore, name) is getattr(package, name)
@@ -91,8 +93,8 @@ def test_every_outcome_with_its_count_and_a_witness() -> None:
     assert isinstance(found, Outcomes)
     assert set(found) == {ONE_TWO, TWO_ONE}
     assert len(found) == 2
-    assert found[ONE_TWO].witness == ""
-    assert found[TWO_ONE].witness != ""
+    assert found[ONE_TWO].witness == "first-come/async_threads=2"
+    assert found[TWO_ONE].witness != found[ONE_TWO].witness
     assert sum(one.count for one in found.values()) == found.inequivalent <= found.schedules
     assert found.complete
     assert found.stopped is None
@@ -104,7 +106,7 @@ def test_every_outcome_with_its_count_and_a_witness() -> None:
 
 def test_with_one_thread_there_is_one_outcome() -> None:
     found = explore(dead_heat, async_threads=1)
-    assert dict(found) == {ONE_TWO: Found(found.inequivalent, "")}
+    assert dict(found) == {ONE_TWO: Found(found.inequivalent, "first-come")}
 
 
 def test_a_fault_is_an_outcome() -> None:
@@ -292,7 +294,7 @@ def test_a_witness_leads_to_its_outcome(strategy: Any) -> None:
     for outcome in found:
         for erl in (
             found.replay(outcome),
-            replay(dead_heat, found[outcome].witness, observe=["ready_async"], async_threads=2),
+            replay(dead_heat, found[outcome].witness),
         ):
             assert erl.trace.order("ready_async") == list(outcome[1])  # type: ignore[index]
             assert erl.trace.order("output") == ["output"], "the trace is complete"
@@ -323,7 +325,7 @@ def test_what_is_no_witness_is_refused(wrong: str, part: str) -> None:
         replay(dead_heat, wrong)
     assert str(refused.value) == (
         f"replay: {wrong!r} is no witness: {part!r} should be STEP:THREAD, such as 14:2, or"
-        " STEP:t for time, in order"
+        " STEP:t for time, in order; without such steps it is first-come"
     )
 
 
@@ -337,13 +339,13 @@ def test_a_witness_is_a_string() -> None:
     [
         ("2:7", "at step 2 thread 7 cannot go on"),
         ("2:t", "at step 2 time cannot go on"),
+        ("2:0", "at step 2 thread 0 goes on in any case"),
         ("9999:0", r"the run has only \d+ steps"),
     ],
 )
 def test_a_witness_of_something_else_is_refused(witness: str, why: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"cannot follow '{witness}': {why}; the witness is of another"
-    ):
+    of = "the witness is of another scenario, or of this one before it was changed"
+    with pytest.raises(ValueError, match=f"cannot follow '{witness}': {why}; {of}"):
         replay(dead_heat, witness)
 
 
@@ -588,8 +590,9 @@ def test_outcomes_print_as_a_table() -> None:
     lines = str(found).splitlines()
     assert lines[0].split() == ["outcome", "schedules", "witness"]
     assert any(
-        line.startswith("(b'one', b'two')") and line.endswith("first come") for line in lines
+        line.startswith("(b'one', b'two')") and line.endswith("first-come/...") for line in lines
     )
+    assert lines[-2] == "... is async_threads=2"
     assert lines[-1] == found.summary()
     assert repr(found) == str(found)
     assert found.summary() == (
@@ -617,6 +620,8 @@ def test_the_shortest_witness_is_kept() -> None:
     for witness in ("10:1,20:2", "30:1", "5:1", "5:1,6:1"):
         tally.count("x", witness)
     assert tally.found == {"x": Found(4, "5:1")}
+    tally.count("x", "first-come")
+    assert tally.found == {"x": Found(5, "first-come")}
 
 
 # The helper for tests.

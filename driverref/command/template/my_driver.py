@@ -6,9 +6,9 @@ looks at it before a step.  A job may outlive its port; the last user of the sta
 
     python my_driver.py
         runs the scenario once and prints what ran where.
-    driverref explore my_driver.py --async-threads 1 --observe ready_async,stop,async_free
+    driverref explore my_driver.py --observe ready_async,stop,async_free
         runs the scenario in every order that makes a difference and prints what can come of it.
-    driverref timeline my_driver.py --async-threads 1 --svg my_driver.svg
+    driverref timeline my_driver.py --svg my_driver.svg
         draws one run.
 
 test_my_driver.py is a test for pytest: it fails if an order of events ends in a fault.

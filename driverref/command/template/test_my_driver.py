@@ -2,7 +2,7 @@
 
 from my_driver import scenario
 
-from driverref.explore import assert_outcomes
+from driverref import assert_outcomes
 
 
 def test_no_order_of_events_ends_in_a_fault() -> None:
