@@ -167,6 +167,9 @@ class Steps:
         self._starter: SimulatedThread | None = None
         # Whether no thread may make another step.
         self._closed = False
+        # Whether the stack of a thread was full in the middle of a choice.  It is the thread's own
+        # error, but the schedule may have done only a part of what it does at a step.
+        self.torn = False
         # Why, if a step found something wrong.
         self._given_up: BaseException | None = None
 
@@ -215,7 +218,11 @@ class Steps:
             # thread waits: it belongs to the step that ends here.
             self._deadlines = True
             self.declare((CLOCK, READ))
-        chosen = self._next()
+        try:
+            chosen = self._next()
+        except RecursionError:
+            self.torn = True
+            raise
         if chosen is not me:
             chosen.coroutine.switch()  # returns when this thread is chosen again
             self.running = me
