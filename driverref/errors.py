@@ -93,6 +93,18 @@ class Misuse(DriverFault):
     """
 
 
+class StackOverflow(DriverFault):
+    """The calls of the driver have nested until a thread's stack was full.
+
+    The driver's fault: a function calls itself without end, or, where the emulator has no async
+    threads, each job submits the next one.  In C the stack overflows and the emulator dies without
+    a message.  Use a loop; submit the next job from `timeout`.
+
+    Python's stack is smaller than that of C.  If the driver's recursion has an end and is only
+    deep, give Python more room with `sys.setrecursionlimit`.
+    """
+
+
 class Deadlock(DriverFault):
     """Every thread waits and no deadline is left that could wake one.
 

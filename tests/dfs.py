@@ -26,9 +26,10 @@ from driverref.explore.run import Fault, Order, Scenario, Watch
 from driverref.explore.schedules import Pct, RandomWalk
 from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
+from driverref.threads.choice import TIME, other_way, thread_of
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import TIME, Access, Steps, other_way, thread_of
+from driverref.threads.steps import Access, Steps
 
 Trail = list[tuple[int, list[tuple[object, Mode]]]]
 """Who made a step, and what it touched."""

@@ -20,6 +20,7 @@ from driverref.eras.cancelling import CANCEL, SearchableQueue
 from driverref.eras.drivers import unload_if_jobless
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, AsyncPool, Job, Key
 from driverref.runtime.core import Runtime
+from driverref.runtime.overflow import nested_jobs
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED, CONNECTED
 from driverref.threads import running
@@ -35,6 +36,13 @@ def pool_for(runtime: Runtime, size: int) -> AsyncPool:
     if release.async_thread_completes and len(runtime.schedulers) > 1:
         return SmpPool(runtime, size)
     return StackPool(runtime, size)
+
+
+_DEEPEST = 100
+"""How many jobs of a port may run nested in each other.
+
+The emulator has no such bound.  There each job takes some of the C stack, until it overflows.
+"""
 
 
 class InlinePool(AsyncPool):
@@ -66,6 +74,9 @@ class InlinePool(AsyncPool):
         driver queue to become empty, so does `stop`.
         """
         port = job.port
+        # None of them waits, so they are all under way.
+        if port.jobs > _DEEPEST:
+            raise nested_jobs(_DEEPEST)
         port.note("async_invoke", job.id)
         job.async_invoke(job.async_data)
         port.note("async_return", job.id)

@@ -15,7 +15,7 @@ emulator has stopped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EINVAL, ENOMEM
+from errno import EAGAIN, EINVAL, ENOMEM
 from typing import Any, NoReturn
 
 from driverref.erl_driver.checks import check_type
@@ -153,8 +153,9 @@ def erl_drv_thread_create(
     arg: Any,
     opts: ErlDrvThreadOpts | None,
 ) -> int:
-    """Start a thread that runs `func(arg)`, and fill in `tid`.  Returns 0.
+    """Start a thread that runs `func(arg)`, and fill in `tid`.
 
+    Returns 0, or `EAGAIN`, and nothing is changed, if the operating system has no thread left.
     `name` is the thread's name in messages and its lane in the trace.  The driver must join the
     thread before it is unloaded.  There is no other way to give the thread back, and none to end it
     from outside.  Any thread.  Source: `erl_drv_thread.c`.
@@ -167,7 +168,11 @@ def erl_drv_thread_create(
     own = create("erl_drv_thread_create", DriverThread, name)
     if own is None:
         return ENOMEM
-    own.start(func, arg)
+    try:
+        own.start(func, arg)
+    except RuntimeError:  # the operating system has no thread left
+        own.row.end("erl_drv_thread_create")
+        return EAGAIN
     # Filled in last: the new thread runs already and may find `tid` empty, as in C.
     tid.thread, tid.own = own.thread, own
     return 0

@@ -33,7 +33,8 @@ from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Mode
-from driverref.threads.steps import CLOCK, TIME, Access
+from driverref.threads.choice import TIME
+from driverref.threads.steps import CLOCK, Access
 
 Log = list[Access]
 

@@ -21,6 +21,7 @@ from driverref.errors import Nondeterministic, check_int, wrong_type
 from driverref.explore.schedules import Deviation, Replay, written
 from driverref.explore.witness import STEP_LIMIT, ending
 from driverref.runtime.core import Runtime
+from driverref.runtime.overflow import repeated
 from driverref.threads import ALLOCATION, LATE, SPURIOUS, WRITE
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
@@ -45,7 +46,8 @@ class Fault(NamedTuple):
     @classmethod
     def of(cls, error: Exception) -> Fault:
         """Return the fault that stands for an exception."""
-        return cls(type(error).__name__, str(error))
+        text = repeated(error) if isinstance(error, RecursionError) else None
+        return cls(type(error).__name__, text or str(error))
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text}" if self.text else self.name
@@ -139,8 +141,9 @@ class Experiment:
     def run(self, schedule: FirstCome) -> Hashable:
         """Run the scenario once, and return its outcome.
 
-        Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic` and
-        every exception that is no `Exception` pass through.
+        Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic`, every
+        exception that is no `Exception`, and a stack that was full in the middle of a choice pass
+        through.
         """
         threads = self._threads(schedule)
         watch = Watch(threads, self.observe)
@@ -157,6 +160,9 @@ class Experiment:
         except Nondeterministic:
             raise
         except Exception as error:
+            # A search that was stopped in the middle of a choice does not know what it has tried.
+            if threads.torn:
+                raise
             return Fault.of(error)
         finally:
             _untie(threads, runtime, erl)

@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from driverref.errors import wrong_type
+from driverref.threads.choice import TIME, named, other_way, thread_of
 from driverref.threads.schedule import FirstCome
-from driverref.threads.steps import TIME, Steps, named, other_way, thread_of
+from driverref.threads.steps import Steps
 
 FIRST_COME = "first-come"
 """The schedule without any such step, which is that of a plain `Emulator`."""

@@ -56,8 +56,9 @@ from typing import NamedTuple
 from driverref.errors import Nondeterministic
 from driverref.explore.history import Footprint, History, Log
 from driverref.explore.schedules import Deviation
+from driverref.threads.choice import TIME, named, other_way, thread_of
 from driverref.threads.schedule import FirstCome
-from driverref.threads.steps import TIME, SimulatedThread, Steps, named, other_way, thread_of
+from driverref.threads.steps import SimulatedThread, Steps
 
 PATIENCE = 100
 """How many steps in a row a thread may make that change nothing, while another could go on.

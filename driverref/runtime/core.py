@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, TypeVar
 
-from driverref.errors import EmulatorStopped, UseAfterFree
+from driverref.errors import EmulatorStopped, StackOverflow, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
 from driverref.runtime.entities import Entities, PortTable
+from driverref.runtime.overflow import repeated
 from driverref.terms import Pid, Ref
 from driverref.threads import Cell, Threads, running
 from driverref.trace import Record, Trace
@@ -118,18 +119,22 @@ class Runtime:
         """
         if self.crash_was_seen():
             return None
-        return self.fault(error)
+        # What leaves a process is the program's own: the driver's code was left before.
+        return self._go_down(error) if running().process is not None else self.fault(error)
 
     def fault(self, error: BaseException) -> BaseException:
         """Take the emulator down because the driver's code raised.
 
         Returns the error that the caller should raise.
         """
+        return self._go_down(_explained(error))
+
+    def _go_down(self, crash: BaseException) -> BaseException:
+        """Take the emulator down, and return the error that the caller should raise."""
         # Only the first error counts.  What other threads raise while the emulator goes down may be
         # a consequence of it.
         if self.down is not None:
-            return self._crash or error
-        crash = _explained(error)
+            return self._crash or crash
         # The caller raises it.  On another thread than the reader's that is not enough: the
         # reader's program is interrupted, or, on OS threads, gets it from its next BIF.
         if running() is not self.reader and not self.threads.interrupt(crash):
@@ -182,12 +187,14 @@ class DriverCode:
 
 
 def _explained(error: BaseException) -> BaseException:
-    """The fault behind Python's complaint about a `memoryview`.
-
-    The buffer of a callback was used, or kept, after the callback had returned.
-    """
-    # In C the buffer is the emulator's memory, and using it later is a use after free.  Python's
-    # words for that name neither the buffer nor the driver's mistake.
+    """The driver's fault behind an error of Python's that names neither."""
+    if isinstance(error, RecursionError) and (where := repeated(error)):
+        return StackOverflow(f"{where}; in C, unless they end, the emulator dies of it")
+    if isinstance(error, StackOverflow):
+        # It may have come through a thousand frames.  The message names the one that matters.
+        return error.with_traceback(None)
+    # A callback's buffer outlived the callback.  In C it is the emulator's memory, and this would
+    # be a use after free.
     if isinstance(error, ValueError) and "released memoryview" in str(error):
         what = "used after the callback had returned"
     elif isinstance(error, BufferError):

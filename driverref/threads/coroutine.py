@@ -4,18 +4,28 @@ A `Coroutine` is a stack that can be left in the middle of a plain function and 
 CPython needs greenlet for that.  A Python in a browser has no greenlet but can switch stacks by
 other means; it would replace this file and nothing else.  That is why greenlet is wrapped.
 
-To make a greenlet costs ten times as much as to switch to it.  So a greenlet whose body has
-returned is kept, and the next coroutine of that OS thread gets it:
+Two facts about greenlets shape this file.
 
-    Coroutine(body): a kept greenlet, or a new one, is given the body
+A greenlet begins as deep in the stack as the place that first switches to it.  CPython counts the
+frames below that place against the greenlet's recursion limit, and keeps counting them when that
+place has long returned.  Ten threads of 100 frames that had started each other would reach one
+limit of 1000.  So each OS thread has a *hub*, a greenlet that is never deep, and only the hub
+starts the others.
+
+To make a greenlet costs ten times as much as to switch to it.  So the others are *workers*: a
+worker whose body has returned waits for another body.
+
+    Coroutine(body): an idle worker is given the body; if there is none, the hub starts one
         -> switch: the body runs
-        -> it returns: `_work` keeps the greenlet and switches to the successor
+        -> it returns: the worker is idle, or ends; either way the hub goes on
+        -> the hub switches to the successor
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import greenlet
 
@@ -25,17 +35,7 @@ Unwound = greenlet.GreenletExit
 Body = Callable[[], object]
 
 _KEPT = 64
-"""How many idle greenlets an OS thread keeps at most."""
-
-
-class _Idle(threading.local):
-    """The greenlets of an OS thread that have no body.  A greenlet cannot change its OS thread."""
-
-    def __init__(self) -> None:
-        self.workers: list[_Worker] = []
-
-
-_idle = _Idle()
+"""How many idle workers an OS thread keeps at most."""
 
 
 class _Worker(greenlet.greenlet):
@@ -44,21 +44,55 @@ class _Worker(greenlet.greenlet):
     body: Body | None = None
     """What to run next; `None` as soon as it has begun."""
     successor: greenlet.greenlet | None = None
-    """What goes on when the body has returned; `None` if the greenlet is being thrown away."""
+    """What goes on when the body has returned; `None` if the worker is being thrown away."""
+
+
+class _Greenlets(threading.local):
+    """The greenlets of the running OS thread.  A greenlet cannot change its OS thread."""
+
+    idle: list[_Worker]
+    """The workers that have no body."""
+    hub: greenlet.greenlet
+    successor: greenlet.greenlet
+    """What the hub switches to next."""
+
+    def __init__(self) -> None:
+        self.make_hub()
+
+    def make_hub(self) -> None:
+        """Begin anew with a hub and no workers."""
+        # An exception that leaves a worker goes to the hub, ends it, and goes to the hub's parent.
+        # That is the outermost greenlet, because it does not end.
+        outermost = greenlet.getcurrent()
+        while outermost.parent is not None:
+            outermost = outermost.parent
+        self.idle = []
+        self.hub = greenlet.greenlet(_serve, outermost)
+
+
+def _serve() -> None:
+    """The hub: start a worker if none is idle, then go on with the successor."""
+    while True:
+        if not _own.idle:
+            # It comes back at once, to wait for a body.  The hub is its parent, so the hub goes on
+            # when the worker ends, too.
+            _own.idle.append(_Worker(_work))
+            _own.idle[0].switch()
+        # The hub refers to the successor until it is used again.
+        _own.successor.switch()
 
 
 def _work() -> None:
-    """Run one body after the other.
+    """A worker: run one body after the other.
 
-    The two functions that it calls look up the worker for themselves.  A local variable here would
-    live as long as the greenlet and refer to it, so an idle greenlet would never be collected.
+    The functions that it calls look up the worker for themselves.  A local variable here would live
+    as long as the greenlet and refer to it, so an idle worker would never be collected.
     """
     while True:
+        _own.hub.switch()
         _run_body()
-        successor = _after_body()
-        if successor is None:
+        if not _stays():
             return
-        successor.switch()
 
 
 def _run_body() -> None:
@@ -68,20 +102,22 @@ def _run_body() -> None:
     # The stack of the body must not refer to its own greenlet either: then the coroutine is
     # unwound as soon as nothing else does.
     del worker
-    body()
+    with suppress(Unwound):
+        body()
 
 
-def _after_body() -> greenlet.greenlet | None:
-    """What to switch to while this worker waits for its next body; `None` if it is to end."""
+def _stays() -> bool:
+    """Tell the hub what goes on after this worker's body; `False` if the worker is to end."""
     worker = _current()
     successor, worker.successor = worker.successor, None
-    if successor is not None and len(_idle.workers) < _KEPT:
-        _idle.workers.append(worker)
-        return successor
-    # A greenlet that ends is followed by its parent.
-    if successor is not None:
-        worker.parent = successor
-    return None
+    if successor is None:
+        return False
+    _own.successor = successor
+    # Only a worker of this hub: one of a hub that an exception has ended does not come back here.
+    if len(_own.idle) >= _KEPT or worker.parent is not _own.hub:
+        return False
+    _own.idle.append(worker)
+    return True
 
 
 def _current() -> _Worker:
@@ -90,27 +126,27 @@ def _current() -> _Worker:
     return worker
 
 
+_own = _Greenlets()
+
+
 class Coroutine:
     """A stack of its own that runs `body`; without a body, the stack that is running now.
 
-    A body that is unwound ends by returning; it lets no exception out.  All coroutines that switch
-    to each other belong to one OS thread.
+    A body lets no exception out but `Unwound`.  All coroutines that switch to each other belong to
+    one OS thread.
     """
 
     __slots__ = ("_greenlet",)
 
     def __init__(self, body: Body | None = None) -> None:
-        self._greenlet = ancestor = greenlet.getcurrent()
+        self._greenlet = here = greenlet.getcurrent()
         if body is not None:
-            if _idle.workers:
-                worker = _idle.workers.pop()
-            else:
-                # `_after_body` makes the successor of a greenlet that ends its parent.  That may be
-                # one that it has made itself, and no greenlet may be its own ancestor.  So the
-                # maker is not the parent: the outermost greenlet is.
-                while ancestor.parent is not None:
-                    ancestor = ancestor.parent
-                worker = _Worker(_work, ancestor)
+            if _own.hub.dead:  # Ctrl-C, between two bodies
+                _own.make_hub()
+            if not _own.idle:
+                _own.successor = here
+                _own.hub.switch()
+            worker = _own.idle.pop()
             worker.body = body
             self._greenlet = worker
 
@@ -131,12 +167,13 @@ class Coroutine:
         """End this coroutine: raise `Unwound` where it stands, return when its stack is empty."""
         worker = self._greenlet
         assert isinstance(worker, _Worker)
-        if worker.body is None:
-            # It has begun.  Its `finally` blocks run, and each step in them raises again (`Steps`):
-            # so nothing of the program goes on.
-            worker.successor = greenlet.getcurrent()
-            worker.throw(Unwound())
-        else:
+        if worker.body is not None:
             # It has not begun.  There is no stack to clear, so none of its code has to run.
             worker.body = None
-            _idle.workers.append(worker)
+            if len(_own.idle) < _KEPT:
+                _own.idle.append(worker)
+        elif not worker.dead:
+            # Its `finally` blocks run, and each step in them raises again (`Steps`): so nothing of
+            # the program goes on.
+            worker.successor = greenlet.getcurrent()
+            worker.throw(Unwound())

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 
-from driverref.threads.steps import TIME, Steps
+from driverref.threads.choice import TIME
+from driverref.threads.steps import Steps
 
 
 class FirstCome:

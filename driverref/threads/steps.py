@@ -22,12 +22,10 @@ The way through this file:
 What a thread uses between one step and its next belongs to the first of them: its *footprint*.  A
 thread adds to it with `declare`.
 
-A choice is a number: that of the thread that goes on, or
-
-* `TIME`: virtual time passes, to the earliest deadline.  It may pass at any step, because a thread
-  may be arbitrarily slow and a timeout may win any race.
-* the *other way* of a thread.  At a step that is a `chance`, something may happen that mostly does
-  not, such as a wake-up without a signal.  The thread then has two ways to go on.
+Time is virtual.  It may pass at any step, to the earliest deadline, because a thread may be
+arbitrarily slow and a timeout may win any race.  At a step that is a `chance`, something may happen
+that mostly does not, such as a wake-up without a signal.  So a choice is a thread, or time, or the
+other way of a thread: a number (`choice`).
 
 If no thread can go on and there is no deadline, every thread waits for ever.  Then the adopted
 thread, the one that runs the reader's program, gets a `Deadlock` that says what each thread waits
@@ -46,27 +44,15 @@ from typing import Protocol
 
 from driverref.errors import Deadlock, EmulatorHang, Livelock, Nondeterministic
 from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
+from driverref.threads.choice import TIME, named, other_way, thread_of
 from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
 
 CLOCK = "the clock"
 """The resource that a deadline reads, to be computed, kept or given up, and passing time writes."""
 
-TIME = -1
-"""In a script, in the place of a thread's number: let time pass."""
-
 TURN = 1_000
 """How many steps a thread may make in a row while another could go on."""
-
-
-def other_way(number: int) -> int:
-    """The number that stands for the other way of a thread; of that number, the thread's."""
-    return -2 - number
-
-
-def thread_of(choice: int) -> int:
-    """The number of the thread that goes on with this choice; of `TIME` itself."""
-    return max(choice, other_way(choice))
 
 
 Access = tuple[object, Mode]
@@ -74,13 +60,6 @@ Access = tuple[object, Mode]
 
 Enabled = Callable[[], object]
 """Whether a step is possible now."""
-
-
-def named(choice: int) -> str:
-    """A choice in words, for messages."""
-    if choice == TIME:
-        return "time"
-    return f"thread {choice}" if choice >= 0 else f"the other way of thread {thread_of(choice)}"
 
 
 def never() -> bool:
@@ -204,6 +183,9 @@ class Steps:
         self._starter: SimulatedThread | None = None
         # Whether no thread may make another step.
         self._closed = False
+        # Whether the stack of a thread was full in the middle of a choice.  It is the thread's own
+        # error, but the schedule may have done only a part of what it does at a step.
+        self.torn = False
         # Why, if a step found something wrong.
         self._given_up: BaseException | None = None
 
@@ -256,7 +238,11 @@ class Steps:
             # thread waits: it belongs to the step that ends here.
             self._deadlines = True
             self.declare((CLOCK, READ))
-        chosen = self._next()
+        try:
+            chosen = self._next()
+        except RecursionError:
+            self.torn = True
+            raise
         if chosen is not me:
             self._turn_began = self.made
             chosen.coroutine.switch()  # returns when this thread is chosen again

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+import traceback
 from typing import Any
 
 import pytest
@@ -22,7 +25,10 @@ from driverref.erl_driver import (
     driver_async,
     driver_deq,
     driver_enq,
+    driver_output,
 )
+from driverref.errors import StackOverflow
+from driverref.explore import explore
 from driverref.release import ERAS, OTP_25, R7B_3, Release
 
 
@@ -129,6 +135,85 @@ def test_a_port_that_was_waiting_to_close_may_be_stopped_inside_driver_async(
         assert erl.port_control(port, 0, b"") == []
         assert erl.ports() == []
     assert seen == ["stop", "driver_async has returned"]
+
+
+class Chain(Driver):
+    """`ready_async` submits the next job, until there have been `length`; then it says so."""
+
+    driver_name = "chain"
+
+    def __init__(self, length: float) -> None:
+        self.length, self.done = length, 0
+
+    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+        return port
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        driver_async(port, None, self.work, None)
+
+    def work(self, data: object) -> None:
+        pass
+
+    def ready_async(self, port: ErlDrvPort, data: object) -> None:
+        self.done += 1
+        if self.done < self.length:
+            self.next(port)
+        else:
+            driver_output(port, b"over")
+
+    def next(self, port: ErlDrvPort) -> None:
+        driver_async(port, None, self.work, None)
+
+
+without_pool = pytest.mark.parametrize("release", ERAS[:-1], ids=lambda era: str(era.name))
+
+
+@without_pool
+@both
+@pytest.mark.rule("era.no-pool-chain")
+def test_a_chain_of_jobs_without_a_pool_is_told_as_what_it_is(
+    release: Release, threads: Kind
+) -> None:
+    driver = Chain(math.inf)
+    with pytest.raises(StackOverflow) as caught:
+        with Emulator(release=release, async_threads=0, threads=threads) as erl:
+            erl.port_command(opened(erl, driver), b"")
+    text = str(caught.value)
+    assert text.startswith(f"driver_async: {driver.done} jobs run nested in each other")
+    assert re.search(r"submitted at test_pools\.py:\d+ in next; ", text)
+    assert "use async threads, or submit the next job from timeout" in text
+    assert len(traceback.extract_tb(caught.tb)) < 20
+
+
+@without_pool
+@both
+@pytest.mark.rule("era.no-pool-chain")
+def test_a_chain_that_ends_soon_is_none_of_these(release: Release, threads: Kind) -> None:
+    driver = Chain(100)
+    with Emulator(release=release, async_threads=0, threads=threads) as erl:
+        port = opened(erl, driver)
+        for _ in range(3):
+            driver.done = 0
+            erl.port_command(port, b"")
+            assert erl.receive() == (port, ("data", b"over"))
+
+
+@both
+def test_with_a_pool_a_chain_may_be_of_any_length(threads: Kind) -> None:
+    driver = Chain(5_000)
+    with Emulator(release="R16B", async_threads=1, threads=threads) as erl:
+        port = opened(erl, driver)
+        erl.port_command(port, b"")
+        assert erl.receive() == (port, ("data", b"over"))
+
+
+@without_pool
+def test_a_chain_is_the_outcome_of_an_exploration(release: Release) -> None:
+    def scenario(erl: Emulator) -> None:
+        erl.port_command(opened(erl, Chain(math.inf)), b"")
+
+    (fault,) = explore(scenario, release=release, async_threads=0).faults
+    assert fault.name == "StackOverflow"
 
 
 @every_era

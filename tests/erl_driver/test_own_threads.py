@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from errno import EINVAL
+from errno import EAGAIN, EINVAL
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from driverref.erl_driver import (
 )
 from driverref.errors import Misuse
 from driverref.threads import running_thread
+from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 
 
@@ -60,6 +62,19 @@ def test_a_thread_may_exit_from_the_depth(desk: Desk) -> None:
 
 def test_a_value_that_nobody_wants_is_dropped(desk: Desk) -> None:
     assert erl_drv_thread_join(begin(lambda _: "unwanted"), None) == 0
+
+
+@pytest.mark.native
+def test_a_thread_that_the_system_refuses_is_not_there() -> None:
+    """What would be left of it would be a leak when the desk is given back."""
+    for _ in given_back(NativeThreads()):
+        tid, before = ErlDrvTid(), threading.stack_size(1 << 47)  # more than there are addresses
+        try:
+            assert erl_drv_thread_create("worker", tid, lambda _: None, None, None) == EAGAIN
+        finally:
+            threading.stack_size(before)
+        assert repr(tid) == "ErlDrvTid()"
+        assert end(begin(lambda _: "there")) == ["there"]
 
 
 def test_a_thread_has_the_name_it_was_given(desk: Desk) -> None:

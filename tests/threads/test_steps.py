@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from driverref.errors import Livelock, Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Thread
+from driverref.threads.choice import TIME, other_way, thread_of
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import CLOCK, TIME, TURN, Access, other_way, thread_of
+from driverref.threads.steps import CLOCK, TURN, Access
 
 
 class Scripted(FirstCome):

@@ -32,7 +32,7 @@ from driverref.erl_driver import (
     erl_drv_send_term,
     set_busy_port,
 )
-from driverref.errors import Deadlock, ErlangError, Misuse, Uninitialised
+from driverref.errors import Deadlock, ErlangError, Misuse, StackOverflow, Uninitialised
 from wrong.case import Runner, Wrong, control_after, new
 
 
@@ -524,4 +524,31 @@ CONTROL_WAITS_FOR_READY = Wrong(
     ControlWaitsForReady,
     ControlWaitsForWork,
     control_after,
+)
+
+
+class RetriesByCall(Runner):
+    def work(self, job: Any) -> None:
+        if not self.reached():
+            self.work(job)
+
+    def reached(self) -> bool:
+        """Whether what the job asks for has answered: it is gone for good."""
+        return False
+
+
+class RetriesByLoop(RetriesByCall):
+    def work(self, job: Any) -> None:
+        for _ in range(3):
+            if self.reached():
+                return
+
+
+RETRIES_BY_CALL = Wrong(
+    "retries-by-call",
+    "The job tries again by calling itself, without an end, until its thread has no stack left.",
+    StackOverflow,
+    1,
+    RetriesByCall,
+    RetriesByLoop,
 )
