@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from driverref.erl_driver.checks import in_callback
-from driverref.errors import Misuse, check_int, wrong_type
+from driverref.erl_driver.checks import in_any_callback, in_callback
+from driverref.errors import check_int, null_pointer, wrong_type
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
-from driverref.threads import current, running
+from driverref.threads import running
 
 __all__ = [
     "driver_async",
@@ -57,6 +57,8 @@ def driver_async(
         type(port) is not ErlDrvPort or port.lock.holder is not thread or port.state.value is CLOSED
     ) and not in_callback("driver_async", port):
         return -1
+    if async_invoke is None:
+        raise null_pointer("driver_async", "async_invoke")
     if not callable(async_invoke):
         raise wrong_type("driver_async", "async_invoke", "a function of one argument", async_invoke)
     if async_free is not None and not callable(async_free):
@@ -81,12 +83,8 @@ def driver_async_cancel(id: int) -> int:
     Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
     """
     check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
-    # The call names no port, so no port's lock can be asked for.  A thread that runs a callback is
-    # a scheduler's, and carries no process meanwhile.
-    thread = current("driver_async_cancel")
-    if thread.scheduler is None or thread.process is not None:
-        raise Misuse(f"driver_async_cancel: only a callback may call it, not {thread.name}")
-    return int(thread.runtime.pool.cancel(id))
+    in_any_callback("driver_async_cancel")
+    return int(running().runtime.pool.cancel(id))
 
 
 @since("R16B02")

@@ -19,7 +19,7 @@ from __future__ import annotations
 from errno import EBUSY
 from typing import ClassVar, TypeVar
 
-from driverref.errors import Misuse, UseAfterFree, wrong_type
+from driverref.errors import Misuse, UseAfterFree, null_pointer, wrong_type
 from driverref.threads import Cell, Thread, current, running
 
 __all__ = [
@@ -62,9 +62,11 @@ H = TypeVar("H", bound=Handle)
 def use(call: str, kind: type[H], handle: H) -> Thread:
     """The calling thread, after a check that it may use `handle`.
 
-    The handle must be of that `kind` (`TypeError`), of this emulator and not given back (the
-    `fault` of its kind, mostly `Misuse`).
+    The handle must be of that `kind` (`TypeError`), not NULL (`Misuse`), of this emulator and not
+    given back (the `fault` of its kind, mostly `Misuse`).
     """
+    if handle is None:
+        raise null_pointer(call, kind.parameter)
     if not isinstance(handle, kind):
         raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
     # A driver's module outlives an emulator, and what it keeps in globals is in the next one too.

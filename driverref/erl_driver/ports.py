@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from driverref.erl_driver.checks import check_type, in_callback
+from driverref.erl_driver.checks import atom, check_type, in_callback
 from driverref.errors import Misuse, check_int, errno_name, wrong_type
 from driverref.runtime import callbacks, senders
 from driverref.runtime.async_pool import Key
@@ -192,8 +192,7 @@ def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
     In `start` and in `process_exit` it is `Misuse`: the emulator would crash.  Only in a callback
     of the port.  Stands for `driver_failure_atom`.
     """
-    check_type("driver_failure_atom", "string", string, str, "a str")
-    return _fail("driver_failure_atom", port, Atom(string))
+    return _fail("driver_failure_atom", port, atom("driver_failure_atom", string))
 
 
 def driver_failure_posix(port: ErlDrvPort, error: int) -> int:

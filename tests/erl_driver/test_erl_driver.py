@@ -49,7 +49,6 @@ ABSENT = {
     "add_driver_entry": "for drivers that are linked into the emulator",
     "remove_driver_entry": "for drivers that are linked into the emulator",
     "null_func": "a placeholder of the header itself",
-    "driver_mk_atom": "a term is written as one: Atom",
     "driver_mk_term_nil": "a term is written as one: []",
     "driver_create_port": "a port without open_port: none of the questions is about it",
     "driver_lock_driver": "nothing is unloaded behind the model's back",
@@ -203,7 +202,7 @@ def test_every_number_has_its_value_or_is_absent_for_a_reason() -> None:
 
 TYPES = set(
     "ErlDrvBinary ErlDrvCond ErlDrvMonitor ErlDrvMutex ErlDrvPDL ErlDrvPort ErlDrvRWLock ErlDrvSysInfo"
-    " ErlDrvTSDKey ErlDrvThreadOpts ErlDrvTid ErlIOVec".split()
+    " ErlDrvTSDKey ErlDrvThreadOpts ErlDrvTid ErlIOVec SysIOVec".split()
 )
 """The types of the header that a driver in Python needs a name for."""
 

@@ -63,7 +63,7 @@ def test_a_value_that_nobody_wants_is_dropped(desk: Desk) -> None:
 
 
 def test_a_thread_has_the_name_it_was_given(desk: Desk) -> None:
-    def names() -> tuple[str, str, str]:
+    def names() -> tuple[str | None, str, str]:
         return (
             erl_drv_thread_name(erl_drv_thread_self()),
             running_thread.get().name,
