@@ -63,8 +63,10 @@ shake: $(READY) ## the tests on OS threads, their threads slowed at random: a te
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py
 
-beam: $(READY) ## play every scenario on the real emulator, and ask the model whether it may
+beam: $(READY) ## play every scenario on the real emulator, and ask the model whether it may; compare values
 	@$(RUN) tests/beam/run.py
+	@$(RUN) tests/beam/vectors.py
+	@$(RUN) tests/beam/nulls.py
 
 picture: $(READY) ## draw the README's picture anew
 	@PYTHONPATH=docs $(RUN) -m _ext.picture

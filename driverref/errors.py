@@ -201,6 +201,11 @@ def wrong_value(call: str, parameter: str, expected: str, got: object) -> ValueE
     return ValueError(f"{call}: {parameter} must be {expected}, not {_shown(got)}")
 
 
+def null_pointer(call: str, parameter: str) -> Misuse:
+    """The `Misuse` for `None` (NULL) where the emulator would crash on it."""
+    return Misuse(f"{call}: {parameter} is NULL: the emulator would crash")
+
+
 def is_int(value: object) -> TypeGuard[int]:
     """Whether `value` is an `int` and no `bool`.
 

@@ -120,6 +120,24 @@ class Release:
     OTP-10249.
     """
 
+    # The data of a command.
+
+    packs_vectors: bool
+    """Whether a vector of many elements has its smaller binaries copied into one.
+
+    It has from R8B-0 on.  Source: R7B `io.c:write_port`, R8B-0 `io.c:io_list_vec_len`.
+    """
+    copies_small_parts: bool
+    """Whether a part of a binary is a copy if it has at most 64 bytes; else it shares the bytes.
+
+    Source: 25 `erl_bits.c:erts_extract_sub_binary`; 19.0 `binary.c:split_binary`.
+    """
+    empty_binary_is_element: bool
+    """Whether the vector of an empty binary has an element for it; else only element 0.
+
+    Source: 25 `erl_io_queue.h:erts_ioq_iodata_to_vec`; 19.0 `io.c:io_list_to_vec`.
+    """
+
     # The end.
 
     closed_before_stop: bool
@@ -247,6 +265,9 @@ R7B_3 = Release(
     frees_for_closed_port=True,
     driver_async_cancel="newest",
     pdl_held_for_completion=True,
+    packs_vectors=False,
+    copies_small_parts=False,
+    empty_binary_is_element=False,
     closed_before_stop=True,
     halt="exit",
     smp_halt="exit",
@@ -277,6 +298,7 @@ R11B_5 = replace(
     slots=0,
     frees_for_closed_port=False,
     pdl_held_for_completion=False,
+    packs_vectors=True,
     closed_before_stop=False,
     halt="join",
     unload_reason="driver_unloaded",
@@ -347,6 +369,8 @@ OTP_25 = replace(
     callbacks=_CALLBACKS_R13B | {"emergency_close"},
     default_async_threads=1,
     min_async_threads=1,
+    copies_small_parts=True,
+    empty_binary_is_element=True,
     zero_timeout_in_line=True,
     driver_async_cancel=None,
 )

@@ -1,9 +1,10 @@
-"""Erlang terms: Python's own types where they fit, and five small ones where they do not.
+"""Erlang terms: Python's own types where they fit, and small ones where they do not.
 
 | Erlang | here |
 |---|---|
 | integer, float, list, map | `int`, `float`, `list`, `dict` |
-| binary | `bytes` |
+| improper list | `ImproperList`, a `list` whose last element is the tail |
+| binary | `bytes`; a part that shares the bytes of a larger one is a `SubBinary` |
 | atom | `Atom`, a `str`; `True` and `False` are the atoms `true` and `false` |
 | port, pid, reference | `Port`, `Pid`, `Ref` |
 | tuple | `tuple`; in a received message a `Tuple`, which prints in Erlang's syntax |
@@ -15,6 +16,7 @@ A string pattern matches an atom and a tuple pattern matches a message, so
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _PLAIN_ATOM = re.compile(r"[a-z][a-zA-Z0-9_@]*")
@@ -74,6 +76,58 @@ class Tuple(tuple[object, ...]):
         return erlang(self)
 
 
+class ImproperList(list[object]):
+    """A list that does not end in `[]`: `ImproperList([1, 2, b"x"])` is `[1,2|<<"x">>]`.
+
+    The last element is the tail, and there is one before it.  It equals no proper list.
+    """
+
+    def __init__(self, items: Iterable[object]) -> None:
+        super().__init__(items)
+        if len(self) < 2:
+            raise ValueError(f"ImproperList: at least an element and a tail, not {list(self)}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ImproperList) and list.__eq__(self, other)
+
+    # A list compares for this by itself, and not by `__eq__`.
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # a list has none, and a class with `__eq__` says so again
+
+    def __repr__(self) -> str:
+        return erlang(self)
+
+
+class SubBinary(bytes):
+    """A part of a larger binary that shares its bytes: what `binary_part` returns.
+
+    `whole` is the larger binary, and `start` the part's place in it.  It is `bytes` in all else.
+    """
+
+    whole: bytes
+    start: int
+
+
+def binary_part(subject: bytes, start: int, length: int) -> SubBinary:
+    """The `length` bytes of `subject` from `start` on, not copied; with `length` < 0 those before.
+
+    A slice of `bytes` is a binary of its own.  Only a driver can tell the two apart, by the
+    binaries that `outputv` is lent.  Raises `ValueError` outside of `subject`.  Any thread.  Stands
+    for `erlang:binary_part/3`.
+    """
+    first, last = sorted((start, start + length))
+    if not 0 <= first <= last <= len(subject):
+        raise ValueError(f"binary_part: {len(subject)} bytes have no part ({start}, {length})")
+    part = SubBinary(subject[first:last])
+    # The part of a part shares the bytes of the first binary, as in Erlang.
+    part.whole, part.start = subject, first
+    if isinstance(subject, SubBinary):
+        part.whole, part.start = subject.whole, subject.start + first
+    return part
+
+
 NORMAL = Atom("normal")
 KILL = Atom("kill")
 KILLED = Atom("killed")
@@ -103,6 +157,8 @@ def erlang(term: object) -> str:
             return _binary(bytes(term))
         case tuple():
             return "{" + ",".join(map(erlang, term)) + "}"
+        case ImproperList():
+            return f"[{','.join(map(erlang, term[:-1]))}|{erlang(term[-1])}]"
         case list():
             return "[" + ",".join(map(erlang, term)) + "]"
         case dict():
@@ -141,35 +197,44 @@ def _binary(data: bytes) -> str:
 def iolist_to_binary(data: object) -> bytes:
     """The bytes of `data`: a binary, or a list of bytes (0 to 255), binaries and such lists.
 
-    Lists may be nested to any depth.  Raises a `ValueError` that names the part that is not iodata.
-    Any thread.  Stands for `erlang:iolist_to_binary/1`.
+    Lists may be nested to any depth, and their tail may be a binary.  Raises a `ValueError` that
+    names the part that is not iodata.  Any thread.  Stands for `erlang:iolist_to_binary/1`.
     """
-    return data if isinstance(data, bytes) else b"".join(iolist_to_iovec(data))
+    return data if isinstance(data, bytes) else b"".join(iodata_parts(data))
 
 
-def iolist_to_iovec(data: object) -> list[bytes]:
-    """The bytes of `data` in pieces, as `outputv` gets them.
+Part = bytes | bytearray
+"""A part of iodata: `bytes` are a binary, and a `bytearray` is a run of bytes from lists."""
 
-    Each binary is an element of its own.  The bytes of a list that stand side by side make one
-    element.  Takes what `iolist_to_binary` takes, with the same `ValueError`.  Any thread.
+
+def iodata_parts(data: object) -> list[Part]:
+    """The parts of `data`, in order.
+
+    The bytes of lists that stand side by side are one part.  Takes what `iolist_to_binary` takes,
+    with the same `ValueError`.  Any thread.
     """
     if not isinstance(data, bytes | bytearray | memoryview | list):
         raise ValueError(f"{erlang(data)} is neither a binary nor a list")
-    vector: list[bytes] = []
+    parts: list[Part] = []
     gathered = bytearray()
     # A stack of our own, because a list may be nested deeper than Python can recurse.
     pending: list[object] = [data]
     while pending:
         match pending.pop():
-            case list() as parts:
-                pending.extend(reversed(parts))
+            case list() as items:
+                if isinstance(items, ImproperList) and isinstance(items[-1], int):
+                    raise ValueError(f"{erlang(items[-1])} is not a binary, and it ends a list")
+                pending.extend(reversed(items))
             case int() as byte if not isinstance(byte, bool) and 0 <= byte <= 255:
                 gathered.append(byte)
-            case bytes() | bytearray() | memoryview() as part:
+            case bytes() | bytearray() | memoryview() as binary:
                 if gathered:
-                    vector.append(bytes(gathered))
-                    gathered.clear()
-                vector.append(bytes(part))
-            case part:
-                raise ValueError(f"{erlang(part)} is not a byte, a binary or a list of these")
-    return [*vector, bytes(gathered)] if gathered else vector
+                    parts.append(gathered)
+                    gathered = bytearray()
+                # A `SubBinary` stays one: it knows whose bytes it shares.
+                part = binary if isinstance(binary, bytes) else bytes(binary)
+                # An empty binary in a list is no bytes of the list.  One by itself is a binary.
+                parts.append(part if part or binary is data else bytearray())
+            case item:
+                raise ValueError(f"{erlang(item)} is not a byte, a binary or a list of these")
+    return [*parts, gathered] if gathered else parts

@@ -7,7 +7,7 @@ threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pytest
@@ -18,7 +18,9 @@ from driverref.erl_driver import (
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvBinary,
     ErlDrvPort,
+    ErlIOVec,
     Key,
+    SysIOVec,
     driver_alloc,
     driver_alloc_binary,
     driver_async,
@@ -164,6 +166,19 @@ def binary_of(data: bytes) -> ErlDrvBinary:
     assert binary is not None
     binary.orig_bytes[:] = data
     return binary
+
+
+def vector_of(*pieces: bytes | bytearray | ErlDrvBinary) -> ErlIOVec:
+    """A vector of a driver's own: an element for each piece, with a binary behind what is one."""
+    bases = [p.orig_bytes if isinstance(p, ErlDrvBinary) else p for p in pieces]
+    iov = [SysIOVec(base, len(base)) for base in bases]
+    binv = [p if isinstance(p, ErlDrvBinary) else None for p in pieces]
+    return ErlIOVec(len(iov), sum(map(len, bases)), iov, binv)
+
+
+def pieces_of(iov: Sequence[SysIOVec]) -> list[bytes]:
+    """The bytes of each element."""
+    return [b"" if v.iov_base is None else bytes(v.iov_base[: v.iov_len]) for v in iov]
 
 
 def opened(erl: Emulator, driver: Driver, arguments: str = "") -> Port:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from scripted import made_of
-from support import Kind, both, opened
+from support import Kind, both, opened, pieces_of, vector_of
 
 from driverref import Driver, Emulator, Pid, Port, Ref, Struct, erl_driver, posix
 from driverref.erlang.erl_ddll import ErlDdll
@@ -54,7 +54,7 @@ class World:
         self.mutex, self.cond = c.erl_drv_mutex_create("m"), c.erl_drv_cond_create("c")
         self.rwlock, self.opts = c.erl_drv_rwlock_create("r"), c.erl_drv_thread_opts_create("o")
         self.tid, self.key = c.ErlDrvTid(), c.ErlDrvTSDKey()
-        self.vector = c.ErlIOVec([(memoryview(b"abc"), None)])
+        self.vector: Any = vector_of(b"abc")
         self.pdl = c.driver_pdl_create(port)
         self.struct = c.driver_alloc(Pair)
 
@@ -71,7 +71,7 @@ class World:
             *(port.state.value, port.drv_data, port.owner.value.pid, parts_of(port.senders)),
             *(parts_of(port.timer), port.control_flags, port.pdl.refc, port.jobs),
             *(set(port.bonds.value.links), dict(port.bonds.value.monitors)),
-            [bytes(data) for data, _ in port.queue.value.pieces()],
+            pieces_of([element for element, _ in port.queue.value.elements()]),
             *(list(runtime.ports), runtime.entities.processes(), dict(runtime.drivers)),
             {name: dict(loaded.users.value) for name, loaded in runtime.drivers.items()},
             *(runtime.ledger.leaks(), repr(runtime.pool._ids), runtime.down),
@@ -134,9 +134,6 @@ NEW: list[Row] = [
     ),
     (lambda w: c.Key("7"), TypeError, "Key: value must be an int, not '7'"),
     (lambda w: c.Key(True), TypeError, "Key: value must be an int, not True"),
-    (lambda w: c.ErlIOVec([b"ab"]), TypeError, "pieces must be pairs of a memoryview and an ErlDr"),
-    (lambda w: c.ErlIOVec([(b"ab", None)]), TypeError, "or None, not (b'ab', None)"),
-    (lambda w: c.ErlIOVec([(memoryview(b""), 5)]), TypeError, "ErlIOVec: pieces must be pairs of"),
 ]
 
 BAD_PORT = "port must be a Port, not 5"
@@ -262,7 +259,7 @@ def needs_port(*calls: Callable[[Any], object]) -> list[Row]:
 
 
 def needs(text: str, *calls: Callable[[Any], object]) -> list[Row]:
-    """Calls of which one argument, the number 5 or `None`, is of another type."""
+    """Calls of which one argument is of another type."""
     return [(call, TypeError, text) for call in calls]
 
 
@@ -314,7 +311,11 @@ DRIVER: list[Row] = [
         lambda w: c.erl_drv_send_term(5, Pid(1), 1),
     ),
     *needs("driver_mk_atom: string must be a str, not ", lambda w: c.driver_mk_atom(b"ok")),
-    (lambda w: c.driver_mk_atom("\u03a9"), ValueError, "string must be characters of Latin-1, not"),
+    (
+        lambda w: c.driver_mk_atom("\u03a9"),
+        ValueError,
+        "string must be of the characters of Latin-1, not",
+    ),
     # driver_async.
     *needs(
         "driver_async: key must be a Key, an int or None, not ",
@@ -324,7 +325,7 @@ DRIVER: list[Row] = [
     ),
     *needs(
         "async_invoke must be a function of one argument, not ",
-        lambda w: c.driver_async(w.handle, None, None, None, None),
+        lambda w: c.driver_async(w.handle, None, 5, None, None),
         lambda w: c.driver_async(w.handle, c.Key(7), 5, None, None),
     ),
     *needs(
@@ -335,7 +336,7 @@ DRIVER: list[Row] = [
     *needs(
         "buf must be bytes, a memoryview, a block or a driver binary, not ",
         lambda w: c.driver_output(w.handle, "text"),
-        lambda w: c.driver_output(w.handle, None),
+        lambda w: c.driver_output(w.handle, 5),
         lambda w: c.driver_output2(w.handle, b"", 5),
         lambda w: c.driver_enq(w.handle, "text"),
         lambda w: c.driver_pushq(w.handle, [1]),
@@ -344,15 +345,15 @@ DRIVER: list[Row] = [
         "hbuf must be bytes, a memoryview, a block or a driver binary, not ",
         lambda w: c.driver_output2(w.handle, 5, b""),
         lambda w: c.driver_output_binary(w.handle, "h", w.binary, 0, 0),
-        lambda w: c.driver_outputv(w.handle, None, w.vector),
+        lambda w: c.driver_outputv(w.handle, 5, w.vector),
     ),
     *needs(
         "bin must be an ErlDrvBinary, not ",
         lambda w: c.driver_output_binary(w.handle, b"", b"b", 0, 0),
         lambda w: c.driver_enq_bin(w.handle, w.block, 0, 0),
-        lambda w: c.driver_pushq_bin(w.handle, None, 0, 0),
+        lambda w: c.driver_pushq_bin(w.handle, 5, 0, 0),
         lambda w: c.driver_binary_get_refc(5),
-        lambda w: c.driver_binary_inc_refc(None),
+        lambda w: c.driver_binary_inc_refc(b"b"),
         lambda w: c.driver_binary_dec_refc(w.block),
         lambda w: c.driver_realloc_binary(5, 1),
     ),
@@ -380,7 +381,7 @@ DRIVER: list[Row] = [
         "ev must be an ErlIOVec, not ",
         lambda w: c.driver_outputv(w.handle, b"", b"x"),
         lambda w: c.driver_enqv(w.handle, [b"x"]),
-        lambda w: c.driver_pushqv(w.handle, None),
+        lambda w: c.driver_pushqv(w.handle, 5),
         lambda w: c.driver_vec_to_buf(b"x", bytearray(1), 1),
     ),
     (
@@ -391,7 +392,29 @@ DRIVER: list[Row] = [
     (lambda w: c.driver_outputv(w.handle, b"", w.vector, "1"), TypeError, "skip must be an int (b"),
     (lambda w: c.driver_enqv(w.handle, w.vector, -1), ValueError, "skip must be bytes from 0 to 3"),
     (lambda w: c.driver_pushqv(w.handle, w.vector, 4), ValueError, "bytes from 0 to 3, not 4"),
-    (lambda w: c.driver_vec_to_buf(w.vector, b"x", 1), TypeError, "buf must be a bytearray, not"),
+    *needs(
+        "must be ",
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec("1", 3, w.vector.iov, [None])),
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec(1, 3, [b"abc"], [None])),
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec(1, 3, [c.SysIOVec("abc", 3)], [None])),
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec(1, 3, w.vector.iov, [b"abc"])),
+    ),
+    (
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec(2, 3, w.vector.iov, [None, None])),
+        ValueError,
+        "driver_enqv: ev.vsize must be elements from 0 to 1, not 2",
+    ),
+    (
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec(1, 4, [c.SysIOVec(b"abc", 4)], [None])),
+        ValueError,
+        "driver_enqv: ev.iov[0].iov_len must be bytes from 0 to 3, not 4",
+    ),
+    (
+        lambda w: c.driver_enqv(w.handle, c.ErlIOVec(1, 4, w.vector.iov, [None])),
+        Misuse,
+        "driver_enqv: ev.size is 4, but ev.iov has 3 bytes: ",
+    ),
+    (lambda w: c.driver_vec_to_buf(w.vector, b"x", 1), TypeError, "buf must be a block or a"),
     (lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), 3), ValueError, "bytes from 0 to 2, no"),
     (lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), "1"), TypeError, "len must be an int ("),
     *needs(
@@ -403,6 +426,12 @@ DRIVER: list[Row] = [
         lambda w: c.driver_send_term(w.handle, Pid(1), {1: {2}}),
         lambda w: c.erl_drv_output_term(w.port, [print]),
         lambda w: c.erl_drv_send_term(w.port, Pid(1), None),
+    ),
+    (lambda w: c.driver_mk_atom(5), TypeError, "driver_mk_atom: string must be a str, not 5"),
+    (
+        lambda w: c.driver_mk_atom("€"),
+        ValueError,
+        "string must be of the characters of Latin-1, not",
     ),
     *needs(
         "receiver must be a Pid, not ",
@@ -443,7 +472,7 @@ DRIVER: list[Row] = [
     *needs(
         "must be an ErlDrvMonitor, not ",
         lambda w: c.driver_demonitor_process(w.handle, Ref(1)),
-        lambda w: c.driver_get_monitored_process(w.handle, None),
+        lambda w: c.driver_get_monitored_process(w.handle, 5),
         lambda w: c.driver_compare_monitors(5, c.ErlDrvMonitor(Ref(1), Pid(1))),
         lambda w: c.driver_compare_monitors(c.ErlDrvMonitor(Ref(1), Pid(1)), 5),
     ),
@@ -513,7 +542,7 @@ DRIVER: list[Row] = [
     *needs(
         "mtx must be an ErlDrvMutex, not ",
         lambda w: c.erl_drv_mutex_destroy(5),
-        lambda w: c.erl_drv_mutex_lock(5),
+        lambda w: c.erl_drv_mutex_lock(w.cond),
         lambda w: c.erl_drv_mutex_trylock(w.rwlock),
         lambda w: c.erl_drv_mutex_unlock("m"),
         lambda w: c.erl_drv_mutex_name(5),
@@ -522,7 +551,7 @@ DRIVER: list[Row] = [
     *needs(
         "cnd must be an ErlDrvCond, not ",
         lambda w: c.erl_drv_cond_destroy(5),
-        lambda w: c.erl_drv_cond_signal(5),
+        lambda w: c.erl_drv_cond_signal(w.mutex),
         lambda w: c.erl_drv_cond_broadcast(w.mutex),
         lambda w: c.erl_drv_cond_name(5),
         lambda w: c.erl_drv_cond_wait(5, w.mutex),
@@ -531,7 +560,7 @@ DRIVER: list[Row] = [
         "rwlck must be an ErlDrvRWLock, not ",
         lambda w: c.erl_drv_rwlock_destroy(5),
         lambda w: c.erl_drv_rwlock_rlock(5),
-        lambda w: c.erl_drv_rwlock_tryrlock(5),
+        lambda w: c.erl_drv_rwlock_tryrlock("r"),
         lambda w: c.erl_drv_rwlock_runlock(w.mutex),
         lambda w: c.erl_drv_rwlock_rwlock(5),
         lambda w: c.erl_drv_rwlock_tryrwlock(5),
@@ -541,7 +570,7 @@ DRIVER: list[Row] = [
     *needs(
         "pdl must be an ErlDrvPDL, not ",
         lambda w: c.driver_pdl_lock(5),
-        lambda w: c.driver_pdl_unlock(5),
+        lambda w: c.driver_pdl_unlock("p"),
         lambda w: c.driver_pdl_get_refc(w.mutex),
         lambda w: c.driver_pdl_inc_refc(5),
         lambda w: c.driver_pdl_dec_refc(5),
@@ -561,7 +590,7 @@ DRIVER: list[Row] = [
         "must be an ErlDrvTid, not ",
         lambda w: c.erl_drv_thread_create("t", 5, work, None, None),
         lambda w: c.erl_drv_thread_join(5, None),
-        lambda w: c.erl_drv_thread_name(None),
+        lambda w: c.erl_drv_thread_name("t"),
         lambda w: c.erl_drv_equal_tids(5, w.tid),
         lambda w: c.erl_drv_equal_tids(c.erl_drv_thread_self(), 5),
     ),
@@ -583,7 +612,7 @@ DRIVER: list[Row] = [
         "key must be an ErlDrvTSDKey, not ",
         lambda w: c.erl_drv_tsd_key_create("k", 5),
         lambda w: c.erl_drv_tsd_key_destroy(5),
-        lambda w: c.erl_drv_tsd_set(None, 1),
+        lambda w: c.erl_drv_tsd_set(5, 1),
         lambda w: c.erl_drv_tsd_get("k"),
     ),
     (lambda w: c.erl_drv_tsd_key_destroy(w.key), Misuse, "the key has not been created"),

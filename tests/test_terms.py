@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from driverref.terms import (
     Atom,
+    ImproperList,
     Pid,
     Port,
     Ref,
+    SubBinary,
     Tuple,
+    binary_part,
     erlang,
+    iodata_parts,
     iolist_to_binary,
-    iolist_to_iovec,
 )
 
 
@@ -121,22 +124,29 @@ def test_iodata_becomes_the_bytes_that_it_holds(data: object) -> None:
 
 
 @given(iodata)
-def test_a_vector_keeps_binaries_apart_and_gathers_bytes(data: object) -> None:
-    text = "".join("i" if isinstance(part, int) else "B" for part in flattened(data))
-    vector = iolist_to_iovec(data)
-    assert b"".join(vector) == iolist_to_binary(data)
-    assert len(vector) == len(re.findall("i+|B", text))
-    assert [p for p in flattened(data) if isinstance(p, bytes)] == [
-        element
-        for element, kind in zip(vector, re.findall("i+|B", text), strict=True)
-        if kind == "B"
-    ]
+def test_parts_keep_binaries_apart_and_gather_the_bytes_of_lists(data: object) -> None:
+    kinds = "".join("i" if isinstance(item, int) else "B" for item in flattened(data))
+    parts = iodata_parts(data)
+    assert b"".join(parts) == iolist_to_binary(data)
+    assert len(parts) == len(re.findall("i+|B", kinds))
+    for part, kind in zip(parts, re.findall("i+|B", kinds), strict=True):
+        assert type(part) is (bytes if kind == "B" and (part or data == b"") else bytearray)
+    binaries = [item for item in flattened(data) if isinstance(item, bytes) and item]
+    assert [part for part in parts if type(part) is bytes and part] == binaries
+
+
+def test_an_empty_binary_is_a_part_of_its_own_only_by_itself() -> None:
+    """In a list it adds no byte to those around it, and stands between them all the same."""
+    assert [type(part) for part in iodata_parts(b"")] == [bytes]
+    assert [type(part) for part in iodata_parts([b""])] == [bytearray]
+    assert iodata_parts([1, b"", 2]) == [bytearray(b"\1"), bytearray(), bytearray(b"\2")]
+    assert iodata_parts([[], []]) == []
 
 
 def test_what_holds_bytes_is_a_binary() -> None:
     assert iolist_to_binary(bytearray(b"a")) == iolist_to_binary(memoryview(b"a")) == b"a"
     assert iolist_to_binary([bytearray(b"a"), memoryview(b"b")]) == b"ab"
-    assert iolist_to_iovec(memoryview(b"a")) == [b"a"]
+    assert [type(part) for part in iodata_parts([memoryview(b"a"), bytearray(b"b")])] == [bytes] * 2
 
 
 def test_a_list_may_be_as_deep_as_it_likes() -> None:
@@ -144,14 +154,50 @@ def test_a_list_may_be_as_deep_as_it_likes() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert iolist_to_binary(deep) == b"x"
-    assert iolist_to_iovec(deep) == [b"x"]
+    assert iodata_parts(deep) == [b"x"]
     while isinstance(deep, list):  # a list this deep is taken apart by hand
         deep = deep.pop()
 
 
+def test_an_improper_list_has_its_tail_last_and_is_no_proper_list() -> None:
+    improper = ImproperList([1, 2, b"x"])
+    assert repr((improper, [1])) == '([1,2|<<"x">>], [1])'
+    assert erlang([improper]) == '[[1,2|<<"x">>]]'
+    assert improper == ImproperList([1, 2, b"x"])
+    assert improper != [1, 2, b"x"]
+    assert improper not in ([1, 2, b"x"], [[1, 2, b"x"]])
+    assert iolist_to_binary(improper) == b"\1\2x"
+    assert iolist_to_binary(ImproperList([1, ImproperList([2, b"x"])])) == b"\1\2x"
+    for too_short in ([], [1]):
+        with pytest.raises(ValueError, match="ImproperList: at least an element and a tail, not"):
+            ImproperList(too_short)
+
+
+def test_a_byte_ends_no_list_in_iodata() -> None:
+    with pytest.raises(ValueError, match="^2 is not a binary, and it ends a list$"):
+        iolist_to_binary([b"fine", ImproperList([1, 2])])
+
+
+def test_a_part_of_a_binary_knows_the_whole() -> None:
+    whole = bytes(range(100))
+    part = binary_part(whole, 10, 80)
+    assert part == whole[10:90]
+    assert (part.whole is whole, part.start) == (True, 10)
+    inner = binary_part(part, 5, 70)
+    assert (inner, inner.whole is whole, inner.start) == (whole[15:85], True, 15)
+    assert binary_part(whole, 90, -80) == part
+    assert iodata_parts([part]) == [part]
+    assert isinstance(iodata_parts([part])[0], SubBinary)
+    assert iolist_to_binary([part, 1]) == whole[10:90] + b"\1"
+    assert erlang(binary_part(b"hello", 1, 3)) == '<<"ell">>'
+    for start, length in [(0, 101), (-1, 2), (101, 0), (5, -6)]:
+        with pytest.raises(ValueError, match="binary_part: 100 bytes have no part"):
+            binary_part(whole, start, length)
+
+
 @pytest.mark.parametrize("data", [7, "text", None, (1, 2), {}, 1.0])
 def test_what_is_no_iodata_is_refused(data: object) -> None:
-    for convert in (iolist_to_binary, iolist_to_iovec):
+    for convert in (iolist_to_binary, iodata_parts):
         with pytest.raises(ValueError, match=re.escape(f"{erlang(data)} is neither a binary nor")):
             convert(data)
 
@@ -161,7 +207,7 @@ def test_what_is_no_part_of_iodata_is_named(part: object) -> None:
     with pytest.raises(ValueError, match=re.escape(f"{erlang(part)} is not a byte")):
         iolist_to_binary([b"fine", [1, part]])
     with pytest.raises(ValueError, match=f"^{re.escape(erlang(part))} is n"):
-        iolist_to_iovec([b"fine", [1, part]])
+        iodata_parts([b"fine", [1, part]])
 
 
 # The syntax, read back.

@@ -175,6 +175,26 @@ MAP: dict[str, list[Row]] = {
         ),
         Row("a job's reference to the port data lock lasts", ("pdl_held_for_completion",), pdl),
     ],
+    "The vector of `outputv`": [
+        either(
+            "many elements",
+            "packs_vectors",
+            Cell("smaller binaries are packed into one", "memory.vector-packed"),
+            Cell("stay apart", "era.vector-packed"),
+        ),
+        either(
+            "a part of a binary, up to 64 bytes",
+            "copies_small_parts",
+            Cell("is a copy", "memory.vector-binaries"),
+            Cell("shares the bytes of the whole", "era.vector-parts"),
+        ),
+        either(
+            "an empty binary",
+            "empty_binary_is_element",
+            Cell("has an element without bytes", "era.vector-empty"),
+            Cell("has none", "era.vector-empty"),
+        ),
+    ],
     "Closing": [
         either(
             "`{Port, closed}` is sent",

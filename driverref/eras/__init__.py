@@ -12,6 +12,7 @@ the functions below:
 | `PortTimer` | `timers`: `StandingTimer`, `TickingTimer` |
 | `LoadedDriver` | `drivers`: `OldDriver` |
 | `Halting` | `halting`: `Exiting`, `Joining` |
+| `Vectors` | `vectors`: `OldVectors` |
 
 What differs in one number or one name is read from the release where it is used: the callbacks that
 an entry has, the bounds of `+A`.  `driverref.release` has the records, and says of each field where
@@ -26,12 +27,14 @@ from driverref.eras.halting import Exiting, Joining
 from driverref.eras.pools import pool_for
 from driverref.eras.slots import LeakyCompletions, SlotCompletions, SlotTable
 from driverref.eras.timers import StandingTickingTimer, StandingTimer, TickingTimer
+from driverref.eras.vectors import OldVectors
 from driverref.release import Release
 from driverref.runtime.closing import Closing
 from driverref.runtime.completions import Completions
 from driverref.runtime.core import Runtime
 from driverref.runtime.entities import PortTable
 from driverref.runtime.halting import Halting
+from driverref.runtime.iovec import Vectors
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port_timer import PortTimer
 from driverref.runtime.scheduler import Scheduler
@@ -65,6 +68,7 @@ def furnish(runtime: Runtime, schedulers: int, async_threads: int) -> None:
     runtime.busy_msgq_limits = release.busy_msgq_limits
     runtime.signals_wait = release.signals_wait
     runtime.completions = _completions_for(release)
+    runtime.vectors = Vectors() if _vectors_as_today(release) else OldVectors(release)
     runtime.closing = ClosedFirst() if release.closed_before_stop else Closing()
     runtime.timer_type = _TIMERS[release.resets_timer, release.zero_timeout_in_line]
     runtime.driver_type = LoadedDriver if _unloads_as_today(release) else OldDriver
@@ -84,3 +88,8 @@ def _completions_for(release: Release) -> Completions:
 def _unloads_as_today(release: Release) -> bool:
     reason = release.unload_reason == "driver_unloaded"
     return release.init_may_refuse and reason and not release.unload_waits_for_jobs
+
+
+def _vectors_as_today(release: Release) -> bool:
+    small = release.copies_small_parts and release.empty_binary_is_element
+    return release.packs_vectors and small

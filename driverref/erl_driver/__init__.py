@@ -42,7 +42,8 @@ from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ as ERL_DRV_FLAG_N
 from driverref.runtime.driver import ERL_DRV_FLAG_SOFT_BUSY as ERL_DRV_FLAG_SOFT_BUSY
 from driverref.runtime.driver import ERL_DRV_FLAG_USE_PORT_LOCKING as ERL_DRV_FLAG_USE_PORT_LOCKING
 from driverref.runtime.driver import ErlDrvMonitor as ErlDrvMonitor
-from driverref.runtime.ioq import ErlIOVec as ErlIOVec
+from driverref.runtime.iovec import ErlIOVec as ErlIOVec
+from driverref.runtime.iovec import SysIOVec as SysIOVec
 from driverref.runtime.port import ErlDrvPort as ErlDrvPort
 
 # Without `__all__`, `import *` would also bind the modules of this folder, such as `queue`.  It is

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from driverref.erl_driver.checks import check_callback, in_callback
-from driverref.errors import check_int, wrong_type
+from driverref.erl_driver.checks import in_any_callback, in_callback
+from driverref.errors import check_int, null_pointer, wrong_type
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, Key
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
@@ -60,6 +60,8 @@ def driver_async(
         or port.state.value is CLOSED
     ) and not in_callback("driver_async", port):
         return -1
+    if async_invoke is None:
+        raise null_pointer("driver_async", "async_invoke")
     if not callable(async_invoke):
         raise wrong_type("driver_async", "async_invoke", "a function of one argument", async_invoke)
     if async_free is not None and not callable(async_free):
@@ -84,7 +86,8 @@ def driver_async_cancel(id: int) -> int:
     Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
     """
     check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
-    return int(check_callback("driver_async_cancel").runtime.pool.cancel(id))
+    in_any_callback("driver_async_cancel")
+    return int(running().runtime.pool.cancel(id))
 
 
 @since("R16B02")

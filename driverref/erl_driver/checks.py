@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from types import UnionType
 
-from driverref.errors import Misuse, wrong_type
+from driverref.errors import Misuse, null_pointer, wrong_type, wrong_value
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
-from driverref.threads import Thread, current, running
+from driverref.terms import Atom, Pid, Port
+from driverref.threads import current, running
 
 
 def in_callback(call: str, port: ErlDrvPort) -> bool:
@@ -21,6 +22,8 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     Raises `Misuse` unless the running thread is inside a callback that holds the port's lock, and
     `TypeError` unless `port` is an `ErlDrvPort`.
     """
+    if port is None:
+        raise null_pointer(call, "port")
     if not isinstance(port, ErlDrvPort):
         raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
     thread = running()
@@ -41,21 +44,38 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
     raise Misuse(f"{call}: {thread.lane} does not run a callback of {port.id}")
 
 
-def check_callback(call: str) -> Thread:
-    """The running thread, for a call that names no port, so that no port's lock can be asked for.
+def in_any_callback(call: str) -> None:
+    """Raise `Misuse` unless the running thread is inside a callback, of whatever port or driver.
 
-    Raises `Misuse` unless it runs a callback.
+    For a call that names no port, whose lock could be asked for.
     """
-    # Such a thread is a scheduler's, and carries no process meanwhile.
     thread = current(call)
+    # A thread that runs a callback is a scheduler's, and carries no process meanwhile.
     if thread.scheduler is None or thread.process is not None:
         raise Misuse(f"{call}: only a callback may call it, not {thread.name}")
-    return thread
+
+
+def atom(call: str, string: str) -> Atom:
+    """The atom that C makes of a string: of its characters in Latin-1, and the first 255 of them.
+
+    Source: `atom.c:erts_atom_put`, which both callers tell to cut the name.
+    """
+    check_type(call, "string", string, str, "a str")
+    # C sees the bytes of a `char *` and takes each for a character.
+    if any(ord(character) > 255 for character in string):
+        raise wrong_value(call, "string", "of the characters of Latin-1", string)
+    return Atom(string[:255])
 
 
 def check_type(
     call: str, parameter: str, value: object, kind: type | UnionType, expected: str
 ) -> None:
-    """Raise `TypeError` unless `value` is of `kind`, which the message calls `expected`."""
+    """Raise `TypeError` unless `value` is of `kind`, which the message calls `expected`.
+
+    `None` is NULL, and `Misuse` where a pointer is wanted that must not be NULL.
+    """
     if not isinstance(value, kind):
+        # A term is no pointer: a driver in C has no way to give NULL for a process or a port.
+        if value is None and kind not in (Pid, Port):
+            raise null_pointer(call, parameter)
         raise wrong_type(call, parameter, expected, value)

@@ -7,7 +7,7 @@ Source: `io.c`, `driver_failure*` and `driver_exit`.
 
 from __future__ import annotations
 
-from driverref.erl_driver.checks import check_type, in_callback
+from driverref.erl_driver.checks import atom, in_callback
 from driverref.errors import check_int, errno_name
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import DRAINING
@@ -47,8 +47,7 @@ def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
     In `start` and in `process_exit` it is `Misuse`: the emulator would crash.  Only in a callback
     of the port.  Stands for `driver_failure_atom`.
     """
-    check_type("driver_failure_atom", "string", string, str, "a str")
-    return _fail("driver_failure_atom", port, Atom(string))
+    return _fail("driver_failure_atom", port, atom("driver_failure_atom", string))
 
 
 def driver_failure_posix(port: ErlDrvPort, error: int) -> int:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from errno import EBUSY
 from typing import ClassVar, TypeVar
 
-from driverref.errors import Misuse, UseAfterFree, wrong_type
+from driverref.errors import Misuse, UseAfterFree, null_pointer, wrong_type
 from driverref.memory.allocation import fails
 from driverref.threads import SPURIOUS, Cell, Thread, current, running
 
@@ -68,12 +68,11 @@ def create(call: str, kind: type[H], name: str | None) -> H | None:
 def use(call: str, kind: type[H], handle: H | None) -> tuple[H, Thread]:
     """The handle and the calling thread, after a check that the thread may use it.
 
-    The handle must not be NULL (`Misuse`).  It must be of that `kind` (`TypeError`), of this
-    emulator and not given back (the `fault` of its kind, mostly `Misuse`).
+    The handle must be of that `kind` (`TypeError`), not NULL (`Misuse`), of this emulator and not
+    given back (the `fault` of its kind, mostly `Misuse`).
     """
-    # C aborts, or takes address 0 for a lock.
     if handle is None:
-        raise Misuse(f"{call}: {kind.parameter} is NULL: its creation has failed, or is missing")
+        raise null_pointer(call, kind.parameter)
     if not isinstance(handle, kind):
         raise wrong_type(call, kind.parameter, f"an {kind.__name__}", handle)
     # A driver's module outlives an emulator, and what it keeps in globals is in the next one too.

@@ -18,15 +18,16 @@ from __future__ import annotations
 
 from math import isfinite
 
-from driverref.erl_driver.checks import check_callback, check_type, in_callback
-from driverref.errors import check_int, wrong_type, wrong_value
+from driverref.erl_driver.checks import atom, check_type, in_any_callback, in_callback
+from driverref.errors import check_int, wrong_type
 from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
-from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
+from driverref.runtime.ioq import output_bytes
+from driverref.runtime.iovec import Element, ErlIOVec, SysIOVec, read, skipped
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED, CONNECTED, DRAINING
 from driverref.since import since
-from driverref.terms import DATA, Atom, Pid, Port, Ref, Tuple
+from driverref.terms import DATA, Atom, ImproperList, Pid, Port, Ref, Tuple
 from driverref.threads import current, running
 
 __all__ = [
@@ -45,112 +46,121 @@ __all__ = [
 def driver_output(port: ErlDrvPort, buf: object) -> int:
     """Send `{Port, {data, Buf}}` to the port's owner.  `buf` is bytes in any shape and is copied.
 
-    Returns 0, or -1 if the port is closed.  A port that is closing drops the data, and the result
-    is 0.  Not thread-safe: only in a callback of the port.  Stands for `driver_output`.
+    `None` (NULL) arrives as the list `[]`.  Returns 0, or -1 if the port is closed.  A port that is
+    closing drops the data, and the result is 0.  Not thread-safe: only in a callback of the port.
+    Stands for `driver_output`.
     """
     thread = running()
-    data = buf if type(buf) is bytes else output_bytes("driver_output", "buf", buf)
     # A driver calls this for each command, so the usual case on OS threads is written out: a
     # connected port and bytes.  `_data` does the same.
     if (
-        type(port) is not ErlDrvPort
+        type(buf) is not bytes
+        or type(port) is not ErlDrvPort
         or port.lock.holder is not thread
         or port.runtime.threads.simulated
         or port.state.value is not CONNECTED
     ):
+        pieces = _pieces("driver_output", buf)
         if not in_callback("driver_output", port):
             return -1
-        return _data(port, "driver_output", data)
+        return _data(port, "driver_output", b"", pieces)
     record = port.runtime.record
     if record is not None:
         now = port.runtime.now
         # Noted before the delivery, so that a trace shows the sending before the receiving.
-        record((now(), thread.lane, "driver_output", port.number, None, data))
+        record((now(), thread.lane, "driver_output", port.number, None, buf))
     put = port.owner.value.put
-    put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
+    put(Tuple((port.id, (DATA, buf if port.binary else list(buf)))))
     return 0
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
-    """As `driver_output`, with a header before the data.  Stands for `driver_output2`.
+    """As `driver_output`, with a header before the data: `{Port, {data, [H1, H2 | Buf]}}`.
 
-    To a port opened with `binary` C sends `{data, [H1,H2|Data]}`: the bytes of the header as a list
-    that ends in the binary.  A Python list cannot end so.  Here header and data arrive as one
-    binary.
+    The bytes of the header are a list, and the data is its tail: a binary or a list, as the port
+    was opened.  `None` (NULL) for either is nothing.  Stands for `driver_output2`.
     """
     # The arguments are checked first, here and below, so that a wrong one is an error even when the
     # port is closed.
-    header = output_bytes("driver_output2", "hbuf", hbuf)
-    data = output_bytes("driver_output2", "buf", buf)
+    header = _header("driver_output2", hbuf)
+    data = _pieces("driver_output2", buf)
     if not in_callback("driver_output2", port):
         return -1
-    return _data(port, "driver_output2", header + data)
+    return _data(port, "driver_output2", header, data)
 
 
 def driver_output_binary(
-    port: ErlDrvPort, hbuf: object, bin: ErlDrvBinary, offset: int, len: int
+    port: ErlDrvPort, hbuf: object, bin: ErlDrvBinary | None, offset: int, len: int
 ) -> int:
     """As `driver_output2`, with `len` bytes of a driver binary from `offset` on as the data.
 
-    The caller keeps its reference to the binary.  Stands for `driver_output_binary`.
+    The caller keeps its reference to the binary.  `bin` may be `None` (NULL) if `len` is 0.  Stands
+    for `driver_output_binary`.
     """
-    header = output_bytes("driver_output_binary", "hbuf", hbuf)
-    data = part(bin, "driver_output_binary", offset, len)
-    if not in_callback("driver_output_binary", port):
+    call = "driver_output_binary"
+    header = _header(call, hbuf)
+    data = read(part(bin, call, offset, len)[0])
+    if not in_callback(call, port):
         return -1
-    return _data(port, "driver_output_binary", header + bytes(data))
+    return _data(port, call, header, [data])
 
 
 def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) -> int:
-    """As `driver_output2`, with the bytes of a vector as the data, without the first `skip` bytes.
+    """As `driver_output2`, with a vector as the data, without its first `skip` bytes.
 
-    Stands for `driver_outputv`.
+    Each element arrives as a binary: `{Port, {data, [H1, H2, Bin1 | Bin2]}}`.  A port that was not
+    opened with `binary` sends one list of all bytes.  If nothing is left of the vector, the data is
+    the list of the header's bytes.
+
+    `skip` changes the vector: see `driver_enqv`.  Stands for `driver_outputv`.
     """
-    header = output_bytes("driver_outputv", "hbuf", hbuf)
-    data = b"".join(data for data, _ in pieces("driver_outputv", ev, skip))
-    if not in_callback("driver_outputv", port):
+    call = "driver_outputv"
+    header = _header(call, hbuf)
+    data = [read(element) for element, _ in skipped(call, ev, skip)]
+    if not in_callback(call, port):
         return -1
-    return _data(port, "driver_outputv", header + data)
+    return _data(port, call, header, data)
 
 
-def pieces(call: str, ev: ErlIOVec, skip: int) -> list[Piece]:
-    """The pieces of a vector, without its first `skip` bytes."""
-    check_type(call, "ev", ev, ErlIOVec, "an ErlIOVec")
-    check_int(call, "skip", skip, 0, ev.size, "bytes")
-    return ev.pieces(skip)
+def _header(call: str, hbuf: object) -> bytes:
+    return b"" if hbuf is None else output_bytes(call, "hbuf", hbuf)
 
 
-def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
-    """`size` bytes of a driver binary from `offset` on, not copied."""
+def _pieces(call: str, buf: object) -> list[bytes]:
+    return [] if buf is None else [output_bytes(call, "buf", buf)]
+
+
+def part(bin: ErlDrvBinary | None, call: str, offset: int, size: int) -> Element:
+    """The element for `size` bytes of a driver binary from `offset` on, not copied."""
+    # C does not look at the binary if it needs no byte of it.
+    if bin is None and size == 0:
+        return SysIOVec(None, 0), None
     check_type(call, "bin", bin, ErlDrvBinary, "an ErlDrvBinary")
+    assert bin is not None
     check_int(call, "offset", offset, 0, bin.orig_size, "bytes")
     check_int(call, "len", size, 0, bin.orig_size - offset, "bytes")
-    return memoryview(bin.orig_bytes[offset : offset + size])
+    return SysIOVec(bin._memory._part(offset, size), size), bin
 
 
-def _data(port: ErlDrvPort, name: str, data: bytes) -> int:
+def _data(port: ErlDrvPort, name: str, header: bytes, pieces: list[bytes]) -> int:
     """Deliver data to the owner.  The port's lock is held."""
     state = port.state.value
     if state is CLOSED:
         return -1
+    data = b"".join([header, *pieces])
     port.note(name, None, data)
     if state not in DRAINING:
         put = port.owner.value.put
-        put(Tuple((port.id, (DATA, data if port.binary else list(data)))))
+        put(Tuple((port.id, (DATA, _shaped(header, pieces) if port.binary else list(data)))))
     return 0
 
 
-def driver_mk_atom(string: str) -> Atom:
-    """The atom with this name, for terms.  Of a longer name it has the first 255 characters.
-
-    A character of the name is a byte of C's string, in Latin-1; for others this is a `ValueError`.
-    Not thread-safe: only in a callback.  Stands for `driver_mk_atom`.
-    """
-    check_type("driver_mk_atom", "string", string, str, "a str")
-    if max(string, default="") > "\xff":
-        raise wrong_value("driver_mk_atom", "string", "characters of Latin-1", string)
-    check_callback("driver_mk_atom")
-    return Atom(string[:255])
+def _shaped(header: bytes, pieces: list[bytes]) -> object:
+    """The data as a port sends it that was opened with `binary`: `[H1, H2, Bin1 | Bin2]`."""
+    if not pieces:
+        return list(header)
+    # One binary by itself is no list: it would be the tail of nothing.
+    return ImproperList([*header, *pieces]) if header or len(pieces) > 1 else pieces[0]
 
 
 def driver_output_term(port: ErlDrvPort, term: object) -> int:
@@ -230,6 +240,19 @@ def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
     return 1
 
 
+def driver_mk_atom(string: str) -> Atom:
+    """The atom with the name `string`, for terms.  An atom stays, so a driver may keep it.
+
+    The name is Latin-1 text, and is cut after 255 characters.  A `str` in a term is taken for the
+    atom of that name, so a driver in Python has no need of this call, which a driver in C has.
+
+    Not thread-safe: only in a callback, of any port, and `init` is one.  Make what a job or a
+    thread of the driver will send there, and keep it.  Stands for `driver_mk_atom`.
+    """
+    in_any_callback("driver_mk_atom")
+    return atom("driver_mk_atom", string)
+
+
 def sendable(call: str, term: object) -> object:
     """A copy of `term` as the receiver gets it.
 
@@ -248,6 +271,8 @@ def sendable(call: str, term: object) -> object:
             return output_bytes(call, "term", term)
         case tuple():
             return Tuple(sendable(call, item) for item in term)
+        case ImproperList():
+            return ImproperList(sendable(call, item) for item in term)
         case list():
             # Copied, as everything that can be changed: a process shares no data with a driver.
             return [sendable(call, item) for item in term]

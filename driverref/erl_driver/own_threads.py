@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from driverref.erl_driver.checks import check_type
 from driverref.erl_driver.handles import Handle, create, use
-from driverref.errors import Misuse, wrong_type
+from driverref.errors import Misuse, null_pointer, wrong_type
 from driverref.since import since
 from driverref.threads import Thread, current
 
@@ -155,16 +155,28 @@ def erl_drv_thread_create(
 ) -> int:
     """Start a thread that runs `func(arg)`, and fill in `tid`.
 
-    Returns 0, or `EAGAIN`, and nothing is changed, if the operating system has no thread left.
-    `name` is the thread's name in messages and its lane in the trace.  The driver must join the
-    thread before it is unloaded.  There is no other way to give the thread back, and none to end it
-    from outside.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns 0.  Returns `EAGAIN`, and nothing is changed, if the operating system has no thread
+    left, and `ENOMEM` if there is no memory.
+
+    `name` is the thread's name in messages and its lane in the trace.  It may be `None` (NULL), but
+    from OTP 26 on not together with `opts`: the emulator would crash, and here that is `Misuse`.
+
+    The driver must join the thread before it is unloaded.  There is no other way to give the thread
+    back, and none to end it from outside.  Any thread.  Source: `erl_drv_thread.c`.
     """
     check_type("erl_drv_thread_create", "tid", tid, ErlDrvTid, "an ErlDrvTid")
+    if func is None:
+        raise null_pointer("erl_drv_thread_create", "func")
     if not callable(func):
         raise wrong_type("erl_drv_thread_create", "func", "a function of one argument", func)
     if opts is not None:
         opts, _ = use("erl_drv_thread_create", ErlDrvThreadOpts, opts)
+    release = current("erl_drv_thread_create").runtime.release
+    # Since then the name is copied for the operating system, unless both are NULL (ERTS 14.0; 27
+    # `erl_drv_thread.c`).
+    crashes = not release.lacks("the crash on thread options without a name", "26.0")
+    if name is None and opts is not None and crashes:
+        raise null_pointer("erl_drv_thread_create", "opts is given, but name")
     own = create("erl_drv_thread_create", DriverThread, name)
     if own is None:
         return ENOMEM
@@ -241,11 +253,13 @@ def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
 
 
 @since("R16B02")
-def erl_drv_thread_name(tid: ErlDrvTid) -> str:
+def erl_drv_thread_name(tid: ErlDrvTid | None) -> str | None:
     """The name that the thread was created with; `unknown` if no driver has started it.
 
-    `Misuse` if `tid` is empty.  Any thread.  Source: `erl_drv_thread.c`.
+    `None` (NULL) for `None`.  `Misuse` if `tid` is empty.  Any thread.  Source: `erl_drv_thread.c`.
     """
+    if tid is None:
+        return None
     _filled("erl_drv_thread_name", "tid", tid)
     return "unknown" if tid.own is None else tid.own.name
 
@@ -274,7 +288,9 @@ class ErlDrvTSDKey:
 
 def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
     """The key that `key` holds, after a check that it exists, and the calling thread."""
-    check_type(call, "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
+    # Not by `check_type`: C's key is a number, so `None` is not NULL.
+    if not isinstance(key, ErlDrvTSDKey):
+        raise wrong_type(call, "key", "an ErlDrvTSDKey", key)
     if key.key is None:
         raise Misuse(f"{call}: the key has not been created")
     return use(call, _Key, key.key)

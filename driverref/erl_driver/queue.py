@@ -12,10 +12,12 @@ Sources: `io.c`, `driver_enqv`, `driver_pushqv`, `driver_deq` and `driver_peekqv
 from __future__ import annotations
 
 from driverref.erl_driver.checks import check_type, in_callback
-from driverref.erl_driver.output import part, pieces
+from driverref.erl_driver.output import part
 from driverref.errors import check_int
+from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
-from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
+from driverref.runtime.ioq import output_bytes
+from driverref.runtime.iovec import Element, ErlIOVec, SysIOVec, elements, read, skipped
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.since import since
@@ -48,62 +50,75 @@ def _may(call: str, port: ErlDrvPort) -> bool:
     return in_callback(call, port)
 
 
-def _copied(call: str, buf: object) -> list[Piece]:
-    # Without a binary, because these bytes are the queue's own: no reference is to be given back.
-    return [(memoryview(output_bytes(call, "buf", buf)), None)]
+def _copied(call: str, buf: object) -> list[Element]:
+    # Without a binary: the queue makes one of its own, so no reference is to be given back.
+    data = b"" if buf is None else output_bytes(call, "buf", buf)
+    return [(SysIOVec(data, len(data)), None)]
 
 
-def _enq(call: str, port: ErlDrvPort, added: list[Piece], *, front: bool = False) -> int:
+def _enq(call: str, port: ErlDrvPort, added: list[Element], *, front: bool = False) -> int:
     if not _may(call, port):
         return -1
     # The trace keeps the number of bytes and not the bytes, which may be many.
-    port.note(call, detail=sum(len(data) for data, _ in added))
+    port.note(call, detail=sum(element.iov_len for element, _ in added))
     queue = port.queue.change()
     (queue.pushq if front else queue.enq)(added)
     return 0
 
 
+def _enq_one(call: str, port: ErlDrvPort, added: list[Element], *, front: bool = False) -> int:
+    # Without a byte C returns 0 before it looks at the port, also if the port is closed.
+    if not added[0][0].iov_len and isinstance(port, ErlDrvPort):
+        return 0
+    return _enq(call, port, added, front=front)
+
+
 def driver_enq(port: ErlDrvPort, buf: object) -> int:
     """Append a copy of `buf` to the driver queue.
 
-    An empty `buf` adds no entry, so it does not keep the port.  Returns 0, or -1 if the port is
-    closed.  In a callback of the port, or with the port data lock held.  Stands for `driver_enq`.
+    An empty `buf`, or `None` (NULL), adds no entry, so it does not keep the port; the result is 0
+    on a closed port too.  Else returns 0, or -1 if the port is closed.  In a callback of the port,
+    or with the port data lock held.  Stands for `driver_enq`.
     """
-    return _enq("driver_enq", port, _copied("driver_enq", buf))
+    return _enq_one("driver_enq", port, _copied("driver_enq", buf))
 
 
 def driver_pushq(port: ErlDrvPort, buf: object) -> int:
     """As `driver_enq`, but at the front of the queue.  Stands for `driver_pushq`."""
-    return _enq("driver_pushq", port, _copied("driver_pushq", buf), front=True)
+    return _enq_one("driver_pushq", port, _copied("driver_pushq", buf), front=True)
 
 
-def driver_enq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
+def driver_enq_bin(port: ErlDrvPort, bin: ErlDrvBinary | None, offset: int, len: int) -> int:
     """Append `len` bytes of a driver binary from `offset` on, without copying them.
 
-    The queue holds a reference to the binary while the bytes are in it.  Returns and may be called
-    as `driver_enq`.  Stands for `driver_enq_bin`.
+    The queue holds a reference to the binary while the bytes are in it.  `bin` may be `None` (NULL)
+    if `len` is 0.  Returns and may be called as `driver_enq`.  Stands for `driver_enq_bin`.
     """
-    return _enq("driver_enq_bin", port, [(part(bin, "driver_enq_bin", offset, len), bin)])
+    return _enq_one("driver_enq_bin", port, [part(bin, "driver_enq_bin", offset, len)])
 
 
-def driver_pushq_bin(port: ErlDrvPort, bin: ErlDrvBinary, offset: int, len: int) -> int:
+def driver_pushq_bin(port: ErlDrvPort, bin: ErlDrvBinary | None, offset: int, len: int) -> int:
     """As `driver_enq_bin`, but at the front of the queue.  Stands for `driver_pushq_bin`."""
-    added: list[Piece] = [(part(bin, "driver_pushq_bin", offset, len), bin)]
-    return _enq("driver_pushq_bin", port, added, front=True)
+    added = [part(bin, "driver_pushq_bin", offset, len)]
+    return _enq_one("driver_pushq_bin", port, added, front=True)
 
 
 def driver_enqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
     """Append a vector, without its first `skip` bytes.
 
-    The binaries of the vector are shared, the rest is copied.  Returns and may be called as
-    `driver_enq`.  Stands for `driver_enqv`.
+    The binaries of the vector are shared, and elements without one are copied.  Returns -1 if the
+    port is closed, else 0.  May be called as `driver_enq`.
+
+    `skip` changes the vector: the element in which it ends is shortened, and `ev.size` stays as it
+    is.  So a vector is good for one call with `skip`; the next call with it is `Misuse`.  Stands
+    for `driver_enqv`.
     """
-    return _enq("driver_enqv", port, pieces("driver_enqv", ev, skip))
+    return _enq("driver_enqv", port, skipped("driver_enqv", ev, skip))
 
 
 def driver_pushqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
     """As `driver_enqv`, but at the front of the queue.  Stands for `driver_pushqv`."""
-    return _enq("driver_pushqv", port, pieces("driver_pushqv", ev, skip), front=True)
+    return _enq("driver_pushqv", port, skipped("driver_pushqv", ev, skip), front=True)
 
 
 def driver_deq(port: ErlDrvPort, size: int) -> int:
@@ -131,34 +146,46 @@ def driver_sizeq(port: ErlDrvPort) -> int:
     return port.queue.value.size if _may("driver_sizeq", port) else -1
 
 
-def driver_peekq(port: ErlDrvPort) -> list[memoryview] | None:
+def driver_peekq(port: ErlDrvPort) -> list[SysIOVec] | None:
     """The bytes in the driver queue, in pieces.  They stay in the queue.
 
-    Returns `None` (NULL) if the port is closed.  May be called as `driver_enq`.  Stands for
-    `driver_peekq`; C writes the number of pieces to a second parameter.
+    They may be read until `driver_deq` takes them out.  Returns `None` (NULL) if the port is
+    closed.  May be called as `driver_enq`.  Stands for `driver_peekq`; C writes the number of
+    pieces to a second parameter.
     """
     if not _may("driver_peekq", port):
         return None
-    return [data for data, _ in port.queue.value.pieces()]
+    return [element for element, _ in port.queue.value.elements()]
 
 
 @since("R8B-0")
 def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
-    """As `driver_peekq`, but returns a vector with its binaries.  Stands for `driver_peekqv`."""
+    """As `driver_peekq`, but returns a vector with its binaries.
+
+    There is a binary behind each element, and no empty element 0.  Stands for `driver_peekqv`; C
+    fills a struct of the caller's, and returns its size or -1.
+    """
     if not _may("driver_peekqv", port):
         return None
-    return ErlIOVec(port.queue.value.pieces())
+    queue = port.queue.value
+    found = queue.elements()
+    return ErlIOVec(len(found), queue.size, [e for e, _ in found], [b for _, b in found])
 
 
-def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:
+def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray | Memory | None, len: int) -> int:
     """Copy at most `len` bytes of a vector to the beginning of `buf`.  Returns the bytes copied.
 
-    The manual says that the result is the space left in `buf`; the code returns the bytes copied.
-    Any thread.  Stands for `driver_vec_to_buf`.
+    `buf` is a block or a `bytearray`, or `None` (NULL) if `len` is 0.  The manual says that the
+    result is the space left in `buf`; the code returns the bytes copied.  Any thread.  Stands for
+    `driver_vec_to_buf`.
     """
-    check_type("driver_vec_to_buf", "buf", buf, bytearray, "a bytearray")
-    check_int("driver_vec_to_buf", "len", len, 0, buf.__len__(), "bytes")
-    # `__len__`, here and above, because the parameter of C's name hides `len`.
-    copied = b"".join(data for data, _ in pieces("driver_vec_to_buf", ev, 0))[:len]
-    buf[: copied.__len__()] = copied
+    call = "driver_vec_to_buf"
+    # Without a byte to copy, C does not look at `buf`.
+    target = bytearray() if buf is None and len == 0 else buf
+    check_type(call, "buf", target, bytearray | Memory, "a block or a bytearray")
+    assert target is not None
+    # `__len__`, here and below, because the parameter of C's name hides `len`.
+    check_int(call, "len", len, 0, target.__len__(), "bytes")
+    copied = b"".join(read(element) for element, _ in elements(call, ev))[:len]
+    target[: copied.__len__()] = copied
     return copied.__len__()

@@ -33,7 +33,7 @@ from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSING, CONNECTED
 from driverref.runtime.process import Process
 from driverref.since import check_bif
-from driverref.terms import Atom, Pid, Port, Tuple, iolist_to_iovec
+from driverref.terms import Atom, Part, Pid, Port, Tuple, iodata_parts
 from driverref.threads import running
 
 BADSIG = Atom("badsig")
@@ -129,7 +129,7 @@ class Commands:
     def _signal(self, process: Process, port: ErlDrvPort, message: object) -> None:
         """Have a port carry out a message, or leave it there if the port is locked."""
         line = port.senders
-        parts: list[bytes] | None = None
+        parts: list[Part] | None = None
         is_command = False
         match message:
             case (Pid(), ("command", data)):
@@ -160,7 +160,7 @@ class Commands:
             senders.wait_in_line(port, process)
 
     def _carry_out(
-        self, process: Process, port: ErlDrvPort, message: object, parts: list[bytes] | None
+        self, process: Process, port: ErlDrvPort, message: object, parts: list[Part] | None
     ) -> None:
         """Do what a message asks of a connected port, under its lock.
 
@@ -230,20 +230,20 @@ def _check_operation(call: str, operation: object) -> None:
         raise badarg(call, "operation", "an int from 0 to 2^32-1", operation)
 
 
-def _iodata(call: str, data: object) -> list[bytes]:
-    """The binaries and runs of bytes in iodata, each in one piece."""
+def _iodata(call: str, data: object) -> list[Part]:
+    """The parts of iodata: its binaries, and the runs of bytes between them."""
     try:
-        return iolist_to_iovec(data)
+        return iodata_parts(data)
     except ValueError as error:
         raise ErlangError("badarg", f"{call}: data must be iodata: {error}") from None
 
 
-def _iodata_or_none(data: object) -> list[bytes] | None:
-    """The pieces of a message's iodata, as `_iodata` returns them; `None` if it is no iodata.
+def _iodata_or_none(data: object) -> list[Part] | None:
+    """The parts of a message's iodata, as `_iodata` returns them; `None` if it is no iodata.
 
     The sender of a message gets no answer, so there is nothing to raise.
     """
     try:
-        return iolist_to_iovec(data)
+        return iodata_parts(data)
     except ValueError:
         return None

@@ -21,9 +21,9 @@ S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 
 
-def enter(call: str, what: str, freed_by: str, size: int) -> Row:
+def enter(call: str, what: str, freed_by: str, size: int, born: str = "allocated") -> Row:
     """Enter a block in the ledger of the emulator that runs in this thread; return its row."""
-    row: Row = current(call).runtime.ledger.add(what, "allocated", freed_by)
+    row: Row = current(call).runtime.ledger.add(what, born, freed_by)
     row.size = size
     return row
 
@@ -76,7 +76,9 @@ def allocate(call: str, size: int, what: str, freed_by: str, old: Memory | None)
     if old is not None:
         # The free comes last.  Other threads run in its steps, and a use of the old block there
         # races with the write above.
-        contents[: len(kept)], written[: len(kept)] = kept, old._written[:size]
+        contents[: len(kept)] = kept
+        # Where no byte is marked, the emulator has written all of them.
+        written[: len(kept)] = (old._written or b"\1" * len(kept))[:size]
         old._release(call)
     return Memory(row, contents, written)
 

@@ -4,12 +4,15 @@ A new binary has count 1, and that reference is the driver's.  Each `driver_free
 from the count, and the call that reaches 0 frees the memory.  To send a binary adds references for
 the receivers.  So the driver still gives back its own, and the memory is freed when the last
 receiver has dropped the binary.
+
+A binary that the emulator makes is the other way round: count 1 is the emulator's, and a driver
+that keeps the binary takes a reference of its own.
 """
 
 from __future__ import annotations
 
-from driverref.errors import DoubleFree, Misuse, wrong_type
-from driverref.memory.allocation import allocate, freeable
+from driverref.errors import DoubleFree, Misuse, null_pointer, wrong_type
+from driverref.memory.allocation import allocate, enter, freeable
 from driverref.memory.atomic import Atomic
 from driverref.memory.blocks import Memory
 from driverref.since import since
@@ -32,12 +35,14 @@ class ErlDrvBinary:
     thread.  Stands for `ErlDrvBinary`.
     """
 
-    __slots__ = ("_memory", "_refc", "_row")
+    __slots__ = ("_lent", "_memory", "_refc", "_row")
 
     def __init__(self, memory: Memory) -> None:
         self._row = memory._row
         self._memory = memory
         self._refc = Atomic(1)
+        # Whether one of the references is the emulator's, which lends the binary to a callback.
+        self._lent = False
 
     @property
     def orig_size(self) -> int:
@@ -66,6 +71,19 @@ def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
     return None if memory is None else ErlDrvBinary(memory)
 
 
+def emulators_binary(data: bytes, born: str, advice: str) -> ErlDrvBinary:
+    """Return a new binary with these bytes, which the driver must not change.
+
+    Count 1 is the emulator's.  `born` is the word for its making in messages, such as `sent`, and
+    `advice` what a driver should do that uses the binary when the emulator has freed it.
+    """
+    size = len(data)
+    what = f"binary of {size} byte{'s' * (size != 1)}"
+    row = enter("outputv", what, "driver_free_binary", size, born)
+    row.advice = advice
+    return ErlDrvBinary(Memory(row, data))
+
+
 def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary | None:
     """Change a binary to `size` bytes.  The old handle is freed: use the one that is returned.
 
@@ -79,6 +97,8 @@ def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary |
         return driver_alloc_binary(size)
     if (refc := change_refc(call, bin, 0)) != 1:
         raise Misuse(f"{call}: {bin!r} has {refc} references")
+    if bin._lent:
+        raise Misuse(f"{call}: {bin!r} is lent for the call only, and its reference the emulator's")
     memory = allocate(call, size, "binary", "driver_free_binary", bin._memory)
     return None if memory is None else ErlDrvBinary(memory)
 
@@ -96,6 +116,9 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     before = freeable(call, bin, ErlDrvBinary, call)._refc._change(lambda now: max(now - 1, 0), 1)
     if before < 1 and bin._row.alive:
         raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
+    if before == 1 and bin._lent:
+        why = "its reference is the emulator's, which lends it for the call only"
+        raise DoubleFree(f"{call}: {bin!r} is not the driver's: {why}")
     # 1 was the last reference.  0 in a binary that is gone is a second free, and `_release` raises
     # the `DoubleFree` with both places.
     if before <= 1:
@@ -133,6 +156,8 @@ def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
 
 def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
     """Add `change` to the count of a binary that is not freed, and return the new count."""
+    if bin is None:
+        raise null_pointer(call, "bin")
     if not isinstance(bin, ErlDrvBinary):
         raise wrong_type(call, "bin", "an ErlDrvBinary", bin)
     refc = bin._refc

@@ -21,7 +21,7 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
-from driverref.errors import wrong_value
+from driverref.errors import Misuse, wrong_value
 from driverref.memory.atomic import Atomic
 from driverref.memory.ledger import Row
 from driverref.memory.races import Span
@@ -98,25 +98,37 @@ class Memory(Block):
     lock, as in C.
     """
 
-    __slots__ = ("_written",)
+    __slots__ = ("_first", "_size", "_written")
 
-    def __init__(self, row: Row, contents: bytearray, written: bytearray) -> None:
+    def __init__(
+        self, row: Row, contents: bytearray | bytes, written: bytearray | None = None
+    ) -> None:
         # One field for all bytes: one step an access, however long.  The span of each access tells
         # the race detector which bytes it used.
         self._row, self._values = row, {"contents": contents}
-        self._written = written  # for each byte of the contents, 1 once it has been written
+        # For each byte of the contents, 1 once it has been written.  `None` where the emulator has
+        # written all of them, and the driver must not change them.
+        self._written = written
+        self._first, self._size = 0, len(contents)
+
+    def _part(self, first: int, size: int) -> Memory:
+        """`size` bytes from `first` on, not copied: what a pointer into the block points to."""
+        part = Memory.__new__(Memory)
+        part._row, part._values, part._written = self._row, self._values, self._written
+        part._first, part._size = self._first + first, size
+        return part
 
     def _span(self, index: int | slice) -> tuple[int, int]:
         # Python would count a negative position from the end and cut a slice that is too long.  In
         # C both are outside the block.
         span = index if isinstance(index, slice) else slice(index, index + 1)
-        start, stop = span.start or 0, len(self) if span.stop is None else span.stop
-        if not 0 <= start <= stop <= len(self) or span.step is not None:
+        start, stop = span.start or 0, self._size if span.stop is None else span.stop
+        if not 0 <= start <= stop <= self._size or span.step is not None:
             raise IndexError(f"{self!r} has no {index}")
-        return start, stop
+        return self._first + start, self._first + stop
 
     def __len__(self) -> int:
-        return len(self._written)
+        return self._size
 
     @overload
     def __getitem__(self, index: int) -> int: ...
@@ -124,10 +136,10 @@ class Memory(Block):
     def __getitem__(self, index: slice) -> bytes: ...
     def __getitem__(self, index: int | slice) -> int | bytes:
         start, stop = self._span(index)
-        contents: bytearray = self._use("contents", False, (start, stop))
-        if (unwritten := self._written.find(0, start, stop)) >= 0:
+        contents: bytes | bytearray = self._use("contents", False, (start, stop))
+        if self._written is not None and (unwritten := self._written.find(0, start, stop)) >= 0:
             raise self._row.fault(f"byte {unwritten} read", freed=False)
-        return contents[start] if index == start else bytes(contents[start:stop])
+        return bytes(contents[start:stop]) if isinstance(index, slice) else contents[start]
 
     def __setitem__(self, index: int | slice, value: int | bytes | bytearray | memoryview) -> None:
         start, stop = self._span(index)
@@ -135,6 +147,9 @@ class Memory(Block):
         data = bytes((value,)) if isinstance(value, int) else bytes(value)
         if len(data) != stop - start:
             raise wrong_value("Memory", "value", f"{stop - start} bytes", value)
+        if self._written is None:
+            why = "a driver must not change a binary that the emulator gave it: copy it"
+            raise Misuse(f"{self._row}: contents written; {why}")
         self._use("contents", True, (start, stop))[start:stop] = data
         self._written[start:stop] = b"\1" * len(data)
 

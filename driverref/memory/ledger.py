@@ -72,6 +72,7 @@ class Row:
         "_accesses",
         "_began",
         "_ended",
+        "advice",
         "born",
         "freed_by",
         "id",
@@ -85,6 +86,8 @@ class Row:
         self.ledger, self.what, self.born, self.freed_by = ledger, what, born, freed_by
         self.size = 0
         """The bytes of a block; 0 for all else."""
+        self.advice = ""
+        """What to do so that a use does not come after its end, where that is not plain."""
         self.label: int | None = None
         """The label that R7B's `sys_alloc_from` got; see `instrument`."""
         # Not an address, which changes from run to run: a search runs a schedule again and has to
@@ -141,13 +144,18 @@ class Row:
         # Both places, because neither access is wrong alone: either may be the one to change.
         one, other = (f"{a.place[1]} by {a.thread.name} at {_text(a.place[0])}" for a in race)
         what = f"{self.what}: {name} {one}, and {other}"
-        raise errors.DataRace(f"{what}, and nothing orders the two; {self.born} at {self.place}")
+        raise errors.DataRace(f"{what}, and nothing orders the two; {self._origin()}")
 
     def fault(self, access: str, freed: bool) -> errors.DriverFault:
         """Return the error for an access, such as `"count read"`, to a freed or unwritten field."""
         kind = errors.UseAfterFree if freed else errors.Uninitialised
         when = f"after it was freed at {self.ended}" if freed else "before it was written"
-        return kind(f"{self.what}: {access} {when}; {self.born} at {self.place}")
+        return kind(f"{self.what}: {access} {when}; {self._origin()}")
+
+    def _origin(self) -> str:
+        """Where it was made, and what to do, for the end of a message."""
+        origin = f"{self.born} at {self.place}"
+        return f"{origin}; {self.advice}" if self.advice else origin
 
     def __str__(self) -> str:
         return f"{self.what} {self.born} at {self.place}"

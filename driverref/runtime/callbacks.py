@@ -4,7 +4,8 @@ Each function here is called with the port's lock held, but for `output_at_once`
 which take it.
 
 A buffer is lent to the callback for the call only.  It is a `memoryview` that is released
-afterwards, so a driver that keeps it is found out when it uses it.
+afterwards, so a driver that keeps it is found out when it uses it.  The vector of `outputv` is lent
+too, and so are its binaries (`iovec`).
 
 Source: `io.c:erts_open_driver`, `call_driver_output`, `call_driver_control`, `call_driver_call`,
 `call_driver_timeout`.
@@ -16,9 +17,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from driverref.errors import errno_name
-from driverref.runtime.ioq import ErlIOVec, taken_over
+from driverref.runtime.ioq import taken_over
 from driverref.runtime.port_state import CLOSING, CONNECTED
-from driverref.terms import Pid, Tuple
+from driverref.terms import Part, Pid, Tuple
 from driverref.threads import Thread, running
 
 if TYPE_CHECKING:
@@ -111,15 +112,14 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
         turn.release()
 
 
-def command(port: ErlDrvPort, parts: Sequence[bytes], caller: Pid) -> None:
+def command(port: ErlDrvPort, parts: Sequence[Part], caller: Pid) -> None:
     """Give the parts of a command to `outputv`, or, joined, to `output`.
 
     A driver that has neither swallows them.
     """
     port.caller = caller
     if port.driver.entry.outputv is not None:
-        # The binaries of an iolist arrive each in its piece, uncopied, for the driver to keep.
-        ev = ErlIOVec.lend(parts)
+        ev = port.runtime.vectors.lend(parts)
         sent = None if port.runtime.record is None else b"".join(parts)
         port.callback("outputv", port.drv_data, ev, detail=sent)
         ev.take_back()

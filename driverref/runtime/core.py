@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from driverref.runtime.closing import Closing
     from driverref.runtime.completions import Completions
     from driverref.runtime.halting import Halting
+    from driverref.runtime.iovec import Vectors
     from driverref.runtime.loaded_driver import LoadedDriver
     from driverref.runtime.port_timer import PortTimer
     from driverref.runtime.process import Process
@@ -44,6 +45,7 @@ class Runtime:
     completions: Completions
     closing: Closing
     halting: Halting
+    vectors: Vectors
     timer_type: type[PortTimer]
     driver_type: type[LoadedDriver]
     busy_msgq_limits: tuple[int, int] | None

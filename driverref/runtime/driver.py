@@ -32,7 +32,7 @@ from driverref.terms import Pid, Ref
 if TYPE_CHECKING:
     from driverref.memory import Memory
     from driverref.memory.binary import ErlDrvBinary
-    from driverref.runtime.ioq import ErlIOVec
+    from driverref.runtime.iovec import ErlIOVec
     from driverref.runtime.port import ErlDrvPort
 
 # A lock for each port.  Without it the driver has one lock, and its ports run one at a time.
@@ -145,7 +145,9 @@ class Driver:
     def outputv(self, drv_data: Any, ev: ErlIOVec, /) -> None:
         """Data has been sent to the port.  Called in place of `output`.
 
-        `ev` holds the pieces, which are released when the callback returns.
+        `ev` holds the data, from element 1 on; element 0 is an empty place for a header.  It is
+        lent for the call, and so are its binaries: a driver that keeps `binv[i]` takes a reference
+        to it.
         """
 
     @null

@@ -1,97 +1,30 @@
-"""Vectors of bytes, and the driver queue made of them.
+"""The driver queue, and how the bytes that a driver hands out are read.
 
-An `ErlIOVec` is what `outputv` is lent: the pieces of one command.  The *driver queue* is bytes
-attached to a port.  A driver may keep there what it has not written yet, but the runtime has one
-use for it: a port whose queue is not empty does not close at once, it becomes *closing*.  One byte
-is enough, which is the way to keep a port until its jobs have come back.
+The *driver queue* is bytes attached to a port.  A driver may keep there what it has not written
+yet, but the runtime has one use for it: a port whose queue is not empty does not close at once, it
+becomes *closing*.  One byte is enough, which is the way to keep a port until its jobs have come
+back.
 
-Pieces stay what they were: copied bytes, or a slice of a driver binary, whose count is raised while
-it is queued.
+The queue is made of slices of driver binaries, and holds a reference to each.  Bytes that are
+queued without a binary are copied into a new one.
+
+Sources: `erl_io_queue.c:erts_ioq_enqv`, `erts_ioq_pushqv`, `erts_ioq_deq`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from driverref.errors import wrong_type
 from driverref.memory import Memory, driver_free
 from driverref.memory.binary import (
     ErlDrvBinary,
     change_refc,
-    driver_alloc_binary,
     driver_free_binary,
+    emulators_binary,
 )
-
-# Some bytes, and the driver binary they are a part of.
-Piece = tuple[memoryview, ErlDrvBinary | None]
-
-# Bytes up to which Erlang keeps a binary on a process's heap, where the driver cannot share it.
-# Larger ones are counted (`global.h:ERL_ONHEAP_BIN_LIMIT`).
-HEAP_BINARY_LIMIT = 64
-
-
-class ErlIOVec:
-    """Pieces of data: `iov`, and `size`, the bytes in all of them.
-
-    `binv` has the driver binary behind each piece, or `None`.
-
-    A binary of more than 64 bytes that Erlang sent is behind its piece, so the driver can keep it
-    without a copy: `driver_binary_inc_refc(ev.binv[i])`.  All else is lent for the call.
-    """
-
-    __slots__ = ("binv", "iov", "size")
-
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        pieces = list(pieces)
-        # A driver may make one of its own, for `driver_outputv` or `driver_enqv`, so it is checked.
-        for piece in pieces:
-            match piece:
-                case (memoryview(), ErlDrvBinary() | None):
-                    pass
-                case _:
-                    expected = "pairs of a memoryview and an ErlDrvBinary or None"
-                    raise wrong_type("ErlIOVec", "pieces", expected, piece)
-        self.iov = [data for data, _ in pieces]
-        self.binv = [binary for _, binary in pieces]
-        self.size = sum(map(len, self.iov))
-
-    @classmethod
-    def lend(cls, parts: Sequence[bytes]) -> ErlIOVec:
-        """What `outputv` gets for these parts of a command."""
-        return cls((memoryview(part), _counted(part)) for part in parts)
-
-    def take_back(self) -> None:
-        """End the loan: the callback has returned."""
-        for data, binary in zip(self.iov, self.binv, strict=True):
-            # A driver that looks at the piece later gets an error, in place of other memory.
-            data.release()
-            # This gives back the emulator's reference.  A driver that wants the binary has taken
-            # one of its own.
-            if binary is not None:
-                driver_free_binary(binary)
-
-    def pieces(self, skip: int = 0) -> list[Piece]:
-        """The pieces with their binaries, without the first `skip` bytes."""
-        result: list[Piece] = []
-        # A piece without a binary behind it is the caller's memory, which is copied.  One with a
-        # binary is shared: the binary's count keeps the memory.
-        for data, binary in zip(self.iov, self.binv, strict=True):
-            if skip < len(data):
-                result.append((data[skip:] if binary else memoryview(bytes(data[skip:])), binary))
-            skip = max(0, skip - len(data))
-        return result
-
-
-def _counted(part: bytes) -> ErlDrvBinary | None:
-    """The driver binary behind a binary that Erlang has sent, if it is large enough for one."""
-    if len(part) <= HEAP_BINARY_LIMIT:
-        return None
-    # A row of the ledger, as a driver's own: one that a driver keeps and forgets is a leak.
-    binary = driver_alloc_binary(len(part))
-    assert binary is not None
-    binary.orig_bytes[:] = part
-    return binary
+from driverref.runtime.iovec import Element, SysIOVec, after, read
 
 
 def output_bytes(call: str, parameter: str, data: object) -> bytes:
@@ -128,54 +61,71 @@ class DriverQueue:
     """
 
     def __init__(self) -> None:
-        self._pieces: deque[Piece] = deque()
-        # Kept beside the pieces, because it is asked after every callback of a closing port.
+        self._elements: deque[Element] = deque()
+        # Kept beside the elements, because it is asked after every callback of a closing port.
         self.size = 0
 
-    def enq(self, pieces: Iterable[Piece]) -> None:
+    def enq(self, elements: Sequence[Element]) -> None:
         """Append, taking a reference to each binary."""
         # The count of each binary is raised first: a binary that is freed already is found out, and
         # the queue stays as it was.
-        self._pieces.extend(self._admit(pieces))
+        self._elements.extend(self._admit(elements))
 
-    def pushq(self, pieces: Iterable[Piece]) -> None:
+    def pushq(self, elements: Sequence[Element]) -> None:
         """Put in front, in the order given, taking a reference to each binary."""
         # `extendleft` puts each in front of the one before, which would turn the order round.
-        self._pieces.extendleft(reversed(self._admit(pieces)))
+        self._elements.extendleft(reversed(self._admit(elements)))
 
-    def _admit(self, pieces: Iterable[Piece]) -> list[Piece]:
-        # An empty piece would be an entry without bytes, and a port whose queue has entries and no
-        # bytes would never close.
-        admitted = [piece for piece in pieces if len(piece[0])]
-        for _, binary in admitted:
+    def _admit(self, elements: Sequence[Element]) -> list[Element]:
+        # An empty element would be an entry without bytes, and a port whose queue has entries and
+        # no bytes would never close.
+        full = [(element, binary) for element, binary in elements if element.iov_len]
+        for _, binary in full:
             # Not by `driver_binary_inc_refc`, a call that R7B does not have; it counts all the
             # same.
             if binary is not None:
                 change_refc("the driver queue", binary, +1)
-        self.size += sum(len(data) for data, _ in admitted)
-        return admitted
+        self.size += sum(element.iov_len for element, _ in full)
+        # Structs of the queue's own, because the driver may change its struct afterwards.  What has
+        # no binary is the driver's memory, which is copied.
+        return [
+            (SysIOVec(element.iov_base if binary else read(element), element.iov_len), binary)
+            for element, binary in full
+        ]
 
     def deq(self, size: int) -> None:
         """Drop `size` bytes, at most what there is, from the front."""
         # The caller has checked that there is so much.
         self.size -= size
         while size:
-            data, binary = self._pieces.popleft()
-            # A piece that is cut keeps its reference to the binary; the whole of it stays
-            # allocated.
-            if len(data) > size:
-                self._pieces.appendleft((data[size:], binary))
+            element, binary = self._elements.popleft()
+            # An element that is cut keeps its reference to the binary; the whole of it stays
+            # allocated.  It is a new one, so that what a driver has peeked at does not change.
+            if element.iov_len > size:
+                rest = SysIOVec(after(element.iov_base, size), element.iov_len - size)
+                self._elements.appendleft((rest, binary))
                 return
-            size -= len(data)
-            if binary is not None:
-                driver_free_binary(binary)
+            size -= element.iov_len
+            driver_free_binary(binary)
 
-    def pieces(self) -> list[Piece]:
-        """The pieces in order, without taking them out."""
-        # A list of its own.  `driver_deq` in the middle of a loop over the pieces is allowed in C.
-        return list(self._pieces)
+    def elements(self) -> list[Element]:
+        """The elements in order, without taking them out.  There is a binary behind each."""
+        # In C what is copied goes into a binary at once.  No driver can see that before it looks
+        # here, and a binary costs more than the few bytes that keep a port.
+        self._elements = deque(_with_binary(*element) for element in self._elements)
+        # A list of its own.  `driver_deq` in the middle of a loop over the elements is allowed in
+        # C.
+        return list(self._elements)
 
     def clear(self) -> None:
         """Drop everything."""
         # By `deq`, so that every binary gets its reference back.
         self.deq(self.size)
+
+
+def _with_binary(element: SysIOVec, binary: ErlDrvBinary | None) -> Element:
+    if binary is None:
+        advice = "it was the queue's: to keep what driver_deq takes out, take a reference before"
+        binary = emulators_binary(read(element), "queued", advice)
+        element = SysIOVec(binary._memory, element.iov_len)
+    return element, binary

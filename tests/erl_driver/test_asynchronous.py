@@ -339,7 +339,6 @@ class Calls(Driver):
             (None, 7, [], None),
             "driver_async: async_invoke must be a function of one argument, not 7",
         ),
-        ((None, None, [], None), "async_invoke must be a function of one argument, not None"),
         ((None, len, [], 7), "async_free must be a function of one argument, or None, not 7"),
     ],
 )

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any
 
 import pytest
+from support import vector_of
 
 import driverref.erl_driver as c
 from driverref import Driver, Emulator, Pid, Struct
@@ -45,7 +46,7 @@ class World(Driver):
         binary: Any = c.driver_alloc_binary(4)
         self.binary = binary
         binary.orig_bytes[:] = b"four"
-        self.vector = c.ErlIOVec([(memoryview(b"abc"), None)])
+        self.vector = vector_of(b"abc")
         self.mutex, self.cond = c.erl_drv_mutex_create("m"), c.erl_drv_cond_create("c")
         self.rwlock, self.opts = c.erl_drv_rwlock_create("r"), c.erl_drv_thread_opts_create("o")
         self.pdl = c.driver_pdl_create(port)

@@ -202,7 +202,7 @@ def test_every_number_has_its_value_or_is_absent_for_a_reason() -> None:
 
 TYPES = set(
     "ErlDrvBinary ErlDrvCond ErlDrvMonitor ErlDrvMutex ErlDrvPDL ErlDrvPort ErlDrvRWLock ErlDrvSysInfo"
-    " ErlDrvTSDKey ErlDrvThreadOpts ErlDrvTid ErlIOVec".split()
+    " ErlDrvTSDKey ErlDrvThreadOpts ErlDrvTid ErlIOVec SysIOVec".split()
 )
 """The types of the header that a driver in Python needs a name for."""
 

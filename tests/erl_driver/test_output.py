@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from scripted import Box, made_of
-from support import Gate, Kind, Signal, Worker, binary_of, both, opened, received
+from support import Gate, Kind, Signal, Worker, binary_of, both, opened, received, vector_of
 
 from driverref import Atom, Emulator, Pid, Port, erl_driver, explore
 from driverref.erl_driver import (
@@ -22,6 +22,7 @@ from driverref.erl_driver import (
     driver_deq,
     driver_enq,
     driver_enqv,
+    driver_failure_atom,
     driver_failure_eof,
     driver_free,
     driver_free_binary,
@@ -46,6 +47,7 @@ from driverref.erl_driver import (
 from driverref.errors import Misuse, UseAfterFree
 from driverref.explore import Order
 from driverref.runtime.port_state import CLOSED
+from driverref.terms import ImproperList
 
 
 def in_callback(threads: Kind, act: Callable[[ErlDrvPort], object], **options: Any) -> list[Any]:
@@ -91,27 +93,63 @@ def test_a_port_that_was_not_opened_as_binary_sends_lists(threads: Kind) -> None
 
 
 @both
-def test_a_header_goes_before_the_data(threads: Kind) -> None:
+@pytest.mark.rule("header.output-list")
+def test_a_header_is_a_list_and_the_data_is_its_tail(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[int]:
         held = binary_of(b"0123456789")
-        ev = ErlIOVec([(memoryview(b"abc"), None), (memoryview(b"def"), None)])
         sent = [
-            driver_output2(port, b"head ", bytearray(b"tail")),
-            driver_output_binary(port, b"head ", held, 2, 3),
+            driver_output2(port, b"hd", bytearray(b"tail")),
+            driver_output2(port, b"hd", b""),
+            driver_output_binary(port, b"hd", held, 2, 3),
             driver_output_binary(port, b"", held, 0, 10),
-            driver_outputv(port, b"head ", ev),
-            driver_outputv(port, b"", ev, 4),
-            driver_outputv(port, b"", ev, 6),
+            driver_outputv(port, b"hd", vector_of(b"abc", b"def")),
+            driver_outputv(port, b"", vector_of(b"abc", b"def")),
+            driver_outputv(port, b"", vector_of(b"abc", b"def"), 4),
+            driver_outputv(port, b"hd", vector_of(b"abc"), 3),
+            driver_outputv(port, b"", vector_of(b"", b"abc", b"")),
         ]
         driver_free_binary(held)
         return sent
 
-    got = in_callback(threads, act)
-    assert [message[1][1] for message in got[:-1]] == [
-        *(b"head tail", b"head 234", b"0123456789"),
-        *(b"head abcdef", b"ef", b""),
+    *got, returned = in_callback(threads, act)
+    assert [repr(message[1][1]) for message in got] == [
+        '[104,100|<<"tail">>]',
+        "[104,100|<<>>]",
+        '[104,100|<<"234">>]',
+        repr(b"0123456789"),
+        '[104,100,<<"abc">>|<<"def">>]',
+        '[<<"abc">>|<<"def">>]',
+        repr(b"ef"),
+        "[104, 100]",
+        '[<<"abc">>|<<>>]',  # an empty element 0 is left out, any other is an empty binary
     ]
-    assert got[-1] == [0] * 6
+    assert returned == [0] * 9
+    *lists, _ = in_callback(threads, act, options=[])
+    assert [bytes(message[1][1]) for message in lists] == [
+        *(b"hdtail", b"hd", b"hd234", b"0123456789"),
+        *(b"hdabcdef", b"abcdef", b"ef", b"hd", b"abc"),
+    ]
+
+
+@both
+def test_null_is_no_data_at_all(threads: Kind) -> None:
+    """Even where data would arrive as a binary, NULL arrives as the list of the header alone."""
+
+    def act(port: ErlDrvPort) -> list[int]:
+        return [
+            driver_output(port, None),
+            driver_output2(port, None, None),
+            driver_output2(port, b"h", None),
+            driver_output2(port, None, b"data"),
+            driver_output_binary(port, None, None, 0, 0),
+            driver_outputv(port, None, vector_of(b"abc")),
+            driver_outputv(port, None, vector_of()),
+        ]
+
+    got = in_callback(threads, act)
+    data = [message[1][1] for message in got[:-1]]
+    assert data == [[], [], [104], b"data", b"", b"abc", []]
+    assert got[-1] == [0] * 7
 
 
 @both
@@ -125,7 +163,8 @@ def test_all_that_is_sent_without_a_trace_too(threads: Kind) -> None:
 
         port = opened(erl, made_of(output=output))
         erl.port_command(port, b"")
-        assert received(erl) == [(port, ("data", b"ab")), (port, ("data", b"c")), "d"]
+        data = ImproperList([97, b"b"])
+        assert received(erl) == [(port, ("data", data)), (port, ("data", b"c")), "d"]
 
 
 @both
@@ -177,7 +216,7 @@ def test_an_atom_is_made_in_a_callback_only(threads: Kind) -> None:
 
 def three_sends(port: ErlDrvPort, other: Pid) -> list[int]:
     """What the calls return that may be made in a callback only."""
-    ev = ErlIOVec([(memoryview(b"x"), None)])
+    ev = vector_of(b"x")
     held = binary_of(b"x")
     answers = [
         driver_output(port, b"x"),
@@ -338,7 +377,7 @@ def test_after_the_port_is_closed_a_job_sends_nothing(threads: Kind) -> None:
     [
         lambda port: driver_output(port, b"x"),
         lambda port: driver_output2(port, b"", b"x"),
-        lambda port: driver_outputv(port, b"", ErlIOVec([])),
+        lambda port: driver_outputv(port, b"", vector_of()),
         lambda port: driver_output_term(port, "x"),
         lambda port: driver_send_term(port, Pid(1), "x"),
     ],
@@ -475,7 +514,7 @@ def test_start_output_control_and_call_know_their_caller(threads: Kind) -> None:
 def test_a_call_that_fails_sends_nothing(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[str]:
         held = binary_of(b"0123")
-        ev = ErlIOVec([(memoryview(b"abc"), None)])
+        ev = vector_of(b"abc")
         errors = []
         calls: list[Callable[[], object]] = [
             lambda: driver_output(port, "text"),
@@ -523,6 +562,65 @@ def test_a_vector_is_lent_for_the_call(use: Callable[[ErlDrvPort, ErlIOVec], obj
             erl.port_command(port, b"second")
 
 
+@both
+@pytest.mark.rule("header.atoms")
+def test_an_atom_is_made_in_a_callback_and_may_be_kept(threads: Kind) -> None:
+    """In `init`, `start` and `output`; its name is cut, and a term has it as Erlang would."""
+    made: list[Atom] = []
+
+    def init() -> None:
+        made.append(driver_mk_atom("from_init"))
+
+    def act(port: ErlDrvPort) -> None:
+        made.append(driver_mk_atom("a" * 300))
+        made.append(driver_mk_atom(""))
+        driver_output_term(port, (*made, driver_mk_atom("\xe9t\xe9")))
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, made_of(init=init, output=lambda port, buf: act(port)))
+        erl.port_command(port, b"")
+        assert erl.receive() == ("from_init", "a" * 255, "", "\xe9t\xe9")
+    assert all(type(atom) is Atom for atom in made)
+
+
+@both
+@pytest.mark.rule("header.atoms")
+@pytest.mark.parametrize("where", ["a job", "a process"])
+def test_only_a_callback_makes_an_atom(threads: Kind, where: str) -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_async(port, None, lambda job: driver_mk_atom("x"), None)
+
+    def scenario() -> None:
+        with Emulator(threads=threads) as erl:
+            port = opened(erl, made_of(output=output))
+            if where == "a process":
+                driver_mk_atom("x")
+            erl.port_command(port, b"")
+            erl.receive()
+
+    with pytest.raises(Misuse, match="driver_mk_atom: only a callback may call it, not "):
+        scenario()
+
+
+def test_a_failure_s_atom_is_cut_as_any_other() -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_failure_atom(port, "a" * 300)
+
+    with Emulator() as erl:
+        erl.process_flag("trap_exit", True)
+        port = opened(erl, made_of(output=output))
+        erl.port_command(port, b"")
+        assert erl.receive() == ("EXIT", port, "a" * 255)
+
+
+def test_an_improper_list_may_be_sent() -> None:
+    def act(port: ErlDrvPort) -> int:
+        return driver_output_term(port, ImproperList(["a", 1, b"tail"]))
+
+    message, sent = in_callback("simulated", act)
+    assert (repr(message), sent) == ('[a,1|<<"tail">>]', 1)
+
+
 def test_each_call_can_be_observed() -> None:
     calls = [
         f for f in vars(erl_driver) if re.match("driver_(output|send)|erl_drv_(output|send)", f)
@@ -534,7 +632,7 @@ def test_each_call_can_be_observed() -> None:
             driver_output(port, b"x")
             driver_output2(port, b"x", b"x")
             driver_output_binary(port, b"x", held, 0, 3)
-            driver_outputv(port, b"x", ErlIOVec([]))
+            driver_outputv(port, b"x", vector_of())
             driver_output_term(port, 1)
             driver_send_term(port, driver_caller(port), 1)
             erl_drv_output_term(port.id, 1)
@@ -558,7 +656,8 @@ def test_without_a_trace_the_same_is_sent(threads: Kind) -> None:
     with Emulator(threads=threads, trace=False) as erl:
         port = opened(erl, made_of(output=output))
         erl.port_command(port, b"")
-        assert received(erl) == [(port, ("data", b"one")), (port, ("data", b"two"))]
+        two = ImproperList([116, b"wo"])
+        assert received(erl) == [(port, ("data", b"one")), (port, ("data", two))]
         assert len(erl.trace) == 0
 
 

@@ -78,7 +78,7 @@ def test_a_thread_that_the_system_refuses_is_not_there() -> None:
 
 
 def test_a_thread_has_the_name_it_was_given(desk: Desk) -> None:
-    def names() -> tuple[str, str, str]:
+    def names() -> tuple[str | None, str, str]:
         return (
             erl_drv_thread_name(erl_drv_thread_self()),
             running_thread.get().name,

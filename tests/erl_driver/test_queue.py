@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import Box, made_of
-from support import Gate, Kind, binary_of, both, opened, received
+from support import Gate, Kind, binary_of, both, opened, pieces_of, received, vector_of
 
 from driverref import Emulator, erl_driver
 from driverref.erl_driver import (
@@ -56,7 +56,7 @@ def in_callback(threads: Kind, act: Callable[[ErlDrvPort], object]) -> Any:
 def contents(port: ErlDrvPort) -> list[bytes]:
     pieces = driver_peekq(port)
     assert pieces is not None
-    return [bytes(piece) for piece in pieces]
+    return pieces_of(pieces)
 
 
 @both
@@ -81,7 +81,7 @@ def test_bytes_go_in_at_both_ends_and_out_at_the_front(threads: Kind) -> None:
 @both
 def test_no_bytes_are_no_entry(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
-        empty = ErlIOVec([])
+        empty = vector_of()
         answers = [driver_enq(port, b""), driver_pushq(port, b""), driver_enqv(port, empty)]
         return [answers, driver_sizeq(port), contents(port)]
 
@@ -144,8 +144,9 @@ def test_the_end_of_the_port_gives_the_binaries_back(threads: Kind) -> None:
 def test_a_vector_is_queued_without_its_first_bytes(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
         held = binary_of(b"BINARY")
-        ev = ErlIOVec([(memoryview(b"ab"), None), (memoryview(b"BINARY"), held)])
-        answers = [driver_enqv(port, ev, 1), driver_pushqv(port, ev, 4), driver_sizeq(port)]
+        ev = vector_of(b"ab", held)
+        again = vector_of(b"ab", held)
+        answers = [driver_enqv(port, ev, 1), driver_pushqv(port, again, 4), driver_sizeq(port)]
         vector = driver_peekqv(port)
         assert vector is not None
         kept = [behind is held for behind in vector.binv]
@@ -164,7 +165,7 @@ def test_what_outputv_was_lent_may_be_queued_and_written_later(threads: Kind) ->
         def control(port: ErlDrvPort, command: int, buf: memoryview) -> None:
             pieces = driver_peekq(port)
             assert pieces is not None
-            driver_output(port, b"".join(pieces))
+            driver_output(port, b"".join(pieces_of(pieces)))
             driver_deq(port, driver_sizeq(port))
 
         driver = made_of(outputv=lambda port, ev: driver_enqv(port, ev, 2), control=control)
@@ -177,7 +178,7 @@ def test_what_outputv_was_lent_may_be_queued_and_written_later(threads: Kind) ->
 @both
 def test_vec_to_buf_copies_and_says_how_much(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
-        ev = ErlIOVec([(memoryview(b"abc"), None), (memoryview(b"def"), None)])
+        ev = vector_of(b"abc", b"def")
         buf = bytearray(b"........")
         return [
             driver_vec_to_buf(ev, buf, 4),
@@ -193,7 +194,7 @@ def test_vec_to_buf_copies_and_says_how_much(threads: Kind) -> None:
 def test_of_a_closed_port_there_is_no_queue(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
         held = binary_of(b"x")
-        ev = ErlIOVec([(memoryview(b"x"), None)])
+        ev = vector_of(b"x")
         driver_enq(port, b"dropped")
         driver_failure_eof(port)
         answers: list[object] = [
@@ -243,7 +244,7 @@ def test_the_queue_is_a_bytearray_whatever_goes_in_and_however(steps: list[Step]
         if how.endswith("_bin"):
             answer = getattr(erl_driver, how)(port, held, skip, len(data) - skip)
         elif how.endswith("v"):
-            answer = getattr(erl_driver, how)(port, ErlIOVec([(memoryview(data), held)]), skip)
+            answer = getattr(erl_driver, how)(port, vector_of(held), skip)
         else:
             answer = getattr(erl_driver, how)(port, data[skip:])
         shared = skip < len(data) and how not in ("driver_enq", "driver_pushq")
@@ -260,7 +261,7 @@ def test_the_queue_is_a_bytearray_whatever_goes_in_and_however(steps: list[Step]
             assert driver_sizeq(port) == len(model)
             vector = driver_peekqv(port)
             assert vector is not None
-            assert b"".join(vector.iov) == model
+            assert b"".join(pieces_of(vector.iov)) == model
         return len(steps)
 
     assert in_callback("simulated", act) == len(steps)  # and no Leak at the end

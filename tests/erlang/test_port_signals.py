@@ -107,7 +107,7 @@ def test_a_bif_on_a_locked_port(bif: str, threads: Kind) -> None:
         else:
             assert answer == returned
         erl.receive(lambda message: message[1] == watch)
-        heard = []
+        heard = [brief(erl.receive()) for _ in messages]
         while (message := erl.receive(timeout=1)) is not None:
             heard.append(brief(message))
     assert heard == messages

@@ -8,7 +8,7 @@ import pytest
 from support import Gate, Job, Kind, PortLockingWorker, Worker, both, opened, received
 
 from driverref import Driver, Emulator, Pid, Port, Ref
-from driverref.erl_driver import ErlDrvPort, ErlIOVec, driver_deq, driver_enq
+from driverref.erl_driver import ErlDrvPort, driver_deq, driver_enq
 from driverref.errors import EmulatorStopped, UseAfterFree
 
 
@@ -33,18 +33,13 @@ class Keeps(Driver):
         return bytes(self.kept[-1])
 
 
-class KeepsVectors(Keeps):
-    def outputv(self, port: ErlDrvPort, ev: ErlIOVec) -> None:
-        self.kept.extend(ev.iov)
-
-
 @both
 @pytest.mark.rule("memory.buffer-is-lent")
-@pytest.mark.parametrize("lent_to", ["output", "control", "outputv", "output by a message"])
+@pytest.mark.parametrize("lent_to", ["output", "control", "output by a message"])
 def test_a_buffer_is_gone_when_the_callback_returns(threads: Kind, lent_to: str) -> None:
     def scenario() -> None:
         with Emulator(threads=threads) as erl:
-            port = opened(erl, KeepsVectors() if lent_to == "outputv" else Keeps())
+            port = opened(erl, Keeps())
             if lent_to == "control":
                 erl.port_control(port, 1, b"lent")
             elif lent_to == "output by a message":

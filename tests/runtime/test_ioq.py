@@ -1,4 +1,4 @@
-"""The driver queue and vectors of bytes."""
+"""The driver queue."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Gate, Kind, binary_of, both, opened
+from support import Gate, Kind, binary_of, both, opened, pieces_of, vector_of
 
 from driverref import Driver, Emulator
 from driverref.erl_driver import (
+    ErlDrvBinary,
     ErlDrvPort,
     driver_alloc,
     driver_async,
@@ -35,7 +36,8 @@ from driverref.memory.binary import (
     driver_binary_get_refc,
     driver_free_binary,
 )
-from driverref.runtime.ioq import DriverQueue, ErlIOVec, output_bytes
+from driverref.runtime.ioq import DriverQueue, output_bytes
+from driverref.runtime.iovec import Element, elements
 
 
 @pytest.fixture
@@ -46,13 +48,19 @@ def erl() -> Iterator[Emulator]:
 
 
 def content(queue: DriverQueue) -> bytes:
-    return b"".join(data for data, _ in queue.pieces())
+    return b"".join(pieces_of([element for element, _ in queue.elements()]))
 
 
-Change = tuple[str, list[bytes]]
+def elements_of(*pieces: bytes | ErlDrvBinary) -> list[Element]:
+    return elements("driver_enqv", vector_of(*pieces))
+
+
+Change = tuple[str, list[bytes], bool]
 changes = st.lists(
     st.tuples(
-        st.sampled_from(["enq", "pushq", "deq"]), st.lists(st.binary(max_size=9), max_size=4)
+        st.sampled_from(["enq", "pushq", "deq"]),
+        st.lists(st.binary(max_size=9), max_size=4),
+        st.booleans(),
     ),
     max_size=30,
 )
@@ -60,30 +68,37 @@ changes = st.lists(
 
 @given(changes)
 def test_the_driver_queue_is_a_queue_of_bytes_whatever_the_pieces(changes: list[Change]) -> None:
-    """Every second piece is a slice of a driver binary, which the queue holds while it needs it."""
+    """Every second piece is a driver binary, which the queue holds while it needs it.
+
+    It is looked at after some of the changes, and gives every piece a binary then.
+    """
     with Emulator():
         queue, expected = DriverQueue(), b""
-        for how, parts in changes:
+        for how, parts, look in changes:
             data = b"".join(parts)
             if how == "deq":
                 size = min(len(data), len(expected))
                 queue.deq(size)
                 expected = expected[size:]
-                continue
-            binaries = [binary_of(part) if index % 2 else None for index, part in enumerate(parts)]
-            pieces = [(memoryview(p), b) for p, b in zip(parts, binaries, strict=True)]
-            getattr(queue, how)(pieces)
-            for binary in binaries:
-                driver_free_binary(binary)  # what is queued stays
-            expected = expected + data if how == "enq" else data + expected
-            assert (queue.size, content(queue)) == (len(expected), expected)
+            else:
+                pieces = [binary_of(p) if i % 2 else p for i, p in enumerate(parts)]
+                getattr(queue, how)(elements_of(*pieces))
+                for binary in pieces:
+                    if not isinstance(binary, bytes):
+                        driver_free_binary(binary)  # what is queued stays
+                expected = expected + data if how == "enq" else data + expected
+            assert queue.size == len(expected)
+            if look:
+                assert content(queue) == expected
+                assert all(binary is not None for _, binary in queue.elements())
+        assert content(queue) == expected
         queue.clear()
         assert (queue.size, content(queue)) == (0, b"")
 
 
 def test_a_binary_is_held_until_its_last_byte_is_dropped(erl: Emulator) -> None:
     queue, binary = DriverQueue(), binary_of(b"abcdef")
-    queue.enq([(memoryview(b"abcdef"), binary)])
+    queue.enq(elements_of(binary))
     assert driver_binary_get_refc(binary) == 2
     queue.deq(5)
     assert (content(queue), driver_binary_get_refc(binary)) == (b"f", 2)
@@ -94,10 +109,11 @@ def test_a_binary_is_held_until_its_last_byte_is_dropped(erl: Emulator) -> None:
 
 def test_a_binary_that_is_freed_leaves_the_queue_as_it_was(erl: Emulator) -> None:
     queue, binary, freed = DriverQueue(), binary_of(b"abc"), binary_of(b"def")
-    queue.enq([(memoryview(b"abc"), binary)])
+    queue.enq(elements_of(binary))
+    added = elements_of(b"x", freed)
     driver_free_binary(freed)
     with pytest.raises(UseAfterFree, match="freed"):
-        queue.enq([(memoryview(b"x"), None), (memoryview(b"def"), freed)])
+        queue.enq(added)
     assert (queue.size, content(queue)) == (3, b"abc")
     queue.clear()
     driver_free_binary(binary)
@@ -105,37 +121,33 @@ def test_a_binary_that_is_freed_leaves_the_queue_as_it_was(erl: Emulator) -> Non
 
 def test_no_bytes_are_no_entry(erl: Emulator) -> None:
     queue, binary = DriverQueue(), binary_of(b"")
-    queue.enq([(memoryview(b""), None), (memoryview(b""), binary)])
-    assert (queue.size, queue.pieces(), driver_binary_get_refc(binary)) == (0, [], 1)
+    queue.enq(elements_of(b"", binary))
+    assert (queue.size, queue.elements(), driver_binary_get_refc(binary)) == (0, [], 1)
     driver_free_binary(binary)
 
 
-def test_a_vector_has_a_binary_behind_each_piece_that_is_large(erl: Emulator) -> None:
-    vector = ErlIOVec.lend([b"small", b"x" * 64, b"y" * 65])
-    assert vector.size == 5 + 64 + 65
-    assert [binary is not None for binary in vector.binv] == [False, False, True]
-    kept = vector.binv[2]
-    assert kept is not None
-    assert bytes(kept.orig_bytes[:]) == b"y" * 65
-    vector.take_back()
-    with pytest.raises(ValueError, match="released"):
-        bytes(vector.iov[0])
+def test_what_is_queued_does_not_change_with_what_was_given(erl: Emulator) -> None:
+    queue, data = DriverQueue(), bytearray(b"abc")
+    ((element, _),) = added = elements("driver_enqv", vector_of(data))
+    queue.enq(added)
+    data[:] = b"xyz"
+    element.iov_len = 1
+    assert content(queue) == b"abc"
+    queue.clear()
 
 
-def test_the_pieces_of_a_vector_begin_where_they_are_told_to(erl: Emulator) -> None:
-    vector = ErlIOVec.lend([b"abc", b"z" * 65, b"de"])
-    for skip, expected in [
-        (0, [b"abc", b"z" * 65, b"de"]),
-        (2, [b"c", b"z" * 65, b"de"]),
-        (3, [b"z" * 65, b"de"]),
-        (4, [b"z" * 64, b"de"]),
-        (68, [b"de"]),
-        (70, []),
-    ]:
-        assert [bytes(data) for data, _ in vector.pieces(skip)] == expected
-    copied = vector.pieces()[0][0]
-    vector.take_back()
-    assert bytes(copied) == b"abc"  # what has no binary behind it was copied
+def test_what_was_peeked_at_stays_as_it_was_until_it_is_taken_out(erl: Emulator) -> None:
+    queue = DriverQueue()
+    queue.enq(elements_of(b"abcdef"))
+    (peeked, binary) = queue.elements()[0]
+    queue.deq(2)
+    assert pieces_of([peeked]) == [b"abcdef"]
+    assert content(queue) == b"cdef"
+    assert binary is not None
+    assert driver_binary_get_refc(binary) == 1
+    queue.deq(4)
+    with pytest.raises(UseAfterFree, match="binary of 6 bytes: contents read after it was freed"):
+        pieces_of([peeked])
 
 
 def test_what_a_driver_hands_out_may_have_many_shapes(erl: Emulator) -> None:
@@ -164,14 +176,14 @@ class Queues(Driver):
 
     def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
         binary = binary_of(b"-binary-")
-        vector = ErlIOVec([(memoryview(b"01"), None), (memoryview(b"-binary-")[:4], binary)])
+        first, second = vector_of(b"01", binary), vector_of(b"01", binary)
         results = [
             driver_enq(port, b"enq"),
             driver_pushq(port, bytearray(b"pushq")),
             driver_enq_bin(port, binary, 1, 3),
             driver_pushq_bin(port, binary, 4, 4),
-            driver_enqv(port, vector, 1),
-            driver_pushqv(port, vector),
+            driver_enqv(port, first, 1),
+            driver_pushqv(port, second),
             driver_enq(port, b""),
         ]
         assert results == [0] * 7
@@ -180,9 +192,10 @@ class Queues(Driver):
         vector_read = driver_peekqv(port)
         assert read is not None
         assert vector_read is not None
-        all_of_it = b"".join(read)
-        assert b"".join(vector_read.iov) == all_of_it
+        all_of_it = b"".join(pieces_of(read))
+        assert b"".join(pieces_of(vector_read.iov)) == all_of_it
         assert driver_sizeq(port) == vector_read.size == len(all_of_it)
+        assert vector_read.vsize == len(vector_read.iov) == len(vector_read.binv) == len(read)
         assert driver_deq(port, len(all_of_it) + 1) == -1  # nothing is dropped
         assert driver_deq(port, 1) == len(all_of_it) - 1
         assert driver_deq(port, len(all_of_it) - 1) == 0
@@ -195,7 +208,7 @@ def test_the_calls_put_in_front_and_behind_and_read_without_taking(threads: Kind
         port = opened(erl, Queues())
         reply = erl.port_control(port, 0, b"")
         assert isinstance(reply, list)
-        assert bytes(reply) == b"01-bin" + b"ary-" + b"pushq" + b"enq" + b"bin" + b"1-bin"
+        assert bytes(reply) == b"01-binary-" + b"ary-" + b"pushq" + b"enq" + b"bin" + b"1-binary-"
         assert erl.port_info(port, "queue_size") == ("queue_size", 0)
 
 

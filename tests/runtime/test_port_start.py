@@ -14,6 +14,7 @@ from support import (
     Worker,
     both,
     opened,
+    vector_of,
 )
 
 from driverref import Driver, Emulator, Port
@@ -22,7 +23,6 @@ from driverref.erl_driver import (
     ERL_DRV_ERROR_ERRNO,
     ERL_DRV_ERROR_GENERAL,
     ErlDrvPort,
-    ErlIOVec,
     driver_alloc_binary,
     driver_async,
     driver_deq,
@@ -229,8 +229,7 @@ def test_what_a_start_that_fails_left_behind_is_taken_away(threads: Kind) -> Non
             binary = driver_alloc_binary(10)
             assert binary is not None
             memset(binary.orig_bytes, 0, 10)
-            vector = ErlIOVec([(memoryview(binary.orig_bytes[:]), binary)])
-            driver_enqv(port, vector)
+            driver_enqv(port, vector_of(binary))
             driver_free_binary(binary)
             assert driver_pdl_create(port) is not None
             return -1

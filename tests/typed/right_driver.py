@@ -29,6 +29,7 @@ from driverref.erl_driver import (
     driver_output,
     driver_set_timer,
     driver_sizeq,
+    driver_vec_to_buf,
     erl_drv_mutex_create,
     erl_drv_mutex_destroy,
     erl_drv_mutex_lock,
@@ -84,7 +85,9 @@ class Everything(Driver):
         self.submit(state, bytes(data))
 
     def outputv(self, state: State, ev: ErlIOVec) -> None:
-        self.submit(state, b"".join(ev.iov))
+        data = bytearray(ev.size)
+        driver_vec_to_buf(ev, data, ev.size)
+        self.submit(state, bytes(data))
         driver_enqv(state.port, ev)
 
     def submit(self, state: State, text: bytes) -> None:

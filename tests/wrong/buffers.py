@@ -79,7 +79,7 @@ class BinaryBorrowed(Runner):
     output: Any = None
 
     def outputv(self, port: ErlDrvPort, ev: ErlIOVec) -> None:
-        self.submit(port, new(Job, binary=ev.binv[0]))
+        self.submit(port, new(Job, binary=ev.binv[1]))
 
     def work(self, job: Job) -> None:
         bytes(job.binary.orig_bytes)
@@ -110,7 +110,7 @@ class BinaryFreedForErlang(Runner):
     output: Any = None
 
     def outputv(self, port: ErlDrvPort, ev: ErlIOVec) -> None:
-        driver_free_binary(ev.binv[0])
+        driver_free_binary(ev.binv[1])
 
 
 class BinaryLeftToErlang(BinaryFreedForErlang):
