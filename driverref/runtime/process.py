@@ -52,6 +52,8 @@ class Process:
         # What the process ends with, at its next BIF: the first deadly signal.
         self.doom: Cell[ProcessExit | None] = threads.cell(None)
         self.alive = threads.cell(True)
+        # Whether it has ever loaded a driver.  Only its own thread asks, so it is no cell.
+        self.uses_drivers = False
         self.thread: Thread
         runtime.entities.enter(self)
 
@@ -184,10 +186,17 @@ class Process:
         return item
 
     def terminate(self, reason: object) -> None:
-        """End the process: break its links, tell its monitors.  On its own scheduler."""
+        """End the process: give up its drivers, break its links, tell its monitors.
+
+        On its own scheduler.
+        """
         entities = self.runtime.entities
         # First, so that nothing is linked to the process that would not be told.
         self.alive.value = False
+        # The drivers before the links: a port that is killed because its driver's last user ends
+        # tells its links `driver_unloaded`, also if that process is its owner.
+        drivers = list(self.runtime.drivers.values()) if self.uses_drivers else []
+        given_up = [driver for driver in drivers if driver.user_ends(self.pid)]
         linked, watching = entities.part(self.pid, self)
         entities.remove(self)
         for entity in linked:
@@ -199,5 +208,8 @@ class Process:
                 watcher.deliver(Tuple((DOWN, ref, Atom("process"), self.pid, reason)))
             else:
                 watcher(self.pid)
+        # Their `finish` runs last, when everything that the process was linked to has been told.
+        for driver in given_up:
+            driver.user_gone(self.pid)
         # `stop` may wait for the last process, and a driver for the end of its user.
         self.runtime.changed()
