@@ -128,6 +128,8 @@ class Ports:
             )
         while True:
             with process.scheduler.mutex, port:
+                # A port that has ended while the sender stood in line may have taken it along.
+                process.heed()
                 self._catch_up("port_command", port, CONNECTED)
                 if not port.senders.busy.value or force:
                     parts = _iodata("port_command", data)

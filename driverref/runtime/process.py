@@ -141,6 +141,9 @@ class Process:
                 # before those that come later.
                 if item is not None:
                     self.saved.append(item)
+            # A process that was asleep takes its signals before it goes on, so what it waited for
+            # does not come first if both are there.
+            self.heed()
             return True
         finally:
             self.thread.waits_for = ""
