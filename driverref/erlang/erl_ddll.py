@@ -23,12 +23,9 @@ from driverref.runtime.driver_state import PERMANENT
 from driverref.runtime.loaded_driver import LoadedDriver, unloaded
 from driverref.runtime.process import Process
 from driverref.since import check_bif
-from driverref.terms import Atom, Pid, Ref, Tuple
+from driverref.terms import Atom, Ref, Tuple
 
 OK = Atom("ok")
-
-_USER = Ref(0)
-"""Under this reference, which no monitor has, a process's end is reported to `ErlDdll`."""
 
 
 class ErlDdll:
@@ -46,7 +43,8 @@ class ErlDdll:
         refuses.  It is `bad_driver_name` if another driver of that name is loaded, or this one by
         `load`.  It is `permanent` if this driver cannot be unloaded any more.
 
-        A process may load a driver several times, and has to unload it as often.  To load a driver
+        A process may load a driver several times, and has to unload it as often.  Its end gives the
+        driver up, and so kills the ports unless another process has loaded it.  To load a driver
         that waits to be unloaded cancels the unloading.  The processes that monitor the driver then
         get `{'UP', Ref, driver, Name, unload_cancelled}`.
 
@@ -102,7 +100,7 @@ class ErlDdll:
     def _use(self, loaded: LoadedDriver, process: Process) -> None:
         """Count that the process has loaded the driver once more.  `drivers_lock` is held."""
         loaded.users.change()[process.pid] += 1
-        self._runtime.entities.monitor(_USER, process, self._user_gone)
+        process.uses_drivers = True
 
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.
@@ -176,16 +174,6 @@ class ErlDdll:
             with self._runtime.driver_code:
                 loaded.give_up(kill)
         return Tuple((OK, Atom("pending_driver")))
-
-    def _user_gone(self, pid: Pid) -> None:
-        """Give up the drivers that only this process had loaded: it has ended."""
-        # A copy of the list: a driver that is given up may leave the table at once.
-        for loaded in list(self._runtime.drivers.values()):
-            with self._runtime.drivers_lock:
-                users = loaded.users.change()
-                last = users.pop(pid, None) is not None and not users
-            if last:
-                loaded.give_up(loaded.kill_ports)
 
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
         """Ask for `{'DOWN', Ref, driver, Name, unloaded}` when a driver has been unloaded.

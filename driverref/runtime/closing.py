@@ -111,7 +111,6 @@ class Closing:
         port.callback("stop", port.drv_data)
         port.transit("stop returned")
         self.gone(port)
-        self.say_closed(port)
 
     def say_closed(self, port: ErlDrvPort) -> None:
         """Send `{Port, closed}` to the process that is owed it."""
@@ -139,6 +138,8 @@ class Closing:
         if port.pdl is not None:
             port.pdl.release()
         port.runtime.ports.remove(port)
+        # Before the driver may go: a process that is owed both hears of the port first.
+        self.say_closed(port)
         # The port leaves the driver's table last.  Before, another scheduler might find the driver
         # unused and unload it while this thread is still in its code.
         port.driver.port_gone(port.id, jobs=port.jobs)

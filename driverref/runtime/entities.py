@@ -113,14 +113,18 @@ class Entities:
         self._processes: MutableMapping[int, Process] = threads.table()
 
     def find(self, id: Pid | Port) -> Entity | None:
-        """The process or the port to which an identifier leads, or `None` if it has ended."""
+        """The process or the port to which an identifier leads, or `None` if it has ended.
+
+        One that is about to end is found, because its links can still be taken away.
+        """
         # An identifier says by its type in which table it is looked up.
-        return self.find_process(id) if isinstance(id, Pid) else self.ports.find(id)
+        return self._processes.get(id.number) if isinstance(id, Pid) else self.ports.find(id)
 
     def find_process(self, pid: Pid) -> Process | None:
-        """The process, or `None` if it has ended."""
+        """The process, if a message can reach it; `None` if it ends or has ended."""
         # A pid is not used again, so one that is kept too long leads nowhere and not astray.
-        return self._processes.get(pid.number)
+        process = self._processes.get(pid.number)
+        return process if process is not None and process.lives() else None
 
     # Processes enter and remove themselves; a port is entered by `open_port`, under its own lock.
 

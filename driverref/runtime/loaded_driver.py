@@ -133,9 +133,9 @@ class LoadedDriver:
         self.finish_if_idle()
 
     def idle(self) -> bool:
-        """Whether neither a port nor a job keeps the driver in memory."""
-        # Users are not counted here.  A driver without users is given up, and that is a state.
-        return not self._ports and not self._lingering
+        """Whether neither a user nor a port nor a job keeps the driver in memory."""
+        # A driver that was given up has a user only while its last one ends (`user_ends`).
+        return not (self.users.value or self._ports or self._lingering)
 
     def has_jobs(self) -> bool:
         """Whether a job of the driver is in flight."""
@@ -174,6 +174,24 @@ class LoadedDriver:
         # its time.  The state keeps new ones from being opened meanwhile.
         if kill:
             self.kill_the_ports()
+        self.finish_if_idle()
+
+    def user_ends(self, pid: Pid) -> bool:
+        """A process ends.  Give the driver up if that process is its last user: whether it is.
+
+        The process remains a user until `user_gone`, so that `finish` does not run before that.
+        """
+        with self.runtime.drivers_lock:
+            if self.users.value.keys() != {pid}:
+                self.users.change().pop(pid, None)
+                return False
+        self.give_up(self.kill_ports)
+        return True
+
+    def user_gone(self, pid: Pid) -> None:
+        """The last user has ended.  Unload the driver if nothing else keeps it."""
+        with self.runtime.drivers_lock:
+            self.users.change().pop(pid, None)
         self.finish_if_idle()
 
     def may_kill_ports(self) -> bool:
@@ -227,6 +245,7 @@ class LoadedDriver:
         Its ports are closed and its jobs done.
         """
         self.transit("emulator stops")
+        self.users.change().clear()
         self.finish_if_idle()
 
     # Loading it again, and keeping it.

@@ -68,6 +68,8 @@ class Process:
         self._own_doom = False
         self._late = 0
         self.alive = threads.cell(True)
+        # Whether it has ever loaded a driver.  Only its own thread asks, so it is no cell.
+        self.uses_drivers = False
         self.thread: Thread
         runtime.entities.enter(self)
 
@@ -172,6 +174,9 @@ class Process:
                 # before those that come later.
                 if item is not None:
                     self.saved.append(item)
+            # A process that was asleep takes its signals before it goes on, so what it waited for
+            # does not come first if both are there.
+            self.heed()
             return True
         finally:
             self.thread.waits_for = ""
@@ -217,10 +222,17 @@ class Process:
         return item
 
     def terminate(self, reason: object) -> None:
-        """End the process: break its links, tell its monitors.  On its own scheduler."""
+        """End the process: give up its drivers, break its links, tell its monitors.
+
+        On its own scheduler.
+        """
         entities = self.runtime.entities
         # First, so that nothing is linked to the process that would not be told.
         self.alive.value = False
+        # The drivers before the links: a port that is killed because its driver's last user ends
+        # tells its links `driver_unloaded`, also if that process is its owner.
+        drivers = list(self.runtime.drivers.values()) if self.uses_drivers else []
+        given_up = [driver for driver in drivers if driver.user_ends(self.pid)]
         linked, watching = entities.part(self)
         entities.remove(self)
         for entity in linked:
@@ -232,5 +244,8 @@ class Process:
                 watcher.down(ref, "process", self.pid, reason)
             else:
                 watcher(self.pid)
+        # Their `finish` runs last, when everything that the process was linked to has been told.
+        for driver in given_up:
+            driver.user_gone(self.pid)
         # `stop` may wait for the last process, and a driver for the end of its user.
         self.runtime.changed()

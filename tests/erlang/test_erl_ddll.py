@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,12 +13,17 @@ from driverref import Emulator, Port, explore
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
+    driver_connected,
     driver_deq,
     driver_enq,
     driver_failure_atom,
+    driver_output,
+    driver_send_term,
     driver_set_timer,
+    driver_sizeq,
 )
 from driverref.errors import Deadlock, ErlangError, Misuse
+from driverref.explore import Order
 
 PENDING = ("ok", "pending_driver")
 OTHERS = ("ok", "pending_process")
@@ -185,6 +191,194 @@ def test_the_end_of_the_process_that_loaded_it_unloads_it(threads: Kind) -> None
         assert erl.receive() == ("EXIT", port, "driver_unloaded")
         assert erl.receive() == ("DOWN", ref, "driver", "d", "unloaded")
         assert erl.erl_ddll.loaded_drivers() == ("ok", [])
+
+
+def loader_and_owner(
+    erl: Emulator, how: str, queued: int, reason: str, others: int = 0, job: bool = False
+) -> list[Any]:
+    """What a process is told that is linked to a port and to the process that loads and owns it.
+
+    That process ends with `reason`, and `kill` is sent to it; `others` processes have loaded the
+    driver as well.
+    """
+    erl.process_flag("trap_exit", True)
+    driver, told, gate = Lingering(), Box(), Gate()
+    load = getattr(erl.erl_ddll, how)
+    for _ in range(others):
+        load(driver)
+
+    def loader() -> None:
+        load(driver)
+        port = erl.open_port(("spawn_driver", "lingering"))
+        if queued:
+            erl.port_control(port, queued, b"")
+        if job:
+            erl.port_command(port, b"job")
+        told.put(port)
+        gate.pass_through()
+        erl.exit(reason)
+
+    pid = erl.spawn(loader)
+    gate.await_arrival()
+    port = told.value
+    erl.link(port)
+    erl.link(pid)
+    if reason == "kill":
+        erl.exit(pid, "kill")
+    gate.open()
+    names = {port: "port", pid: "process"}
+    return [(names[who], why) for _, who, why in (erl.receive(), erl.receive())]
+
+
+class Lingering(Worker):
+    """A `Worker` with every callback of its end, whose `control` n puts n bytes into the queue."""
+
+    driver_name = "lingering"
+
+    def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        driver_enq(port, bytes(command))
+        return b""
+
+    def flush(self, port: ErlDrvPort) -> None:
+        driver_set_timer(port, 0)
+
+    def timeout(self, port: ErlDrvPort) -> None:
+        driver_deq(port, driver_sizeq(port))
+
+    def stop(self, port: ErlDrvPort) -> None:
+        owner = driver_connected(port)
+        assert owner is not None
+        self.in_stop = driver_output(port, b"x"), driver_send_term(port, owner, ())
+
+    def finish(self) -> None:
+        pass
+
+
+REASONS = pytest.mark.parametrize(
+    ("reason", "told"), [("normal", "normal"), ("foo", "foo"), ("kill", "killed")]
+)
+
+
+@both
+@REASONS
+@pytest.mark.parametrize("queued", [0, 1])
+@pytest.mark.rule("port.loader-ends")
+def test_the_end_of_the_loader_kills_its_own_port_before_its_links_break(
+    threads: Kind, queued: int, reason: str, told: str
+) -> None:
+    """So OTP 25, 27 and 29 were seen to do it, in each of 400 runs."""
+    with Emulator(threads=threads) as erl:
+        assert loader_and_owner(erl, "load_driver", queued, reason) == [
+            ("port", "driver_unloaded"),
+            ("process", told),
+        ]
+        assert erl.trace.order("flush", "stop", "finish") == ["stop", "finish"]
+
+
+@both
+@pytest.mark.parametrize("queued", [0, 1])
+@pytest.mark.parametrize(("how", "others"), [("load", 0), ("load_driver", 1), ("load", 1)])
+@pytest.mark.rule("port.loader-ends")
+def test_else_its_port_closes_as_its_owner_ends(
+    threads: Kind, queued: int, how: str, others: int
+) -> None:
+    with Emulator(threads=threads) as erl:
+        told = loader_and_owner(erl, how, queued, "foo", others)
+        assert sorted(told) == [("port", "foo"), ("process", "foo")]
+        erl.receive(timeout=10)  # for the timer that empties the queue
+        callbacks = ["flush"] * queued + ["stop"] + ["finish"] * (not others)
+        assert erl.trace.order("flush", "stop", "finish") == callbacks
+
+
+@both
+@pytest.mark.rule("port.loader-ends", "free.unload-waits")
+def test_the_driver_of_an_ended_loader_stays_until_its_job_is_done(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        ref = erl.erl_ddll.monitor("driver", ("lingering", "unloaded"))
+        erl.receive()  # it is not loaded yet
+        loader_and_owner(erl, "load_driver", 1, "foo", job=True)
+        ref = erl.erl_ddll.monitor("driver", ("lingering", "unloaded"))
+        assert erl.receive() == ("DOWN", ref, "driver", "lingering", "unloaded")
+        ends = ("async_return", "ready_async", "async_free", "finish")
+        assert erl.trace.order(*ends)[-1] == "finish"
+
+
+@both
+@pytest.mark.rule("port.loader-ends")
+def test_a_port_of_another_owner_ends_with_its_loader_too(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        driver, gate = Lingering(), Gate()
+
+        def loader() -> None:
+            erl.erl_ddll.load_driver(driver)
+            gate.pass_through()
+
+        pid = erl.spawn(loader, link=True)
+        gate.await_arrival()
+        port = erl.open_port(("spawn_driver", "lingering"))
+        erl.port_control(port, 1, b"")
+        gate.open()
+        assert [erl.receive() for _ in range(4)] == [
+            ("EXIT", port, "driver_unloaded"),
+            (port, ("data", b"x")),
+            (),
+            ("EXIT", pid, "normal"),
+        ]
+        assert erl.trace.order("flush", "stop", "finish") == ["stop", "finish"]
+
+
+@both
+@pytest.mark.rule("port.loader-ends")
+def test_what_stop_sends_to_a_loader_that_ends_is_lost(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        driver = Lingering()
+
+        def loader() -> None:
+            erl.erl_ddll.load_driver(driver)
+            erl.open_port(("spawn_driver", "lingering"))
+
+        pid = erl.spawn(loader, link=True)
+        assert erl.receive() == ("EXIT", pid, "normal")
+        assert driver.in_stop == (0, 0)
+
+
+@both
+def test_the_answer_to_a_close_comes_before_the_news_that_the_driver_is_gone(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.erl_ddll.load(made_of())
+        port = erl.open_port(("spawn_driver", "d"))
+        ref = erl.erl_ddll.monitor("driver", ("d", "unloaded"))
+        erl.erl_ddll.unload("d")
+        erl.send(port, (erl.self(), "close"))
+        assert received(erl) == [(port, "closed"), ("DOWN", ref, "driver", "d", "unloaded")]
+
+
+def test_of_two_loaders_that_end_at_once_the_last_one_kills_the_port() -> None:
+    """In every schedule, and `finish` runs once."""
+
+    def two(erl: Emulator) -> None:
+        erl.process_flag("trap_exit", True)
+        driver, gates = Lingering(), [Gate(), Gate()]
+
+        def loader(gate: Gate) -> None:
+            erl.erl_ddll.load_driver(driver)
+            gate.pass_through()
+
+        for number, gate in enumerate(gates, 1):
+            erl.spawn(partial(loader, gate), scheduler=number)
+            gate.await_arrival()
+        port = erl.open_port(("spawn_driver", "lingering"))
+        ref = erl.erl_ddll.monitor("driver", ("lingering", "unloaded"))
+        for gate in gates:
+            gate.open()
+        erl.receive(lambda message: message[:2] == ("EXIT", port))
+        erl.receive(lambda message: message[:2] == ("DOWN", ref))
+
+    outcomes = explore(two, observe=("flush", "stop", "finish"), schedulers=2)
+    assert outcomes.complete
+    assert list(outcomes) == [Order(("stop", "finish"))]
 
 
 @both

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from scripted import Box
 from support import (
     Gate,
     Job,
@@ -17,9 +18,10 @@ from support import (
     on_another_thread,
     opened,
     received,
+    refused,
 )
 
-from driverref import Driver, Emulator
+from driverref import Driver, Emulator, Pid, Port
 from driverref.erl_driver import (
     ErlDrvPort,
     Key,
@@ -365,3 +367,129 @@ def test_a_port_that_goes_waits_for_whoever_is_at_its_queue_under_the_data_lock(
         erl.port_command(port, b"x")
         erl.port_control(port, 0, b"")
     assert driver.seen == [3]
+
+
+# The owner is gone and the driver queue is not empty.
+
+
+class Hoarder(Keeper):
+    """A `Keeper` whose driver queue only `control` empties."""
+
+    empties = False
+
+
+def orphan(erl: Emulator, reason: str = "foo") -> tuple[Port, Pid]:
+    """A port that is closing because its owner has ended, and that owner.
+
+    The process that calls is not linked to it and has an empty mailbox.
+    """
+    driver, told, gate = Hoarder(), Box(), Gate()
+    erl.erl_ddll.load_driver(driver)
+
+    def own() -> None:
+        told.put(erl.open_port(("spawn_driver", "keeper")))
+        erl.port_command(told.value, b"wait")
+        gate.pass_through()
+        erl.exit(reason)
+
+    owner = erl.spawn(own, scheduler=1)
+    ref = erl.monitor("process", owner)
+    driver.work_gate.await_arrival()
+    gate.await_arrival()
+    gate.open()
+    assert erl.receive() == ("DOWN", ref, "process", owner, reason)
+    driver.work_gate.open()
+    return told.value, owner
+
+
+@both
+@pytest.mark.rule("port.owner-gone")
+@pytest.mark.parametrize("reason", ["normal", "foo"])
+def test_a_port_whose_owner_is_gone_keeps_it_and_has_no_links(threads: Kind, reason: str) -> None:
+    with Emulator(threads=threads) as erl:
+        port, owner = orphan(erl, reason)
+        assert erl.ports() == [port]
+        assert erl.port_info(port, "connected") == ("connected", owner)
+        assert erl.port_info(port, "links") == ("links", [])
+        assert erl.port_info(port, "queue_size") == ("queue_size", 1)
+        erl.port_control(port, 0, b"")
+
+
+@both
+@pytest.mark.rule("port.owner-gone")
+@pytest.mark.parametrize("reason", ["normal", "foo", "kill"])
+def test_no_exit_signal_ends_a_port_whose_owner_is_gone(threads: Kind, reason: str) -> None:
+    with Emulator(threads=threads) as erl:
+        port, _ = orphan(erl)
+        assert erl.exit(port, reason)
+        assert erl.ports() == [port]
+        erl.port_control(port, 0, b"")
+        assert erl.trace.order("flush", "stop") == ["flush", "stop"]
+
+
+@both
+@pytest.mark.rule("port.owner-gone", "port.closed-badarg")
+@pytest.mark.parametrize("bif", ["port_close", "port_command", "nosuspend", "connect", "heir"])
+def test_a_port_whose_owner_is_gone_refuses_all_but_control(threads: Kind, bif: str) -> None:
+    with Emulator(threads=threads) as erl:
+        port, owner = orphan(erl)
+        with refused():
+            match bif:
+                case "port_close":
+                    erl.port_close(port)
+                case "port_command":
+                    erl.port_command(port, b"x")
+                case "nosuspend":
+                    erl.port_command(port, b"x", ["nosuspend"])
+                case "connect":
+                    erl.port_connect(port, erl.self())
+                case "heir":
+                    erl.port_connect(port, owner)
+        assert erl.port_info(port, "connected") == ("connected", owner)
+        assert erl.port_control(port, 0, b"") == list(b"emptied")
+
+
+@both
+@pytest.mark.rule("port.owner-gone", "port.closed-badarg")
+def test_a_port_whose_owner_is_gone_drops_messages(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port, owner = orphan(erl)
+        me = erl.self()
+        for message in (
+            (owner, "close"),
+            (owner, ("command", b"x")),
+            (me, ("connect", me)),
+            "garbage",
+        ):
+            assert erl.send(port, message) == message
+        assert erl.ports() == [port]
+        assert received(erl) == []
+        erl.port_control(port, 0, b"")
+        assert erl.trace.order("output") == ["output"]
+
+
+@both
+@pytest.mark.rule("port.owner-gone")
+def test_a_port_whose_owner_is_gone_is_as_none_to_links_and_monitors(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        port, _ = orphan(erl)
+        erl.link(port)
+        assert erl.receive() == ("EXIT", port, "noproc")
+        ref = erl.monitor("port", port)
+        assert erl.receive() == ("DOWN", ref, "port", port, "noproc")
+        assert erl.unlink(port)
+        erl.port_control(port, 0, b"")
+        assert received(erl) == []
+
+
+@both
+@pytest.mark.rule("port.owner-gone")
+def test_a_port_whose_owner_is_gone_ends_when_its_queue_is_empty(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port, _ = orphan(erl)
+        assert erl.port_control(port, 0, b"") == list(b"emptied")
+        assert erl.port_info(port) is None
+        assert erl.ports() == []
+        with refused():
+            erl.port_control(port, 0, b"")

@@ -17,7 +17,7 @@ from support import (
     suspended,
 )
 
-from driverref import Driver, Emulator, Pid
+from driverref import Driver, Emulator, Pid, Port, explore
 from driverref.erl_driver import (
     ERL_DRV_FLAG_NO_BUSY_MSGQ,
     ERL_DRV_FLAG_SOFT_BUSY,
@@ -26,7 +26,8 @@ from driverref.erl_driver import (
     driver_output,
     set_busy_port,
 )
-from driverref.errors import Deadlock
+from driverref.errors import Deadlock, ErlangError
+from driverref.explore import Outcomes
 from driverref.posix import usleep
 
 
@@ -278,3 +279,161 @@ def test_waiting_commands_are_limited_in_bytes_unless_the_driver_says_no(flag: i
         for _ in range(20):
             erl.receive()
     assert erl.trace.order("suspended")[:1] == ([] if flag else ["suspended"])
+
+
+# Exit signals in the wait.
+
+
+def at_busy_port(
+    erl: Emulator,
+    how: str,
+    *ends: Callable[[Port, Pid], object],
+    trap_exit: bool = False,
+    linked: bool = True,
+) -> tuple[tuple[object, ...], object]:
+    """A sender that sends to a busy port, and what happens then, one after the other.
+
+    What it has after its command, if it comes so far: the result, and the first message.  And the
+    reason of its end.
+    """
+    erl.process_flag("trap_exit", True)
+    port, owner = opened(erl, busy_driver(ERL_DRV_FLAG_USE_PORT_LOCKING)), erl.self()
+    erl.port_command(port, b"b")
+    after: list[object] = []
+
+    def sender() -> None:
+        erl.process_flag("trap_exit", trap_exit)
+        if linked:
+            erl.link(port)
+        try:
+            if how == "port_command":
+                after.append(erl.port_command(port, b"x"))
+            else:
+                after.append(erl.send(port, (owner, ("command", b"x"))))
+        except ErlangError as error:
+            after.append(error.reason)
+        after.append(erl.receive(timeout=0))
+
+    pid = erl.spawn(sender, scheduler=min(2, erl.system_info("schedulers")))
+    ref = erl.monitor("process", pid)
+    for end in ends:
+        end(port, pid)
+    down = erl.receive(lambda message: message[1] == ref)
+    return tuple(after), down[4]
+
+
+def once_suspended(erl: Emulator) -> Callable[[Port, Pid], None]:
+    """Wait until the sender is suspended."""
+
+    def wait(port: Port, pid: Pid) -> None:
+        while not erl.trace.select("suspended"):
+            erl.receive(lambda message: False, timeout=1)  # let others run
+
+    return wait
+
+
+how_sent = pytest.mark.parametrize("how", ["port_command", "!"])
+
+
+@both
+@how_sent
+@pytest.mark.rule("busy.exit-signal")
+def test_an_exit_signal_ends_a_suspended_sender_while_the_port_stays_busy(
+    threads: Kind, how: str
+) -> None:
+    with Emulator(threads=threads, schedulers=2) as erl:
+        ends = once_suspended(erl), lambda port, pid: erl.exit(pid, "foo")
+        assert at_busy_port(erl, how, *ends) == ((), "foo")
+        assert erl.trace.order("resumed") == []
+
+
+@both
+@how_sent
+@pytest.mark.rule("busy.exit-signal")
+def test_a_signal_that_came_before_the_port_was_free_comes_first(threads: Kind, how: str) -> None:
+    """The command is not carried out, although the port takes it again."""
+    with Emulator(threads=threads, schedulers=2) as erl:
+
+        def signal_and_free(port: Port, pid: Pid) -> None:
+            erl.exit(pid, "foo")
+            erl.port_control(port, 0, b"")
+
+        ends = once_suspended(erl), signal_and_free
+        assert at_busy_port(erl, how, *ends, linked=False) == ((), "foo")
+        assert [event.detail for event in erl.trace.select("output")] == [b"b"]
+
+
+@both
+@how_sent
+@pytest.mark.rule("busy.exit-signal")
+def test_a_suspended_sender_that_traps_exits_is_deaf_to_all_but_kill(
+    threads: Kind, how: str
+) -> None:
+    with Emulator(threads=threads, schedulers=2) as erl:
+
+        def not_yet(port: Port, pid: Pid) -> None:
+            erl.exit(pid, "foo")
+            assert erl.receive(timeout=1) is None
+            assert erl.trace.order("resumed") == []
+
+        def free(port: Port, pid: Pid) -> None:
+            erl.port_control(port, 0, b"")
+
+        after, reason = at_busy_port(erl, how, once_suspended(erl), not_yet, free, trap_exit=True)
+        assert after[1:] == (("EXIT", erl.self(), "foo"),)
+        assert reason == "normal"
+
+    with Emulator(threads=threads, schedulers=2) as erl:
+        kill = once_suspended(erl), lambda port, pid: erl.exit(pid, "kill")
+        assert at_busy_port(erl, how, *kill, trap_exit=True) == ((), "killed")
+
+
+def pairs_of(outcomes: Outcomes) -> list[Any]:
+    """The outcomes, each what the scenario returned and the order of the observed events."""
+    return list(outcomes)
+
+
+@both
+@pytest.mark.rule("busy.linked-sender")
+@pytest.mark.parametrize(("reason", "told"), [("die", "die"), ("kill", "killed")])
+def test_the_port_s_end_is_in_the_mailbox_before_badarg(
+    threads: Kind, reason: str, told: str
+) -> None:
+    with Emulator(threads=threads, schedulers=2) as erl:
+        ports: list[Port] = []
+
+        def end(port: Port, pid: Pid) -> None:
+            ports.append(port)
+            erl.exit(port, reason)
+
+        after, down = at_busy_port(erl, "port_command", once_suspended(erl), end, trap_exit=True)
+        assert after == ("badarg", ("EXIT", *ports, told))
+        assert down == "normal"
+
+
+@pytest.mark.rule("busy.linked-sender")
+@pytest.mark.parametrize(("reason", "told"), [("die", "die"), ("kill", "killed")])
+def test_a_sender_that_dies_with_its_port_never_sees_badarg(reason: str, told: str) -> None:
+    """Of 5,000 runs on OTP 25 none saw it."""
+
+    def story(erl: Emulator) -> object:
+        return at_busy_port(erl, "port_command", lambda port, _: erl.exit(port, reason))
+
+    outcomes = explore(story, observe=("suspended", "exit"), schedulers=2)
+    assert outcomes.complete
+    assert {result for result, order in pairs_of(outcomes) if order[0] == "suspended"} == {
+        ((), told)
+    }
+
+
+@pytest.mark.rule("busy.linked-sender", "busy.close-resumes")
+def test_a_sender_that_survives_its_port_gets_badarg() -> None:
+    """A port that closes normally takes nobody along."""
+
+    def story(erl: Emulator) -> object:
+        return at_busy_port(erl, "port_command", lambda port, _: erl.port_close(port))
+
+    outcomes = explore(story, observe=("suspended", "exit"), schedulers=2)
+    assert outcomes.complete
+    ends = {result for result, order in pairs_of(outcomes) if order[0] == "suspended"}
+    assert ends == {(("badarg", None), "normal")}
