@@ -243,8 +243,9 @@ class Steps:
         except RecursionError:
             self.torn = True
             raise
-        if chosen is not me:
+        if chosen is not me or self.made - self._turn_began >= TURN:
             self._turn_began = self.made
+        if chosen is not me:
             chosen.coroutine.switch()  # returns when this thread is chosen again
             self.running = me
         # With a failure `_choose` chooses the adopted thread.  So this is that thread.

@@ -13,7 +13,7 @@ from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Thread
 from driverref.threads.choice import TIME, other_way, thread_of
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import CLOCK, TURN, Access
+from driverref.threads.steps import CLOCK, TURN, Access, Steps
 
 
 class Scripted(FirstCome):
@@ -194,12 +194,23 @@ def test_a_thread_that_polls_lets_the_thread_go_on_that_it_polls_for(seed: int |
     assert seed or threads.made == TURN
 
 
-def test_a_thread_that_polls_does_not_lose_its_turn_to_itself() -> None:
+def test_a_thread_that_is_alone_has_one_turn_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Steps] = []
+    choose = FirstCome.choose
+
+    def ask(schedule: FirstCome, steps: Steps) -> int | None:
+        asked.append(steps)
+        return choose(schedule, steps)
+
+    monkeypatch.setattr(FirstCome, "choose", ask)
     threads = SimulatedThreads()
     threads.adopt("main")
     for _ in range(3 * TURN):
         threads.step("it", READ)
     threads.close()
+    assert len(asked) == 3  # once a turn, and not at each step from the first on
 
 
 def test_a_run_that_makes_too_many_steps_is_a_livelock_that_says_what_each_thread_waits_for() -> (
