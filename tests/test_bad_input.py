@@ -441,6 +441,7 @@ DRIVER: list[Row] = [
     # The queue.
     (lambda w: c.driver_deq(w.handle, "1"), TypeError, "size must be an int (bytes), not '1'"),
     (lambda w: c.driver_deq(w.handle, -1), ValueError, "driver_deq: size must be bytes from 0 to"),
+    (lambda w: c.driver_deq(w.handle, 2**64), ValueError, "size must be bytes from 0 to 184467440"),
     # The timer, busy, failure.
     (lambda w: c.driver_set_timer(w.handle, "5"), TypeError, "t must be an int (milliseconds), n"),
     (lambda w: c.driver_set_timer(w.handle, 1.5), TypeError, "t must be an int (milliseconds), n"),

@@ -205,8 +205,6 @@ def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
     They refer to each other in circles, and a search makes thousands of emulators.  Without the
     circles they are freed at once, and the garbage collector has nothing to look for.
     """
-    for thread in threads.started_ones:
-        thread.process = thread.scheduler = thread.runtime = None
     for part in (*runtime.schedulers, runtime.pool, runtime, threads, erl):
         vars(part).clear()
 

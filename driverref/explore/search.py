@@ -305,7 +305,9 @@ class Search(FirstCome):
             self.mismatch = Nondeterministic(f"it ended at step {len(self.history)}")
         if self.mismatch is not None:
             return
-        left = [t for t in threads.threads if t is not threads.main or threads.failure is not None]
+        left = list(threads.threads.values())
+        if threads.failure is None:
+            left.remove(threads.main)
         if left:
             self._leave(left, threads)
 

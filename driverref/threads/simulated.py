@@ -58,16 +58,21 @@ class SimulatedThreads(Steps):
     def __init__(self, seed: int | None = None, schedule: Schedule | None = None) -> None:
         eager = schedule is None and seed is None
         super().__init__(schedule or (FirstCome() if seed is None else Random(seed)), eager)
+        self._numbers = count()
         # By atomic, what the thread that wrote it last knew.
         self._stamps: dict[object, Stamp] = {}
 
     # Threads.
 
     def _new(self, name: str) -> SimulatedThread:
-        thread = SimulatedThread(name, len(self.started_ones))
-        self.started_ones.append(thread)
-        self.threads.append(thread)
+        number = next(self._numbers)
+        thread = self.threads[number] = SimulatedThread(name, number)
         return thread
+
+    def _remove(self, thread: SimulatedThread) -> None:
+        """Take out a thread that has ended, with what it leads to: it may be joined much later."""
+        del self.threads[thread.number]
+        thread.runtime = thread.scheduler = thread.process = None
 
     def adopt(self, name: str) -> Thread:
         main = self._new(name)
@@ -106,7 +111,7 @@ class SimulatedThreads(Steps):
                 # is chosen, so that it is not chosen itself.
                 thread.ended = thread.clock.stamp()
                 self.declare((("the end", thread.number), WRITE))
-                self.threads.remove(thread)
+                self._remove(thread)
                 thread.coroutine.finish_into(self._next().coroutine)
             # The greenlet is kept with its context, which must not keep the emulator alive.
             running_thread.set(OUTSIDE)
@@ -147,10 +152,10 @@ class SimulatedThreads(Steps):
                 # made.  It may raise, and the threads are unwound all the same.
                 self.schedule.end(self)
         finally:
-            for thread in self.threads:
+            for thread in list(self.threads.values()):
                 if thread is not self.main:
                     thread.coroutine.unwind()
-            self.threads.clear()
+                self._remove(thread)
             running_thread.set(OUTSIDE)
 
     # The primitives, each a step or two.

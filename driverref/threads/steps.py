@@ -38,7 +38,7 @@ reductions are used up.  So a thread that polls does not keep from running what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Protocol
 
@@ -162,10 +162,8 @@ class Steps:
         self._scripted_steps = len(self.script)
         # Nanoseconds of virtual time.
         self.time = 0
-        # The threads that have not ended.
-        self.threads: list[SimulatedThread] = []
-        # Every thread there was, by its number.
-        self.started_ones: list[SimulatedThread] = []
+        # The threads that have not ended, by their numbers.
+        self.threads: dict[int, SimulatedThread] = {}
         # The footprints of all steps, one after the other, if the schedule wants them.
         self.log: list[Access] = []
         # Add an access to the footprint of the step under way.
@@ -273,7 +271,7 @@ class Steps:
         limit = self.schedule.step_limit
         if limit is not None and self.made > limit and self.failure is None:
             going = [t.name for t in self.able()]
-            waiting = self._waiting([t for t in self.threads if t.name not in going])
+            waiting = self._waiting([t for t in self.threads.values() if t.name not in going])
             self.failure = Livelock(limit, [*(f"{name} goes on" for name in going), *waiting])
         # A failure is raised by the adopted thread before any other thread makes a step.
         while self.failure is None:
@@ -285,7 +283,7 @@ class Steps:
             elif choice == TIME:
                 self._let_time_pass()
             else:
-                chosen = self.started_ones[thread_of(choice)]
+                chosen = self.threads[thread_of(choice)]
                 chosen.other_way = choice < 0
                 return chosen
         # What the program does after a failure is clearing up, and no longer what was explored.
@@ -305,12 +303,12 @@ class Steps:
 
         A thread that loops for ever holds what the others wait for, so the loop is the cause.
         """
-        for thread in self.threads:
+        for thread in self.threads.values():
             if thread.loop:
                 return EmulatorHang(f"{thread.name} {thread.loop}")
-        return Deadlock(self._waiting(self.threads))
+        return Deadlock(self._waiting(self.threads.values()))
 
-    def _waiting(self, threads: list[SimulatedThread]) -> list[str]:
+    def _waiting(self, threads: Iterable[SimulatedThread]) -> list[str]:
         """What each of these threads waits for."""
         return [f"{t.name} waits for {t.waits_for or t.what}" for t in threads]
 
@@ -319,7 +317,7 @@ class Steps:
     def able(self) -> list[SimulatedThread]:
         """The threads that can go on."""
         # `t.able()`, written out: every schedule asks this at every step.
-        return [t for t in self.threads if t.expired or t.enabled is None or t.enabled()]
+        return [t for t in self.threads.values() if t.expired or t.enabled is None or t.enabled()]
 
     def in_turn(self) -> list[int]:
         """All choices there are, in the order in which first come would make them.
@@ -345,21 +343,18 @@ class Steps:
         """Whether a choice can be made now."""
         if choice == TIME:
             return self.armed()
-        number = thread_of(choice)
-        if number >= len(self.started_ones):
-            return False
-        thread = self.started_ones[number]
-        return thread.ended is None and thread.able() and (choice >= 0 or thread.chance)
+        thread = self.threads.get(thread_of(choice))
+        return thread is not None and thread.able() and (choice >= 0 or thread.chance)
 
     def armed(self) -> bool:
         """Whether time can pass: whether a thread has a deadline to come."""
         return self._deadlines and any(
-            t.deadline is not None and not t.expired for t in self.threads
+            t.deadline is not None and not t.expired for t in self.threads.values()
         )
 
     def _let_time_pass(self) -> None:
         """Let time pass to the earliest deadline."""
-        waiting = [t for t in self.threads if t.deadline is not None and not t.expired]
+        waiting = [t for t in self.threads.values() if t.deadline is not None and not t.expired]
         # A deadline may lie in the past, and time does not go back for it.
         self.time = max(self.time, min(t.deadline for t in waiting if t.deadline is not None))
         for thread in waiting:

@@ -147,6 +147,14 @@ def test_a_run_in_which_everybody_sleeps_is_cut_short() -> None:
     assert seen.cut > 0
 
 
+def test_no_run_is_spent_on_a_race_that_another_step_lies_between() -> None:
+    """The third thread was started after the others, so it has nothing to come before."""
+    made = alone([], [("write", 0)], [("write", 0)], [("read", 1), ("put", 0)])
+    seen = searched(on_threads(program(made)))
+    hold(seen, every_schedule(on_threads(program(made)), 5000))
+    assert (seen.runs, seen.cut) == (2, 0)
+
+
 def test_the_threads_that_threads_start_are_told_apart() -> None:
     """Whichever of two starts its child first: the child is that of its parent."""
 
