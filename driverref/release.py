@@ -200,6 +200,25 @@ class Release:
     are not queued as signals.
     """
 
+    # Terms that a driver sends.
+
+    threads_send_terms: bool
+    """Whether any thread may call `driver_send_term`, where there are several schedulers.
+
+    The call needs no lock of the port then.  Source: R11B-3 to R15B
+    `io.c:driver_send_term`, `deliver_term_check_port`.
+    """
+    bare_integer_crashes: bool
+    """Whether a small integer that is the whole term may break the emulator's memory.
+
+    Source: OTP 25 `io.c:driver_deliver_term`; seen on 25.2.3, 27.3.4.1 and 29.1.1.
+    """
+    big_map_crashes: bool
+    """Whether a map of more than 128 keys crashes the emulator if no scheduler sends it.
+
+    Source: erlang/otp issue 8208; seen on 25.2.3, and no more on 27.3.4.1 and 29.1.1.
+    """
+
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
         """The sentence that says that this release lacks `what`, or `None` if it has it.
 
@@ -280,6 +299,9 @@ R7B_3 = Release(
     busy_holds_any_message=True,
     signals_wait=True,
     busy_msgq_limits=None,
+    threads_send_terms=False,
+    bare_integer_crashes=False,
+    big_map_crashes=False,
 )
 
 R11B_5 = replace(
@@ -305,6 +327,7 @@ R11B_5 = replace(
     unload_waits_for_jobs=False,
     driver_async_locks_driver=True,
     resets_timer=True,
+    threads_send_terms=True,
 )
 
 R13B = replace(
@@ -356,6 +379,7 @@ R16B = replace(
     busy_holds_any_message=False,
     signals_wait=False,
     busy_msgq_limits=(4096, 8192),
+    threads_send_terms=False,
 )
 
 OTP_25 = replace(
@@ -373,17 +397,25 @@ OTP_25 = replace(
     empty_binary_is_element=True,
     zero_timeout_in_line=True,
     driver_async_cancel=None,
+    bare_integer_crashes=True,
+    big_map_crashes=True,
 )
 
-_LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0", "27": "15.0", "28": "16.0", "29": "17.0"}
+_LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0"}
+
+_OTP_27 = replace(OTP_25, name="27", version="27", erts="15.0", big_map_crashes=False)
+
+_LIKE_27 = {"28": "16.0", "29": "17.0"}
 
 ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
 """One record for each era, oldest first."""
 
 RELEASES: Mapping[str, Release] = {
-    **{era.name: era for era in ERAS},
+    **{era.name: era for era in (*ERAS, _OTP_27)},
     **{
-        name: replace(OTP_25, name=name, version=name, erts=erts) for name, erts in _LIKE_25.items()
+        name: replace(like, name=name, version=name, erts=erts)
+        for like, others in ((OTP_25, _LIKE_25), (_OTP_27, _LIKE_27))
+        for name, erts in others.items()
     },
 }
 """Every release that `Emulator` takes, by name."""
