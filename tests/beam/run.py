@@ -128,7 +128,7 @@ class Judge:
         """Play as much as one emulator can.  What it could not."""
         items = [f"{scenario.erlang}:{times}" for scenario, _, times in todo]
         status = "ended"
-        lines = self._lines(self.command(todo[0][1], "many", *items))
+        lines = lines_of(self.command(todo[0][1], "many", *items), self.directory)
         left = list(todo)
         try:
             for line in lines:
@@ -161,54 +161,55 @@ class Judge:
         """Play a scenario that ends its emulator.  The order, or what came instead."""
         events: list[str] = []
         try:
-            lines = self._lines(self.command(runs, "once", scenario.erlang))
+            lines = lines_of(self.command(runs, "once", scenario.erlang), self.directory)
             events += [line.removeprefix("+") for line in lines]
         except (Hung, Crashed) as end:
             return type(end)
         return observed(" ".join(events), scenario)
 
-    def _lines(self, command: list[str]) -> Iterator[str]:
-        """What an emulator prints, line by line.
 
-        `Hung` if it says nothing for long, `Crashed` if a signal ends it.
-        """
-        environment = {
-            **os.environ,
-            "ERL_CRASH_DUMP": os.devnull,
-            "ERL_FLAGS": "",
-            "ERL_AFLAGS": "",
-            "ERL_ZFLAGS": "",
-        }
-        with (
-            subprocess.Popen(
-                command,
-                cwd=self.directory,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-            ) as emulator,
-            selectors.DefaultSelector() as selector,
-        ):
-            assert emulator.stdout is not None
-            selector.register(emulator.stdout, selectors.EVENT_READ)
-            try:
-                rest = b""
-                while True:
-                    if not selector.select(PATIENCE):
-                        raise Hung
-                    chunk = os.read(emulator.stdout.fileno(), 1 << 16)
-                    if not chunk:
-                        break
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        yield line.decode()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    if emulator.wait(PATIENCE) < 0:
-                        raise Crashed
-                    return
-                raise Hung
-            finally:
-                emulator.kill()
+def lines_of(command: list[str], directory: Path) -> Iterator[str]:
+    """What an emulator prints, line by line.
+
+    `Hung` if it says nothing for long, `Crashed` if a signal ends it.
+    """
+    environment = {
+        **os.environ,
+        "ERL_CRASH_DUMP": os.devnull,
+        "ERL_FLAGS": "",
+        "ERL_AFLAGS": "",
+        "ERL_ZFLAGS": "",
+    }
+    with (
+        subprocess.Popen(
+            command,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        ) as emulator,
+        selectors.DefaultSelector() as selector,
+    ):
+        assert emulator.stdout is not None
+        selector.register(emulator.stdout, selectors.EVENT_READ)
+        try:
+            rest = b""
+            while True:
+                if not selector.select(PATIENCE):
+                    raise Hung
+                chunk = os.read(emulator.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    break
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line.decode()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if emulator.wait(PATIENCE) < 0:
+                    raise Crashed
+                return
+            raise Hung
+        finally:
+            emulator.kill()
 
 
 def observed(events: str, scenario: Scenario) -> tuple[str, ...]:
@@ -239,14 +240,7 @@ def compiled() -> Iterator[Judge]:
 
 def build(directory: Path, found: Tools) -> None:
     """Compile the log, every variant of the driver, and the module."""
-    own, rpath = (
-        ("-install_name", "-Wl,-rpath,@loader_path")
-        if sys.platform == "darwin"
-        else ("-soname", "-Wl,-rpath,$ORIGIN")
-    )
-    log = "judge_log.so"
-    source = str(HERE / "judge_log.c")
-    call(found.compile_c("-pthread", f"-Wl,{own},{log}", "-o", log, source), directory)
+    log, rpath = own_library(directory, found)
     commands = [found.compile_erlang(HERE / "judge.erl")]
     for name, how in VARIANTS.items():
         defined, *others = how.replace("PORT", "ERL_DRV_FLAG_USE_PORT_LOCKING").split()
@@ -255,6 +249,19 @@ def build(directory: Path, found: Tools) -> None:
         commands.append(found.compile_c("-pthread", *macros, *files, rpath))
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda command: call(command, directory), commands))
+
+
+def own_library(directory: Path, found: Tools) -> tuple[str, str]:
+    """Compile the log, which is a library: its name, and the option that links a driver to it."""
+    own, rpath = (
+        ("-install_name", "-Wl,-rpath,@loader_path")
+        if sys.platform == "darwin"
+        else ("-soname", "-Wl,-rpath,$ORIGIN")
+    )
+    log = "judge_log.so"
+    source = str(HERE / "judge_log.c")
+    call(found.compile_c("-pthread", f"-Wl,{own},{log}", "-o", log, source), directory)
+    return log, rpath
 
 
 def ask(
