@@ -103,6 +103,7 @@ NOT_ASKED = {
 """The methods of an emulator that no case asks for, each with its reason."""
 
 NOT_CALLED = {
+    "driver_mk_atom": "it asks neither a port nor a thread",
     "memset": "the C library's",
     "sizeof": "C's own",
     "driver_async_cancel": "gone since OTP 17",

@@ -78,7 +78,10 @@ class Player:
             match erl.receive(lambda m: isinstance(m, tuple) and m[0] in ("do", "mailbox", "stop")):
                 case ("do", bif, arguments):
                     how, value = self.call(bif, arguments)
-                    erl.send(self.me, ("done", erl.self(), Done(how, value, self.stage.passed)))
+                    passed = self.stage.passed
+                    # As `held` does in `values.erl`: there the actor notices an exit signal.
+                    erl.receive(lambda _: False, timeout=0)
+                    erl.send(self.me, ("done", erl.self(), Done(how, value, passed)))
                 case ("mailbox",):
                     messages = []
                     while (message := erl.receive(timeout=0)) is not None:

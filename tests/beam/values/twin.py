@@ -80,12 +80,12 @@ def binary(size: int = 1) -> Any:
 
 
 def vector() -> c.ErlIOVec:
-    return c.ErlIOVec([(memoryview(b"ab"), None)])
+    return c.ErlIOVec(1, 2, [c.SysIOVec(b"ab", 2)], [None])
 
 
 def counted() -> c.ErlIOVec:
     bin = binary()  # noqa: A001 - the header's name
-    return c.ErlIOVec([(memoryview(bin.orig_bytes[:]), bin)])
+    return c.ErlIOVec(1, 1, [c.SysIOVec(bin.orig_bytes, 1)], [bin])
 
 
 def sent(call: str) -> tuple[str, str]:
@@ -146,15 +146,15 @@ def after(first: Callable[[Any], object], then: Callable[[Any], object], made: o
     return then(made)
 
 
-def mutex() -> c.ErlDrvMutex:
+def mutex() -> c.ErlDrvMutex | None:
     return c.erl_drv_mutex_create(None)
 
 
-def rwlock() -> c.ErlDrvRWLock:
+def rwlock() -> c.ErlDrvRWLock | None:
     return c.erl_drv_rwlock_create("values")
 
 
-def cond() -> c.ErlDrvCond:
+def cond() -> c.ErlDrvCond | None:
     return c.erl_drv_cond_create("values")
 
 
@@ -416,7 +416,9 @@ def variant(name: str, **members: Any) -> type[Values]:
 
 
 def outputv(driver: Values, state: State, ev: c.ErlIOVec) -> None:
-    driver.told(state, "outputv", b"".join(ev.iov))
+    driver.told(
+        state, "outputv", b"".join(bytes(v.iov_base[: v.iov_len]) for v in ev.iov if v.iov_base)
+    )
 
 
 def refuse(driver: Values) -> int:
