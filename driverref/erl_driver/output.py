@@ -140,10 +140,8 @@ def part(bin: ErlDrvBinary | None, call: str, offset: int, size: int) -> Element
 
 
 def _data(port: ErlDrvPort, name: str, header: bytes, pieces: list[bytes]) -> int:
-    """Deliver data to the owner.  The port's lock is held."""
+    """Deliver data to the owner.  The port is not closed, and its lock is held."""
     state = port.state.value
-    if state is CLOSED:
-        return -1
     data = b"".join([header, *pieces])
     port.note(name, None, data)
     if state not in DRAINING:
