@@ -175,6 +175,23 @@ def test_a_coroutine_gets_the_stack_of_one_that_has_ended() -> None:
     assert order == [0, 1, 2]
 
 
+def test_of_many_coroutines_that_are_unwound_only_some_greenlets_are_kept() -> None:
+    """Begun or not: an OS thread keeps a bounded number of greenlets for the next coroutines."""
+    before = len(greenlets())
+
+    def story() -> None:
+        outside = Coroutine()
+        crowd = [Coroutine(outside.switch) for _ in range(200)]
+        for each in crowd[100:]:
+            each.switch()
+        for each in crowd:
+            each.unwind()
+        crowd.clear()
+        assert len(greenlets()) - before < 100
+
+    alone(story)
+
+
 def test_ctrl_c_in_a_coroutine_reaches_the_program_and_later_ones_run() -> None:
     """A thread's body catches what its target raises.  So Ctrl-C leaves it only at its very end."""
     order: list[str] = []
