@@ -16,13 +16,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from driverref.diagnostics import Place, called, caller
 from driverref.eras.cancelling import CANCEL, SearchableQueue
 from driverref.eras.drivers import unload_if_jobless
+from driverref.errors import Misuse
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, AsyncPool, Job, Key
 from driverref.runtime.core import Runtime
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED, CONNECTED
 from driverref.threads import running
+
+CHAIN = 20
+"""So many jobs, each within the one before, are a chain, and not a driver that recurs."""
 
 
 def pool_for(runtime: Runtime, size: int) -> AsyncPool:
@@ -43,6 +48,8 @@ class InlinePool(AsyncPool):
     def __init__(self, runtime: Runtime, size: int) -> None:
         super().__init__(runtime, size)
         self._puts = [self._run]
+        # Where a job was submitted last within another.
+        self._nested: Place = None
 
     def submit(
         self,
@@ -56,7 +63,20 @@ class InlinePool(AsyncPool):
 
         The caller holds the port's lock.
         """
-        job_id = super().submit(port, key, async_invoke, async_data, async_free)
+        if nested := port.jobs > 0:
+            self._nested = caller()
+        try:
+            job_id = super().submit(port, key, async_invoke, async_data, async_free)
+        except RecursionError:
+            # Where it began, and not at the bottom: there is stack to go on, and the traceback does
+            # not hold the whole chain.  `jobs` counts those that the error has left unfinished.
+            if nested or port.jobs < CHAIN:
+                raise
+            raise Misuse(
+                "driver_async: without async threads a job runs inside this call, and so does its"
+                " ready_async; each job of this chain nests one deeper, and the stack overflowed",
+                place=self._nested,
+            ) from None
         return job_id if self.runtime.release.numbers_inline_jobs else 0
 
     def _run(self, job: Job) -> None:
@@ -67,7 +87,11 @@ class InlinePool(AsyncPool):
         """
         port = job.port
         port.note("async_invoke", job.id)
-        job.async_invoke(job.async_data)
+        try:
+            job.async_invoke(job.async_data)
+        except Exception as error:
+            called(error, job.async_invoke)
+            raise
         port.note("async_return", job.id)
         self.runtime.completions.hand_over(port, job)
         if job.pdl is not None:

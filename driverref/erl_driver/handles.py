@@ -72,7 +72,8 @@ def use(call: str, kind: type[H], handle: H) -> Thread:
     if me.runtime is not handle.runtime:
         raise Misuse(f"{call}: {handle} belongs to another emulator")
     if not handle.row.alive:
-        raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.row.ended}")
+        ended = handle.row.ended
+        raise kind.fault(f"{call}: {handle} was {kind.given_back} at {ended}", None, ended)
     return me
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from math import isfinite
 
 from driverref.erl_driver.checks import check_type, in_callback
-from driverref.errors import check_int, wrong_type
+from driverref.errors import OutOfBounds, check_int, wrong_type
 from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
@@ -119,8 +119,10 @@ def pieces(call: str, ev: ErlIOVec, skip: int) -> list[Piece]:
 def part(bin: ErlDrvBinary, call: str, offset: int, size: int) -> memoryview:
     """`size` bytes of a driver binary from `offset` on, not copied."""
     check_type(call, "bin", bin, ErlDrvBinary, "an ErlDrvBinary")
-    check_int(call, "offset", offset, 0, bin.orig_size, "bytes")
-    check_int(call, "len", size, 0, bin.orig_size - offset, "bytes")
+    check_int(call, "offset", offset, 0, None, "bytes")
+    check_int(call, "len", size, 0, None, "bytes")
+    if offset + size > bin.orig_size:
+        raise OutOfBounds(f"{call}: bytes {offset} to {offset + size} are outside of {bin!r}")
     return memoryview(bin.orig_bytes[offset : offset + size])
 
 

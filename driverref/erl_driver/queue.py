@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from driverref.erl_driver.checks import check_type, in_callback
 from driverref.erl_driver.output import part, pieces
-from driverref.errors import check_int
+from driverref.errors import OutOfBounds, check_int
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import ErlIOVec, Piece, output_bytes
 from driverref.runtime.port import ErlDrvPort
@@ -156,8 +156,10 @@ def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray, len: int) -> int:
     Any thread.  Stands for `driver_vec_to_buf`.
     """
     check_type("driver_vec_to_buf", "buf", buf, bytearray, "a bytearray")
-    check_int("driver_vec_to_buf", "len", len, 0, buf.__len__(), "bytes")
-    # `__len__`, here and above, because the parameter of C's name hides `len`.
+    check_int("driver_vec_to_buf", "len", len, 0, None, "bytes")
+    # `__len__`, here and below, because the parameter of C's name hides `len`.
+    if len > (room := buf.__len__()):
+        raise OutOfBounds(f"driver_vec_to_buf: {len} bytes do not fit in a buf of {room}")
     copied = b"".join(data for data, _ in pieces("driver_vec_to_buf", ev, 0))[:len]
     buf[: copied.__len__()] = copied
     return copied.__len__()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from driverref.diagnostics import called
 from driverref.erlang.calling import calling
 from driverref.errors import (
     EmulatorStopped,
@@ -78,9 +79,13 @@ class Processes:
             except EmulatorStopped:
                 # The emulator is gone: there is nothing left that could be told of the end.
                 return
+            except Exception as error:
+                called(error, function)
+                raise
             with child.scheduler.mutex:
                 child.terminate(reason)
 
+        self.runtime.note(parent.scheduler.name, "spawn", child.pid)
         # Linked before it runs, as `spawn_link` does: it may end before a later `link`.
         if link:
             self.runtime.entities.link(parent.pid, child.pid)
@@ -153,6 +158,7 @@ class Processes:
         process = calling(self.runtime, "link")
         if not isinstance(to, Pid | Port):
             raise badarg("link", "to", "a Pid or a Port", to)
+        self.runtime.note(process.scheduler.name, "link", Tuple((process.pid, to)))
         with process.scheduler.mutex:
             # As if the link had been made and then broken: the caller need not test first.
             if not self.runtime.entities.link(process.pid, to):
@@ -164,6 +170,7 @@ class Processes:
         process = calling(self.runtime, "unlink")
         if not isinstance(other, Pid | Port):
             raise badarg("unlink", "other", "a Pid or a Port", other)
+        self.runtime.note(process.scheduler.name, "unlink", Tuple((process.pid, other)))
         self.runtime.entities.unlink(process.pid, other)
         return True
 
@@ -178,6 +185,7 @@ class Processes:
             raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
         if kind == "port":
             check_bif(self.runtime.release, "monitor of a port", "19.0")
+        self.runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
         ref = self.runtime.new(Ref)
         with process.scheduler.mutex:
             if not self.runtime.entities.monitor(ref, item, process):
@@ -186,9 +194,10 @@ class Processes:
 
     def demonitor(self, ref: Ref) -> bool:
         """Undo `monitor`.  Returns `True`.  Stands for `erlang:demonitor/1`."""
-        calling(self.runtime, "demonitor")
+        process = calling(self.runtime, "demonitor")
         if not isinstance(ref, Ref):
             raise badarg("demonitor", "ref", "a Ref", ref)
+        self.runtime.note(process.scheduler.name, "demonitor", Tuple((process.pid, ref)))
         self.runtime.entities.demonitor(ref)
         return True
 

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from driverref.diagnostics import shown
 from driverref.threads.schedule import FirstCome
 from driverref.threads.steps import TIME, SimulatedThread, Steps
 
@@ -41,7 +42,7 @@ def parse(text: str) -> dict[int, int]:
     Raises `TypeError` if `text` is no string, `ValueError` if it is no witness.
     """
     if not isinstance(text, str):
-        raise TypeError(f"replay: witness must be a str, as explore gives it, not {text!r}")
+        raise TypeError(f"replay: witness must be a str, as explore gives it, not {shown(text)}")
     found: dict[int, int] = {}
     for part in text.split(",") if text else []:
         match = _WITNESS.fullmatch(part)

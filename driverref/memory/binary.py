@@ -12,6 +12,7 @@ from driverref.errors import DoubleFree, Misuse, wrong_type
 from driverref.memory.allocation import allocate, freeable
 from driverref.memory.atomic import Atomic
 from driverref.memory.blocks import Memory
+from driverref.memory.ledger import found
 from driverref.since import since
 
 __all__ = [
@@ -78,7 +79,7 @@ def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary |
     if bin is None:
         return driver_alloc_binary(size)
     if (refc := change_refc(call, bin, 0)) != 1:
-        raise Misuse(f"{call}: {bin!r} has {refc} references")
+        raise found(Misuse(f"{call}: {bin!r} has {refc} references"))
     memory = allocate(call, size, "binary", "driver_free_binary", bin._memory)
     return None if memory is None else ErlDrvBinary(memory)
 
@@ -95,7 +96,9 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     # The count stops at 0, so a free that comes too late finds 0 and not a negative number.
     before = freeable(call, bin, ErlDrvBinary, call)._refc._change(lambda now: max(now - 1, 0), 1)
     if before < 1 and bin._row.alive:
-        raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
+        raise found(
+            DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
+        )
     # 1 was the last reference.  0 in a binary that is gone is a second free, and `_release` raises
     # the `DoubleFree` with both places.
     if before <= 1:
@@ -117,7 +120,9 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
 
     The caller must have a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
     """
-    return change_refc("driver_binary_inc_refc", bin, +1)
+    refc = change_refc("driver_binary_inc_refc", bin, +1)
+    bin._row.mention("a reference taken")
+    return refc
 
 
 @since("R11B-0")
@@ -128,7 +133,10 @@ def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
     leaks.  To give back a reference, call `driver_free_binary`.  Any thread.  Stands for
     `driver_binary_dec_refc`.
     """
-    return change_refc("driver_binary_dec_refc", bin, -1)
+    refc = change_refc("driver_binary_dec_refc", bin, -1)
+    if not refc:
+        bin._row.mention("the last reference taken by driver_binary_dec_refc, which never frees,")
+    return refc
 
 
 def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
@@ -140,7 +148,7 @@ def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
     before = refc._change(lambda now: now and now + change, change) if change else refc.load()
     # Looked at after the step on the count, because another thread may free the binary there.
     if not bin._row.alive:
-        raise bin._row.fault(f"refc {'written' if change else 'read'}", freed=True)
+        raise bin._row.after_free(f"refc {'written' if change else 'read'}")
     if change and before < 1:
-        raise Misuse(f"{call}: no reference to {bin!r} is left")
+        raise found(Misuse(f"{call}: no reference to {bin!r} is left"))
     return before + change

@@ -235,6 +235,11 @@ class Threads(Protocol):
 
     simulated: bool
     """Whether other threads run only at steps, and never between two of them."""
+    stuck: Exception | None
+    """The `Deadlock` or `EmulatorHang` that the adopted thread was given first.
+
+    On OS threads it is `None`.
+    """
 
     # Time, in nanoseconds on this seam's clock.
 

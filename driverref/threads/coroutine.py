@@ -14,8 +14,10 @@ returned is kept, and the next coroutine of that OS thread gets it:
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 import greenlet
 
@@ -117,6 +119,10 @@ class Coroutine:
     def is_running(self) -> bool:
         """Whether the caller is this coroutine."""
         return greenlet.getcurrent() is self._greenlet
+
+    def frame(self) -> FrameType | None:
+        """The top of its stack; `None` if it has not begun."""
+        return sys._getframe(1) if self.is_running() else self._greenlet.gr_frame
 
     def switch(self) -> None:
         """Leave the running coroutine here and go on with this one."""

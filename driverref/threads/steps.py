@@ -34,6 +34,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Protocol
 
+from driverref.diagnostics import standing, where
 from driverref.errors import Deadlock, EmulatorHang, Nondeterministic
 from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
 from driverref.threads.clocks import Stamp, VectorClock
@@ -160,6 +161,9 @@ class Steps:
         self.running: SimulatedThread
         # What the adopted thread is to raise at its next step.
         self.failure: BaseException | None = None
+        # The first time that no thread could go on.  A program may catch what it raises then, and
+        # go on all the same.
+        self.stuck: Exception | None = None
         self._arrivals = 0
         # Whether a thread has ever had a deadline.  In most runs none has: `armed` is quick.
         self._deadlines = False
@@ -247,7 +251,8 @@ class Steps:
             if chosen is not None:
                 return chosen
             if self.failure is None and not self._let_time_pass():
-                self.failure = self._stuck()
+                self.failure = self._no_way_on()
+                self.stuck = self.stuck or self.failure
         # What the program does after a failure is clearing up, and no longer what was explored.
         self.schedule.end(self)
         return self.main
@@ -264,15 +269,29 @@ class Steps:
         self.give_up(Nondeterministic(f"at step {step} {name} could not go on"))
         return None
 
-    def _stuck(self) -> EmulatorHang | Deadlock:
+    def _no_way_on(self) -> EmulatorHang | Deadlock:
         """What to raise when no thread can go on any more.
 
         A thread that loops for ever holds what the others wait for, so the loop is the cause.
         """
         for thread in self.threads:
             if thread.loop:
-                return EmulatorHang(f"{thread.name} {thread.loop}")
-        return Deadlock([f"{t.name} waits for {t.waits_for or t.what}" for t in self.threads])
+                place = standing(thread.coroutine.frame())
+                return EmulatorHang(f"{thread.name} {thread.loop}", place)
+        waiting, places = [], []
+        made = len(self.log)
+        for thread in self.threads:
+            place = standing(thread.coroutine.frame())
+            line = f"{thread.name} waits for {thread.waits_for or thread.what}"
+            # A thread of the emulator's own that waits for work stands at no line of the program.
+            if place is not None:
+                line += f"; it stands at {where(place)}"
+                places.append(where(place))
+            waiting.append(line)
+        # What a thread waits for may be said by looking at what threads share.  No step has done
+        # that, so the search must not hear of it.
+        del self.log[made:]
+        return Deadlock(waiting, places)
 
     # What a schedule asks.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -16,13 +17,14 @@ from support import (
     received,
 )
 
-from driverref import Driver, Emulator
+from driverref import Driver, Emulator, explore
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
     driver_deq,
     driver_enq,
 )
+from driverref.errors import Misuse
 from driverref.release import ERAS, OTP_25, R7B_3, Release
 
 
@@ -89,6 +91,60 @@ def nests(*, with_ready_async: bool) -> tuple[Driver, list[str]]:
 
     callbacks: dict[str, Any] = {"ready_async": ready_async} if with_ready_async else {}
     return made_of(output=output, **callbacks), seen
+
+
+def chain(length: int) -> Driver:
+    """A driver whose `ready_async` submits the next of so many jobs."""
+    done: list[object] = []
+
+    def submit(port: ErlDrvPort, *_: object) -> None:
+        if len(done) < length:
+            done.append(None)
+            driver_async(port, None, lambda job: None, None)
+
+    return made_of(output=submit, ready_async=submit)
+
+
+@both
+@pytest.mark.parametrize("release", ERAS[:-1], ids=lambda release: str(release.name))
+@pytest.mark.rule("era.no-pool")
+def test_a_chain_of_jobs_without_a_pool_is_told_as_what_it_is(
+    release: Release, threads: Kind
+) -> None:
+    with Emulator(release=release, async_threads=0, threads=threads) as erl:
+        erl.port_command(opened(erl, chain(20)), b"")
+    assert len(erl.trace.select("ready_async")) == 20
+    with (
+        pytest.raises(Misuse) as caught,
+        Emulator(release=release, async_threads=0, threads=threads) as erl,
+    ):
+        erl.port_command(opened(erl, chain(10_000)), b"")
+    said, _, place = str(caught.value).partition("; called at ")
+    assert said == (
+        "driver_async: without async threads a job runs inside this call, and so does its"
+        " ready_async; each job of this chain nests one deeper, and the stack overflowed"
+    )
+    assert place.startswith("test_pools.py:")
+    assert place.endswith(" in submit")
+    assert len(traceback.format_exception(caught.value)) < 40
+
+
+def test_a_chain_without_a_pool_is_one_outcome() -> None:
+    outcomes = explore(
+        lambda erl: erl.port_command(opened(erl, chain(10_000)), b""),
+        async_threads=0,
+        release="R16B",
+    )
+    assert [fault.name for fault in outcomes] == ["Misuse"]  # type: ignore[attr-defined]
+
+
+def test_a_job_without_a_pool_that_recurs_by_itself_is_no_chain() -> None:
+    def recurs(job: object) -> None:
+        recurs(job)
+
+    driver = made_of(output=lambda port, buf: driver_async(port, None, recurs, None))
+    with pytest.raises(RecursionError), Emulator(release="R16B", async_threads=0) as erl:
+        erl.port_command(opened(erl, driver), b"")
 
 
 @pytest.mark.parametrize("release", ERAS[:-1], ids=lambda release: str(release.name))
