@@ -301,6 +301,7 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
         with port:
             callbacks.process_exit(port, monitor)
 
+    port.note("driver_monitor_process", detail=process)
     # A process may end just before the call.  Then `process_exit` is not called, and 1 says so.
     return monitor if port.runtime.entities.monitor(monitor.ref, process, gone) else 1
 
@@ -315,6 +316,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
+    port.note("driver_demonitor_process", detail=monitor.pid)
     return 0 if port.runtime.entities.demonitor(monitor.ref, monitor.pid) else 1
 
 
@@ -362,8 +364,7 @@ class ErlDrvSysInfo:
 def driver_system_info() -> ErlDrvSysInfo:
     """The emulator's versions and numbers of threads.
 
-    C fills a struct of the caller's; here it is returned.  Any thread.  Stands for
-    `driver_system_info`.
+    C fills a struct of the caller's.  Any thread.  Stands for `driver_system_info`.
     """
     runtime = current("driver_system_info").runtime
     release = runtime.release
@@ -388,13 +389,12 @@ def erl_drv_monotonic_time(time_unit: str) -> int:
     Only on a scheduler's thread, else `Misuse`; C returns `ERL_DRV_TIME_ERROR` there.  Stands for
     `erl_drv_monotonic_time`.
     """
+    call = "erl_drv_monotonic_time"
     units = {"sec": 1_000_000_000, "msec": 1_000_000, "usec": 1_000, "nsec": 1}
     if not isinstance(time_unit, str) or time_unit not in units:
-        raise wrong_type(
-            "erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit
-        )
-    thread = current("erl_drv_monotonic_time")
+        raise wrong_type(call, "time_unit", "one of " + ", ".join(units), time_unit)
+    thread = current(call)
     if thread.scheduler is None:
-        raise Misuse("erl_drv_monotonic_time: only on a scheduler")
+        raise Misuse(f"{call}: only on a scheduler")
     now: int = thread.runtime.threads.read_clock()
     return now // units[time_unit]

@@ -67,6 +67,7 @@ class ErlDdll:
     def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
         process = calling(self._runtime, call)
         check_entry(call, driver)
+        self._runtime.note(process.scheduler.name, call, driver.driver_name)
         with process.scheduler.mutex, self._loading:
             # One look and one entry under the lock: once the process is a user, no other process
             # can unload the driver.
@@ -148,6 +149,7 @@ class ErlDdll:
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
         check_options(call, options, ("kill_ports",))
+        self._runtime.note(process.scheduler.name, call, name)
         loaded = self._runtime.drivers.get(name)
         if loaded is None:
             return _error("not_loaded")
@@ -199,6 +201,7 @@ class ErlDdll:
                 raise badarg(
                     "erl_ddll.monitor", "item", '"driver", (name, "unloaded")', (kind, item)
                 )
+        self._runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
         ref = self._runtime.new(Ref)
         # Under the lock, so that the driver is not unloaded between the look and the entry: the
         # message would never come.

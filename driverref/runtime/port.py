@@ -169,6 +169,7 @@ class ErlDrvPort:
 
         The thread that sends it is on a scheduler and holds no port's lock.
         """
+        self.runtime.note_exit_signal(sender, self.id, reason)
         # The owner's end closes the port whatever the reason.  Another linked process may end
         # normally.
         if broken_link and reason == NORMAL and sender != self.owner.value.pid:
