@@ -22,7 +22,8 @@ from typing import NamedTuple, Unpack
 
 from driverref.emulator import Emulator, EmulatorOptions
 from driverref.errors import Leak
-from driverref.explore import Fault, Order, Scenario, label
+from driverref.explore import Fault, Order, Scenario
+from driverref.explore.outcomes import in_one_line
 from driverref.explore.run import Experiment, check_observe
 from driverref.explore.search import Cut, Search
 from driverref.threads.steps import Steps
@@ -167,7 +168,7 @@ def _runs(
         try:
             outcome = Experiment(watched, observe, emulator).run(guide)
             faulty = isinstance(outcome, Fault) and outcome.name != Leak.__name__
-            end = label(outcome) if faulty else THE_END
+            end = in_one_line(outcome) if faulty else THE_END
         except Cut:
             pass
         if guide.mismatch is not None:

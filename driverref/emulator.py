@@ -27,6 +27,7 @@ from driverref.erlang.ports import Ports
 from driverref.erlang.processes import Processes
 from driverref.errors import (
     EmulatorStopped,
+    Leak,
     Misuse,
     badarg,
     check_int,
@@ -36,7 +37,7 @@ from driverref.errors import (
 )
 from driverref.release import Release, find
 from driverref.runtime.core import Runtime
-from driverref.runtime.halting import close_ports
+from driverref.runtime.halting import PortsToClose, close_ports
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import KILL
@@ -240,7 +241,11 @@ class Emulator(Processes, Ports, Commands):
             self._abandon("it could not be stopped in good order")
             raise
         self._abandon("it has stopped")
-        self.runtime.ledger.check()
+        try:
+            self.runtime.ledger.check()
+        except Leak as leak:
+            self.runtime.failed(leak)
+            raise
 
     def _stop(self, main: Process) -> None:
         runtime = self.runtime
@@ -253,7 +258,7 @@ class Emulator(Processes, Ports, Commands):
                 runtime.threads.join(process.thread)
             main.heed()
         close_ports(main)
-        main.wait_until("its ports to close", lambda: not runtime.ports)
+        main.wait_until(PortsToClose(runtime), lambda: not runtime.ports)
         # The async threads before the schedulers, which have to complete what those have done.
         runtime.pool.stop()
         for scheduler in runtime.schedulers:

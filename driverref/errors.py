@@ -3,8 +3,9 @@
 Three parties meet in a running emulator.  The class of an error names the one that has to change.
 
 * **The driver** broke a rule of `erl_driver.h`: a `DriverFault`.  In C most of these are undefined
-  behaviour.  Here each one stops the emulator, and its message names both places in the program
-  that make the mistake: where a block was freed, say, and where it was used.
+  behaviour.  Here each one stops the emulator, and its message names the places in the program that
+  make the mistake: where a block was used, and where it had been freed.  No call says its place;
+  a `DriverFault` finds it when it is made, so none can be forgotten.
 * **The Erlang side** called a BIF wrongly, or too late: an `ErlangError`, as `erlang:error/1`
   raises it.
 * **The Python program** passed an argument that the parameter does not take: a plain `TypeError` or
@@ -19,12 +20,37 @@ import errno
 from collections.abc import Sequence
 from typing import TypeGuard
 
+from driverref.diagnostics import Place, caller, shown, where
+
 
 class DriverFault(Exception):
     """The driver broke a rule of `erl_driver.h`: change the driver.
 
     The emulator stops, because in C most of what follows would be undefined.
+
+    `places` has the places in the program that make the mistake, such as `"drv.py:12 in work"`.
+    Two faults of one class with the same places are one mistake.
     """
+
+    def __init__(
+        self, text: str, then: str | None = None, *others: str, place: Place = None
+    ) -> None:
+        """Make a fault of the line of the program that has led here, or of `place`.
+
+        That line stands at the end of the message, or, with `then`, between `text` and `then`.
+        `others` are the other places of the mistake, which the caller puts into the message.
+        """
+        super().__init__(text, then, *others)
+        place = place or caller()
+        self.places: tuple[str, ...] = tuple(sorted({where(place), *others}))
+        if then is not None:
+            text += f" at {where(place)}{then}"
+        elif place is not None:
+            text += f"; called at {where(place)}"
+        self._message = text
+
+    def __str__(self) -> str:
+        return self._message
 
 
 class Uninitialised(DriverFault):
@@ -60,16 +86,26 @@ class InvalidFree(DriverFault):
     """
 
 
+class OutOfBounds(DriverFault):
+    """A place in a block was used that lies outside the block.
+
+    The driver's fault: in C it is other memory.  Compare the length that you have been given with
+    the one that you have allocated.
+    """
+
+
 class Leak(DriverFault):
     """The emulator has halted and blocks are still allocated.
 
-    The driver's fault.  `blocks` holds a line per block: what it is and where it was allocated.
-    Find the path on which nothing frees it; often it is a port that closes while a job runs.
+    The driver's fault.  `blocks` holds a line per block: what it is, where it was allocated, and,
+    if it counts references, where more of them were taken.  Find the path on which nothing frees
+    it; often it is a port that closes while a job runs.
     """
 
-    def __init__(self, blocks: Sequence[str]) -> None:
-        super().__init__(blocks)
+    def __init__(self, blocks: Sequence[str], places: Sequence[str] = ()) -> None:
+        Exception.__init__(self, blocks, places)
         self.blocks = tuple(blocks)
+        self.places = tuple(sorted(set(places)))
 
     def __str__(self) -> str:
         count = len(self.blocks)
@@ -108,14 +144,15 @@ class StackOverflow(DriverFault):
 class Deadlock(DriverFault):
     """Every thread waits and no deadline is left that could wake one.
 
-    The driver's fault, or the scenario's.  `waiting` holds a line per thread: its name, and what it
-    waits for.  Look for two locks that are taken in both orders, or for a message or a signal that
-    nothing sends.  On OS threads the program would hang.
+    The driver's fault, or the scenario's.  `waiting` holds a line per thread: its name, what it
+    waits for, and where in the program it stands.  Look for two locks that are taken in both
+    orders, or for a message or a signal that nothing sends.  On OS threads the program would hang.
     """
 
-    def __init__(self, waiting: Sequence[str]) -> None:
-        super().__init__(waiting)
+    def __init__(self, waiting: Sequence[str], places: Sequence[str] = ()) -> None:
+        Exception.__init__(self, waiting, places)
         self.waiting = tuple(waiting)
+        self.places = tuple(sorted(set(places)))
 
     def __str__(self) -> str:
         return "\n  ".join(["no thread can go on:", *self.waiting])
@@ -124,15 +161,19 @@ class Deadlock(DriverFault):
 class Livelock(DriverFault):
     """A run has made more steps than its `step_limit`, and no end is in sight.
 
-    The driver's fault, or the scenario's.  `standing` holds a line per thread.  Look for a loop
+    The driver's fault, or the scenario's.  `standing` holds a line per thread: its name, what it
+    does, and where in the program it stands.  Look for a loop
     that polls something which never comes, or that a schedule may keep from coming.  If the run is
     only long, give it a higher `step_limit`.
     """
 
-    def __init__(self, step_limit: int, standing: Sequence[str]) -> None:
-        super().__init__(step_limit, standing)
+    def __init__(
+        self, step_limit: int, standing: Sequence[str], places: Sequence[str] = ()
+    ) -> None:
+        Exception.__init__(self, step_limit, standing, places)
         self.step_limit = step_limit
         self.standing = tuple(standing)
+        self.places = tuple(sorted(set(places)))
 
     def __str__(self) -> str:
         head = f"the run has made {self.step_limit:,} steps (step_limit) and has not ended:"
@@ -164,8 +205,12 @@ class EmulatorHang(Exception):
 
     The emulator's own fault: `driver_async_cancel` loops until R14B02, unless the job is the newest
     of its queue.  Do not call it there.  On OS threads the error is raised at once, because nothing
-    there can tell an endless loop from a long one.
+    there can tell an endless loop from a long one.  `places` has the line that made the call.
     """
+
+    def __init__(self, text: str, place: Place = None) -> None:
+        super().__init__(f"{text}, at {where(place)}" if place else text)
+        self.places = (where(place),)
 
 
 class EmulatorStopped(Exception):
@@ -193,12 +238,12 @@ class Nondeterministic(Exception):
 
 def wrong_type(call: str, parameter: str, expected: str, got: object) -> TypeError:
     """The `TypeError` for a bad argument: `driver_set_timer: t must be an int, not 'soon'`."""
-    return TypeError(f"{call}: {parameter} must be {expected}, not {_shown(got)}")
+    return TypeError(f"{call}: {parameter} must be {expected}, not {shown(got, 60)}")
 
 
 def wrong_value(call: str, parameter: str, expected: str, got: object) -> ValueError:
     """The `ValueError` for an argument of the right type that is out of range."""
-    return ValueError(f"{call}: {parameter} must be {expected}, not {_shown(got)}")
+    return ValueError(f"{call}: {parameter} must be {expected}, not {shown(got, 60)}")
 
 
 def null_pointer(call: str, parameter: str) -> Misuse:
@@ -236,12 +281,7 @@ def check_int(
 
 def badarg(call: str, parameter: str, expected: str, got: object) -> ErlangError:
     """The `ErlangError` `badarg`, with what Erlang does not say: which argument, and why."""
-    return ErlangError("badarg", f"{call}: {parameter} must be {expected}, not {_shown(got)}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return ErlangError("badarg", f"{call}: {parameter} must be {expected}, not {shown(got, 60)}")
 
 
 def errno_name(error: int) -> str:

@@ -19,6 +19,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from driverref.diagnostics import shown
+
 _PLAIN_ATOM = re.compile(r"[a-z][a-zA-Z0-9_@]*")
 _RESERVED = frozenset(
     "after and andalso band begin bnot bor bsl bsr bxor case catch cond div end fun if let"
@@ -166,7 +168,7 @@ def erlang(term: object) -> str:
         case None:
             return "undefined"
         case _:
-            return repr(term)
+            return shown(term)
 
 
 def _quoted(text: str, quote: str) -> str:

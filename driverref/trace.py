@@ -32,11 +32,20 @@ NAMES = frozenset(
     driver_outputv driver_send_term erl_drv_output_term erl_drv_send_term
     driver_enq driver_enq_bin driver_enqv driver_pushq driver_pushq_bin driver_pushqv driver_deq
     driver_set_timer driver_cancel_timer set_busy_port
-    driver_failure driver_failure_atom driver_failure_posix
-    driver_failure_eof driver_exit port_close exit halt send receive suspended resumed
+    driver_monitor_process driver_demonitor_process
+    driver_failure driver_failure_atom driver_failure_posix driver_failure_eof driver_exit
+    erl_drv_thread_create erl_drv_thread_exit erl_drv_thread_join
+    load_driver load unload_driver unload try_unload
+    port_close exit halt send receive suspended resumed
+    spawn exited exit_signal link unlink monitor demonitor
     """.split()
 )
-"""The names of all events."""
+"""The names of all events.
+
+Most are those of a callback or a call.  `exit` is told to a port, and `exited` has a process.  An
+`exit_signal` is `{From, To, Reason}`.  `erl_drv_thread_exit` is the end of a driver's own thread,
+whether it has called that or has returned.
+"""
 
 
 class Event(NamedTuple):

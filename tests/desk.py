@@ -37,6 +37,9 @@ class Desk:
         self.ledger = Ledger(threads)
         self.crashes: list[BaseException] = []
 
+    def note(self, lane: str, name: str, detail: object) -> None:
+        """There is no trace."""
+
     def crash(self, error: BaseException) -> BaseException:
         self.crashes.append(error)
         return error

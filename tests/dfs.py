@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from driverref.emulator import Emulator
-from driverref.explore.run import Fault, Order, Scenario, Watch
+from driverref.explore.run import Fault, Order, Scenario, Watch, play
 from driverref.explore.schedules import Pct, RandomWalk
 from driverref.explore.search import Cut, Search
 from driverref.threads import ACQUIRE, WRITE, Mode
@@ -272,12 +272,10 @@ def outcome_of(
 ) -> Hashable:
     """What the scenario comes to on these threads."""
     watch = Watch(threads, observe)
-    try:
-        with Emulator._on(threads, watch, **options) as erl:
-            value: Hashable = scenario(erl)
-    except Exception as error:
-        return Fault(type(error).__name__, str(error))
-    return (value, Order(watch.order())) if observe else value
+    value: Hashable = play(scenario, Emulator._on(threads, watch, **options))
+    if isinstance(value, Fault) or not observe:
+        return value
+    return value, Order(watch.order())
 
 
 def a_brother(run: Run, seed: int) -> None:

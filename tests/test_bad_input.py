@@ -18,7 +18,7 @@ from support import Kind, both, opened, pieces_of, vector_of
 
 from driverref import Driver, Emulator, Pid, Port, Ref, Struct, erl_driver, posix
 from driverref.erlang.erl_ddll import ErlDdll
-from driverref.errors import ErlangError, InvalidFree, Misuse
+from driverref.errors import ErlangError, InvalidFree, Misuse, OutOfBounds
 
 # What is called here is called wrongly, so the type checker is kept out.
 c: Any = erl_driver
@@ -371,12 +371,17 @@ DRIVER: list[Row] = [
     ),
     (
         lambda w: c.driver_output_binary(w.handle, b"", w.binary, 4, 5),
-        ValueError,
-        "driver_output_binary: len must be bytes from 0 to 4, not 5",
+        OutOfBounds,
+        "driver_output_binary: bytes 4 to 9 are outside of <binary of 8 bytes allocated at",
     ),
-    (lambda w: c.driver_output_binary(w.handle, b"", w.binary, 9, 0), ValueError, "to 8, not 9"),
-    (lambda w: c.driver_enq_bin(w.handle, w.binary, -1, 1), ValueError, "from 0 to 8, not -1"),
-    (lambda w: c.driver_pushq_bin(w.handle, w.binary, 0, -1), ValueError, "from 0 to 8, not -1"),
+    (lambda w: c.driver_output_binary(w.handle, b"", w.binary, 9, 0), OutOfBounds, "bytes 9 to 9"),
+    (lambda w: c.driver_enq_bin(w.handle, w.binary, 8, 1), OutOfBounds, "bytes 8 to 9 are outside"),
+    (lambda w: c.driver_enq_bin(w.handle, w.binary, -1, 1), ValueError, "offset must be 0 or more"),
+    (
+        lambda w: c.driver_pushq_bin(w.handle, w.binary, 0, -1),
+        ValueError,
+        "len must be 0 or more b",
+    ),
     *needs(
         "ev must be an ErlIOVec, not ",
         lambda w: c.driver_outputv(w.handle, b"", b"x"),
@@ -415,7 +420,16 @@ DRIVER: list[Row] = [
         "driver_enqv: ev.size is 4, but ev.iov has 3 bytes: ",
     ),
     (lambda w: c.driver_vec_to_buf(w.vector, b"x", 1), TypeError, "buf must be a block or a"),
-    (lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), 3), ValueError, "bytes from 0 to 2, no"),
+    (
+        lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), 3),
+        OutOfBounds,
+        "driver_vec_to_buf: 3 bytes do not fit in a buf of 2; called at test_bad_input.py:",
+    ),
+    (
+        lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), -1),
+        ValueError,
+        "len must be 0 or more",
+    ),
     (lambda w: c.driver_vec_to_buf(w.vector, bytearray(2), "1"), TypeError, "len must be an int ("),
     *needs(
         "term must be an Erlang term, not ",
@@ -513,8 +527,8 @@ DRIVER: list[Row] = [
         TypeError,
         "memset: c and size must be ints, not (0, '1')",
     ),
-    (lambda w: c.memset(w.block, 0, 9), Misuse, "memset: 9 bytes do not fit in <block of 8 bytes"),
-    (lambda w: c.memset(w.block, 0, -1), Misuse, "memset: -1 bytes do not fit in <block"),
+    (lambda w: c.memset(w.block, 0, 9), OutOfBounds, "memset: 9 bytes do not fit in <block of 8 b"),
+    (lambda w: c.memset(w.block, 0, -1), OutOfBounds, "memset: -1 bytes do not fit in <block"),
     (
         lambda w: c.memset(w.struct, 1, 8),
         ValueError,
@@ -696,7 +710,7 @@ def test_a_bad_argument_of_the_driver_s_side_changes_nothing(threads: Kind, numb
 NAMED_OTHERWISE = {
     ("exit", "arguments"): "their number decides what they mean",
     ("monitor", "kind"): "kind and item must fit together, and the text is about item",
-    ("memset", "ptr"): "what does not fit is Misuse, or the text is about ptr and c",
+    ("memset", "ptr"): "what does not fit is OutOfBounds, or the text is about ptr and c",
     ("memset", "c"): "the text is about c and size",
     ("memset", "size"): "the text is about c and size",
     ("driver_free", "ptr"): "InvalidFree says what the call takes",

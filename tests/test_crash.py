@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -154,6 +155,19 @@ def test_a_crash_leaves_a_with_block_as_itself(
 ) -> None:
     with pytest.raises(ArithmeticError, match="^boom$"), Emulator(threads=threads) as erl:
         story(erl)
+
+
+@both
+@pytest.mark.rule("fault.names-its-places")
+@pytest.mark.parametrize("story", CRASHES, ids=lambda story: story.__name__)
+def test_the_traceback_of_a_crash_ends_at_the_line_that_raised_it(
+    threads: Kind, story: Callable[[Emulator], None]
+) -> None:
+    with pytest.raises(ArithmeticError) as caught, Emulator(threads=threads) as erl:
+        story(erl)
+    last = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert (last.filename, last.name) == (__file__, "boom")
+    assert last.line == 'raise ArithmeticError("boom")'
 
 
 @both

@@ -15,6 +15,7 @@ from support import (
     on_another_thread,
     opened,
 )
+from wrong.queue import KEEPS_DATA_LOCK
 
 from driverref import Emulator
 from driverref.erl_driver import (
@@ -139,14 +140,38 @@ def test_a_job_that_never_returns_keeps_halt_and_stop_waiting_for_ever(
 
 
 def test_a_port_that_never_empties_its_queue_keeps_halt_waiting_for_ever() -> None:
-    def story() -> None:
+    def story(end: Callable[[Emulator], object]) -> None:
         with Emulator() as erl:
-            erl.port_command(opened(erl, made_of(output=driver_enq)), b"x")
-            erl.halt()
+            driver = made_of(output=driver_enq)
+            erl.erl_ddll.load_driver(driver)
 
-    with pytest.raises(Deadlock) as caught:
-        story()
-    assert "process <0.1.0> waits for its ports to close" in caught.value.waiting
+            def owner() -> None:
+                erl.port_command(opened(erl, driver), b"x")
+
+            erl.port_command(
+                opened(erl, made_of("e", output=driver_enq, flush=lambda port: None)), b"ab"
+            )
+            erl.monitor("process", erl.spawn(owner))
+            erl.receive()
+            end(erl)
+
+    for end in (Emulator.halt, Emulator.stop, Emulator.self):
+        with pytest.raises(Deadlock) as caught:
+            story(end)
+        assert caught.value.waiting[0].startswith(
+            "process <0.1.0> waits for its ports to close: #Port<0.1> of driver 'e' is closing with"
+            " 2 bytes in its driver queue; #Port<0.2> of driver 'd' is closing with 1 byte in its"
+            " driver queue, the driver has no flush, its owner <0.2.0> is gone; it stands at test_h"
+        )
+
+
+def test_a_port_that_cannot_close_for_another_reason_is_named_all_the_same() -> None:
+    """Its driver queue is empty; a job keeps the port data lock, which the port needs to go."""
+    case = KEEPS_DATA_LOCK
+    with pytest.raises(Deadlock) as caught, Emulator() as erl:
+        case.story(erl, case.wrong(), case.jobs)
+    waits = "process <0.1.0> waits for its ports to close: #Port<0.1> of driver 'runner' is closed"
+    assert caught.value.waiting[0].startswith(f"{waits}; it stands at test_halt.py:")
 
 
 @both

@@ -14,6 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "driverref"
 
 FLOORS = (
+    "diagnostics",
     "errors terms",
     "threads release trace",
     "since posix timeline",

@@ -66,9 +66,16 @@ class OutcomesTable(ExampleDirective):
         raise NotImplementedError
 
     def box(
-        self, kind: str, bodies: Sequence[nodes.Node], summary: str, text: Sequence[str]
+        self,
+        kind: str,
+        bodies: Sequence[nodes.Node],
+        found: Outcomes | Comparison,
+        rows: Sequence[str],
     ) -> nodes.Node:
-        """Return the table around its rows, and below it the summary and the table as text."""
+        """Return the table around its rows, and below it the summary and the table as text.
+
+        `rows` are those of the text.
+        """
         title = self.options["title"]
         glossary = self.env.app.builder.get_relative_uri(self.env.docname, GLOSSARY)
         head = [f'<a href="{glossary}#term-{COLUMNS[name]}">{name}</a>' for name in COLUMNS]
@@ -76,8 +83,10 @@ class OutcomesTable(ExampleDirective):
         box += raw(html_table(title, self.options["description"], head))
         box += bodies
         box += raw("</table>")
+        summary = found.summary()
         box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
-        box += folded("The same as text", [literal("\n".join([*text, summary]))])
+        text = [*rows, summary, *map(lines_of_examples, found.below())]
+        box += folded("The same as text", [literal("\n".join(text))])
         return box
 
     def rows(
@@ -130,7 +139,7 @@ class OneEmulator(OutcomesTable):
             bodies += [raw("<tbody>"), *self.rows(value, outcome, count), raw("</tbody>")]
         head: Row = ("outcome", "schedules", "witness")
         text = [*as_text([head, *value.rows()], ">"), *value.legend()]
-        return self.box("outcomes", bodies, value.summary(), text)
+        return self.box("outcomes", bodies, value, text)
 
 
 class ThenAndNow(OutcomesTable):
@@ -151,8 +160,7 @@ class ThenAndNow(OutcomesTable):
                 bodies += self.rows(outcomes, outcome, count, f" on {group[0]}")
             bodies.append(raw("</tbody>"))
         head: Row = ("emulator", "outcome", "schedules")
-        text = as_text([head, *value.rows()], "<")
-        return self.box("outcomes eras", bodies, value.summary(), text)
+        return self.box("outcomes eras", bodies, value, as_text([head, *value.rows()], "<"))
 
 
 def emulator(system: System) -> nodes.paragraph:

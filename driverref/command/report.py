@@ -22,6 +22,7 @@ th, td { text-align: left; vertical-align: top }
 code, pre { font-family: ui-monospace, Menlo, Consolas, monospace }
 code, pre { white-space: pre-wrap; overflow-wrap: anywhere }
 details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #8886; border-radius: .4rem }
+td details { margin: 0; padding: 0; border: 0 } td pre { margin: .3rem 0 }
 summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
 """
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from driverref.diagnostics import called
 from driverref.eras.cancelling import CANCEL, SearchableQueue
 from driverref.eras.drivers import unload_if_jobless
 from driverref.runtime.async_pool import AsyncFree, AsyncInvoke, AsyncPool, Job, Key
@@ -78,7 +79,11 @@ class InlinePool(AsyncPool):
         if port.jobs > _DEEPEST:
             raise nested_jobs(_DEEPEST)
         port.note("async_invoke", job.id)
-        job.async_invoke(job.async_data)
+        try:
+            job.async_invoke(job.async_data)
+        except Exception as error:
+            called(error, job.async_invoke)
+            raise
         port.note("async_return", job.id)
         self.runtime.completions.hand_over(port, job)
         if job.pdl is not None:

@@ -82,7 +82,8 @@ def use(call: str, kind: type[H], handle: H | None) -> tuple[H, Thread]:
     # Another thread may give the handle back just before.
     me.runtime.threads.step()
     if not handle.row.alive:
-        raise kind.fault(f"{call}: {handle} was {kind.given_back} at {handle.row.ended}")
+        ended = handle.row.ended
+        raise kind.fault(f"{call}: {handle} was {kind.given_back} at {ended}", None, ended)
     return handle, me
 
 

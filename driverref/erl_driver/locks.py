@@ -153,7 +153,8 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond | None) -> None:
     # it still uses the condition.
     with cnd.guard:
         if cnd.waiters:
-            raise Misuse(f"erl_drv_cond_destroy: {cnd.waiters} threads wait for {cnd}")
+            waiters = "a thread waits" if cnd.waiters == 1 else f"{cnd.waiters} threads wait"
+            raise Misuse(f"erl_drv_cond_destroy: {waiters} for {cnd}")
     cnd.row.end("erl_drv_cond_destroy")
 
 
@@ -360,7 +361,9 @@ def driver_pdl_inc_refc(pdl: ErlDrvPDL | None) -> int:
     Any thread.  Source: `io.c`.
     """
     pdl, _ = use("driver_pdl_inc_refc", ErlDrvPDL, pdl)
-    return pdl.count(1)
+    refc = pdl.count(1)
+    pdl.row.mention("a reference taken")
+    return refc
 
 
 @since("R11B-3")

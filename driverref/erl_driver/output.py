@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from driverref.erl_driver.checks import atom, check_type, in_any_callback, in_callback
 from driverref.erl_driver.sent_terms import check_harmless, sendable
-from driverref.errors import check_int
+from driverref.errors import OutOfBounds, check_int
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import output_bytes
 from driverref.runtime.iovec import Element, ErlIOVec, SysIOVec, read, skipped
@@ -134,8 +134,10 @@ def part(bin: ErlDrvBinary | None, call: str, offset: int, size: int) -> Element
         return SysIOVec(None, 0), None
     check_type(call, "bin", bin, ErlDrvBinary, "an ErlDrvBinary")
     assert bin is not None
-    check_int(call, "offset", offset, 0, bin.orig_size, "bytes")
-    check_int(call, "len", size, 0, bin.orig_size - offset, "bytes")
+    check_int(call, "offset", offset, 0, None, "bytes")
+    check_int(call, "len", size, 0, None, "bytes")
+    if offset + size > bin.orig_size:
+        raise OutOfBounds(f"{call}: bytes {offset} to {offset + size} are outside of {bin!r}")
     return SysIOVec(bin._memory._part(offset, size), size), bin
 
 

@@ -18,11 +18,12 @@ from collections.abc import Callable
 from errno import EAGAIN, EINVAL, ENOMEM
 from typing import Any, NoReturn
 
+from driverref.diagnostics import called
 from driverref.erl_driver.checks import check_type
 from driverref.erl_driver.handles import Handle, create, use
 from driverref.errors import Misuse, null_pointer, wrong_type
 from driverref.since import since
-from driverref.threads import Thread, current
+from driverref.threads import Thread, current, running
 
 __all__ = [
     "ErlDrvTSDKey",
@@ -91,7 +92,11 @@ class DriverThread(Handle):
                 self.result = func(arg)
             except _Exit as left:
                 self.result = left.value
-            # Any other exception goes on, to `crash`: in C it would be a fault of the process.
+            except Exception as error:
+                # It goes on, to `crash`: in C it would be a fault of the process.
+                called(error, func)
+                raise
+            self.runtime.note(me.lane, "erl_drv_thread_exit", None)
 
         self.thread = self.threads.start(self.name, run, self.runtime.crash)
 
@@ -180,6 +185,7 @@ def erl_drv_thread_create(
     own = create("erl_drv_thread_create", DriverThread, name)
     if own is None:
         return ENOMEM
+    own.runtime.note(running().lane, "erl_drv_thread_create", own.name)
     try:
         own.start(func, arg)
     except RuntimeError:  # the operating system has no thread left
@@ -206,7 +212,8 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     # In C this is undefined: an error, or a wait that does not end.
     if current(call) is thread:
         raise Misuse(f"{call}: {thread.name} would wait for its own end")
-    use(call, DriverThread, tid.own)
+    _, me = use(call, DriverThread, tid.own)
+    me.runtime.note(me.lane, call, thread.name)
     # Ended before the wait: of two threads that join one, the second is told at once.
     tid.own.row.end(call)
     tid.own.threads.join(thread)

@@ -207,6 +207,7 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
         with port:
             callbacks.process_exit(port, monitor)
 
+    port.note("driver_monitor_process", detail=process)
     # A process may end just before the call.  Then `process_exit` is not called, and 1 says so.
     entities = port.runtime.entities
     of = entities.find_process(process)
@@ -223,6 +224,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
+    port.note("driver_demonitor_process", detail=monitor.pid)
     entities = port.runtime.entities
     of = entities.find_process(monitor.pid)
     return 0 if of is not None and entities.demonitor(monitor.ref, of) else 1

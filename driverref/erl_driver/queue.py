@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from driverref.erl_driver.checks import check_type, in_callback
 from driverref.erl_driver.output import part
-from driverref.errors import check_int
+from driverref.errors import OutOfBounds, check_int
 from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import output_bytes
@@ -184,8 +184,10 @@ def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray | Memory | None, len: int) ->
     target = bytearray() if buf is None and len == 0 else buf
     check_type(call, "buf", target, bytearray | Memory, "a block or a bytearray")
     assert target is not None
+    check_int(call, "len", len, 0, None, "bytes")
     # `__len__`, here and below, because the parameter of C's name hides `len`.
-    check_int(call, "len", len, 0, target.__len__(), "bytes")
+    if len > (room := target.__len__()):
+        raise OutOfBounds(f"{call}: {len} bytes do not fit in a buf of {room}")
     copied = b"".join(read(element) for element, _ in elements(call, ev))[:len]
     target[: copied.__len__()] = copied
     return copied.__len__()

@@ -66,6 +66,7 @@ class ErlDdll:
             if not kill_ports:
                 check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
             check_entry(call, driver)
+            self._runtime.note(process.scheduler.name, call, driver.driver_name)
             return self._load_checked(process, driver, kill_ports)
 
     def _load_checked(self, process: Process, driver: Driver, kill_ports: bool) -> object:
@@ -151,6 +152,7 @@ class ErlDdll:
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
         check_options(call, options, ("kill_ports",))
+        self._runtime.note(process.scheduler.name, call, name)
         loaded = self._runtime.drivers.get(name)
         if loaded is None:
             return _error("not_loaded")
@@ -191,6 +193,7 @@ class ErlDdll:
                 case _:
                     expected = '"driver", (name, "unloaded")'
                     raise badarg("erl_ddll.monitor", "item", expected, (kind, item))
+            self._runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
             ref = self._runtime.new(Ref)
             # Under the lock, so that the driver is not unloaded between the look and the entry: the
             # message would never come.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from driverref.diagnostics import called
 from driverref.erlang.calling import Calling, caller
 from driverref.errors import (
     EmulatorStopped,
@@ -29,7 +30,7 @@ from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.process import Matching, Process
 from driverref.runtime.senders import signal
 from driverref.since import check_bif
-from driverref.terms import NOPROC, NORMAL, Atom, Pid, Port, Ref
+from driverref.terms import NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import EXPIRED, Empty, running
 
 
@@ -88,9 +89,13 @@ class Processes:
             except EmulatorStopped:
                 # The emulator is gone: there is nothing left that could be told of the end.
                 return
+            except Exception as error:
+                called(error, function)
+                raise
             with child.scheduler.mutex:
                 child.terminate(reason)
 
+        self.runtime.note(running().lane, "spawn", child.pid)
         # Linked before it runs, as `spawn_link` does: it may end before a later `link`.
         if linked_to is not None:
             self.runtime.entities.link(linked_to, child)
@@ -170,6 +175,7 @@ class Processes:
         entities = self.runtime.entities
         with Calling(self.runtime, "link") as process, process.scheduler.mutex:
             other = self._entity("link", "to", to)
+            self.runtime.note(process.scheduler.name, "link", Tuple((process.pid, to)))
             # As if the link had been made and then broken: the caller need not test first.
             if isinstance(other, ErlDrvPort):
                 entities.link_half(process, other.id)
@@ -192,6 +198,7 @@ class Processes:
         entities = self.runtime.entities
         with Calling(self.runtime, "unlink") as process, process.scheduler.mutex:
             entity = self._entity("unlink", "other", other)
+            self.runtime.note(process.scheduler.name, "unlink", Tuple((process.pid, other)))
             if isinstance(entity, ErlDrvPort):
                 entities.unlink_half(process, entity.id)
                 signal(entity, partial(entities.unlink_half, entity, process.pid))
@@ -214,6 +221,7 @@ class Processes:
                 raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
             if kind == "port":
                 check_bif(self.runtime.release, "monitor of a port", "19.0")
+            self.runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
             ref = self.runtime.new(Ref)
             with process.scheduler.mutex:
                 entities.watch(ref, process, item)
@@ -240,6 +248,7 @@ class Processes:
         with Calling(self.runtime, "demonitor") as process, process.scheduler.mutex:
             if not isinstance(ref, Ref):
                 raise badarg("demonitor", "ref", "a Ref", ref)
+            self.runtime.note(process.scheduler.name, "demonitor", Tuple((process.pid, ref)))
             item = entities.unwatch(ref, process)
             other = None if item is None else entities.find(item)
             if isinstance(other, ErlDrvPort):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from driverref.emulator import DEFAULTS, EmulatorOptions
 from driverref.errors import check_int
-from driverref.explore.outcomes import Outcomes, columns, label
+from driverref.explore.outcomes import Outcomes, columns, label, uncut
 from driverref.explore.run import Scenario
 from driverref.explore.strategy import explore
 from driverref.release import ERAS, Release, find
@@ -112,9 +112,13 @@ class Comparison(Mapping[System, Outcomes]):
             return f"{text}; there may be other outcomes of {', '.join(stopped)}"
         return f"{text}, and there are no other outcomes"
 
+    def below(self) -> list[str]:
+        """Return what stands below the table: the whole text of each fault that a row cuts."""
+        return uncut(dict.fromkeys(fault for found in self.values() for fault in found.faults))
+
     def __str__(self) -> str:
         head = ("emulator", "outcome", "schedules")
-        return "\n".join([*columns([head, *self.rows()], "<"), self.summary()])
+        return "\n".join([*columns([head, *self.rows()], "<"), self.summary(), *self.below()])
 
     __repr__ = __str__
 

@@ -6,11 +6,12 @@ table that `print` shows, and `replay`, which makes the run of a witness again.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal, Unpack
 
+from driverref.diagnostics import shown
 from driverref.emulator import Emulator
 from driverref.errors import wrong_type
 from driverref.explore.run import (
@@ -54,9 +55,14 @@ class Tally:
         old = self.found.get(outcome)
         if old is None:
             self.found[outcome] = Found(times, witness)
-        else:
-            best = min(old.witness, witness, key=_length)
-            self.found[outcome] = Found(old.count + times, best)
+            return
+        best = min(old.witness, witness, key=_length)
+        if best != old.witness:
+            # Equal faults may have different texts.  The one that the witness leads to is shown.
+            self.found = {
+                outcome if known == outcome else known: found for known, found in self.found.items()
+            }
+        self.found[outcome] = Found(old.count + times, best)
 
     def add(self, other: Tally) -> None:
         """Add the counts of another tally to this one."""
@@ -113,7 +119,8 @@ class Outcomes(Mapping[Hashable, Found]):
     A mapping from the outcome to its `Found`, the most frequent first.
 
     A key is what the scenario returned; or the `Order` of the observed events, or a pair of both;
-    or a `Fault`.  `print` shows a table, and so does a notebook.
+    or a `Fault`, which is one mistake: its text is that of the shortest witness.  `print` shows a
+    table, and so does a notebook.  Below it stands the whole text of each fault that a row cuts.
     """
 
     def __init__(
@@ -196,17 +203,22 @@ class Outcomes(Mapping[Hashable, Found]):
             others += f" if no thread polls for more than {PATIENCE} steps in a row"
         return f"{len(self)} {ways} to end; {runs}, {others}"
 
+    def below(self) -> list[str]:
+        """Return what stands below the table: the whole text of each fault that a row cuts."""
+        return uncut(self)
+
     def __str__(self) -> str:
         head = ("outcome", "schedules", "witness")
-        return "\n".join([*columns([head, *self.rows()], ">"), *self.legend(), self.summary()])
+        table = columns([head, *self.rows()], ">")
+        return "\n".join([*table, *self.legend(), self.summary(), *self.below()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("outcome", "schedules", "witness"))
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows()
+            f"<tr><td>{_folded(outcome)}</td><td>{count}</td><td>{escape(witness)}</td></tr>"
+            for outcome, (_, count, witness) in zip(self, self.rows(), strict=True)
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         below = [f"<p>{escape(line)}</p>" for line in (*self.legend(), self.summary())]
@@ -219,11 +231,36 @@ def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> l
     return [f"{a:<{first}}  {b:{align}{second}}  {c}".rstrip() for a, b, c in rows]
 
 
-def label(outcome: Hashable) -> str:
-    """Return the text of an outcome, in one line of at most 100 characters if it is a fault."""
+WIDTH = 100
+"""How many characters of a fault stand in a row of a table."""
+
+
+def in_one_line(outcome: Hashable) -> str:
+    """Return the text of an outcome.  A fault may have several lines, which are joined."""
     if isinstance(outcome, Fault):
-        text = str(outcome).replace("\n ", "").replace("\n", "; ")
-        return text if len(text) <= 100 else text[:97] + "..."
+        head, *lines = map(str.strip, str(outcome).splitlines())
+        return f"{head} {'; '.join(lines)}" if lines else head
     if isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[1], Order):
-        return f"{outcome[0]!r}  {outcome[1]}"
-    return str(outcome) if isinstance(outcome, Order) else repr(outcome)
+        return f"{shown(outcome[0])}  {outcome[1]}"
+    return str(outcome) if isinstance(outcome, Order) else shown(outcome)
+
+
+def label(outcome: Hashable) -> str:
+    """Return the text of an outcome in a row of a table, which cuts that of a fault."""
+    text = in_one_line(outcome)
+    cut = isinstance(outcome, Fault) and len(text) > WIDTH
+    return text[: WIDTH - 3] + "..." if cut else text
+
+
+def uncut(outcomes: Iterable[Hashable]) -> list[str]:
+    """Return the whole text of each outcome that a row cuts, behind an empty line."""
+    whole = [str(outcome) for outcome in outcomes if label(outcome) != in_one_line(outcome)]
+    return ["", *whole] if whole else []
+
+
+def _folded(outcome: Hashable) -> str:
+    """Return the cell of an outcome, as HTML: one that is cut opens and shows the whole text."""
+    if label(outcome) == in_one_line(outcome):
+        return escape(label(outcome))
+    whole = f'<pre style="white-space: pre-wrap">{escape(str(outcome))}</pre>'
+    return f"<details><summary>{escape(label(outcome))}</summary>{whole}</details>"

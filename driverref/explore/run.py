@@ -12,12 +12,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
+from driverref.diagnostics import Place, message, raised, shown, where
 from driverref.emulator import Emulator, EmulatorOptions
-from driverref.errors import Nondeterministic, check_int, wrong_type
+from driverref.errors import (
+    DriverFault,
+    EmulatorHang,
+    ErlangError,
+    Nondeterministic,
+    ProcessExit,
+    check_int,
+    wrong_type,
+)
 from driverref.explore.schedules import Deviation, Replay, written
 from driverref.explore.witness import STEP_LIMIT, ending
 from driverref.runtime.core import Runtime
@@ -35,19 +43,38 @@ ALWAYS_TRIED = frozenset({LATE, SPURIOUS})
 ORDER = "the order of the observed events"
 
 
-class Fault(NamedTuple):
-    """The outcome of a run that ended in an exception, of the driver or of the scenario."""
+@dataclass(frozen=True)
+class Fault:
+    """The outcome of a run that ended in an exception, of the driver or of the scenario.
+
+    Faults are equal if they are one mistake: the class is the same, and so are the places in the
+    program.  The text may differ, in the number of a thread or in a value.
+    """
 
     name: str
     """The exception's class: `"UseAfterFree"`, `"Leak"`, `"ErlangError"`."""
-    text: str
-    """The exception's message."""
+    text: str = field(compare=False)
+    """The exception's message, with the places."""
+    places: tuple[str, ...] = ()
+    """The lines of the program that make the mistake, such as `"drv.py:12 in work"`."""
+    reason: str = ""
+    """The reason of an `ErlangError` or a `ProcessExit`, which a place alone does not tell."""
 
     @classmethod
-    def of(cls, error: Exception) -> Fault:
-        """Return the fault that stands for an exception."""
-        text = repeated(error) if isinstance(error, RecursionError) else None
-        return cls(type(error).__name__, text or str(error))
+    def of(cls, error: Exception, place: Place = None) -> Fault:
+        """Return the fault that stands for an exception, which was raised at `place`."""
+        name, text = type(error).__name__, message(error)
+        reason = shown(error.reason) if isinstance(error, ErlangError | ProcessExit) else ""
+        places: tuple[str, ...] = ()
+        if isinstance(error, DriverFault | EmulatorHang):
+            places = error.places
+        # Where the stack was full is chance: it is where the calls begin to repeat that counts.
+        elif isinstance(error, RecursionError) and (nesting := repeated(error)):
+            text, places = str(nesting), (where(nesting.place),)
+        elif place is not None:
+            places = (where(place),)
+            text = "; ".join(filter(None, (text, f"raised at {where(place)}")))
+        return cls(name, text, places, reason)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text}" if self.text else self.name
@@ -141,7 +168,7 @@ class Experiment:
     def run(self, schedule: FirstCome) -> Hashable:
         """Run the scenario once, and return its outcome.
 
-        Raises `TypeError` for an outcome that cannot be hashed.  `Cut`, `Nondeterministic`, every
+        Raises `TypeError` for an outcome that cannot be counted.  `Cut`, `Nondeterministic`, every
         exception that is no `Exception`, and a stack that was full in the middle of a choice pass
         through.
         """
@@ -155,27 +182,12 @@ class Experiment:
         collects = gc.isenabled()
         gc.disable()
         try:
-            with erl:
-                value = self.scenario(erl)
-        except Nondeterministic:
-            raise
-        except Exception as error:
-            # A search that was stopped in the middle of a choice does not know what it has tried.
-            if threads.torn:
-                raise
-            return Fault.of(error)
+            value = countable(play(self.scenario, erl, threads))
         finally:
             _untie(threads, runtime, erl)
             if collects:
                 gc.enable()
-        try:
-            hash(value)
-        except TypeError:
-            raise TypeError(
-                f"explore: the scenario returned {value!r}, which cannot be counted:"
-                " return something hashable, such as a tuple"
-            ) from None
-        if not self.observe:
+        if isinstance(value, Fault) or not self.observe:
             return value
         order = Order(watch.order())
         return order if value is None else (value, order)
@@ -189,14 +201,58 @@ class Experiment:
         schedule = Replay(witness)
         threads = self._threads(schedule)
         watch = Watch(threads, self.observe, whole=True)
-        erl, fault = Emulator._on(threads, watch, **self.options), None
-        try:
-            with erl:
-                self.scenario(erl)
-        except Exception as error:
-            fault = Fault.of(error)
+        erl = Emulator._on(threads, watch, **self.options)
+        value = play(self.scenario, erl)
         schedule.check()
-        return erl, fault
+        return erl, value if isinstance(value, Fault) else None
+
+
+def play(scenario: Scenario, erl: Emulator, searched: SimulatedThreads | None = None) -> object:
+    """Run a scenario on an emulator, which ends with it.
+
+    Returns what the scenario returned, or the `Fault` in which the run ended.  That is the first
+    failure of the run, even if the scenario has caught it: what comes after it has no meaning.
+    A search gives its threads, and an error that has stopped it in a choice passes through.
+    """
+    value, error = None, None
+    try:
+        with erl:
+            value = scenario(erl)
+    except Nondeterministic:
+        raise
+    except Exception as raised_last:
+        # A search that was stopped in the middle of a choice does not know what it has tried.
+        if searched is not None and searched.torn:
+            raise
+        error = raised_last
+    if failure := erl.runtime.first_failure():
+        if not isinstance(failure[0], Exception):
+            raise failure[0]  # Ctrl-C, say, which is no outcome
+        return Fault.of(failure[0], failure[1])
+    return value if error is None else Fault.of(error, raised(error))
+
+
+def countable(value: object) -> Hashable:
+    """Return `value`, which a scenario has returned; `TypeError` if it cannot be counted."""
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"explore: the scenario returned {shown(value, 60)}, which cannot be counted:"
+            " return something hashable, such as a tuple"
+        ) from None
+    kind = type(value)
+    # What equals only itself, and was made for the emulator of one run.
+    ours = any(base.__module__.startswith("driverref.") for base in kind.__mro__)
+    if ours and kind.__hash__ is object.__hash__:
+        raise TypeError(
+            f"explore: the scenario returned its {kind.__name__}, which belongs to one run and"
+            " equals none of another: return what it says, such as a message or a number"
+        )
+    if isinstance(value, tuple | frozenset):
+        for part in value:
+            countable(part)
+    return value
 
 
 def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
@@ -220,7 +276,7 @@ def check_observe(observe: object) -> tuple[str, ...]:
     for name in observe:
         if name not in NAMES:
             raise ValueError(
-                f"explore: observe has {name!r}, which is no event; events are"
+                f"explore: observe has {shown(name)}, which is no event; events are"
                 f" {', '.join(sorted(NAMES))}"
             )
     return tuple(observe)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from typing import Literal
 
 from driverref.errors import Nondeterministic
-from driverref.explore.outcomes import Tally, label
+from driverref.explore.outcomes import Tally, in_one_line
 from driverref.explore.run import Experiment
 from driverref.explore.schedules import Pct, RandomWalk, Replay
 from driverref.explore.search import Cut, Search
@@ -58,9 +58,16 @@ def begin_twice(experiment: Experiment, search: Search, tally: Tally) -> None:
     """
     first = run_once(experiment, search, tally)
     search.repeat()
-    again = run_once(experiment, search, Tally())
+    check_same(run_once(experiment, search, Tally()), first)
+
+
+def check_same(again: Hashable, first: Hashable) -> None:
+    """Raise `Nondeterministic` unless two runs of one schedule have the same outcome."""
     if again != first:
-        raise Nondeterministic(f"it ended with {label(again)} and not with {label(first)}")
+        one, other = in_one_line(again), in_one_line(first)
+        if one == other:
+            raise Nondeterministic(f"it ended with another {one}, which equals only itself")
+        raise Nondeterministic(f"it ended with {one} and not with {other}")
 
 
 def draw(
@@ -91,6 +98,4 @@ def confirm(experiment: Experiment, tally: Tally, repeated: str | None) -> None:
     for outcome, found in tally.found.items():
         if found.witness == repeated:
             continue
-        again = experiment.run(Replay(found.witness))
-        if again != outcome:
-            raise Nondeterministic(f"it ended with {label(again)} and not with {label(outcome)}")
+        check_same(experiment.run(Replay(found.witness)), outcome)

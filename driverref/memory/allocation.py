@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TypeVar, overload
 
 from driverref import errors
+from driverref.diagnostics import shown
 from driverref.errors import check_int, is_int, wrong_type, wrong_value
 from driverref.memory.blocks import Block, Memory, Struct
-from driverref.memory.ledger import Ledger, Row
+from driverref.memory.ledger import Ledger, Row, found
 from driverref.threads import ALLOCATION, current
 
 __all__ = ["driver_alloc", "driver_free", "driver_realloc", "memset", "sizeof"]
@@ -37,9 +38,10 @@ def freeable(call: str, block: object, kind: type[T], freed_by: str) -> T:
     # about types.  A binary and a lock have rows too.
     row = getattr(block, "_row", None)
     if isinstance(row, Row) and row.freed_by != freed_by:
-        raise errors.InvalidFree(f"{call} cannot free {block!r}: use {row.freed_by}")
+        raise found(errors.InvalidFree(f"{call} cannot free {block!r}: use {row.freed_by}"))
     if not isinstance(block, kind):
-        raise errors.InvalidFree(f"{call} takes a {kind.__name__}, not {repr(block)[:60]}")
+        what = f"{call} takes a {kind.__name__}, not {shown(block, 60)}"
+        raise found(errors.InvalidFree(what))
     return block
 
 
@@ -129,14 +131,15 @@ def memset(ptr: T, c: int, size: int) -> T:
     """Set the first `size` bytes of a block to `c`, and return `ptr`.
 
     In a `Struct` only 0 has a meaning: each field gets the value that its annotation has for zero
-    bytes.  Another `c` is a `ValueError`.  To write beyond the block, or to NULL, is `Misuse`.
-    `TypeError` unless `c` and `size` are `int`s, and for what has no size.  Any thread.  Stands for
-    `memset` of C.
+    bytes.  Another `c` is a `ValueError`.  To write beyond the block is `OutOfBounds`, and to NULL
+    `Misuse`.  `TypeError` unless `c` and `size` are `int`s, and for what has no size.  Any thread.
+    Stands for `memset` of C.
     """
     if not (is_int(c) and is_int(size)):
         raise wrong_type("memset", "c and size", "ints", (c, size))
     if ptr is None or not 0 <= size <= sizeof(ptr):
-        raise errors.Misuse(f"memset: {size} bytes do not fit in {ptr!r}")
+        fault = errors.Misuse if ptr is None else errors.OutOfBounds
+        raise found(fault(f"memset: {size} bytes do not fit in {ptr!r}"))
     # An assignment and no shortcut, so that the write steps and is checked as any other.
     if isinstance(ptr, Memory):
         ptr[:size] = bytes((c & 0xFF,)) * size  # C converts `c` to an `unsigned char`

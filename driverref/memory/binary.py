@@ -15,6 +15,7 @@ from driverref.errors import DoubleFree, Misuse, null_pointer, wrong_type
 from driverref.memory.allocation import allocate, enter, freeable
 from driverref.memory.atomic import Atomic
 from driverref.memory.blocks import Memory
+from driverref.memory.ledger import found
 from driverref.since import since
 
 __all__ = [
@@ -96,9 +97,10 @@ def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary |
     if bin is None:
         return driver_alloc_binary(size)
     if (refc := change_refc(call, bin, 0)) != 1:
-        raise Misuse(f"{call}: {bin!r} has {refc} references")
+        raise found(Misuse(f"{call}: {bin!r} has {refc} references"))
     if bin._lent:
-        raise Misuse(f"{call}: {bin!r} is lent for the call only, and its reference the emulator's")
+        why = "is lent for the call only, and its reference the emulator's"
+        raise found(Misuse(f"{call}: {bin!r} {why}"))
     memory = allocate(call, size, "binary", "driver_free_binary", bin._memory)
     return None if memory is None else ErlDrvBinary(memory)
 
@@ -115,10 +117,11 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     # The count stops at 0, so a free that comes too late finds 0 and not a negative number.
     before = freeable(call, bin, ErlDrvBinary, call)._refc._change(lambda now: max(now - 1, 0), 1)
     if before < 1 and bin._row.alive:
-        raise DoubleFree(f"{call}: driver_binary_dec_refc took the last reference to {bin!r}")
+        why = f"driver_binary_dec_refc took the last reference to {bin!r}"
+        raise found(DoubleFree(f"{call}: {why}"))
     if before == 1 and bin._lent:
         why = "its reference is the emulator's, which lends it for the call only"
-        raise DoubleFree(f"{call}: {bin!r} is not the driver's: {why}")
+        raise found(DoubleFree(f"{call}: {bin!r} is not the driver's: {why}"))
     # 1 was the last reference.  0 in a binary that is gone is a second free, and `_release` raises
     # the `DoubleFree` with both places.
     if before <= 1:
@@ -140,7 +143,9 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
 
     The caller must have a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
     """
-    return change_refc("driver_binary_inc_refc", bin, +1)
+    refc = change_refc("driver_binary_inc_refc", bin, +1)
+    bin._row.mention("a reference taken")
+    return refc
 
 
 @since("R11B-0")
@@ -151,7 +156,10 @@ def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
     leaks.  To give back a reference, call `driver_free_binary`.  Any thread.  Stands for
     `driver_binary_dec_refc`.
     """
-    return change_refc("driver_binary_dec_refc", bin, -1)
+    refc = change_refc("driver_binary_dec_refc", bin, -1)
+    if not refc:
+        bin._row.mention("the last reference taken by driver_binary_dec_refc, which never frees,")
+    return refc
 
 
 def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
@@ -165,7 +173,7 @@ def change_refc(call: str, bin: ErlDrvBinary, change: int) -> int:
     before = refc._change(lambda now: now and now + change, change) if change else refc.load()
     # Looked at after the step on the count, because another thread may free the binary there.
     if not bin._row.alive:
-        raise bin._row.fault(f"refc {'written' if change else 'read'}", freed=True)
+        raise bin._row.after_free(f"refc {'written' if change else 'read'}")
     if change and before < 1:
-        raise Misuse(f"{call}: no reference to {bin!r} is left")
+        raise found(Misuse(f"{call}: no reference to {bin!r} is left"))
     return before + change

@@ -21,14 +21,14 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
-from driverref.errors import Misuse, wrong_value
+from driverref.errors import Misuse, wrong_type, wrong_value
 from driverref.memory.atomic import Atomic
-from driverref.memory.ledger import Row
+from driverref.memory.ledger import Row, found
 from driverref.memory.races import Span
 from driverref.threads import READ, WRITE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 _UNWRITTEN, _FREED = object(), object()  # stand in a field that holds no value
@@ -57,12 +57,12 @@ class Block:
         # Before the race: a use after the free that nothing orders is both, and this error names
         # the place of the free.
         if value is _FREED:
-            raise row.fault(f"{name} {verb}", freed=True)
+            raise row.after_free(f"{name} {verb}")
         # After the step, without another in between: the access is noted at the moment it is made.
         if simulated:
             row.check(name, write, span, verb)
         if value is _UNWRITTEN and not write:
-            raise row.fault(f"{name} {verb}", freed=False)
+            raise row.before_write(f"{name} {verb}")
         return value
 
     def _release(self, call: str) -> None:
@@ -93,9 +93,9 @@ class Memory(Block):
     """A block of bytes, from `driver_alloc(n)`.  Not cleared.
 
     `m[i]` is an `int` and `m[i:j]` a `bytes`.  Both may be assigned, and `bytes(m)` copies.
-    Positions count from the start, and one outside the block is an `IndexError`.  To read a byte
-    that was not written is `Uninitialised`.  Any thread, but threads that share a block need a
-    lock, as in C.
+    Positions count from the start, and one outside the block is `OutOfBounds`.  To read a byte that
+    was not written is `Uninitialised`.  Any thread, but threads that share a block need a lock, as
+    in C.
     """
 
     __slots__ = ("_first", "_size", "_written")
@@ -118,13 +118,20 @@ class Memory(Block):
         part._first, part._size = self._first + first, size
         return part
 
-    def _span(self, index: int | slice) -> tuple[int, int]:
+    def _span(self, index: int | slice, verb: str) -> tuple[int, int]:
+        match index:
+            case slice(start=int() | None, stop=int() | None, step=None):
+                start, stop = index.start or 0, len(self) if index.stop is None else index.stop
+            case int():
+                start, stop = index, index + 1
+            case _:
+                expected = "an int, or a slice of ints without a step"
+                raise wrong_type("Memory", "index", expected, index)
         # Python would count a negative position from the end and cut a slice that is too long.  In
         # C both are outside the block.
-        span = index if isinstance(index, slice) else slice(index, index + 1)
-        start, stop = span.start or 0, self._size if span.stop is None else span.stop
-        if not 0 <= start <= stop <= self._size or span.step is not None:
-            raise IndexError(f"{self!r} has no {index}")
+        if not 0 <= start <= stop <= self._size:
+            what = f"bytes {start} to {stop}" if isinstance(index, slice) else f"byte {start}"
+            raise self._row.out_of_bounds(f"{what} {verb}")
         return self._first + start, self._first + stop
 
     def __len__(self) -> int:
@@ -135,23 +142,27 @@ class Memory(Block):
     @overload
     def __getitem__(self, index: slice) -> bytes: ...
     def __getitem__(self, index: int | slice) -> int | bytes:
-        start, stop = self._span(index)
+        start, stop = self._span(index, "read")
         contents: bytes | bytearray = self._use("contents", False, (start, stop))
         if self._written is not None and (unwritten := self._written.find(0, start, stop)) >= 0:
-            raise self._row.fault(f"byte {unwritten} read", freed=False)
+            raise self._row.before_write(f"byte {unwritten} read")
         return bytes(contents[start:stop]) if isinstance(index, slice) else contents[start]
 
     def __setitem__(self, index: int | slice, value: int | bytes | bytearray | memoryview) -> None:
-        start, stop = self._span(index)
+        start, stop = self._span(index, "written")
         # All that can fail comes before the step: an assignment that raises was no access.
         data = bytes((value,)) if isinstance(value, int) else bytes(value)
         if len(data) != stop - start:
             raise wrong_value("Memory", "value", f"{stop - start} bytes", value)
         if self._written is None:
             why = "a driver must not change a binary that the emulator gave it: copy it"
-            raise Misuse(f"{self._row}: contents written; {why}")
+            raise found(Misuse(f"{self._row}: contents written", f"; {why}"))
         self._use("contents", True, (start, stop))[start:stop] = data
         self._written[start:stop] = b"\1" * len(data)
+
+    def __iter__(self) -> Iterator[int]:
+        # Python would ask for one position after the other until there is an `IndexError`.
+        return (self[position] for position in range(len(self)))
 
     def __bytes__(self) -> bytes:
         return self[:]

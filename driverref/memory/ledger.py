@@ -1,8 +1,8 @@
 """The ledger: a row for everything that a driver holds and has to give back.
 
 A block has a row, and so have a lock, a binary and a thread of the driver's own.  The row says what
-the thing is and where it was made.  That place is the first caller outside this package, so it is a
-line of the driver.  A row that is left when the emulator halts is a line of the `Leak`.
+the thing is and where it was made, a line of the driver.  A row that is left when the emulator
+halts is a line of the `Leak`.
 
 The ledger takes no lock.  A thing is alive while its row is in one dict, `Ledger.rows`.  When two
 threads give back the same thing, both call `pop`, and only one of them gets the row.  `pop` is
@@ -11,54 +11,18 @@ atomic under the GIL; without a GIL each dict has a lock of its own.
 
 from __future__ import annotations
 
-import os
-import re
-import sys
 from collections.abc import MutableMapping
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from driverref import errors
+from driverref.diagnostics import Place, caller, where
 from driverref.memory.races import Accesses, Span
 from driverref.threads import OUTSIDE, Mode, Threads, running
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
-
     from driverref.threads.steps import SimulatedThread
 
-
-# Files whose frames are no driver's: those of this package, and the first frames of an OS thread.
-_OURS = (f"{Path(__file__).parents[1]}{os.sep}", str(Path(os.__file__).with_name("threading.py")))
-
-
-_DOCTEST = re.compile(r"<doctest (.*)\[\d+\]>")  # the file name that `doctest` gives an example
-
-
-Place = tuple["CodeType", int] | None
-
-
-def _caller() -> Place:
-    """Return the first caller outside this package, or `None` if there is none."""
-    # Every access asks for its place, and hardly any place is ever printed.  So this keeps two
-    # words and no frame, which would keep all the caller's variables alive.  `_text` does the rest.
-    # 0 is this function and 1 its caller, both in this package.
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
-
-
-def _text(place: Place) -> str:
-    if place is None:
-        return "the emulator's own doing"
-    code, at = place
-    # The instruction, and not the line, was kept: the line is a search in this table.
-    line = next(line for start, end, line in code.co_lines() if start <= at < end)
-    # Code outside any function has no name to give.
-    within = "" if code.co_name == "<module>" else f" in {code.co_name}"
-    name = Path(_DOCTEST.sub(r"\1", code.co_filename)).name
-    return f"{name}:{line}{within}"
+F = TypeVar("F", bound=errors.DriverFault)
 
 
 class Row:
@@ -72,6 +36,7 @@ class Row:
         "_accesses",
         "_began",
         "_ended",
+        "_mentioned",
         "advice",
         "born",
         "freed_by",
@@ -95,10 +60,11 @@ class Row:
         self.id = ledger.new_id()
         self._began = began
         self._ended: Place = None
+        self._mentioned: dict[tuple[str, Place], None] = {}
         self._accesses: dict[str, Accesses[tuple[Place, str]]] = {}
 
-    place = property(lambda self: _text(self._began), doc="Where it was made.")
-    ended = property(lambda self: _text(self._ended), doc="Where it was given back.")
+    place = property(lambda self: where(self._began), doc="Where it was made.")
+    ended = property(lambda self: where(self._ended), doc="Where it was given back.")
 
     @property
     def alive(self) -> bool:
@@ -110,14 +76,18 @@ class Row:
 
         The second time raises `DoubleFree` and changes nothing.
         """
-        now = _caller()
         # One `pop` both asks and removes.  With a question first, two threads could both be told
         # that the row is there.
         if self.ledger.rows.pop(self.id, None) is None:
-            twice = f"freed twice: first at {self.ended}, now at {_text(now)}"
-            raise errors.DoubleFree(f"{call}: {self.what} {twice}; {self.born} at {self.place}")
+            twice = f"{call}: {self.what} freed twice: first at {self.ended}, now"
+            raise found(errors.DoubleFree(twice, f"; {self.born} at {self.place}", self.ended))
         # Only the free that got the row writes here: its place is the first, and it stays so.
-        self._ended = now
+        self._ended = caller()
+
+    def mention(self, what: str) -> None:
+        """Have the line of this row say what was done with it here, such as `a reference taken`."""
+        # Each place once, so that a loop does not fill the memory.
+        self._mentioned[what, caller()] = None
 
     def step(self, name: object, mode: Mode) -> None:
         """Tell the seam that this thread is about to use the field `name`; others may run first."""
@@ -139,26 +109,53 @@ class Row:
             accesses = self._accesses[name] = Accesses()
         # Only simulated threads have clocks, and only they are asked (`Ledger.simulated`).
         clocked = cast("SimulatedThread", thread)
-        if (race := accesses.add(clocked, write, span, (_caller(), verb))) is None:
+        if (race := accesses.add(clocked, write, span, (caller(), verb))) is None:
             return
         # Both places, because neither access is wrong alone: either may be the one to change.
-        one, other = (f"{a.place[1]} by {a.thread.name} at {_text(a.place[0])}" for a in race)
-        what = f"{self.what}: {name} {one}, and {other}"
-        raise errors.DataRace(f"{what}, and nothing orders the two; {self._origin()}")
+        (old, old_verb), (_, new_verb) = (access.place for access in race)
+        one = f"{name} {old_verb} by {race[0].thread.name} at {where(old)}"
+        what = f"{self.what}: {one}, and {new_verb} by {race[1].thread.name}"
+        then = f", and nothing orders the two; {self._origin()}"
+        raise found(errors.DataRace(what, then, where(old)))
 
-    def fault(self, access: str, freed: bool) -> errors.DriverFault:
-        """Return the error for an access, such as `"count read"`, to a freed or unwritten field."""
-        kind = errors.UseAfterFree if freed else errors.Uninitialised
-        when = f"after it was freed at {self.ended}" if freed else "before it was written"
-        return kind(f"{self.what}: {access} {when}; {self._origin()}")
+    def after_free(self, access: str) -> errors.UseAfterFree:
+        """Return the error for an access, such as `"count read"`, to what was freed."""
+        then = f", after it was freed at {self.ended}; {self._origin()}"
+        return found(errors.UseAfterFree(f"{self.what}: {access}", then, self.ended))
+
+    def before_write(self, access: str) -> errors.Uninitialised:
+        """Return the error for an access to what was not written."""
+        then = f", before it was written; {self._origin()}"
+        return found(errors.Uninitialised(f"{self.what}: {access}", then))
+
+    def out_of_bounds(self, access: str) -> errors.OutOfBounds:
+        """Return the error for an access, such as `"byte 8 read"`, to what is not in the block."""
+        then = f", outside of the block; {self._origin()}"
+        return found(errors.OutOfBounds(f"{self.what}: {access}", then))
 
     def _origin(self) -> str:
         """Where it was made, and what to do, for the end of a message."""
         origin = f"{self.born} at {self.place}"
         return f"{origin}; {self.advice}" if self.advice else origin
 
+    def story(self) -> list[tuple[str, str]]:
+        """Return what was done with it, and the place of each: its making, what was mentioned."""
+        told = [(f"{self.what} {self.born}", self._began), *self._mentioned]
+        return [(what, where(place)) for what, place in told]
+
     def __str__(self) -> str:
         return f"{self.what} {self.born} at {self.place}"
+
+
+def found(fault: F) -> F:
+    """Tell the emulator of a fault of memory, which the caller raises.
+
+    A driver that catches it has not undone it: in C its memory is no longer what it seems.
+    """
+    runtime = running().runtime
+    if runtime is not None and runtime.ledger.fault is None:
+        runtime.ledger.fault = fault
+    return fault
 
 
 class Ledger:
@@ -173,10 +170,12 @@ class Ledger:
         # On OS threads a step does nothing.  The blocks ask this first, to save the call.
         self.simulated = threads.simulated
         """Whether accesses to memory step and are checked for races."""
+        self.fault: errors.DriverFault | None = None
+        """The first fault that was found, whether or not the driver has caught it."""
 
     def add(self, what: str, born: str, freed_by: str) -> Row:
         """Enter a thing that the first caller outside `driverref` made, and return its row."""
-        row = Row(self, what, born, freed_by, _caller())
+        row = Row(self, what, born, freed_by, caller())
         self.rows[row.id] = row
         return row
 
@@ -186,9 +185,11 @@ class Ledger:
         The oldest comes first; on simulated threads the lines stand thread by thread.
         """
         # By id and not in the order of entering, which depends on the schedule.
-        return [str(row) for _, row in sorted(self.rows.items())]
+        stories = [row.story() for _, row in sorted(self.rows.items())]
+        return ["; ".join(f"{what} at {place}" for what, place in story) for story in stories]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""
-        if rows := self.leaks():
-            raise errors.Leak(rows)
+        if lines := self.leaks():
+            places = [place for row in self.rows.values() for _, place in row.story()]
+            raise errors.Leak(lines, places)

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from driverref.diagnostics import called
 from driverref.errors import check_int
 from driverref.runtime.core import Runtime
 from driverref.threads import Queue, Thread, running
@@ -151,11 +152,14 @@ class AsyncPool:
         while (job := queue.get()) is not None:
             # No lock is held here, neither the port's nor the driver's.  What `async_invoke` shares
             # with callbacks, the driver has to protect.
-            if record is None:
-                job.async_invoke(job.async_data)
-            else:
+            if record is not None:
                 record((now(), name, "async_invoke", job.port.number, job.id, None))
+            try:
                 job.async_invoke(job.async_data)
+            except Exception as error:
+                called(error, job.async_invoke)
+                raise
+            if record is not None:
                 record((now(), name, "async_return", job.port.number, job.id, None))
             done(job)
         del self.serving[name]

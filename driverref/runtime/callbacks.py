@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from driverref.errors import errno_name
+from driverref.diagnostics import defined
+from driverref.errors import UseAfterFree, errno_name
+from driverref.runtime.core import LENT
 from driverref.runtime.ioq import taken_over
 from driverref.runtime.port_state import CLOSING, CONNECTED
 from driverref.terms import Part, Pid, Tuple
@@ -95,8 +97,10 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
                 record((now(), thread.lane, "output", port.number, None, data))
             buf = memoryview(data)
             output(port.drv_data, buf)
-            # This raises if the driver has kept a part of the buffer.
-            buf.release()
+            try:
+                buf.release()
+            except BufferError:
+                raise _kept(output) from None
             port.caller = None
             # No epilogue: a connected port that has closed itself meanwhile has done so within
             # `driver_failure`, and another thread cannot have closed it.
@@ -112,6 +116,34 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
         turn.release()
 
 
+class Lent:
+    """`with Lent(callback, data) as buf:` the data as a callback gets it, for the call only."""
+
+    __slots__ = ("_buf", "_callback")
+
+    def __init__(self, callback: object, data: bytes) -> None:
+        self._callback = callback
+        self._buf = memoryview(data)
+
+    def __enter__(self) -> memoryview:
+        return self._buf
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        # What the callback has raised says more.  Its traceback keeps the callback's variables, and
+        # one of them may be a part of the buffer.
+        if error is None:
+            try:
+                self._buf.release()
+            except BufferError:
+                raise _kept(self._callback) from None
+
+
+def _kept(callback: object) -> UseAfterFree:
+    """The fault behind Python's refusal to release a buffer: a part of it is still referred to."""
+    what = "a callback's buffer was kept by something when the callback returned, which stands"
+    return UseAfterFree(what, f"; {LENT}", place=defined(callback))
+
+
 def command(port: ErlDrvPort, parts: Sequence[Part], caller: Pid) -> None:
     """Give the parts of a command to `outputv`, or, joined, to `output`.
 
@@ -125,7 +157,7 @@ def command(port: ErlDrvPort, parts: Sequence[Part], caller: Pid) -> None:
         ev.take_back()
     else:
         joined = b"".join(parts)
-        with memoryview(joined) as buf:
+        with Lent(port.driver.entry.output, joined) as buf:
             port.callback("output", port.drv_data, buf, detail=joined)
     # Cleared, so that `driver_caller` in a later callback that has no caller is found out.
     port.caller = None
@@ -137,7 +169,7 @@ def control(port: ErlDrvPort, operation: int, data: bytes, caller: Pid) -> objec
     # A driver without `control` answers as one whose `control` returns -1.
     reply: object = -1
     if port.driver.entry.control is not None:
-        with memoryview(data) as buf:
+        with Lent(port.driver.entry.control, data) as buf:
             reply = port.callback("control", port.drv_data, operation, buf, detail=operation)
     port.caller = None
     if type(reply) is int and reply < 0:

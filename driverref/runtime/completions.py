@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from driverref.diagnostics import called
 from driverref.runtime.async_pool import Job
 from driverref.runtime.port_state import CLOSED, CONNECTED
 from driverref.threads import Thread, running
@@ -97,7 +98,11 @@ class Completions:
         """Give the data to `async_free`, if there is one."""
         if job.async_free is not None:
             port.note("async_free", job.id)
-            job.async_free(job.async_data)
+            try:
+                job.async_free(job.async_data)
+            except Exception as error:
+                called(error, job.async_free)
+                raise
 
     def settle(self, job: Job) -> None:
         """Count a job off whose data was given away without the port's lock."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, TypeVar
 
+from driverref.diagnostics import Place, raised
 from driverref.errors import EmulatorStopped, StackOverflow, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
 from driverref.runtime.entities import Entities, PortTable
 from driverref.runtime.overflow import repeated
-from driverref.terms import Pid, Ref
+from driverref.terms import Pid, Port, Ref, Tuple
 from driverref.threads import Cell, Threads, running
 from driverref.trace import Record, Trace
 
@@ -92,6 +93,8 @@ class Runtime:
         # into the cell of every process for it to notice.
         self._crash: BaseException | None = None
         """The error that took the emulator down, until the reader has been told."""
+        self._failure: tuple[BaseException, Place] | None = None
+        """The first crash or leak, and where it was raised."""
         self._numbers: dict[type, Iterator[int]] = {Pid: threads.counter(), Ref: threads.counter()}
 
     def new(self, kind: type[Identifier]) -> Identifier:
@@ -105,6 +108,10 @@ class Runtime:
         # The two empty places are the port's and the job's.
         if self.record is not None:
             self.record((self.now(), lane, name, None, None, detail))
+
+    def note_exit_signal(self, sender: Pid | Port, receiver: Pid | Port, reason: object) -> None:
+        """Record an exit signal, on the lane of the thread that delivers it."""
+        self.note(running().lane, "exit_signal", Tuple((sender, receiver, reason)))
 
     def changed(self) -> None:
         """Wake every process that may wait for this: a port, a job or a driver is gone."""
@@ -137,12 +144,30 @@ class Runtime:
         # a consequence of it.
         if self.down is not None:
             return self._crash or crash
+        self.failed(crash)
         # The caller raises it.  On another thread than the reader's that is not enough: the
         # reader's program is interrupted, or, on OS threads, gets it from its next BIF.
         if running() is not self.reader and not self.threads.interrupt(crash):
             self._crash = crash
         self.stop_running(f"it crashed with {type(crash).__name__}")
         return crash
+
+    def failed(self, error: BaseException) -> None:
+        """Remember a crash or a leak, if it is the first failure."""
+        # The place is looked up here, on the thread that has failed.  The reader's program raises
+        # the error again, and its own lines are added to the traceback.
+        if self.first_failure() is None:
+            self._failure = error, raised(error)
+
+    def first_failure(self) -> tuple[BaseException, Place] | None:
+        """What went wrong first, and its place; whether or not the program has caught it.
+
+        A failure is a crash, a leak, a fault of memory, or that no thread could go on.  The last
+        two know their places.
+        """
+        if self._failure is None and (known := self.ledger.fault or self.threads.stuck):
+            self._failure = known, None
+        return self._failure
 
     def stop_running(self, why: str) -> None:
         """Have every BIF refuse from now on, and wake what waits."""
@@ -188,21 +213,21 @@ class DriverCode:
             raise fault from None
 
 
+LENT = "it is lent for the call only: copy it with bytes(buf)"
+
+
 def _explained(error: BaseException) -> BaseException:
     """The driver's fault behind an error of Python's that names neither."""
-    if isinstance(error, RecursionError) and (where := repeated(error)):
-        return StackOverflow(f"{where}; in C, unless they end, the emulator dies of it")
+    if isinstance(error, RecursionError) and (nesting := repeated(error)):
+        then = f"{nesting.until}; in C, unless they end, the emulator dies of it"
+        return StackOverflow(nesting.what, then, place=nesting.place)
     if isinstance(error, StackOverflow):
         # It may have come through a thousand frames.  The message names the one that matters.
         return error.with_traceback(None)
-    # A callback's buffer outlived the callback.  In C it is the emulator's memory, and this would
-    # be a use after free.
+    # A `memoryview` was released, and used then.  In C the buffer is the emulator's memory, and
+    # this would be a use after free.
     if isinstance(error, ValueError) and "released memoryview" in str(error):
-        what = "used after the callback had returned"
-    elif isinstance(error, BufferError):
-        what = "kept by something when the callback returned"
-    else:
-        return error
-    advice = "it is lent for the call only: copy it with bytes(buf)"
-    fault = UseAfterFree(f"a callback's buffer was {what}; {advice}")
-    return fault.with_traceback(error.__traceback__)
+        then = f", after the callback had returned; {LENT}"
+        fault = UseAfterFree("a callback's buffer was used", then, place=raised(error))
+        return fault.with_traceback(error.__traceback__)
+    return error

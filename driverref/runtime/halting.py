@@ -9,9 +9,14 @@ Source: `erl_init.c`, `erl_process.c:handle_reap_ports`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from driverref.runtime.core import Runtime
 from driverref.runtime.process import Process
 from driverref.terms import KILLED
+
+if TYPE_CHECKING:
+    from driverref.runtime.port import ErlDrvPort
 
 
 class Halting:
@@ -32,12 +37,32 @@ class Halting:
         # Ports first, then jobs.  `flush` and `stop` may submit jobs, which have to be done as
         # well.
         close_ports(process)
-        if not process.wait_until("its ports to close", lambda: not runtime.ports, deadline):
+        if not process.wait_until(PortsToClose(runtime), lambda: not runtime.ports, deadline):
             return False
         # The scheduler's mutex is held while the jobs are waited for, so this scheduler completes
         # none of them.  That is why the last `async_free` may not be called.
         with process.scheduler.mutex:
             return join_pool(process, deadline)
+
+
+class PortsToClose:
+    """The words for what a process waits for that has closed the ports: those that are left."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __str__(self) -> str:
+        return f"its ports to close: {'; '.join(map(self._why_open, self._runtime.ports))}"
+
+    def _why_open(self, port: ErlDrvPort) -> str:
+        driver, owner, size = port.driver, port.owner.value, port.queue.value.size
+        told = f"{port.id} of driver {driver.name!r} is {port.state.value.value}"
+        if size:
+            told += f" with {size} byte{'s' * (size != 1)} in its driver queue"
+            told += ", the driver has no flush" * (driver.entry.flush is None)
+        if not owner.alive.value:
+            told += f", its owner {owner.pid} is gone"
+        return told
 
 
 def join_pool(process: Process, deadline: int | None) -> bool:

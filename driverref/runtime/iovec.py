@@ -30,6 +30,7 @@ from typing import NoReturn
 from driverref.errors import Misuse, UseAfterFree, check_int, null_pointer, wrong_type
 from driverref.memory import Memory
 from driverref.memory.binary import ErlDrvBinary, driver_free_binary, emulators_binary
+from driverref.memory.ledger import found
 from driverref.terms import Part, SubBinary
 
 Base = bytes | bytearray | memoryview | Memory | None
@@ -110,9 +111,9 @@ class ErlIOVec:
     def __getattr__(self, field: str) -> NoReturn:
         if field not in ErlIOVec.__slots__:
             raise AttributeError(f"ErlIOVec has no field {field!r}")
-        what = f"{field} of outputv's vector was used after the callback had returned"
+        what = f"{field} of outputv's vector was used"
         advice = "it is lent for the call only: keep iov[i], with a reference to binv[i]"
-        raise UseAfterFree(f"{what}; {advice}")
+        raise found(UseAfterFree(what, f", after the callback had returned; {advice}"))
 
 
 def elements(call: str, ev: ErlIOVec) -> list[Element]:
@@ -122,8 +123,8 @@ def elements(call: str, ev: ErlIOVec) -> list[Element]:
     if not isinstance(ev, ErlIOVec):
         raise wrong_type(call, "ev", "an ErlIOVec", ev)
     check_int(call, "ev.vsize", ev.vsize, 0, min(len(ev.iov), len(ev.binv)), "elements")
-    found = list(zip(ev.iov[: ev.vsize], ev.binv, strict=False))
-    for i, (element, binary) in enumerate(found):
+    pairs = list(zip(ev.iov[: ev.vsize], ev.binv, strict=False))
+    for i, (element, binary) in enumerate(pairs):
         if not isinstance(element, SysIOVec):
             raise wrong_type(call, f"ev.iov[{i}]", "a SysIOVec", element)
         base, size = element.iov_base, element.iov_len
@@ -135,7 +136,7 @@ def elements(call: str, ev: ErlIOVec) -> list[Element]:
         # Asked before, because a vector has many elements, and the text costs more than the answer.
         if type(size) is not int or not 0 <= size <= there:
             check_int(call, f"ev.iov[{i}].iov_len", size, 0, there, "bytes")
-    return found
+    return pairs
 
 
 def skipped(call: str, ev: ErlIOVec, skip: int) -> list[Element]:
@@ -145,9 +146,9 @@ def skipped(call: str, ev: ErlIOVec, skip: int) -> list[Element]:
     of the vector as it is.  So a vector is good for one such call: in the next one its `size` would
     be wrong, and that is `Misuse`.  Source: `erl_io_queue.c:skip`.
     """
-    found = elements(call, ev)
+    kept = elements(call, ev)
     check_int(call, "skip", skip, 0, ev.size, "bytes")
-    there = sum(element.iov_len for element, _ in found)
+    there = sum(element.iov_len for element, _ in kept)
     if there != ev.size:
         why = "an earlier call with skip, or the driver, has changed it"
         raise Misuse(f"{call}: ev.size is {ev.size}, but ev.iov has {there} bytes: {why}")
@@ -157,7 +158,7 @@ def skipped(call: str, ev: ErlIOVec, skip: int) -> list[Element]:
     # the first one of the vector of `outputv`.
     first = 0
     while True:
-        element = found[first][0]
+        element = kept[first][0]
         if element.iov_len <= skip:
             skip -= element.iov_len
             first += 1
@@ -166,7 +167,7 @@ def skipped(call: str, ev: ErlIOVec, skip: int) -> list[Element]:
             element.iov_len -= skip
             skip = 0
         if not skip:
-            return found[first:]
+            return kept[first:]
 
 
 def read(element: SysIOVec) -> bytes:

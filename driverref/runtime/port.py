@@ -173,6 +173,7 @@ class ErlDrvPort:
             # may have another owner.
             if broken_link and not self.runtime.entities.unlink_half(self, sender):
                 return
+            self.runtime.note_exit_signal(sender, self.id, reason)
             # The owner's end closes the port whatever the reason.  Another linked process may end
             # normally.
             if not broken_link or reason != NORMAL or sender == self.owner.value.pid:

@@ -92,6 +92,7 @@ class Process:
         """Take an exit signal: as a message if the process traps exits, else as its end."""
         if broken_link and not self.runtime.entities.unlink_half(self, sender):
             return
+        self.runtime.note_exit_signal(sender, self.pid, reason)
         # `kill` cannot be trapped, but only when it is sent.  The end of a linked process that was
         # killed arrives as `killed`, and a link that breaks with `kill` is a reason like any other.
         kill = reason == KILL and not broken_link
@@ -150,13 +151,13 @@ class Process:
         self.heed()
 
     def wait_until(
-        self, what: str, condition: Callable[[], object], deadline: int | None = None
+        self, what: object, condition: Callable[[], object], deadline: int | None = None
     ) -> bool:
         """Sleep until `condition()` holds; `False` if `deadline` passes first.
 
         What makes the condition true calls `Runtime.changed`, or `wake`.  The condition reads cells
         and tables, so that the search knows what the process waits for.  `what` says it in words,
-        for a `Deadlock`.
+        for a `Deadlock`, which prints it.
         """
         if condition():  # in most cases, and then nothing need be written
             return True
@@ -227,6 +228,7 @@ class Process:
         On its own scheduler.
         """
         entities = self.runtime.entities
+        self.runtime.note(self.scheduler.name, "exited", Tuple((self.pid, reason)))
         # First, so that nothing is linked to the process that would not be told.
         self.alive.value = False
         # The drivers before the links: a port that is killed because its driver's last user ends

@@ -240,6 +240,8 @@ class Threads(Protocol):
 
     simulated: bool
     """Whether other threads run only at steps, and never between two of them."""
+    stuck: Exception | None
+    """Why no thread could go on the first time, as the adopted thread got it."""
 
     # Time, in nanoseconds on this seam's clock.
 
@@ -320,8 +322,7 @@ class Threads(Protocol):
     def step(self, resource: object = None, mode: Mode = READ) -> bool:
         """A point at which another thread may run before this one uses `resource`.  `True`.
 
-        Does nothing on OS threads.  Without a resource, what this thread uses next is a cell, a
-        table or a counter, which declares itself.
+        Nothing on OS threads.  Without a resource, what is used next declares itself: a cell, say.
         """
         ...
 

@@ -23,9 +23,11 @@ worker whose body has returned waits for another body.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 import greenlet
 
@@ -153,6 +155,10 @@ class Coroutine:
     def is_running(self) -> bool:
         """Whether the caller is this coroutine."""
         return greenlet.getcurrent() is self._greenlet
+
+    def frame(self) -> FrameType | None:
+        """The top of its stack; `None` if it has not begun."""
+        return sys._getframe(1) if self.is_running() else self._greenlet.gr_frame
 
     def switch(self) -> None:
         """Leave the running coroutine here and go on with this one."""

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, NoReturn
 
+from driverref.diagnostics import caller
 from driverref.errors import EmulatorHang
 from driverref.threads import (
     EXPIRED,
@@ -146,6 +147,7 @@ class NativeThreads:
     """The seam on OS threads."""
 
     simulated = False
+    stuck: Exception | None = None
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -204,7 +206,7 @@ class NativeThreads:
         return False
 
     def spin(self, loop: str) -> NoReturn:
-        raise EmulatorHang(f"{running().name} {loop}")
+        raise EmulatorHang(f"{running().name} {loop}", caller())
 
     def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:
         return self._guard  # one for all atomics: it is held for a statement or two

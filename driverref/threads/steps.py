@@ -38,10 +38,11 @@ reductions are used up.  So a thread that polls does not keep from running what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Protocol
 
+from driverref.diagnostics import standing, where
 from driverref.errors import Deadlock, EmulatorHang, Livelock, Nondeterministic
 from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
 from driverref.threads.choice import TIME, named, other_way, thread_of
@@ -172,6 +173,9 @@ class Steps:
         self.running: SimulatedThread
         # What the adopted thread is to raise at its next step.
         self.failure: BaseException | None = None
+        # The first time that no thread could go on.  A program may catch what it raises then, and
+        # go on all the same.
+        self.stuck: Exception | None = None
         self._arrivals = 0
         # Steps made, and how many of them when the running thread took its turn.
         self.made = self._turn_began = 0
@@ -270,16 +274,16 @@ class Steps:
     def _choose(self) -> SimulatedThread:
         limit = self.schedule.step_limit
         if limit is not None and self.made > limit and self.failure is None:
-            going = [t.name for t in self.able()]
-            waiting = self._waiting([t for t in self.threads.values() if t.name not in going])
-            self.failure = Livelock(limit, [*(f"{name} goes on" for name in going), *waiting])
+            self.failure = Livelock(limit, *self._told(self.able()))
+            self.stuck = self.stuck or self.failure
         # A failure is raised by the adopted thread before any other thread makes a step.
         while self.failure is None:
             choice = self._scripted() if self.script else self.schedule.choose(self)
             if self.failure is not None:
                 break
             if choice is None:
-                self.failure = self._stuck()
+                self.failure = self._no_way_on()
+                self.stuck = self.stuck or self.failure
             elif choice == TIME:
                 self._let_time_pass()
             else:
@@ -298,19 +302,32 @@ class Steps:
             self.give_up(Nondeterministic(f"at step {step} {named(choice)} could not go on"))
         return choice
 
-    def _stuck(self) -> EmulatorHang | Deadlock:
+    def _no_way_on(self) -> EmulatorHang | Deadlock:
         """What to raise when no thread can go on any more.
 
         A thread that loops for ever holds what the others wait for, so the loop is the cause.
         """
         for thread in self.threads.values():
             if thread.loop:
-                return EmulatorHang(f"{thread.name} {thread.loop}")
-        return Deadlock(self._waiting(self.threads.values()))
+                place = standing(thread.coroutine.frame())
+                return EmulatorHang(f"{thread.name} {thread.loop}", place)
+        return Deadlock(*self._told([]))
 
-    def _waiting(self, threads: Iterable[SimulatedThread]) -> list[str]:
-        """What each of these threads waits for."""
-        return [f"{t.name} waits for {t.waits_for or t.what}" for t in threads]
+    def _told(self, going: list[SimulatedThread]) -> tuple[list[str], list[str]]:
+        """What each thread does, those that are `going` on first, and the places of all."""
+        lines, places, made = [], [], len(self.log)
+        for thread in [*going, *(t for t in self.threads.values() if t not in going)]:
+            waits = f"waits for {thread.waits_for or thread.what}"
+            line = f"{thread.name} {'goes on' if thread in going else waits}"
+            # A thread of the emulator's own that waits for work stands at no line of the program.
+            if (place := standing(thread.coroutine.frame())) is not None:
+                line += f"; it stands at {where(place)}"
+                places.append(where(place))
+            lines.append(line)
+        # What a thread waits for may be said by looking at what threads share.  No step has done
+        # that, so the search must not hear of it.
+        del self.log[made:]
+        return lines, places
 
     # What a schedule asks.
 

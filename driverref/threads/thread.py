@@ -29,8 +29,11 @@ class Thread:
         self.process: Any = None
         self.tsd: dict[object, object] = {}
         self.errno = 0
-        self.waits_for = ""
-        """What it waits for, in the words of a layer above that knows more than the seam."""
+        self.waits_for: object = ""
+        """What it waits for, in the words of a layer above that knows more than the seam.
+
+        It may be an object that finds its words when it is printed.
+        """
 
     def as_driver(self) -> AsDriver:
         """`with thread.as_driver():` it runs the driver's code and is no process meanwhile."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 KINDS = {
     "callback": "init start stop output outputv control call ready_async async_free timeout flush"
     " process_exit finish",
-    "Erlang": "send receive port_close exit halt suspended resumed",
+    "Erlang": "send receive port_close exit halt suspended resumed spawn exited exit_signal link"
+    " unlink monitor demonitor load_driver load unload_driver unload try_unload",
     "job": "async_invoke async_return",
 }
 

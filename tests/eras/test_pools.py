@@ -19,7 +19,7 @@ from support import (
     received,
 )
 
-from driverref import Driver, Emulator
+from driverref import Driver, Emulator, explore
 from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
@@ -28,7 +28,6 @@ from driverref.erl_driver import (
     driver_output,
 )
 from driverref.errors import StackOverflow
-from driverref.explore import explore
 from driverref.release import ERAS, OTP_25, R7B_3, Release
 
 
@@ -95,6 +94,18 @@ def nests(*, with_ready_async: bool) -> tuple[Driver, list[str]]:
 
     callbacks: dict[str, Any] = {"ready_async": ready_async} if with_ready_async else {}
     return made_of(output=output, **callbacks), seen
+
+
+def test_a_job_without_a_pool_that_recurs_by_itself_is_no_chain() -> None:
+    def recurs(job: object) -> None:
+        recurs(job)
+
+    driver = made_of(output=lambda port, buf: driver_async(port, None, recurs, None))
+    with pytest.raises(StackOverflow) as caught, Emulator(release="R16B", async_threads=0) as erl:
+        erl.port_command(opened(erl, driver), b"")
+    assert re.search(r": calls nest at test_pools\.py:\d+ in recurs until", str(caught.value))
+    (place,) = caught.value.places
+    assert place.endswith(" in recurs")
 
 
 @pytest.mark.parametrize("release", ERAS[:-1], ids=lambda release: str(release.name))

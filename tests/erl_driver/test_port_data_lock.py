@@ -137,7 +137,8 @@ def test_a_reference_too_many_is_a_leak() -> None:
         assert pdl is not None
         driver_pdl_inc_refc(pdl)
 
-    lock = r"port data lock of #Port<0\.1> created at test_port_data_lock.py"
+    place = r"test_port_data_lock.py:\d+ in script"
+    lock = rf"port data lock of #Port<0\.1> created at {place}; a reference taken at {place}$"
     with pytest.raises(Leak, match=lock), Emulator() as erl:
         in_control(erl, script)
 

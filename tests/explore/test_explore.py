@@ -8,6 +8,7 @@ import random
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from driverref.erl_driver import (
     driver_output,
     driver_set_timer,
 )
-from driverref.errors import EmulatorStopped, Misuse, Nondeterministic
+from driverref.errors import EmulatorStopped, ErlangError, Misuse, Nondeterministic
 from driverref.explore import Fault, Found, Order, Outcomes, assert_outcomes, progress
 from driverref.explore.outcomes import Tally, label
 
@@ -116,6 +117,8 @@ def test_a_fault_is_an_outcome() -> None:
     for fault in found.faults:
         assert str(fault) == f"{fault.name}: {fault.text}"
         assert "Shared" in fault.text
+        assert "in <lambda>" in fault.text, "the use"
+        assert "in close_early" not in fault.text
     assert str(Fault("Bare", "")) == "Bare"
 
 
@@ -124,7 +127,11 @@ def test_whatever_the_scenario_raises_is_an_outcome(error: Exception) -> None:
     def scenario(erl: Emulator) -> None:
         raise error
 
-    assert list(explore(scenario)) == [(type(error).__name__, str(error))]
+    (fault,) = explore(scenario).faults
+    assert fault.name == type(error).__name__
+    place = f"test_explore.py:{scenario.__code__.co_firstlineno + 1} in scenario"
+    assert fault.text == "; ".join(filter(None, (str(error), f"raised at {place}")))
+    assert fault.places == (place,)
 
 
 def test_what_the_drivers_end_raises_is_an_outcome() -> None:
@@ -138,7 +145,9 @@ def test_what_the_drivers_end_raises_is_an_outcome() -> None:
         opened(erl, made_of(finish=finish))
 
     assert [fault.name for fault in explore(leaves_a_block).faults] == ["Leak"]
-    assert list(explore(fails_in_finish)) == [Fault("LookupError", "late")]
+    (fault,) = explore(fails_in_finish).faults
+    assert str(fault).startswith("LookupError: late; raised at test_explore.py:")
+    assert fault.text.endswith(" in finish")
 
 
 def test_who_waits_for_ever_is_an_outcome() -> None:
@@ -201,9 +210,9 @@ def test_the_trace_of_a_scenario_holds_what_is_observed() -> None:
     ]
     (fault,) = explore(scenario)
     assert isinstance(fault, Fault)
-    assert fault.text == (
+    assert fault.text.startswith(
         "explore: the scenario looks at driver_async in its trace; name it in observe=,"
-        " so that its order is explored"
+        " so that its order is explored; raised at test_explore.py:"
     )
 
 
@@ -609,10 +618,31 @@ def test_outcomes_are_a_table_in_a_notebook() -> None:
     assert "<b>" not in html
 
 
-def test_a_long_fault_is_one_line_of_the_table() -> None:
-    assert label(Fault("Leak", "two:\n  one\n  other")) == "Leak: two: one other"
+def test_a_long_fault_is_one_line_of_the_table_and_stands_whole_below_it() -> None:
+    assert label(Fault("Leak", "two:\n  one\n  other")) == "Leak: two: one; other"
     assert len(label(Fault("Leak", "x" * 500))) == 100
     assert label(7) == "7"
+    found = explore(close_early)
+    table = str(found)
+    _, *rows = table.splitlines()[: 1 + len(found)]
+    assert [row.split("  ")[0].rstrip() for row in rows] == [label(outcome) for outcome in found]
+    long = [fault for fault in found.faults if len(str(fault)) > 100]
+    assert len(long) == 2
+    assert table.endswith("\n".join([found.summary(), "", *map(str, long)]))
+    html = found._repr_html_()
+    for fault in long:
+        whole = f'<pre style="white-space: pre-wrap">{escape(str(fault))}</pre></details>'
+        assert f"<details><summary>{escape(label(fault))}</summary>{whole}" in html
+    assert "&#x27;closed&#x27;" in html
+    assert html.count("<details>") == 2
+
+
+def test_a_fault_that_fits_its_row_is_said_once() -> None:
+    def scenario(erl: Emulator) -> None:
+        raise ArithmeticError("short")
+
+    found = explore(scenario)
+    assert str(found).count("short") == found._repr_html_().count("short") == 1
 
 
 def test_the_shortest_witness_is_kept() -> None:
@@ -622,6 +652,19 @@ def test_the_shortest_witness_is_kept() -> None:
     assert tally.found == {"x": Found(4, "5:1")}
     tally.count("x", "first-come")
     assert tally.found == {"x": Found(5, "first-come")}
+
+
+@pytest.mark.rule("explore.one-mistake-one-row")
+def test_one_mistake_is_one_row_with_the_text_of_the_shortest_witness() -> None:
+    tally = Tally()
+    for number, witness in ((1, "10:1,20:2"), (2, "5:1"), (3, "30:1")):
+        tally.count(Fault("Misuse", f"not on async {number}", ("d.py:1 in f", "d.py:9")), witness)
+        tally.count(Fault("Misuse", f"not on async {number}", ("d.py:2 in f", "d.py:9")), witness)
+    assert [(str(fault), found) for fault, found in tally.found.items()] == [
+        ("Misuse: not on async 2", Found(3, "5:1"))
+    ] * 2
+    assert Fault("Leak", "", ("d.py:1",)) != Fault("Misuse", "", ("d.py:1",))
+    assert Fault.of(ErlangError("badarg")) != Fault.of(ErlangError("einval"))
 
 
 # The helper for tests.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import memory_alone
 import pytest
 from hypothesis import given, settings
@@ -72,8 +74,36 @@ def test_dec_refc_never_frees(ledger: Ledger) -> None:
     assert driver_binary_get_refc(binary) == 0
     with pytest.raises(DoubleFree, match="driver_binary_dec_refc took the last reference to <bin"):
         driver_free_binary(binary)
-    with pytest.raises(Leak, match="binary of 3 bytes allocated at test_binary.py"):
+    with pytest.raises(Leak, match="binary of 3 bytes allocated at test_binary.py") as caught:
         ledger.check()
+    never = r"; the last reference taken by driver_binary_dec_refc, which never frees, at test_bin"
+    assert re.search(never, str(caught.value))
+
+
+@pytest.mark.rule("fault.names-its-places")
+def test_a_leaked_reference_names_the_lines_that_took_it(ledger: Ledger) -> None:
+    def output(binary: ErlDrvBinary) -> None:
+        for _ in range(3):
+            driver_binary_inc_refc(binary)
+
+    def outputv(binary: ErlDrvBinary) -> None:
+        driver_binary_inc_refc(binary)
+
+    kept, plain = new(b"abc"), new(b"abcd")
+    output(kept)
+    outputv(kept)
+    driver_free_binary(kept)
+    with pytest.raises(Leak) as caught:
+        ledger.check()
+    line, other = caught.value.blocks
+    took = r"; a reference taken at test_binary\.py:\d+ in "
+    assert re.fullmatch(rf"binary of 3 bytes allocated at .* in new{took}output{took}outputv", line)
+    assert re.fullmatch(r"binary of 4 bytes allocated at test_binary\.py:\d+ in new", other)
+    assert [place.split(" in ")[1] for place in caught.value.places] == ["new", "output", "outputv"]
+    for _ in range(4):
+        driver_free_binary(kept)
+    driver_free_binary(plain)
+    ledger.check()
 
 
 def test_a_freed_binary_cannot_be_touched(ledger: Ledger) -> None:
@@ -100,7 +130,7 @@ def test_a_freed_binary_cannot_be_touched(ledger: Ledger) -> None:
 def test_a_binary_is_not_cleared(ledger: Ledger) -> None:
     binary = driver_alloc_binary(3)
     assert binary is not None
-    with pytest.raises(Uninitialised, match="binary of 3 bytes: byte 0 read before it was written"):
+    with pytest.raises(Uninitialised, match=r"3 bytes: byte 0 read at .*, before it was written"):
         bytes(binary.orig_bytes)
 
 

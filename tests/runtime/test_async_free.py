@@ -206,6 +206,7 @@ def test_a_job_of_a_start_that_fails_is_run_and_freed(threads: Kind) -> None:
         with pytest.raises(ErlangError, match="einval"):
             opened(erl, Refuses())
     assert erl.trace.order() == [
+        "load_driver",
         "init",
         "start",
         "driver_async(1)",

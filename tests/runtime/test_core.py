@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from scripted import made_of
 from support import Gate, Job, Kind, PortLockingWorker, Worker, both, opened, received
 
 from driverref import Driver, Emulator, Pid, Port, Ref
@@ -247,8 +250,73 @@ def test_a_buffer_may_not_be_kept_by_something_that_reads_it_later(threads: Kind
         def output(self, port: ErlDrvPort, buf: memoryview) -> None:
             self.iterator = struct.iter_unpack("B", buf)
 
-    with (
-        pytest.raises(UseAfterFree, match="was kept by something when the callback returned"),
-        Emulator(threads=threads) as erl,
-    ):
-        erl.port_command(opened(erl, KeepsIterator()), b"lent")
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            self.iterator = struct.iter_unpack("B", buf)
+            return b""
+
+    class WithoutVectors(KeepsIterator):
+        outputv = None  # type: ignore[assignment]
+
+    calls: list[tuple[type[Keeps], str, Callable[[Emulator, Port], object]]] = [
+        (WithoutVectors, "output", lambda erl, port: erl.port_command(port, b"lent")),
+        (WithoutVectors, "output", lambda erl, port: erl.port_command(port, [b"lent"])),
+        (KeepsIterator, "control", lambda erl, port: erl.port_control(port, 1, b"lent")),
+    ]
+    for driver, name, call in calls:
+        with pytest.raises(UseAfterFree) as caught, Emulator(threads=threads) as erl:
+            call(erl, opened(erl, driver()))
+        line = getattr(driver, name).__code__.co_firstlineno
+        assert str(caught.value) == (
+            "a callback's buffer was kept by something when the callback returned, which stands at"
+            f" test_core.py:{line} in {name}; it is lent for the call only: copy it with bytes(buf)"
+        )
+
+
+@both
+@pytest.mark.rule("memory.buffer-is-lent", "fault.names-its-places")
+def test_the_use_of_a_buffer_that_is_gone_is_told_with_its_line(threads: Kind) -> None:
+    def scenario() -> None:
+        with Emulator(threads=threads) as erl:
+            port = opened(erl, Keeps())
+            erl.port_command(port, b"lent")
+            erl.port_control(port, 0, b"")
+
+    with pytest.raises(UseAfterFree) as caught:
+        scenario()
+    line = Keeps.control.__code__.co_firstlineno + 4
+    assert str(caught.value) == (
+        f"a callback's buffer was used at test_core.py:{line} in control, after the callback had"
+        " returned; it is lent for the call only: copy it with bytes(buf)"
+    )
+
+
+@both
+def test_what_a_callback_raises_is_told_although_it_keeps_a_part_of_its_buffer(
+    threads: Kind,
+) -> None:
+    """Its traceback keeps its variables, so the buffer cannot be released."""
+
+    def fails(port: ErlDrvPort, *lent: Any) -> bytes:
+        part = memoryview(lent[-1])[1:]
+        raise ArithmeticError(bytes(part))
+
+    calls: list[Callable[[Emulator, Port], object]] = [
+        lambda erl, port: erl.port_control(port, 1, b"lent"),
+        lambda erl, port: erl.port_command(port, [b"lent"]),
+        lambda erl, port: erl.port_command(port, b"lent"),
+    ]
+    for call in calls:
+        with pytest.raises(ArithmeticError, match="ent"), Emulator(threads=threads) as erl:
+            call(erl, opened(erl, made_of(output=fails, control=fails)))
+
+
+@both
+def test_a_buffer_of_the_driver_s_own_is_the_driver_s_own_mistake(threads: Kind) -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        own = bytearray(4)
+        with memoryview(own):
+            own.append(0)
+
+    for command in (b"", [b""]):
+        with pytest.raises(BufferError, match="Existing exports"), Emulator(threads=threads) as erl:
+            erl.port_command(opened(erl, made_of(output=output)), command)

@@ -146,7 +146,9 @@ def test_what_was_peeked_at_stays_as_it_was_until_it_is_taken_out(erl: Emulator)
     assert binary is not None
     assert driver_binary_get_refc(binary) == 1
     queue.deq(4)
-    with pytest.raises(UseAfterFree, match="binary of 6 bytes: contents read after it was freed"):
+    with pytest.raises(
+        UseAfterFree, match="binary of 6 bytes: contents read at .*, after it was fr"
+    ):
         pieces_of([peeked])
 
 

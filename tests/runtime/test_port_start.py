@@ -148,7 +148,7 @@ def test_three_numbers_mean_that_the_open_failed(
         assert error.value.reason == reason
         assert erl.ports() == []
         assert erl.receive(timeout=0) is None
-        assert erl.trace.order() == ["init", "start"]
+        assert erl.trace.order() == ["load_driver", "init", "start"]
 
 
 def test_errno_is_that_of_this_start_and_not_of_one_before() -> None:

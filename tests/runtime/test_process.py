@@ -88,7 +88,8 @@ def test_a_message_that_comes_while_a_sender_is_suspended_is_kept(threads: Kind)
 def test_waiting_for_a_message_that_nobody_can_send_is_a_deadlock() -> None:
     with Emulator() as erl, pytest.raises(Deadlock) as caught:
         erl.receive()
-    assert "process <0.1.0> waits for a message to <0.1.0>" in caught.value.waiting
+    waits = "process <0.1.0> waits for a message to <0.1.0>; it stands at test_process.py:"
+    assert caught.value.waiting[0].startswith(waits)
 
 
 # Links and exit signals.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -190,7 +191,10 @@ def test_everything_arrives_once_and_each_producers_items_in_order(
 # Simulated: deadlock.
 
 
-def test_a_deadlock_names_everyone_and_what_they_wait_for(simulated: SimulatedThreads) -> None:
+@pytest.mark.rule("fault.names-its-places")
+def test_a_deadlock_names_every_thread_what_it_waits_for_and_where(
+    simulated: SimulatedThreads,
+) -> None:
     mutex = simulated.mutex("mutex 'm'")
     condition = simulated.condition(mutex, "condition 'c'")
 
@@ -214,19 +218,25 @@ def test_a_deadlock_names_everyone_and_what_they_wait_for(simulated: SimulatedTh
     simulated.start("locker", lock, seen)
     with pytest.raises(Deadlock) as caught:
         simulated.join(sleeper)
-    assert caught.value.waiting == (
-        "main waits for the end of waiter",
-        "waiter waits for condition 'c'",
-        "reader waits for data from a socket",
-        "idler waits for a job",
-        "locker waits for mutex 'm', held by main",
+    story = "test_a_deadlock_names_every_thread_what_it_waits_for_and_where"
+    expected = (
+        ("main waits for the end of waiter", story),
+        ("waiter waits for condition 'c'", "wait"),
+        ("reader waits for data from a socket", "read"),
+        ("idler waits for a job", "<lambda>"),
+        ("locker waits for mutex 'm', held by main", "lock"),
     )
+    for line, (waits, where) in zip(caught.value.waiting, expected, strict=True):
+        assert re.fullmatch(rf"{waits}; it stands at test_simulated.py:\d+ in {where}", line)
+    assert len(caught.value.places) == 5
 
 
 def test_a_deadlock_is_raised_in_the_adopted_thread(simulated: SimulatedThreads) -> None:
     queue = simulated.queue("nothing")
     simulated.start("last to wait", queue.get, seen)
-    with pytest.raises(Deadlock, match="main waits for nothing\n  last to wait waits for nothing"):
+    with pytest.raises(
+        Deadlock, match="main waits for nothing; .*\n  last to wait waits for nothing$"
+    ):
         queue.get()
     queue.put("wake up")  # the others are still there
     simulated.sleep(1)

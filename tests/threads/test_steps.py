@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -226,11 +227,14 @@ def test_a_run_that_makes_too_many_steps_is_a_livelock_that_says_what_each_threa
 
     with pytest.raises(Livelock) as caught:
         poll()
-    assert str(caught.value).splitlines() == [
+    lines = [re.sub(r":\d+", "", line) for line in str(caught.value).splitlines()]
+    assert lines == [
         "the run has made 50 steps (step_limit) and has not ended:",
-        "  main goes on",
-        "  sleeper waits for time to pass",
+        "  main goes on; it stands at test_steps.py in poll",
+        "  sleeper waits for time to pass; it stands at test_steps.py in <lambda>",
     ]
+    assert [place.rpartition(" ")[2] for place in caught.value.places] == ["<lambda>", "poll"]
+    assert threads.stuck is caught.value
     with pytest.raises(Livelock):  # a program that catches it gets it again
         threads.step()
     threads.close()

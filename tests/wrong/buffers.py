@@ -11,6 +11,7 @@ from driverref.erl_driver import (
     ErlDrvBinary,
     ErlDrvPort,
     ErlIOVec,
+    driver_alloc,
     driver_alloc_binary,
     driver_async,
     driver_binary_dec_refc,
@@ -21,7 +22,8 @@ from driverref.erl_driver import (
     driver_output_binary,
     driver_realloc_binary,
 )
-from driverref.errors import DataRace, DoubleFree, Leak, Misuse, UseAfterFree
+from driverref.errors import DataRace, DoubleFree, Leak, Misuse, OutOfBounds, UseAfterFree
+from driverref.memory import Memory
 from wrong.case import Runner, Wrong, commands, new
 
 
@@ -264,6 +266,33 @@ class OneScratch(Runner):
 class OneScratchOneThread(OneScratch):
     def submit(self, port: ErlDrvPort, job: Any) -> None:
         driver_async(port, 0, self.work, job, self.async_free)
+
+
+class NoRoomForZero(Runner):
+    room = 0
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        text = driver_alloc(len(buf) + self.room)
+        assert text is not None
+        text[: len(buf)] = buf
+        self.submit(port, text)
+
+    def work(self, text: Memory) -> None:
+        text[len(b"work")] = 0
+
+
+class RoomForZero(NoRoomForZero):
+    room = 1
+
+
+NO_ROOM_FOR_ZERO = Wrong(
+    "no-room-for-zero",
+    "A string is copied with malloc(len), and the job ends it with a zero byte, which needs one more.",
+    OutOfBounds,
+    1,
+    NoRoomForZero,
+    RoomForZero,
+)
 
 
 ONE_SCRATCH = Wrong(
