@@ -257,4 +257,5 @@ def test_what_a_scenario_does_after_a_deadlock_is_no_longer_explored() -> None:
         return str(erl.receive(timeout=1))
 
     outcomes = explore(story, async_threads=2)
-    assert list(outcomes) == ["None"]
+    assert [fault.name for fault in outcomes.faults] == ["Deadlock"]
+    assert len(outcomes) == 1
