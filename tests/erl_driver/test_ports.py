@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from scripted import Box, do, made_of, scripted
+from scripted import Box, do, made_of, scripted, steps
 from support import Gate, Kind, both, opened
 
 from driverref import Emulator, Pid, Port
@@ -22,6 +22,8 @@ from driverref.erl_driver import (
     driver_compare_monitors,
     driver_connected,
     driver_demonitor_process,
+    driver_deq,
+    driver_enq,
     driver_exit,
     driver_failure_eof,
     driver_get_monitored_process,
@@ -57,6 +59,7 @@ def watching(seen: list[Any], **callbacks: Any) -> Any:
         monitor,
         lambda port: driver_demonitor_process(port, seen[-1]),
         lambda port: driver_monitor_process(port, Pid(99)),
+        lambda port: driver_deq(port, 1),
         **{"process_exit": lambda port, monitor: seen.append((port.id, monitor)), **callbacks},
     )
 
@@ -132,6 +135,52 @@ def test_a_monitor_can_be_taken_back_and_dies_with_its_port(threads: Kind) -> No
         gate.open()
         assert erl.receive()[1] == ref
         assert len(seen) == 2
+        assert erl.trace.order("process_exit") == []
+
+
+@both
+@pytest.mark.rule("port.closing-monitors")
+def test_a_closing_port_gives_its_monitors_up(threads: Kind) -> None:
+    """So OTP 25 did: the monitored process ends while the port waits for its driver queue."""
+    seen: list[Any] = []
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, watching(seen, output=driver_enq))
+        gate = Gate()
+        pid = erl.spawn(steps(lambda: do(erl, port, 0), gate.pass_through))
+        gate.await_arrival()
+        erl.unlink(port)
+        erl.port_command(port, b"1")
+        erl.port_close(port)
+        assert do(erl, port, 1) == "1"
+        ref = erl.monitor("process", pid)
+        gate.open()
+        assert erl.receive()[1] == ref
+        assert erl.trace.order("process_exit") == []
+        erl.exit(port, "kill")
+        do(erl, port, 3)
+
+
+@both
+def test_a_monitor_that_flush_sets_does_not_outlive_the_port(threads: Kind) -> None:
+    seen: list[Any] = []
+
+    def flush(port: ErlDrvPort) -> None:
+        seen.append(driver_monitor_process(port, pid))
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, watching(seen, output=driver_enq, flush=flush))
+        gate = Gate()
+        pid = erl.spawn(gate.pass_through)
+        gate.await_arrival()
+        erl.unlink(port)
+        erl.port_command(port, b"1")
+        erl.port_close(port)
+        do(erl, port, 3)
+        assert erl.ports() == []
+        ref = erl.monitor("process", pid)
+        gate.open()
+        assert erl.receive()[1] == ref
+        assert isinstance(seen[0], ErlDrvMonitor)
         assert erl.trace.order("process_exit") == []
 
 
