@@ -52,6 +52,8 @@ CALLS: dict[str, Call] = {
     "erl_ddll.unload": lambda erl, port: erl.erl_ddll.unload("d"),
     "erl_ddll.try_unload": lambda erl, port: erl.erl_ddll.try_unload("d"),
     "erl_ddll.monitor": lambda erl, port: erl.erl_ddll.monitor("driver", ("d", "unloaded")),
+    "erl_ddll.demonitor": lambda erl, port: erl.erl_ddll.demonitor(Ref(1)),
+    "erl_ddll.info": lambda erl, port: erl.erl_ddll.info("d", "port_count"),
     "erl_ddll.loaded_drivers": lambda erl, port: erl.erl_ddll.loaded_drivers(),
 }
 """Every BIF, called with arguments that are right."""

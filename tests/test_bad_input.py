@@ -295,11 +295,25 @@ ERLANG: list[Row] = [
     (lambda w: w.ddll.unload_driver(5), ErlangError, "unload_driver: name must be a driver's name"),
     (lambda w: w.ddll.unload([]), ErlangError, "unload: name must be a driver's name, a str, not"),
     (lambda w: w.ddll.try_unload(5), ErlangError, "try_unload: name must be a driver's name, a"),
-    (lambda w: w.ddll.try_unload("d", "kill_ports"), ErlangError, 'a list of "kill_ports", not'),
-    (lambda w: w.ddll.try_unload("d", ["x"]), ErlangError, "a list of \"kill_ports\", not ['x']"),
+    (lambda w: w.ddll.try_unload("d", "kill_ports"), ErlangError, 'options must be a list of "'),
+    (lambda w: w.ddll.try_unload("d", ["x"]), ErlangError, "pending_driver\"), not ['x']"),
+    (lambda w: w.ddll.try_unload("d", [("monitor", 5)]), ErlangError, "options must be a list"),
     (lambda w: w.ddll.try_unload("d", 5), ErlangError, 'options must be a list of "kill_ports"'),
     (lambda w: w.ddll.monitor("process", ("d", "unloaded")), ErlangError, 'be "driver", (name, '),
-    (lambda w: w.ddll.monitor("driver", ("d", "loaded")), ErlangError, 'be "driver", (name, "un'),
+    (lambda w: w.ddll.monitor("driver", ("d", "unloaded_only")), ErlangError, '"driver", (name, '),
+    (lambda w: w.ddll.demonitor(5), ErlangError, "demonitor: ref must be a Ref, not 5"),
+    (
+        lambda w: w.ddll.info("x"),
+        ErlangError,
+        "info: name must be the name of a loaded driver, not",
+    ),
+    (lambda w: w.ddll.info([]), ErlangError, "name must be the name of a loaded driver, not []"),
+    (lambda w: w.ddll.info("d", "x"), ErlangError, "info: item must be one of processes, driver_o"),
+    (
+        lambda w: w.ddll.info("d", []),
+        ErlangError,
+        "info: item must be one of processes, driver_opt",
+    ),
     (lambda w: w.ddll.monitor("driver", "d"), ErlangError, 'item must be "driver", (name, "unlo'),
 ]
 

@@ -101,10 +101,10 @@ def caller(runtime: Runtime, call: str) -> Process:
     return process
 
 
-def check_options(call: str, options: object, allowed: Sequence[str]) -> None:
-    """Raise `badarg` unless `options` is a list of some of the `allowed` strings."""
+def check_options(call: str, options: object, allowed: Sequence[object]) -> None:
+    """Raise `badarg` unless `options` is a list of some of those that are `allowed`."""
     if not isinstance(options, list | tuple) or any(option not in allowed for option in options):
-        expected = "a list of " + " and ".join(f'"{option}"' for option in allowed)
+        expected = "a list of " + " and ".join(repr(option).replace("'", '"') for option in allowed)
         raise badarg(call, "options", expected, options)
 
 
