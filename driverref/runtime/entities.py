@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from driverref.runtime.names import Names
 from driverref.terms import Pid, Port, Ref
@@ -49,7 +49,7 @@ class Bonds:
 
     def __init__(self) -> None:
         self.links: set[Pid | Port] = set()
-        self.monitors: dict[Ref, Watcher] = {}
+        self.monitors: dict[Ref, Entity] = {}
         self.watches: dict[Ref, Watch] = {}
 
 
@@ -74,10 +74,6 @@ class Entity(Protocol):
     def down(self, ref: Ref, reason: object) -> None:
         """Hear that what it monitors has ended, unless it has given the monitor up."""
         ...
-
-
-Watcher: TypeAlias = Entity | Callable[[Any], object]
-"""What a monitor tells: a process or a port, or a function of the emulator itself."""
 
 
 class PortTable:
@@ -197,7 +193,7 @@ class Entities:
 
     # Monitors.
 
-    def monitor(self, ref: Ref, of: Entity, watcher: Watcher) -> bool:
+    def monitor(self, ref: Ref, of: Entity, watcher: Entity) -> bool:
         """Have `watcher` told when `of` ends.
 
         `False`, and nothing is monitored, if it has ended.
@@ -240,16 +236,14 @@ class Entities:
     def watchers(self, entity: Entity) -> list[Pid | Port]:
         """The identifiers of what monitors an entity, once for each monitor and in that order."""
         with self.lock:
-            watchers = entity.bonds.value.monitors.values()
-            return [watcher.id for watcher in watchers if not callable(watcher)]
+            return [watcher.id for watcher in entity.bonds.value.monitors.values()]
 
     def part(self, entity: Entity) -> tuple[list[Entity], list[Callable[[object], object]]]:
         """Take the name, the links and the monitors of an entity that ends.
 
         Returns what was linked, processes before ports and each in the order of their identifiers,
         and, in the order in which the monitors were set, a function for each that tells it the
-        reason.  A fixed order keeps runs that differ
-        in nothing else from differing in this.
+        reason.  A fixed order keeps runs that differ in nothing else from differing in this.
         """
         # First, so that whatever is told of the end finds the name free.
         self.names.forget(entity.id)
@@ -260,20 +254,11 @@ class Entities:
             ids = sorted(bonds.links, key=_in_order)
             linked = [other for other in map(self.find, ids) if other is not None]
             for ref, watch in bonds.watches.items():
-                # Nothing had the name; or, on OS threads, it has ended and is about to tell.
+                # It may have ended, and be about to tell this entity so.
                 watched = None if watch.id is None else self.find(watch.id)
                 if watched is not None:
                     watched.bonds.change().monitors.pop(ref, None)
-        monitors = bonds.monitors.items()
-        return linked, [_telling(watcher, ref, entity.id) for ref, watcher in monitors]
-
-
-def _telling(watcher: Watcher, ref: Ref, of: Pid | Port) -> Callable[[object], object]:
-    """What tells a watcher the reason with which `of` has ended."""
-    if callable(watcher):
-        tell = watcher
-        return lambda reason: tell(of)
-    return partial(watcher.down, ref)
+        return linked, [partial(watcher.down, ref) for ref, watcher in bonds.monitors.items()]
 
 
 # Exit signals go out in this order.  In C it is that of a hash table, which nothing may rely on;

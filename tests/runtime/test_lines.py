@@ -148,8 +148,8 @@ def test_a_header_stands_before_each_line(threads: Kind) -> None:
 
 @both
 def test_a_driver_binary_is_not_cut(threads: Kind) -> None:
-    got = arrived(threads, [("line", 4), "binary"], [b"oab", b"bhel\nlo", b"oc\n"])
-    assert got == [ImproperList([72, b"hel\nlo"]), ("eol", b"abc"), "normal"]
+    got = arrived(threads, [("line", 4), "binary"], [b"oab", b"bxy\nz", b"oc\n"])
+    assert got == [ImproperList([72, b"xy\nz"]), ("eol", b"abc"), "normal"]
 
 
 @pytest.mark.rule("port.last-line")
