@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -159,6 +159,8 @@ class Ledger:
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self.rows: MutableMapping[int, Row] = threads.table()
+        # What else is held, in rows of their own: a driver in C keeps its memory by itself.
+        self.sources: list[Callable[[], list[str]]] = []
         self.new_id = threads.new_id
         # On OS threads a step does nothing.  The blocks ask this first, to save the call.
         self.simulated = threads.simulated
@@ -176,7 +178,8 @@ class Ledger:
         The oldest comes first; on simulated threads the lines stand thread by thread.
         """
         # By id and not in the order of entering, which depends on the schedule.
-        return [str(row) for _, row in sorted(self.rows.items())]
+        rows = [str(row) for _, row in sorted(self.rows.items())]
+        return rows + [row for source in self.sources for row in source()]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""
