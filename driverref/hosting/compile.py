@@ -130,6 +130,16 @@ def _linked_in(include: Path) -> list[str]:
     return [f"{folder / name}.o" for name in LINKED_IN]
 
 
+def _stand_ins(folder: Path, names: Sequence[str]) -> list[str]:
+    """The object with the functions that Python stands in for, made in `folder`."""
+    if not names:
+        return []
+    source = folder / "stand_ins.c"
+    source.write_text('#include "stand_in.h"\n' + "".join(f"CALL({name})\n" for name in names))
+    call([compiler(None, False), *OWN, f"-I{HERE}", "-c", "-o", f"{source}.o", str(source)])
+    return [f"{source}.o"]
+
+
 class Build:
     """A driver that has been compiled."""
 
@@ -149,10 +159,11 @@ def build(
     flags: Sequence[str] = (),
     libs: Sequence[str] = (),
     cc: str | None = None,
+    stand_ins: Sequence[str] = (),
 ) -> Build:
     """Compile and link a driver, unless that has been done.
 
-    Raises `CompileError` with what the compiler said, or with what is missing; `TypeError` if
+    `stand_ins` are functions that the driver calls and that Python has: they become requests.  Raises `CompileError` with what the compiler said, or with what is missing; `TypeError` if
     `flags` or `libs` is a single string.
     """
     for parameter, value in (("flags", flags), ("libs", libs)):
@@ -164,7 +175,7 @@ def build(
             raise CompileError(f"{file}: there is no such file")
     plusplus = any(file.suffix in CPLUSPLUS for file in files)
     tool, include = compiler(cc, plusplus), header_folder(flags)
-    asked = _digest(_sources(), tool, include, *files, "flags", *flags, "libs", *libs)
+    asked = _digest(_sources(), tool, include, *files, "flags", *flags, "libs", *libs, "-", *stand_ins)
     noted = cache_folder() / f"read-{asked}.json"
     if noted.exists():
         read, digest = json.loads(noted.read_text())
@@ -182,7 +193,8 @@ def build(
         digest = _digest(asked, contents)
 
         def link(new: Path) -> None:
-            parts = [*objects, *_linked_in(include), str(runtime()), *libs, "-lpthread"]
+            ours = _linked_in(include) + _stand_ins(new, stand_ins)
+            parts = [*objects, *ours, str(runtime()), *libs, "-lpthread"]
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
             Table.read(new / "driver.so", files).save(new / "lines.json")
 

@@ -12,7 +12,7 @@ for the length of the call, and the result, a word, becomes what the emulator ex
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import string_at
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from driverref.hosting import library as L
 from driverref.hosting.calls import signed
 from driverref.hosting.compile import build
 from driverref.hosting.external import decode, encode
-from driverref.hosting.host import Module, host
+from driverref.hosting.host import Handler, Module, host
 from driverref.hosting.run import Run
 from driverref.hosting.special import monitor_bytes
 from driverref.hosting.vectors import lay_out
@@ -58,9 +58,8 @@ class Entry(NamedTuple):
 class HostedDriver(Driver):
     """A driver whose callbacks are C's.  A subclass for each driver leaves out those that are NULL."""
 
-    def __init__(self, run: Run, port: dict[str, int]) -> None:
-        self._run, self._at, self._port = run, port, 0
-        self._ports: dict[int, ErlDrvPort] = {}
+    def __init__(self, run: Run, at: dict[str, int]) -> None:
+        self._run, self._at = run, at
 
     def _call(self, name: str, *words: int) -> int:
         run = self._run
@@ -197,10 +196,12 @@ class CDriver:
         if thread is OUTSIDE:
             raise Misuse("a driver in C is made for one emulator: call it in the scenario")
         run = run_of(thread.runtime)
-        run.threads.step()
-        for loaded in list(thread.runtime.drivers.values()):
-            if isinstance(loaded.source, HostedDriver) and loaded.source._made_by is self:
-                return loaded.source
+        made = run.made.get(self)
+        if made is not None:
+            run.threads.step()
+            loaded = thread.runtime.drivers.get(made.driver_name)
+            if loaded is not None and loaded.source is made:
+                return made
         run.host.library.dr_fresh(self._module.handle)
         words = L.words(run.host.call(run, self._module.init), len(_ENTRY))
         at = dict(zip(_ENTRY, words, strict=True))
@@ -209,14 +210,15 @@ class CDriver:
             (at["flags"] >> 32) & 0xFFFFFFFF,
             tuple(name for name in CALLBACKS if at[name]),
         )
-        return self._class(entry)(run, at)
+        made = run.made[self] = self._class(entry)(run, at)
+        return made
 
     def _class(self, entry: Entry) -> type[HostedDriver]:
         """The class for an entry: the emulator checks a class once."""
         found = self._classes.get(entry)
         if found is None:
             members: dict[str, Any] = {name: _BODIES.get(name, _never) for name in entry.callbacks}
-            members |= {"driver_name": entry.name, "driver_flags": entry.flags, "_made_by": self}
+            members |= {"driver_name": entry.name, "driver_flags": entry.flags}
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found
 
@@ -241,6 +243,7 @@ def c_driver(
     flags: Sequence[str] = (),
     libs: Sequence[str] = (),
     cc: str | None = None,
+    stand_ins: Mapping[str, Handler] | None = None,
 ) -> CDriver:
     """Compile and load a linked-in driver in C or C++, for `explore` and all else.
 
@@ -248,11 +251,17 @@ def c_driver(
     linker (`-lz`, `other.o`).  `cc` is the compiler; by default that of `CC`, or `CXX` for C++, or
     the first that is found.  What was compiled once is kept, and made again when a file has changed.
 
+    `stand_ins` has, by name, functions that the driver calls and that Python is to do in their
+    place, such as those of a library that waits for the network.  Each is called with the `Run` and
+    the words of its arguments, at most six, and returns a word or `None`.
+
     Returns a `CDriver`: call it in the scenario, and load what that returns.  Call `c_driver` itself
     outside of the scenario, once.
 
     Raises `CompileError` with what the compiler said, or with what is missing: a compiler, binutils,
     `erl_driver.h`.
     """
-    made = build(sources, flags, libs, cc)
-    return CDriver(host().load(made))
+    made = build(sources, flags, libs, cc, sorted(stand_ins or ()))
+    module = host().load(made)
+    module.handlers.update(stand_ins or {})
+    return CDriver(module)

@@ -78,7 +78,9 @@ def fault_of(host: Host, run: Run) -> Exception:
     elif (owner := run.stack_of(address)) is not None:
         what = f"a local variable of {owner}"
         start = address
-    where = f"{what}: byte {address - start}" if start and start != address else what
+    # A free is of the whole block: which byte of it another thread has used does not matter.
+    named = start and (start != address or wrong == OUTSIDE) and not (wrong == RACE and how & 4)
+    where = f"{what}: byte {address - start}" if named else what
     verb = _verb(how)
     if wrong == RACE:
         name = run.threads.started_ones[other].name
@@ -89,8 +91,7 @@ def fault_of(host: Host, run: Run) -> Exception:
     if wrong == UNWRITTEN:
         return errors.Uninitialised(f"{where} {verb} {by} before it was written{begun}")
     if wrong == OUTSIDE:
-        bytes_ = f"{size} byte{'s' * (size != 1)}"
-        return OutOfBounds(f"{bytes_} {verb} {by}, outside of {where}{begun}")
+        return OutOfBounds(f"{where} {verb} {by}, which is outside of it{begun}")
     if wrong == NULL:
         return Crash(f"NULL {verb} {by}")
     if wrong == DOUBLE_FREE:

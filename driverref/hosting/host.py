@@ -64,6 +64,8 @@ class Module:
 
     def __init__(self, host: Host, build: Build) -> None:
         lib = host.library
+        self.handlers: dict[str, Handler] = {}
+        """The functions that Python stands in for in this driver, by name."""
         # The same in every process: the names of variables are part of what workers tell each other.
         name = 1 << 61 | int(build.digest[-5:], 16) << 40
         self.build = build
@@ -255,7 +257,9 @@ class Host:
     def _handler(self, what: int) -> Handler:
         """The handler of a request, whose name stands at the address `what`."""
         name = ctypes.string_at(what).decode()
-        handler = HANDLERS.get(name)
+        # The name lies in the object of the driver that asks: the one that begins next below it.
+        asking = max(self.modules.values(), key=lambda m: (m.base <= what, m.base))
+        handler = asking.handlers.get(name) or HANDLERS.get(name)
         if handler is None:
 
             def handler(run: Run, a: memoryview) -> None:

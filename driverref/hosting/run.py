@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from driverref.erl_driver import ErlDrvTid
     from driverref.hosting.host import Host
     from driverref.runtime.core import Runtime
+    from driverref.runtime.driver import Driver
     from driverref.runtime.port import ErlDrvPort
     from driverref.threads.clocks import Stamp
 
@@ -40,6 +41,8 @@ class Run:
         self.host, self.runtime, self.threads = host, runtime, threads
         self.depth: dict[int, int] = {}
         """By thread, how many calls of the driver it is in."""
+        self.made: dict[object, Driver] = {}
+        """By what `c_driver` has returned, the driver that it has made last."""
         self.ports: dict[int, ErlDrvPort] = {}
         self.binaries: dict[int, ErlDrvBinary] = {}
         """By the address of the `ErlDrvBinary` in C."""

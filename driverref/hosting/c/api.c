@@ -4,20 +4,10 @@
  * made from the header that the driver is compiled with.  What the model does not have is refused when
  * it is called, by name.
  *
- * A request takes six words, whatever the function takes.  The header is not included, so the types do
- * not clash.  That is not C's rule but that of the processors' calling conventions: x86-64 and aarch64
- * pass the first six integers and pointers in registers, and a function that takes fewer leaves the
- * others as they are.  No function of the header takes more, or a floating-point number.
+ * stand_in.h says how a call becomes a request.
  */
-#include "host.h"
+#include "stand_in.h"
 
-#define HIDDEN __attribute__((visibility("hidden")))
-
-#define CALL(name)                                                             \
-    HIDDEN long name(long a, long b, long c, long d, long e, long f)           \
-    {                                                                          \
-        return dr_ask(#name, CALLER, a, b, c, d, e, f);                        \
-    }
 #include "calls.inc"
 
 /* The calls on memory, of which no other thread notices anything. */

@@ -5,7 +5,7 @@
  * come from the driver's code goes to the handler that was there before, such as Python's faulthandler.
  *
  * A loop that makes no call and uses no memory would never end.  While the driver's code runs, a timer
- * ticks ten times in a second of the processor's time; if nothing has happened for twenty ticks, the
+ * ticks ten times in a second of the processor's time; if nothing has happened for ten ticks, the
  * handler asks in the loop's place.  A loop that does use memory is found by `fuel`: by counting, so
  * that it is found in the same place each time.
  */
@@ -88,7 +88,7 @@ static void on_tick(int number, siginfo_t *info, void *context)
         segment_then = segment, fuel_then = fuel, ticks = 0;
         return;
     }
-    if (++ticks < 20 || !in_a_module(pc_of(context)))
+    if (++ticks < 10 || !in_a_module(pc_of(context)))
         return;
     ticks = 0;
     for (;;)

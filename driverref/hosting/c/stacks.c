@@ -175,7 +175,7 @@ static void go(Call *call)
         rearm();
     call->thread->tick = (uint32_t)call->box[TICK];
     segment++;
-    fuel = 100000000;
+    fuel = 1 << 25;
     current = call;
     switch_stack(&python, call->sp);
 }
