@@ -5,7 +5,7 @@ A row says how each parameter of C becomes one of `driverref.erl_driver`, and th
 | word | in C | in Python |
 |---|---|---|
 | `port` | `ErlDrvPort` | `ErlDrvPort` |
-| `thing` | a handle, an identifier, an atom | the object |
+| `thing`, `null` | a handle, an identifier, an atom; `null` may be NULL | the object, `None` |
 | `int`, `uint`, `size`, `flag` | a number of 32 bits, with and without a sign; of 64; 0 or not | `int` |
 | `text`, `name` | `char *` up to a zero byte; `name` may be NULL | `str`, `None` |
 | `buf` | `char *` and a length | `bytes` |
@@ -82,13 +82,13 @@ erl_drv_mutex_destroy         thing                  -> int
 erl_drv_mutex_lock            thing                  -> int
 erl_drv_mutex_trylock         thing                  -> int
 erl_drv_mutex_unlock          thing                  -> int
-erl_drv_mutex_name            thing                  -> text
+erl_drv_mutex_name            null                   -> text
 erl_drv_cond_create           name                   -> thing
 erl_drv_cond_destroy          thing                  -> int
 erl_drv_cond_signal           thing                  -> int
 erl_drv_cond_broadcast        thing                  -> int
 erl_drv_cond_wait             thing thing            -> int
-erl_drv_cond_name             thing                  -> text
+erl_drv_cond_name             null                   -> text
 erl_drv_rwlock_create         name                   -> thing
 erl_drv_rwlock_destroy        thing                  -> int
 erl_drv_rwlock_rlock          thing                  -> int
@@ -97,7 +97,7 @@ erl_drv_rwlock_runlock        thing                  -> int
 erl_drv_rwlock_rwlock         thing                  -> int
 erl_drv_rwlock_tryrwlock      thing                  -> int
 erl_drv_rwlock_rwunlock       thing                  -> int
-erl_drv_rwlock_name           thing                  -> text
+erl_drv_rwlock_name           null                   -> text
 """
 
 
@@ -117,6 +117,7 @@ _Take = Callable[["Run", str, memoryview, int], Any]
 TAKE: dict[str, tuple[int, _Take]] = {
     "port": (1, lambda run, call, a, at: run.port(call, a[at])),
     "thing": (1, lambda run, call, a, at: run.thing(call, a[at])),
+    "null": (1, lambda run, call, a, at: run.thing(call, a[at]) if a[at] else None),
     "int": (1, lambda run, call, a, at: _int(a[at])),
     "uint": (1, lambda run, call, a, at: a[at] & 0xFFFFFFFF),
     "size": (1, lambda run, call, a, at: a[at] & (1 << 64) - 1),
