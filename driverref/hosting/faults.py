@@ -113,9 +113,10 @@ def _freed(host: Host, kind: int, ended: int) -> str:
 
 
 def _not_freeable(address: int, start: int, kind: int, what: str) -> str:
-    if not start or start != address:
-        inside = f"the middle of a {what}" if start else what
-        return f"{inside} is no block"
+    if not kind:
+        return f"{what} is no block"
+    if start != address:
+        return f"the middle of a {what} is no block"
     by = KINDS[kind][1]
     return f"a {what} is to be freed by {by}" if by else f"a {what} is not the driver's"
 

@@ -39,7 +39,7 @@ class Table:
     def __init__(
         self,
         lines: list[tuple[int, str, int]],
-        functions: list[tuple[int, int, str]],
+        functions: list[tuple[int, int, str, int]],
         variables: list[tuple[int, int, str]],
     ) -> None:
         self.lines, self.functions, self.variables = lines, functions, variables
@@ -50,10 +50,12 @@ class Table:
         """Return the table of an object that was compiled from `sources`."""
         paths = {source.name: str(source) for source in sources}
         lines: dict[int, tuple[int, str, int]] = {}
+        first: dict[int, int] = {}
         for row in call(["readelf", "-W", "--debug-dump=decodedline", str(file)]).splitlines():
             if match := _LINE.match(row):
                 name = Path(match[1]).name
                 number = 0 if match[2] == "-" else int(match[2])
+                first.setdefault(int(match[3], 16), number)
                 # Of several lines for one address the last is the one that the address executes.
                 if number or int(match[3], 16) not in lines:
                     lines[int(match[3], 16)] = (int(match[3], 16), paths.get(name, name), number)
@@ -61,7 +63,8 @@ class Table:
         for row in call(["nm", "-S", "-C", "--defined-only", str(file)]).splitlines():
             match row.split(maxsplit=3):
                 case [start, size, kind, name] if kind in "tTwW":
-                    functions.append((int(start, 16), int(size, 16), name.partition("(")[0]))
+                    at, name = int(start, 16), name.partition("(")[0]
+                    functions.append((at, int(size, 16), name, first.get(at, 0)))
                 case [start, size, kind, name] if kind in "bBdD":
                     variables.append((int(start, 16), int(size, 16), name))
         return cls(sorted(lines.values()), sorted(functions), sorted(variables))
@@ -88,20 +91,23 @@ class Table:
     def start(self, address: int) -> Place | None:
         """Return the line at which the function begins that the address lies in."""
         function = _within(self.functions, address - 1)
-        return self.place(function[0] + 1) if function else None
+        place = self.place(address)
+        return place._replace(line=function[3]) if function and place else None
 
     def variable(self, address: int) -> tuple[str, int] | None:
         """Return the global variable that an address lies in or just behind, and the byte in it."""
-        at = bisect_right(self.variables, (address, 1 << 62, "")) - 1
+        at = bisect_right(self.variables, (address, 1 << 62)) - 1
         if at < 0:
             return None
         start, _, name = self.variables[at]
         return name, address - start
 
 
-def _within(rows: list[tuple[int, int, str]], address: int) -> tuple[int, int, str] | None:
-    """Return the row whose range has the address in it."""
-    at = bisect_right(rows, (address, 1 << 62, "")) - 1
+def _within(
+    rows: list[tuple[int, int, str, int]], address: int
+) -> tuple[int, int, str, int] | None:
+    """Return the function whose range has the address in it."""
+    at = bisect_right(rows, (address, 1 << 62)) - 1
     if at < 0 or address >= rows[at][0] + rows[at][1]:
         return None
     return rows[at]

@@ -97,9 +97,10 @@ def test_a_job_and_a_timer_come_back() -> None:
 def test_a_process_that_is_monitored_ends() -> None:
     with Emulator(async_threads=1) as erl:
         me = erl.self()
+        erl.erl_ddll.load_driver(every_call()())
 
         def owner() -> None:
-            port = opened(erl)
+            port = erl.open_port(("spawn_driver", "every_call"), ("binary",))
             assert erl.port_control(port, MONITOR, b"") == b"ok"
             erl.port_connect(port, me)
             erl.unlink(port)
