@@ -25,6 +25,7 @@ from rich.markdown import Markdown
 
 from driverref import timeline
 from driverref.command import BadInput, beginning, book, loading, releases, report
+from driverref.command.checking import check_command
 from driverref.command.options import (
     OBSERVE,
     OUT,
@@ -365,6 +366,9 @@ def new_command(name: str) -> None:
     click.echo("\nTry:")
     for line in beginning.commands(name):
         click.echo(f"  {line}")
+
+
+main.add_command(check_command)
 
 
 if __name__ == "__main__":

@@ -180,8 +180,8 @@ _BODIES = {
 class CDriver:
     """What `c_driver` returns: call it in a scenario, and load the driver that it returns."""
 
-    def __init__(self, module: Module) -> None:
-        self._module = module
+    def __init__(self, module: Module, options: tuple[Any, ...]) -> None:
+        self._module, self._options = module, options
         self._classes: dict[Entry, type[HostedDriver]] = {}
         self.sources = tuple(map(str, module.build.sources))
         """The files that it was compiled from."""
@@ -221,6 +221,16 @@ class CDriver:
             members |= {"driver_name": entry.name, "driver_flags": entry.flags}
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found
+
+    @property
+    def allocations(self) -> list[int]:
+        """The lines, as addresses, at which its code has allocated memory in any run so far."""
+        served = host()
+        return [site for site in served.allocations() if self._module.place(site) is not None]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process compiles it, which finds it compiled, and loads it.
+        return _again, (self.sources, self._options)
 
     def __repr__(self) -> str:
         return f"<CDriver {self.sources[0]}>"
@@ -264,4 +274,10 @@ def c_driver(
     made = build(sources, flags, libs, cc, sorted(stand_ins or ()))
     module = host().load(made)
     module.handlers.update(stand_ins or {})
-    return CDriver(module)
+    return CDriver(module, (tuple(flags), tuple(libs), cc, stand_ins))
+
+
+def _again(sources: tuple[str, ...], options: tuple[Any, ...]) -> CDriver:
+    """The same driver in another process."""
+    flags, libs, cc, stand_ins = options
+    return c_driver(*sources, flags=flags, libs=libs, cc=cc, stand_ins=stand_ins)

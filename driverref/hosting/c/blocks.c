@@ -21,6 +21,29 @@ enum { FILL = 0xa5 };
 static uintptr_t failing;
 HOST void dr_fail(uintptr_t site) { failing = site; }
 
+/* The lines that have allocated, each once, in whichever run. */
+static uintptr_t *sites;
+static long site_count;
+
+static void note_site(uintptr_t pc)
+{
+    for (long i = 0; i < site_count; i++)
+        if (sites[i] == pc)
+            return;
+    if (site_count % 64 == 0)
+        sites = realloc(sites, (size_t)(site_count + 64) * sizeof *sites);
+    sites[site_count++] = pc;
+}
+
+/* For Python: the n-th of those lines.  Returns 0 if there are not so many. */
+HOST int dr_allocation(long n, long *out)
+{
+    if (n >= site_count)
+        return 0;
+    *out = (long)sites[n];
+    return 1;
+}
+
 void clear_heap(Heap *heap)
 {
     heap->taken = heap->first = heap->last = 0;
@@ -88,6 +111,7 @@ HOST void *dr_alloc(size_t size, uint32_t kind, int cleared, uintptr_t pc)
     Heap *heap = heap_now();
     if (heap == NULL)
         return calloc(1, size);
+    note_site(pc);
     return failing && failing == pc ? NULL : make(heap, size, kind, cleared, pc);
 }
 
