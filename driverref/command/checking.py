@@ -1,4 +1,4 @@
-"""`driverref check`: a driver in C, its battery, and the report.  See `driverref.hosting.battery`."""
+"""`driverref check`: a driver in C, its battery (`hosting.battery`), and the report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def compiled(arguments: tuple[str, ...]) -> CDriver:
 
     Prints what the compiler says, and ends with status 2, if it cannot be compiled.
     """
-    sources = [word for word in arguments if not word.startswith("-") and not word.endswith(LIBRARIES)]
+    sources = [
+        word for word in arguments if not word.startswith("-") and not word.endswith(LIBRARIES)
+    ]
     others = [word for word in arguments if word not in sources]
     libs = [word for word in others if word.startswith(("-l", "-L")) or word.endswith(LIBRARIES)]
     flags = [word for word in others if word not in libs]
@@ -50,7 +52,9 @@ def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes
 @click.argument("arguments", metavar="FILE.c [FILE.c ...] [-- FLAGS]", nargs=-1)
 @emulator_options
 @click.option("--open", "opened", default="", help="What follows the driver's name at open_port.")
-@click.option("--command", default="", callback=as_bytes, help="The bytes of a command; \\x01 is one.")
+@click.option(
+    "--command", default="", callback=as_bytes, help="The bytes of a command; \\x01 is one."
+)
 @click.option("--control", default="", callback=as_bytes, help="The bytes that port_control sends.")
 @click.option("--operation", default=1, show_default=True, help="The number that it sends.")
 @click.option(
@@ -67,6 +71,7 @@ def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes
 @click.pass_context
 def check_command(
     ctx: click.Context,
+    /,
     arguments: tuple[str, ...],
     opened: str,
     command: bytes,

@@ -6,11 +6,11 @@ A use is a step.  What it orders depends on its memory order:
 * an *acquire* joins the stamp that is there;
 * *relaxed* does neither.  A relaxed store takes the stamp away, because who reads its value learns
   nothing.  A relaxed change leaves it: it goes on with the *release sequence* that a release began.
-* A *fence* does the same for the relaxed uses of its thread: before a store it releases, after a load
-  it acquires.
+* A *fence* does the same for the relaxed uses of its thread: before a store it releases, after a
+  load it acquires.
 
-What cannot be seen is a value that a real processor would still show although another was stored: each
-load returns the newest.
+What cannot be seen is a value that a real processor would still show although another was stored:
+each load returns the newest.
 """
 
 from __future__ import annotations

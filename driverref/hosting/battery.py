@@ -1,11 +1,11 @@
 """What every driver has to survive: a battery of small scenarios, for a driver that is not known.
 
 Each row of the battery is a scenario: a port is opened, perhaps sent something, and then one thing
-happens that may come at any time.  What the driver answers does not matter.  A BIF that fails because
-the port is gone is no fault.
+happens that may come at any time.  What the driver answers does not matter.  A BIF that fails
+because the port is gone is no fault.
 
-The data is the caller's: what follows the driver's name at `open_port`, and what a command and a control
-send.  So the battery knows what a driver takes, and not what it does.
+The data is the caller's: what follows the driver's name at `open_port`, and what a command and a
+control send.  So the battery knows what a driver takes, and not what it does.
 """
 
 from __future__ import annotations
@@ -211,9 +211,7 @@ def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
         yield Row(f"{NO_MEMORY}{place}", driver, data)
 
 
-def check(
-    driver: CDriver, data: Data, limit: int = LIMIT, **options: Any
-) -> Iterator[Checked]:
+def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> Iterator[Checked]:
     """Explore each row of the battery, and tell the mistakes of each that are new.
 
     `options` are those of an `Emulator`.  A mistake is known again by its class and its places, in
@@ -225,7 +223,8 @@ def check(
         mistakes = []
         for fault in outcomes.faults:
             places = places_in(fault.text, driver)
-            key = (fault.name, frozenset(places) or frozenset((fault.text,)))
+            marks: frozenset[object] = frozenset(places or (fault.text,))
+            key = (fault.name, marks)
             if key not in known:
                 known.add(key)
                 mistakes.append(Mistake(fault, row.name, outcomes[fault].witness, places))

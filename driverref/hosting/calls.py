@@ -6,7 +6,8 @@ A row says how each parameter of C becomes one of `driverref.erl_driver`, and th
 |---|---|---|
 | `port` | `ErlDrvPort` | `ErlDrvPort` |
 | `thing`, `null` | a handle, an identifier, an atom; `null` may be NULL | the object, `None` |
-| `int`, `uint`, `size`, `flag` | a number of 32 bits, with and without a sign; of 64; 0 or not | `int` |
+| `int`, `uint`, `size` | a number of 32 bits, with and without a sign; of 64 | `int` |
+| `flag` | 0 or not | `int`, 0 or 1 |
 | `text`, `name` | `char *` up to a zero byte; `name` may be NULL | `str`, `None` |
 | `buf` | `char *` and a length | `bytes` |
 | `bin` | `ErlDrvBinary *` | `ErlDrvBinary` |
@@ -124,7 +125,7 @@ TAKE: dict[str, tuple[int, _Take]] = {
     "flag": (1, lambda run, call, a, at: int(_int(a[at]) != 0)),
     "text": (1, lambda run, call, a, at: run.text(a[at])),
     "name": (1, lambda run, call, a, at: run.text(a[at]) if a[at] else None),
-    "buf": (2, lambda run, call, a, at: run.bytes(a[at], a[at + 1])),
+    "buf": (2, lambda run, call, a, at: run.read(a[at], a[at + 1])),
     "bin": (1, lambda run, call, a, at: run.binary(call, a[at])),
     "vec": (1, lambda run, call, a, at: vector(run, call, a[at])),
     "terms": (2, lambda run, call, a, at: term(run, call, a[at], _int(a[at + 1]))),

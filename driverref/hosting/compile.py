@@ -1,4 +1,4 @@
-"""Compile a driver's C sources for this host: with the compiler that is there, once for each content.
+"""Compile a driver's C sources for this host, once for each content.
 
     erl_driver.h  -> calls.inc, the functions it declares -> api.o     once for each header
     c/*.c         -> the runtime, one shared library                   once for each machine
@@ -41,6 +41,7 @@ DRIVER = (
 ).split()
 """How a driver is compiled: each use of memory calls the runtime, and each function is a frame."""
 LINK = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--no-undefined"]
+
 
 def cache_folder() -> Path:
     """Where compiled drivers are kept: `DRIVERREF_CACHE`, or a folder of the user's cache."""
@@ -163,7 +164,8 @@ def build(
 ) -> Build:
     """Compile and link a driver, unless that has been done.
 
-    `stand_ins` are functions that the driver calls and that Python has: they become requests.  Raises `CompileError` with what the compiler said, or with what is missing; `TypeError` if
+    `stand_ins` are functions that the driver calls and that Python has: they become requests.
+    Raises `CompileError` with what the compiler said, or with what is missing; `TypeError` if
     `flags` or `libs` is a single string.
     """
     for parameter, value in (("flags", flags), ("libs", libs)):
@@ -175,7 +177,9 @@ def build(
             raise CompileError(f"{file}: there is no such file")
     plusplus = any(file.suffix in CPLUSPLUS for file in files)
     tool, include = compiler(cc, plusplus), header_folder(flags)
-    asked = _digest(_sources(), tool, include, *files, "flags", *flags, "libs", *libs, "-", *stand_ins)
+    asked = _digest(
+        _sources(), tool, include, *files, "flags", *flags, "libs", *libs, "-", *stand_ins
+    )
     noted = cache_folder() / f"read-{asked}.json"
     if noted.exists():
         read, digest = json.loads(noted.read_text())

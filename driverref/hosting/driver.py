@@ -5,8 +5,8 @@
     Lookup = c_driver("lookup_drv.c")            outside of the scenario, once
     erl.erl_ddll.load_driver(Lookup())           in the scenario, each time
 
-A callback of `Driver` becomes a call of C: its arguments become words, a buffer is lent in C's memory
-for the length of the call, and the result, a word, becomes what the emulator expects.
+A callback of `Driver` becomes a call of C: its arguments become words, a buffer is lent in C's
+memory for the length of the call, and the result, a word, becomes what the emulator expects.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from ctypes import string_at
 from typing import Any, NamedTuple
 
 from driverref.errors import Misuse
-from driverref.hosting import atomics, calls, special, waiting, wrong
-from driverref.hosting import library as L
+from driverref.hosting import atomics, calls, library, special, waiting, wrong
 from driverref.hosting.calls import signed
 from driverref.hosting.compile import build
 from driverref.hosting.external import decode, encode
@@ -26,7 +25,6 @@ from driverref.hosting.host import Handler, Module, host
 from driverref.hosting.run import Run
 from driverref.hosting.special import monitor_bytes
 from driverref.hosting.vectors import lay_out
-from driverref.runtime.callbacks import PORT_CONTROL_FLAG_BINARY
 from driverref.runtime.driver import CALLBACKS, Driver
 from driverref.runtime.port import ErlDrvPort
 from driverref.threads import OUTSIDE, running
@@ -39,7 +37,7 @@ _ENTRY = (
     " outputv ready_async flush call unused versions flags handle2 process_exit stop_select"
     " emergency_close"
 ).split()
-"""`ErlDrvEntry`, word by word.  `versions` is the marker and a version, `flags` the other and the flags."""
+"""`ErlDrvEntry`, word by word.  The word `flags` has two halves: the minor version, the flags."""
 
 _ROOM = 64
 """The bytes that the emulator lends to `control` and `call` for a short reply."""
@@ -56,7 +54,7 @@ class Entry(NamedTuple):
 
 
 class HostedDriver(Driver):
-    """A driver whose callbacks are C's.  A subclass for each driver leaves out those that are NULL."""
+    """A driver whose callbacks are C's.  A driver's subclass leaves out those that are NULL."""
 
     def __init__(self, run: Run, at: dict[str, int]) -> None:
         self._run, self._at = run, at
@@ -93,12 +91,15 @@ def _outputv(self: HostedDriver, data: int, ev: Any) -> None:
     with run.lent(struct) as (at,):
         self._call("outputv", data, at)
     for address in lent:
-        run.host.end(run, address, L.LENT)
+        run.host.end(run, address, library.LENT)
 
 
 def _control(self: HostedDriver, data: int, command: int, buf: memoryview) -> object:
     run = self._run
-    with run.lent(bytes(buf), _ROOM) as (at, room), run.lent(room.to_bytes(8, "little")) as (reply,):
+    with (
+        run.lent(bytes(buf), _ROOM) as (at, room),
+        run.lent(room.to_bytes(8, "little")) as (reply,),
+    ):
         size = self._call("control", data, command, at, len(buf), reply, _ROOM)
         if size < 0:
             return -1
@@ -110,13 +111,13 @@ def _reply(run: Run, call: str, address: int, room: int, size: int) -> bytes:
     if not address or not size:
         return b""
     if address == room:
-        return run.bytes(address, size)
+        return run.read(address, size)
     if address in run.binaries:
-        data = run.bytes(address + 8, size)
+        data = run.read(address + 8, size)
         special.driver_free_binary(run, memoryview(address.to_bytes(8, "little")).cast("q"))
         return data
-    data = run.bytes(address, size)
-    run.host.end(run, address, L.DRIVER_ALLOC)
+    data = run.read(address, size)
+    run.host.end(run, address, library.DRIVER_ALLOC)
     return data
 
 
@@ -143,7 +144,7 @@ def _call(self: HostedDriver, data: int, command: int, term: object) -> object:
             return None
         address = run.read_word(reply)
         if address != room and run.read_word(flags, 4) & _KEEP_BUFFER:
-            return decode("call", run.bytes(address, size))
+            return decode("call", run.read(address, size))
         return decode("call", _reply(run, "call", address, room, size))
 
 
@@ -196,14 +197,14 @@ class CDriver:
         if thread is OUTSIDE:
             raise Misuse("a driver in C is made for one emulator: call it in the scenario")
         run = run_of(thread.runtime)
-        made = run.made.get(self)
+        made: Driver | None = run.made.get(self)
         if made is not None:
             run.threads.step()
             loaded = thread.runtime.drivers.get(made.driver_name)
             if loaded is not None and loaded.source is made:
                 return made
         run.host.library.dr_fresh(self._module.handle)
-        words = L.words(run.host.call(run, self._module.init), len(_ENTRY))
+        words = library.words(run.host.call(run, self._module.init), len(_ENTRY))
         at = dict(zip(_ENTRY, words, strict=True))
         entry = Entry(
             string_at(at["driver_name"]).decode(),
@@ -259,17 +260,18 @@ def c_driver(
 
     `sources` are its files, `flags` go to the compiler (`-I`, `-D`, `-std=c11`), `libs` to the
     linker (`-lz`, `other.o`).  `cc` is the compiler; by default that of `CC`, or `CXX` for C++, or
-    the first that is found.  What was compiled once is kept, and made again when a file has changed.
+    the first that is found.  What was compiled once is kept, and made again when a file has
+    changed.
 
     `stand_ins` has, by name, functions that the driver calls and that Python is to do in their
     place, such as those of a library that waits for the network.  Each is called with the `Run` and
     the words of its arguments, at most six, and returns a word or `None`.
 
-    Returns a `CDriver`: call it in the scenario, and load what that returns.  Call `c_driver` itself
-    outside of the scenario, once.
+    Returns a `CDriver`: call it in the scenario, and load what that returns.  Call `c_driver`
+    itself outside of the scenario, once.
 
-    Raises `CompileError` with what the compiler said, or with what is missing: a compiler, binutils,
-    `erl_driver.h`.
+    Raises `CompileError` with what the compiler said, or with what is missing: a compiler,
+    binutils, `erl_driver.h`.
     """
     made = build(sources, flags, libs, cc, sorted(stand_ins or ()))
     module = host().load(made)

@@ -114,7 +114,8 @@ def _list(reader: _Reader) -> list[object]:
 
 
 def _dict(reader: _Reader) -> dict[object, object]:
-    return {key: value for key, value in (reader.terms(2) for _ in range(reader.number(4)))}
+    flat = reader.terms(2 * reader.number(4))
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _pid(reader: _Reader, rest: int) -> Pid:
@@ -135,7 +136,8 @@ def _ref(reader: _Reader, creation: int) -> Ref:
     count = reader.number(2)
     reader.term()
     reader.take(creation)
-    return Ref([reader.number(4) for _ in range(count)][0])
+    first, *_ = [reader.number(4) for _ in range(count)]
+    return Ref(first)
 
 
 _READ: dict[int, Callable[[_Reader], object]] = {

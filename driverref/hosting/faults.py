@@ -64,7 +64,7 @@ def what_block(kind: int, size: int) -> str:
 
 def fault_of(host: Host, run: Run) -> Exception:
     """The error for what the runtime has found."""
-    wrong, address, size, how, site, other, other_site, other_how = host.fault
+    wrong, address, _, how, site, other, other_site, other_how = host.fault
     here = host.place(site)
     by = f"by {run.threads.running.name} at {here}"
     start, length, kind, born, ended, _ = host.block(address)
@@ -85,9 +85,13 @@ def fault_of(host: Host, run: Run) -> Exception:
     if wrong == RACE:
         name = run.threads.started_ones[other].name
         first = f"{_verb(other_how)} by {name} at {host.place(other_site)}"
-        return errors.DataRace(f"{where} {first}, and {verb} {by}, and nothing orders the two{begun}")
+        return errors.DataRace(
+            f"{where} {first}, and {verb} {by}, and nothing orders the two{begun}"
+        )
     if wrong == FREED:
-        return errors.UseAfterFree(f"{where} {verb} {by} after it was {_freed(host, kind, ended)}{begun}")
+        return errors.UseAfterFree(
+            f"{where} {verb} {by} after it was {_freed(host, kind, ended)}{begun}"
+        )
     if wrong == UNWRITTEN:
         return errors.Uninitialised(f"{where} {verb} {by} before it was written{begun}")
     if wrong == OUTSIDE:
@@ -127,4 +131,3 @@ def variable_at(host: Host, address: int) -> tuple[str, int] | None:
         if 0 <= address - module.base < 1 << 31 and module.table.variables:
             return module.table.variable(address - module.base)
     return None
-

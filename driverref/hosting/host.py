@@ -7,15 +7,16 @@ One host serves a process: its runtime is loaded once, with every driver that is
           ^                                                                   |
           +------------------ go on with the result --------------------------+
 
-A handler is a Python function.  Other simulated threads run while it waits, and what it raises goes up
-through `Host.call` and the callback, as what a Python driver raises does.  The C stack is left where it
-is.
+A handler is a Python function.  Other simulated threads run while it waits, and what it raises goes
+up through `Host.call` and the callback, as what a Python driver raises does.  The C stack is left
+where it is.
 
-Each request is served through a function that has the name, file and line of the driver's own (`_at`).
-So everything in Python that asks who has called, such as the ledger and a traceback, names the line in
-C.
+Each request is served through a function that has the name, file and line of the driver's own
+(`_at`). So everything in Python that asks who has called, such as the ledger and a traceback, names
+the line in C.
 
-What the driver's code touched between two requests is told to the search before the next step (`tread`).
+What the driver's code touched between two requests is told to the search before the next step
+(`tread`).
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import ctypes
 from collections.abc import Callable
 from ctypes import c_int64
 from functools import cache
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from driverref.errors import Misuse, UseAfterFree
-from driverref.hosting import library as L
+from driverref.hosting import library
 from driverref.hosting.compile import Build, runtime
 from driverref.hosting.faults import Unmodelled, fault_of, variable_at, what_block
 from driverref.hosting.lines import Place
@@ -45,8 +47,14 @@ HANDLERS: dict[str, Handler] = {}
 EMULATOR = "the emulator"
 """The place of a call that is not the driver's own."""
 
+FREED_BY_DRIVER = (library.DRIVER_ALLOC, library.MALLOC, library.NEW, library.NEW_ARRAY)
+"""The kinds of blocks whose leak is told here; that of a binary is a row of the ledger."""
+
 ADDRESSES = 1 << 63
 """Added to the names of C's memory, so that none of them is a resource of another kind."""
+
+
+def _STAND(handler: Handler, run: Run, a: memoryview) -> Any: return handler(run, a)  # fmt: skip  # noqa: N802
 
 
 def handles(name: str) -> Callable[[Handler], Handler]:
@@ -66,7 +74,7 @@ class Module:
         lib = host.library
         self.handlers: dict[str, Handler] = {}
         """The functions that Python stands in for in this driver, by name."""
-        # The same in every process: the names of variables are part of what workers tell each other.
+        # The same in every process: workers tell each other the names of variables.
         name = 1 << 61 | int(build.digest[-5:], 16) << 40
         self.build = build
         lib.dr_load(name)
@@ -93,8 +101,8 @@ class Call:
 
     def __init__(self, address: int) -> None:
         self.address = address
-        self.box = L.words(address, L.BOX)
-        self.arguments = self.box[L.ARGUMENT : L.RESULT]
+        self.box = library.words(address, library.BOX)
+        self.arguments = self.box[library.ARGUMENT : library.RESULT]
 
 
 class Clock:
@@ -112,16 +120,16 @@ class Host:
     """The runtime, the drivers that are loaded into it, and the run that uses them."""
 
     def __init__(self) -> None:
-        self.library = lib = L.load(runtime())
+        self.library = lib = library.load(runtime())
         self.modules: dict[str, Module] = {}
         self.run: Run | None = None
         self._calls: dict[tuple[int, int], Call] = {}
         self._clocks: dict[int, Clock] = {}
         self._handlers: dict[int, Handler] = {}
         self._stands: dict[int, Callable[[Handler, Run, memoryview], Any]] = {}
-        self._feet = L.words(lib.dr_feet(), 1 << 24)
-        self._foot_count = L.words(lib.dr_foot_count(), 1)
-        self.fault = L.words(lib.dr_fault(), 8)
+        self._feet = library.words(lib.dr_feet(), 1 << 24)
+        self._foot_count = library.words(lib.dr_foot_count(), 1)
+        self.fault = library.words(lib.dr_fault(), 8)
         self._enter, self._resume = lib.dr_enter, lib.dr_resume
 
     def load(self, build: Build) -> Module:
@@ -143,11 +151,12 @@ class Host:
         """The text of a place: `free_drv.c:61 in new_job`."""
         return str(self.find(address) or EMULATOR)
 
-    def start_of(self, address: int) -> str:
-        """The text of the line at which the function begins that an address lies in."""
-        for module in self.modules.values():
-            if (place := module.table.start(address - module.base)) is not None:
-                return str(place)
+    def start_of(self, *addresses: int) -> str:
+        """The text of the line at which the function begins that one of the addresses lies in."""
+        for address in addresses:
+            for module in self.modules.values():
+                if (place := module.table.start(address - module.base)) is not None:
+                    return str(place)
         return EMULATOR
 
     def function(self, address: int) -> str:
@@ -167,10 +176,10 @@ class Host:
         return name, "in memory that is not the driver's"
 
     def _at(self, site: int) -> Callable[[Handler, Run, memoryview], Any]:
-        """A function that calls a handler, and is in the driver's file, at its line, by its name."""
+        """A function that calls a handler, and has the file, line and name of the driver's own."""
         place = self.find(site)
 
-        def stand(handler: Handler, run: Run, a: memoryview) -> Any: return handler(run, a)  # fmt: skip
+        stand = FunctionType(_STAND.__code__, {})
 
         if place is not None:
             file, line, name = place
@@ -193,7 +202,7 @@ class Host:
         box, address, a = call.box, call.address, call.arguments
         clock, known = thread.clock, self._clocks[number]
         handlers, stands, foot_count = self._handlers, self._stands, self._foot_count
-        box[L.FUNCTION] = function
+        box[library.FUNCTION] = function
         for at, argument in enumerate(arguments):
             a[at] = argument
         go = self._enter
@@ -201,24 +210,24 @@ class Host:
             while True:
                 if known.version != clock.version:
                     self._tell_clock(run, number, clock)
-                box[L.TICK] = clock.access()
+                box[library.TICK] = clock.access()
                 go(address)
                 if foot_count[0]:
                     self.tread(run)
-                what = box[L.WHAT]
+                what = box[library.WHAT]
                 if not what:
-                    thread.errno = box[L.ERRNO]
+                    thread.errno = box[library.ERRNO]
                     result: int = a[0]
                     return result
                 handler = handlers.get(what) or self._handler(what)
-                site = box[L.SITE]
+                site = box[library.SITE]
                 stand = stands.get(site) or self._at(site)
                 try:
                     result = stand(handler, run, a)
                 except (TypeError, ValueError) as error:
                     # The model takes this for a mistake of the Python program, which made none.
                     raise Misuse(str(error)) from error
-                box[L.RESULT] = result or 0
+                box[library.RESULT] = result or 0
                 go = self._resume
         finally:
             run.depth[number] = depth
@@ -243,7 +252,7 @@ class Host:
         if known.room <= len(run.threads.started_ones):
             known.room = 2 * len(run.threads.started_ones) + 16
             known.thread = self.library.dr_thread(number, known.room)
-            known.words = L.words(self.library.dr_clock(known.thread), known.room, "I")
+            known.words = library.words(self.library.dr_clock(known.thread), known.room, "I")
         return known.thread
 
     def _tell_clock(self, run: Run, number: int, clock: Any) -> None:
@@ -269,7 +278,7 @@ class Host:
         return handler
 
     def tread(self, run: Run) -> None:
-        """Tell the search what was touched since the last request: it belongs to the step under way."""
+        """Tell the search what was touched since the last request: it is of the step under way."""
         count = self._foot_count
         declare = run.threads.declare
         for foot in self._feet[: count[0]].tolist():
@@ -286,7 +295,7 @@ class Host:
 
     # Memory, used by Python in the driver's place.
 
-    def look(self, run: Run, address: int, size: int, how: int = L.READ) -> None:
+    def look(self, run: Run, address: int, size: int, how: int = library.READ) -> None:
         """Check a use of the driver's memory as if the driver had made it; raise what is wrong."""
         number = running().number  # type: ignore[attr-defined]
         site = run.site(number)
@@ -306,7 +315,7 @@ class Host:
             raise fault_of(self, run)
         return ctypes.string_at(address, size)
 
-    def lend(self, run: Run, data: bytes | int, kind: int = L.LENT) -> int:
+    def lend(self, run: Run, data: bytes | int, kind: int = library.LENT) -> int:
         """Have bytes in C's memory, or so many that are not written; return their address."""
         number = running().number  # type: ignore[attr-defined]
         thread, site = self.thread(run, number), run.site(number)
@@ -321,11 +330,11 @@ class Host:
     def end(self, run: Run, address: int, kind: int) -> None:
         """Free a block in the driver's place, or take back what was lent; raise what is wrong."""
         number = running().number  # type: ignore[attr-defined]
-        site = 0 if kind == L.LENT else run.site(number)
+        site = 0 if kind == library.LENT else run.site(number)
         wrong = self.library.dr_end(self.thread(run, number), address, kind, site)
         if self._foot_count[0]:
             self.tread(run)
-        if wrong and kind == L.LENT:
+        if wrong and kind == library.LENT:
             fault = fault_of(self, run)
             raise UseAfterFree(f"{fault}: it is lent for the call only") from None
         if wrong:
@@ -353,7 +362,7 @@ class Host:
             at = 0
             while known and (at := self.library.dr_next_block(known.thread, at)):
                 _, size, kind, born, _, alive = self.block(at)
-                if alive and kind in (L.DRIVER_ALLOC, L.MALLOC, L.NEW, L.NEW_ARRAY):
+                if alive and kind in FREED_BY_DRIVER:
                     rows.append(f"{what_block(kind, size)} allocated at {self.place(born)}")
         out, number, files = (c_int64 * 2)(), 0, []
         while self.library.dr_open_file(number, out) >= 0:

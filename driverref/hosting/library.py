@@ -1,7 +1,7 @@
 """The runtime as Python sees it: its functions, and the memory that both sides look into.
 
-`ctypes.PyDLL` keeps Python's lock during a call, which is right here: the runtime calls no Python, and
-one thread runs all of it.
+`ctypes.PyDLL` keeps Python's lock during a call, which is right here: the runtime calls no Python,
+and one thread runs all of it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_long, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
+from typing import Any
 
 from driverref.hosting.tools import CompileError
 
@@ -71,4 +72,6 @@ def words(address: int, count: int, kind: str = "q") -> memoryview:
     `q` is 8 bytes, signed; `Q` the same, unsigned; `I` 4 bytes, unsigned; `B` a byte.
     """
     size = {"q": 8, "Q": 8, "I": 4, "B": 1}[kind]
-    return memoryview((ctypes.c_char * (size * count)).from_address(address)).cast("B").cast(kind)
+    view: Any = memoryview((ctypes.c_char * (size * count)).from_address(address))
+    words: memoryview = view.cast("B").cast(kind)
+    return words

@@ -1,7 +1,7 @@
 """Which line of the driver an address belongs to, and which variable.
 
-The compiler writes a table of lines into the object (`-g`), and the linker one of symbols.  `readelf`
-and `nm`, of binutils, print them.  That is done once, when the driver is compiled.
+The compiler writes a table of lines into the object (`-g`), and the linker one of symbols.
+`readelf` and `nm`, of binutils, print them.  That is done once, when the driver is compiled.
 
 A return address is the address behind a call, which may be that of the next line.  So a place is
 looked up one byte before.
@@ -111,4 +111,3 @@ def _within(
     if at < 0 or address >= rows[at][0] + rows[at][1]:
         return None
     return rows[at]
-

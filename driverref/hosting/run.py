@@ -1,8 +1,8 @@
 """One emulator's use of the host: what words of C stand for which objects, and what is lent.
 
-C has a word where Python has an object: a port, a mutex, an atom.  A word that stands for an object is
-an address at which there is nothing, so a driver that looks behind it crashes.  The same object always
-has the same word, because drivers compare them.
+C has a word where Python has an object: a port, a mutex, an atom.  A word that stands for an object
+is an address at which there is nothing, so a driver that looks behind it crashes.  The same object
+always has the same word, because drivers compare them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from driverref.errors import Misuse
-from driverref.hosting import library as L
+from driverref.hosting import library
 from driverref.memory.binary import ErlDrvBinary
 from driverref.memory.blocks import Memory
 from driverref.terms import Atom, Pid, Port, Ref
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from driverref.erl_driver import ErlDrvTid
     from driverref.hosting.host import Host
     from driverref.runtime.core import Runtime
-    from driverref.runtime.driver import Driver
     from driverref.runtime.port import ErlDrvPort
     from driverref.threads.clocks import Stamp
 
@@ -41,7 +40,7 @@ class Run:
         self.host, self.runtime, self.threads = host, runtime, threads
         self.depth: dict[int, int] = {}
         """By thread, how many calls of the driver it is in."""
-        self.made: dict[object, Driver] = {}
+        self.made: dict[object, Any] = {}
         """By what `c_driver` has returned, the driver that it has made last."""
         self.ports: dict[int, ErlDrvPort] = {}
         self.binaries: dict[int, ErlDrvBinary] = {}
@@ -49,7 +48,7 @@ class Run:
         self.stamps: dict[int, Stamp] = {}
         """By atomic, what a thread that reads it learns; see `atomics`."""
         self.fences: dict[object, Stamp | None] = {}
-        """By thread, what its last release fence hands on, and what an acquire fence is to learn."""
+        """By thread, what its release fence hands on, and what its acquire fence will learn."""
         self.locks: dict[int, Any] = {}
         """By the name of its memory, each lock, condition or `once` of the C library's."""
         self.keys: list[Any] = []
@@ -71,7 +70,7 @@ class Run:
         """The driver's line, as an address, at which a thread stands; 0 if it stands in none."""
         depth = self.depth.get(number, 0)
         call = self.host._calls.get((number, depth - 1)) if depth else None
-        return call.box[L.SITE] if call and call.box[L.WHAT] else 0
+        return call.box[library.SITE] if call and call.box[library.WHAT] else 0
 
     def where(self, number: int) -> str:
         """Where in the driver's code a thread stands; "" if it stands in none."""
@@ -82,7 +81,7 @@ class Run:
         """The name of the thread on whose stack an address lies, or `None`."""
         for (number, _), call in self.host._calls.items():
             low = self.host.stack_of(call)
-            if low <= address < low + L.STACK and number < len(self.threads.started_ones):
+            if low <= address < low + library.STACK and number < len(self.threads.started_ones):
                 return self.threads.started_ones[number].name
         return None
 
@@ -128,19 +127,19 @@ class Run:
 
     # Memory.
 
-    def bytes(self, address: int, size: int) -> bytes:
+    def read(self, address: int, size: int) -> bytes:
         """The bytes at an address, checked as if the driver had read them."""
         if size < 0 or size > 1 << 40:
             raise Misuse(f"a length of {size} bytes")
         if not size:
             return b""
         self.host.look(self, address, size)
-        return bytes(L.words(address, size, "B"))
+        return bytes(library.words(address, size, "B"))
 
     def write(self, address: int, data: bytes) -> None:
         """Write bytes to an address, checked as if the driver had written them."""
-        self.host.look(self, address, len(data), L.WRITE)
-        L.words(address, len(data), "B")[:] = data
+        self.host.look(self, address, len(data), library.WRITE)
+        library.words(address, len(data), "B")[:] = data
 
     def write_word(self, address: int, value: int, size: int = 8) -> None:
         """Write a number of so many bytes."""
@@ -148,7 +147,7 @@ class Run:
 
     def read_word(self, address: int, size: int = 8) -> int:
         """A number of so many bytes."""
-        return int.from_bytes(self.bytes(address, size), "little")
+        return int.from_bytes(self.read(address, size), "little")
 
     def text(self, address: int) -> str:
         """The text at an address, up to its end."""
@@ -169,7 +168,7 @@ class Run:
         yield addresses
         # Not if the block raises: then the emulator is down, and nothing is called any more.
         for address in addresses:
-            self.host.end(self, address, L.LENT)
+            self.host.end(self, address, library.LENT)
 
     # Binaries.
 
@@ -201,26 +200,23 @@ class BinaryMemory(Memory):
         contents = memory._values["contents"]
         super().__init__(memory._row, contents, bytearray(b"\1" * size))
         self.run = run
-        self.address = run.host.lend(run, size + 8, L.BINARY)
+        self.address = run.host.lend(run, size + 8, library.BINARY)
         run.write_word(self.address, size)
         # What Python has written already.  A byte that is not written stays so in C.
-        at = 0
-        for byte, written in zip(contents, memory._written, strict=True):
+        for at, (byte, written) in enumerate(zip(contents, memory._written, strict=True)):
             if written:
                 run.write_word(self.address + 8 + at, byte, 1)
-            at += 1
 
     def _use(self, name: str, write: bool, span: tuple[int, int] | None = None) -> Any:
         start, stop = span or (0, len(self._written))
         host, at = self.run.host, self.address
-        # The size in front of the bytes, so that a use of no byte finds out, too, that it was freed.
+        # The size in front of the bytes: so a use of no byte, too, finds out that it was freed.
         host.look(self.run, at, 8)
         host.look(self.run, at + 8 + start, stop - start)
-        return bytearray(L.words(at + 8, len(self._written), "B"))
+        return bytearray(library.words(at + 8, len(self._written), "B"))
 
     def _release(self, call: str) -> None:
         row = self._row
         row.step(None, WRITE)
         row.end(call)
-        self.run.host.end(self.run, self.address, L.BINARY)
-
+        self.run.host.end(self.run, self.address, library.BINARY)

@@ -1,4 +1,4 @@
-"""The functions of `erl_driver.h` that write to their parameters, or take a function of the driver's."""
+"""The functions of `erl_driver.h` that write to their parameters, or take a function of C."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from driverref import erl_driver as c
 from driverref.erl_driver import Key, Pointer
 from driverref.errors import InvalidFree, Misuse, errno_name
-from driverref.hosting import library as L
-from driverref.hosting.calls import HANDLERS, signed
-from driverref.hosting.host import handles
+from driverref.hosting import library
+from driverref.hosting.calls import signed
+from driverref.hosting.host import HANDLERS, handles
 from driverref.hosting.vectors import lay_out, vector
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def driver_async(run: Run, a: memoryview) -> int:
     box = Key(run.read_word(key, 4)) if key else None
     work = function(run, "driver_async", "async_invoke", invoke)
     give_back = function(run, "driver_async", "async_free", free) if free else None
-    id = c.driver_async(port, box, work, data, give_back)
-    if box is not None and id != -1:
+    job = c.driver_async(port, box, work, data, give_back)
+    if box is not None and job != -1:
         run.write_word(key, box.value, 4)
-    return id
+    return job
 
 
 @handles("driver_read_timer")
@@ -170,7 +170,7 @@ def driver_deq(run: Run, a: memoryview) -> int:
     left: int = _deq(run, a)
     if left != -1:
         for lent in run.peeked.pop(port.number, ()):
-            run.host.end(run, lent, L.LENT)
+            run.host.end(run, lent, library.LENT)
     return left
 
 
@@ -244,7 +244,7 @@ def erl_drv_thread_opts_create(run: Run, a: memoryview) -> int:
 def erl_drv_thread_opts_destroy(run: Run, a: memoryview) -> None:
     at, call = a[0], "erl_drv_thread_opts_destroy"
     c.erl_drv_thread_opts_destroy(run.thing(call, at))
-    run.host.end(run, at, L.LENT)
+    run.host.end(run, at, library.LENT)
 
 
 @handles("erl_drv_thread_create")
@@ -322,4 +322,3 @@ def erl_drv_tsd_set(run: Run, a: memoryview) -> None:
 @handles("erl_drv_tsd_get")
 def erl_drv_tsd_get(run: Run, a: memoryview) -> int:
     return signed(c.erl_drv_tsd_get(key_of(run, "erl_drv_tsd_get", a[0])) or 0)
-

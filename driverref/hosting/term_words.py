@@ -23,7 +23,7 @@ class Words:
 
     def __init__(self, run: Run, call: str, address: int, count: int) -> None:
         self.run, self.call, self.at = run, call, 0
-        self.words = struct.unpack(f"<{count}Q", run.bytes(address, 8 * count))
+        self.words = struct.unpack(f"<{count}Q", run.read(address, 8 * count))
         self.stack: list[Any] = []
 
     def term(self) -> object:
@@ -42,12 +42,13 @@ class Words:
         if self.at == len(self.words):
             raise Misuse(f"{self.call}: the array ends in the middle of a term")
         self.at += 1
-        return self.words[self.at - 1]
+        word: int = self.words[self.at - 1]
+        return word
 
-    def bytes(self) -> bytes:
+    def data(self) -> bytes:
         """The bytes that the next two words tell of."""
         address, size = self.word(), self.word()
-        return self.run.bytes(address, size)
+        return self.run.read(address, size)
 
     def last(self, count: int) -> list[Any]:
         """The last terms, taken back."""
@@ -81,7 +82,7 @@ def _list(words: Words) -> list[object]:
 
 
 def _string_cons(words: Words) -> list[object]:
-    data = words.bytes()
+    data = words.data()
     return [*data, *words.last(1)[0]]
 
 
@@ -91,7 +92,7 @@ def _map(words: Words) -> dict[object, object]:
 
 
 def _at(words: Words, kind: str) -> Any:
-    return struct.unpack(kind, words.run.bytes(words.word(), 8))[0]
+    return struct.unpack(kind, words.run.read(words.word(), 8))[0]
 
 
 _TAGS: dict[int, Callable[[Words], None]] = {
@@ -102,15 +103,15 @@ _TAGS: dict[int, Callable[[Words], None]] = {
         3: lambda words: _signed(words.word()),
         4: _given,
         5: _binary,
-        6: lambda words: list(words.bytes()),
+        6: lambda words: list(words.data()),
         7: lambda words: tuple(words.last(words.word())),
         8: _list,
         9: _string_cons,
         10: _given,
         11: lambda words: _at(words, "<d"),
-        12: lambda words: decode(words.call, words.bytes()),
+        12: lambda words: decode(words.call, words.data()),
         13: lambda words: words.word(),
-        14: lambda words: words.bytes(),
+        14: lambda words: words.data(),
         15: lambda words: _at(words, "<q"),
         16: lambda words: _at(words, "<Q"),
         17: _map,

@@ -19,7 +19,7 @@ class CompileError(Exception):
 
 
 def compiler(wanted: str | None, plusplus: bool) -> str:
-    """The compiler's path: the one that was asked for, that of `CC` or `CXX`, or the first found."""
+    """The compiler's path: the one asked for, that of `CC` or `CXX`, or the first that is found."""
     if wanted is None:
         wanted = os.environ.get("CXX" if plusplus else "CC")
     names = [wanted] if wanted else ["g++", "clang++"] if plusplus else ["gcc", "clang", "cc"]
@@ -40,7 +40,7 @@ def header_folder(flags: Sequence[str] = ()) -> Path:
         if (folder / "erl_driver.h").is_file():
             return folder
     raise CompileError(
-        f"a driver in C needs erl_driver.h, and there is none: {INSTALL}, or name its folder with -I"
+        f"a driver in C needs erl_driver.h, and there is none: {INSTALL}; or name it with -I"
     )
 
 

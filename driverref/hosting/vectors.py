@@ -1,7 +1,7 @@
 """`ErlIOVec` and `SysIOVec`: the structs of C, from and to the vector of `driverref.erl_driver`.
 
-    typedef struct { int vsize; ErlDrvSizeT size; SysIOVec *iov; ErlDrvBinary **binv; } ErlIOVec;
-    typedef struct { char *iov_base; size_t iov_len; } SysIOVec;
+typedef struct { int vsize; ErlDrvSizeT size; SysIOVec *iov; ErlDrvBinary **binv; } ErlIOVec;
+typedef struct { char *iov_base; size_t iov_len; } SysIOVec;
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from driverref.errors import Misuse
 from driverref.erl_driver import ErlIOVec
+from driverref.errors import Misuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,15 +24,15 @@ SIZE = _VECTOR.size
 
 def vector(run: Run, call: str, address: int) -> ErlIOVec:
     """The vector that a struct of the driver's tells of."""
-    vsize, _, _, iov, binv = _VECTOR.unpack(run.bytes(address, SIZE))
+    vsize, _, _, iov, binv = _VECTOR.unpack(run.read(address, SIZE))
     if vsize < 0:
         raise Misuse(f"{call}: a vector of {vsize} pieces")
     pieces = []
     for number in range(vsize):
-        base, size = struct.unpack("<QQ", run.bytes(iov + 16 * number, 16))
+        base, size = struct.unpack("<QQ", run.read(iov + 16 * number, 16))
         behind = run.read_word(binv + 8 * number) if binv else 0
         binary = run.binary(call, behind) if behind else None
-        pieces.append((memoryview(run.bytes(base, size)), binary))
+        pieces.append((memoryview(run.read(base, size)), binary))
     return ErlIOVec(pieces)
 
 

@@ -1,8 +1,8 @@
 """Time, and the C library's threads and locks, on the simulated threads.
 
-A `pthread_mutex_t` may be a variable that no call has created, so a lock is known by the name of its
-memory.  That name is also the resource by which the search knows it: it is the same in all schedules,
-whichever thread comes to the lock first.
+A `pthread_mutex_t` may be a variable that no call has created, so a lock is known by the name of
+its memory.  That name is also the resource by which the search knows it: it is the same in all
+schedules, whichever thread comes to the lock first.
 
 Waiting is one step of the seam, as in `driverref.threads.primitives`.
 """

@@ -32,10 +32,12 @@ def fault(run: Run, a: memoryview) -> None:
 
 @handles("a signal")
 def signalled(run: Run, a: memoryview) -> None:
-    number, null, overflow = a[:3]
+    number, null, overflow, caller = a[:4]
     if number == signal.SIGVTALRM:
         thread = running()
-        place = run.host.start_of(run.site(getattr(thread, "number", 0)))
+        # Where exactly it was interrupted is an accident, so the function's first line is told.
+        # Between two functions, in code of the linker's, it is the caller's.
+        place = run.host.start_of(run.site(getattr(thread, "number", 0)), caller)
         raise Endless(f"{thread.name} loops in {place}")
     if overflow:
         raise Crash(f"no stack is left: endless recursion, in {_here(run)}")
@@ -51,7 +53,7 @@ def abort(run: Run, a: memoryview) -> None:
 @handles("exit")
 @handles("_exit")
 @handles("_Exit")
-def exit(run: Run, a: memoryview) -> None:
+def ends(run: Run, a: memoryview) -> None:
     raise Crash(f"exit called by {_here(run)}: it would end the emulator")
 
 

@@ -59,9 +59,9 @@ def event(run: Run, a: memoryview) -> None:
 def submit(run: Run, a: memoryview) -> int:
     play = CPlay.playing
     run.write_word(a[5], play.jobs, 4)
-    id = driver_async(run, a[:5])
-    play.jobs += id != -1
-    return id
+    job: int = driver_async(run, a[:5])
+    play.jobs += job != -1
+    return job
 
 
 def name_of_thread(run: Run, a: memoryview) -> None:
@@ -85,9 +85,7 @@ STAND_INS: dict[str, Callable[[Run, memoryview], object]] = {
 
 @cache
 def compiled(name: str) -> CDriver:
-    defined, *others = (
-        beam.VARIANTS[name].replace("PORT", "ERL_DRV_FLAG_USE_PORT_LOCKING").split()
-    )
+    defined, *others = beam.VARIANTS[name].replace("PORT", "ERL_DRV_FLAG_USE_PORT_LOCKING").split()
     flags = [f"-DJUDGE={name}", f"-DFLAGS={defined}", *others, "-w"]
     return c_driver(beam.HERE / "judge_drv.c", flags=flags, stand_ins=STAND_INS)
 

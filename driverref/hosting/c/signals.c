@@ -44,17 +44,23 @@ static uintptr_t sp_of(void *context)
 #endif
 }
 
-/* The driver's line: where the processor is, or, in a library, the first return address of ours. */
-static uintptr_t line_of(void *context)
+/* The first return address on the stack that is the driver's: its line, if a library runs. */
+static uintptr_t caller_of(void *context)
 {
-    uintptr_t pc = pc_of(context);
-    if (in_a_module(pc))
-        return pc + 1; /* as a return address: one byte behind the instruction, at least */
     uintptr_t *sp = (uintptr_t *)(sp_of(context) & ~(uintptr_t)7);
     for (int i = 0; i < 4096 && (char *)(sp + i) < current->high; i++)
         if ((char *)(sp + i) >= current->low + (1 << 16) && in_a_module(sp[i]))
             return sp[i];
     return 0;
+}
+
+/* Ask in the place of the driver's code: it is where the processor is, or, in a library, the caller. */
+static void ask(void *context, long number, long null, long overflow)
+{
+    uintptr_t pc = pc_of(context), caller = caller_of(context);
+    uintptr_t line = in_a_module(pc) ? pc + 1 : caller; /* as a return address, behind the code */
+    for (;;)
+        dr_ask("a signal", line, number, null, overflow, (long)caller, 0, 0);
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -66,9 +72,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
     uintptr_t addr = (uintptr_t)info->si_addr;
     int overflow = number == SIGSEGV && below_stack(addr);
-    uintptr_t line = overflow && !in_a_module(pc_of(context)) ? 0 : line_of(context);
-    for (;;)
-        dr_ask("a signal", line, number, addr < 65536, overflow, 0, 0, 0);
+    ask(context, number, addr < 65536, overflow);
 }
 
 static void on_tick(int number, siginfo_t *info, void *context)
@@ -91,8 +95,7 @@ static void on_tick(int number, siginfo_t *info, void *context)
     if (++ticks < 10 || !in_a_module(pc_of(context)))
         return;
     ticks = 0;
-    for (;;)
-        dr_ask("a signal", pc_of(context) + 1, SIGVTALRM, 0, 0, 0, 0, 0);
+    ask(context, SIGVTALRM, 0, 0);
 }
 
 /* Start the timer. */
