@@ -26,6 +26,7 @@ from rich.markdown import Markdown
 from driverref import timeline
 from driverref.command import BadInput, beginning, book, loading, releases, report
 from driverref.command.checking import check_command
+from driverref.command.checking import scenario as scenario_of
 from driverref.command.options import (
     OBSERVE,
     OUT,
@@ -157,7 +158,7 @@ def installed() -> str:
 def explore_command(
     ctx: click.Context,
     /,
-    target: str,
+    target: tuple[str, ...],
     html: Path | None,
     processes: int | None,
     **options: Unpack[ExploreOptions],
@@ -181,32 +182,34 @@ def explore_command(
         )
     if options["strategy"] != "all" and processes is not None:
         raise click.UsageError(f"--jobs is for --strategy all, not for {options['strategy']}")
-    scenario = loading.scenario(target)
+    scenario = scenario_of(target)
     with refusing(), loading.silence(), workers(target, processes) as executor:
         options["executor"] = executor
         outcomes = explore(scenario, **options)
     click.echo(str(outcomes))
     if html is not None:
-        again = f"driverref timeline {shlex.quote(target)}"
+        again = f"driverref timeline {shlex.join(target)}"
         again += f" --async-threads {options['async_threads']} --schedulers {options['schedulers']}"
         if options["release"] != "25":
             again += f" --release {options['release']}"
         if options["observe"]:
             again += f" --observe {','.join(options['observe'])}"
         with loading.silence():
-            page = report.page(target, again, outcomes)
+            page = report.page(" ".join(target), again, outcomes)
         write(html, page)
     ctx.exit(1 if outcomes.faults else 0)
 
 
-def workers(target: str, processes: int | None) -> AbstractContextManager[Executor | None]:
+def workers(
+    target: tuple[str, ...], processes: int | None
+) -> AbstractContextManager[Executor | None]:
     """Return worker processes that load the file before they work; without a number, no executor.
 
     They are spawned: a forked process would have copies of locks that threads of this one hold.
     """
     if processes is None:
         return nullcontext()
-    file = loading.split(target).file
+    file = loading.split(target[-1]).file
     return ProcessPoolExecutor(processes, get_context("spawn"), loading.begin_worker, (file,))
 
 
@@ -225,7 +228,7 @@ def workers(target: str, processes: int | None) -> AbstractContextManager[Execut
 def timeline_command(
     ctx: click.Context,
     /,
-    target: str,
+    target: tuple[str, ...],
     witness: str,
     observe: tuple[str, ...],
     events: tuple[str, ...],
@@ -244,7 +247,7 @@ def timeline_command(
 
     Exit status: 0 the run ended well, 1 it ended in a fault, 2 bad input.
     """
-    scenario = loading.scenario(target)
+    scenario = scenario_of(target)
     witness = "" if witness == FIRST_COME else witness
     with refusing(), redirect_stdout(sys.stderr):
         erl, fault = Experiment(scenario, observe, options).follow(witness)
@@ -252,7 +255,7 @@ def timeline_command(
     if svg is None:
         click.echo(timeline.text(trace))
     else:
-        write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {target}")))
+        write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {' '.join(target)}")))
     if fault is not None:
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)
@@ -272,7 +275,7 @@ def timeline_command(
 @OBSERVE
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs each.")
 def compare_command(
-    target: str,
+    target: tuple[str, ...],
     async_threads: int,
     schedulers: int,
     observe: tuple[str, ...],
@@ -290,7 +293,7 @@ def compare_command(
 
     Exit status: 0 the table has been printed, 2 bad input.
     """
-    scenario = loading.scenario(target)
+    scenario = scenario_of(target)
     with refusing(), loading.silence():
         found = compare(
             scenario,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from driverref import timeline
-from driverref.command import BadInput
+from driverref.command import BadInput, loading
 from driverref.command.options import emulator_options
+from driverref.emulator import Emulator
+from driverref.explore import Scenario
 from driverref.explore.run import Experiment
 from driverref.explore.schedules import FIRST_COME
 from driverref.hosting import CDriver, CompileError, c_driver
@@ -38,6 +40,28 @@ def compiled(arguments: tuple[str, ...]) -> CDriver:
     except CompileError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(2) from None
+
+
+class WithDriver(NamedTuple):
+    """A scenario, to which the driver in C is loaded first."""
+
+    play: Scenario
+    driver: CDriver
+
+    def __call__(self, erl: Emulator) -> object:
+        """Load the driver, and play the scenario."""
+        erl.erl_ddll.load_driver(self.driver())
+        return self.play(erl)
+
+
+def scenario(target: tuple[str, ...]) -> Scenario:
+    """The scenario of a command line: `FILE[:SCENARIO]`, with a driver in C before it or without.
+
+    Raises `BadInput` if there is none.
+    """
+    *sources, file = target
+    play = loading.scenario(file)
+    return WithDriver(play, compiled(tuple(sources))) if sources else play
 
 
 def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes:

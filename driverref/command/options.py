@@ -100,5 +100,5 @@ def emulator_options(command: F) -> F:
     return THREADS(SCHEDULERS(RELEASE(command)))
 
 
-TARGET = click.argument("target", metavar="FILE[:SCENARIO]")
+TARGET = click.argument("target", metavar="[DRIVER.c] FILE[:SCENARIO]", nargs=-1, required=True)
 OUT = click.Path(dir_okay=False, writable=True, path_type=Path)

@@ -155,9 +155,10 @@ class Row:
             with suppress(ErlangError):
                 ROWS[self.name](Playing(erl, self.driver, self.data))
             return
-        with failing(self.driver, self.name.removeprefix(NO_MEMORY)), suppress(ErlangError):
-            _command_and_close(Playing(erl, self.driver, self.data))
-            # The block's end comes before that of the emulator, which may allocate in `stop`.
+        with failing(self.driver, self.name.removeprefix(NO_MEMORY)):
+            with suppress(ErlangError):
+                _command_and_close(Playing(erl, self.driver, self.data))
+            # Within the block, because a job that is still to run, or `stop`, may allocate.
             erl.stop()
 
 

@@ -73,7 +73,7 @@ def _once(folder: Path, make: Callable[[Path], object]) -> Path:
         try:
             make(new)
             new.rename(folder)
-        except OSError:
+        except OSError:  # another process was faster
             if not folder.exists():
                 raise
         finally:

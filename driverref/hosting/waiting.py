@@ -142,8 +142,7 @@ class Condition:
         place = (self.resource, number)
         if not self.threads.step(place, AWAIT, lambda: bool(ticket), deadline, self):
             self.threads.declare((self.resource, WRITE))
-            if not ticket:
-                self.line.remove(ticket)
+            self.line.remove(ticket)
         for stamp in ticket:
             me.clock.join(stamp)
         self.threads.step(lock.resource, ACQUIRE, lambda: lock.holder is None, None, lock)

@@ -68,9 +68,13 @@ def test_it_is_compiled_once_for_each_content(tmp_path: Path) -> None:
 
 
 def test_several_sources_flags_and_a_library(tmp_path: Path) -> None:
-    (tmp_path / "more.c").write_text("#include <math.h>\nint more(double x) { return (int)floor(x) + N; }")
+    (tmp_path / "more.c").write_text(
+        "#include <math.h>\nint more(double x) { return (int)floor(x) + N; }"
+    )
     (tmp_path / "main.c").write_text(
-        HEAD + "int more(double);\nstatic void test(void) { HOLDS(more(2.5) == 9); say(\"ok\"); }" + TAIL
+        HEAD
+        + 'int more(double);\nstatic void test(void) { HOLDS(more(2.5) == 9); say("ok"); }'
+        + TAIL
     )
     driver = c_driver(tmp_path / "main.c", tmp_path / "more.c", flags=["-w", "-DN=7"], libs=["-lm"])
     assert run(driver) == b"ok"

@@ -61,7 +61,10 @@ static void test(void)
 
 
 WRONG = {
-    "strlen without an end": ('char *p = malloc(4); memset(p, 1, 4); say(strlen(p) == 9 ? "" : "x");', "OutOfBounds"),
+    "strlen without an end": (
+        'char *p = malloc(4); memset(p, 1, 4); say(strlen(p) == 9 ? "" : "x");',
+        "OutOfBounds",
+    ),
     "strcpy into too little": ('char *p = malloc(4); strcpy(p, "hello");', "OutOfBounds"),
     "memset of a freed block": ("char *p = malloc(4); free(p); memset(p, 0, 4);", "UseAfterFree"),
     "memcpy from nothing": ("char *p = malloc(4); memcpy(p, NULL, 4);", "Crash"),
@@ -72,8 +75,14 @@ WRONG = {
     "free of a block of driver_alloc": ("free(driver_alloc(4));", "InvalidFree"),
     "realloc of a freed block": ("char *p = malloc(4); free(p); realloc(p, 8);", "DoubleFree"),
     "realloc of the middle": ("char *p = malloc(40); realloc(p + 8, 8);", "InvalidFree"),
-    "a sum of unwritten numbers": ("int *p = malloc(8); if (p[0] + p[1] == 3) say(\"\");", "Uninitialised"),
-    "an atomic in a freed block": ("atomic_int *p = malloc(4); free(p); atomic_load(p);", "UseAfterFree"),
+    "a sum of unwritten numbers": (
+        'int *p = malloc(8); if (p[0] + p[1] == 3) say("");',
+        "Uninitialised",
+    ),
+    "an atomic in a freed block": (
+        "atomic_int *p = malloc(4); free(p); atomic_load(p);",
+        "UseAfterFree",
+    ),
     "no driver binary": ("driver_free_binary((ErlDrvBinary *)table);", "InvalidFree"),
     "no driver binary to count": ("driver_binary_inc_refc((ErlDrvBinary *)table);", "Misuse"),
     "no port": ("driver_sizeq((ErlDrvPort)table);", "Misuse"),
@@ -82,17 +91,29 @@ WRONG = {
     "a length below zero": ("driver_output(port, table, (ErlDrvSizeT)-1);", "Misuse"),
     "a vector below zero": ("ErlIOVec ev = {-1}; driver_outputv(port, NULL, 0, &ev, 0);", "Misuse"),
     "a tag that is none": ("ErlDrvTermData t[] = {99}; driver_output_term(port, t, 1);", "Misuse"),
-    "a term without its end": ("ErlDrvTermData t[] = {ERL_DRV_INT}; driver_output_term(port, t, 1);", "Misuse"),
-    "two terms": ("ErlDrvTermData t[] = {ERL_DRV_NIL, ERL_DRV_NIL}; driver_output_term(port, t, 2);", "Misuse"),
+    "a term without its end": (
+        "ErlDrvTermData t[] = {ERL_DRV_INT}; driver_output_term(port, t, 1);",
+        "Misuse",
+    ),
+    "two terms": (
+        "ErlDrvTermData t[] = {ERL_DRV_NIL, ERL_DRV_NIL}; driver_output_term(port, t, 2);",
+        "Misuse",
+    ),
     "beyond a binary": (
         "ErlDrvBinary *b = driver_alloc_binary(2); ErlDrvTermData t[] = {ERL_DRV_BINARY, (ErlDrvTermData)b, 2, 1};"
         " driver_output_term(port, t, 4);",
         "Misuse",
     ),
     "no time unit": ("erl_drv_monotonic_time((ErlDrvTimeUnit)9);", "Misuse"),
-    "an assertion": ("extern void __assert_fail(const char *, const char *, unsigned, const char *); __assert_fail(\"x\", \"\", 1, \"\");", "Crash"),
+    "an assertion": (
+        'extern void __assert_fail(const char *, const char *, unsigned, const char *); __assert_fail("x", "", 1, "");',
+        "Crash",
+    ),
     "a loop of calls": ("volatile int x = 0; while (!x) nothing();", "Endless"),
-    "SIGFPE in a call": ("say((char *)(unsigned long)(4 / (int)(unsigned long)strchr(table, 1)));", "Crash"),
+    "SIGFPE in a call": (
+        "say((char *)(unsigned long)(4 / (int)(unsigned long)strchr(table, 1)));",
+        "Crash",
+    ),
     "SIGSEGV in the library": ("strtol((char *)0x1234567890, NULL, 10);", "Crash"),
 }
 
@@ -100,10 +121,14 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_named_with_its_line(name: str, tmp_path: Path) -> None:
     code, kind = WRONG[name]
-    text = f"char table[8];\n#define KEEP(p) __asm__ volatile(\"\" :: \"r\"(p) : \"memory\")\nstatic void nothing(void) {{ }}\nstatic void test(void)\n{{\n    {code} /* here */\n}}"
+    text = f'char table[8];\n#define KEEP(p) __asm__ volatile("" :: "r"(p) : "memory")\nstatic void nothing(void) {{ }}\nstatic void test(void)\n{{\n    {code} /* here */\n}}'
     found = faults(small(tmp_path, text))
     assert [fault.name for fault in found] == [kind], found
-    if kind != "Misuse" and "loops" not in found[0].text and "no driver binary" not in found[0].text:
+    if (
+        kind != "Misuse"
+        and "loops" not in found[0].text
+        and "no driver binary" not in found[0].text
+    ):
         assert line_of(tmp_path, "/* here */") in found[0].text
 
 

@@ -108,19 +108,35 @@ def test_threads_locks_conditions_and_thread_local_variables(tmp_path: Path) -> 
 
 
 WRONG = {
-    "unlock of another's": ("pthread_mutex_unlock(&m);", "Misuse", "does not hold the pthread mutex m"),
+    "unlock of another's": (
+        "pthread_mutex_unlock(&m);",
+        "Misuse",
+        "does not hold the pthread mutex m",
+    ),
     "destroy of a held one": (
         "pthread_mutex_lock(&m); pthread_mutex_destroy(&m);",
         "Misuse",
         "held by process",
     ),
     "wait without it": ("pthread_cond_wait(&c, &m);", "Misuse", "pthread_cond_wait"),
-    "lock twice": ("pthread_mutex_lock(&m); pthread_mutex_lock(&m);", "Deadlock", "pthread mutex m"),
-    "nobody signals": ("pthread_mutex_lock(&m); pthread_cond_wait(&c, &m);", "Deadlock", "condition c"),
+    "lock twice": (
+        "pthread_mutex_lock(&m); pthread_mutex_lock(&m);",
+        "Deadlock",
+        "pthread mutex m",
+    ),
+    "nobody signals": (
+        "pthread_mutex_lock(&m); pthread_cond_wait(&c, &m);",
+        "Deadlock",
+        "condition c",
+    ),
     "no function": ("pthread_t t; pthread_create(&t, NULL, NULL, NULL);", "Misuse", "is NULL"),
     "no thread": ("pthread_join((pthread_t)1, NULL);", "Misuse", "identifies no thread"),
     "no key": ("pthread_getspecific(77);", "Misuse", "key has not been created"),
-    "not joined": ("pthread_t t; pthread_create(&t, NULL, nothing, NULL);", "Leak", "thread 'nothing'"),
+    "not joined": (
+        "pthread_t t; pthread_create(&t, NULL, nothing, NULL);",
+        "Leak",
+        "thread 'nothing'",
+    ),
     "in a freed block": (
         "pthread_mutex_t *p = malloc(sizeof *p); memset(p, 0, sizeof *p); free(p); pthread_mutex_lock(p);",
         "UseAfterFree",
@@ -161,7 +177,9 @@ static void test(void)
 
 
 def test_a_pthread_mutex_orders_and_without_it_there_is_a_race(tmp_path: Path) -> None:
-    held = JOBS.replace("UNLOCK", "pthread_mutex_unlock(&m)").replace("LOCK", "pthread_mutex_lock(&m)")
+    held = JOBS.replace("UNLOCK", "pthread_mutex_unlock(&m)").replace(
+        "LOCK", "pthread_mutex_lock(&m)"
+    )
     assert faults(small(tmp_path, held), async_threads=2) == []
     free = JOBS.replace("UNLOCK", "").replace("LOCK", "")
     found = faults(small(tmp_path, free), async_threads=2)
@@ -192,6 +210,9 @@ static void test(void)
     pthread_mutex_unlock(&m);
 }
 """
-    assert faults(small(tmp_path, text.replace("WAKE", "pthread_cond_broadcast")), async_threads=2) == []
+    assert (
+        faults(small(tmp_path, text.replace("WAKE", "pthread_cond_broadcast")), async_threads=2)
+        == []
+    )
     found = faults(small(tmp_path, text.replace("WAKE", "pthread_cond_signal")), async_threads=2)
     assert {fault.name for fault in found} == {"Deadlock"}
