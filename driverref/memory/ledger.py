@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -167,6 +167,8 @@ class Ledger:
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self.rows: MutableMapping[int, Row] = threads.table()
+        # What else is held, in rows of their own: a driver in C keeps its memory by itself.
+        self.sources: list[Callable[[], list[str]]] = []
         self.new_id = threads.new_id
         self.failed = False
         """Whether an allocation has failed because a search tries that; see `allocation.fails`."""
@@ -186,7 +188,8 @@ class Ledger:
         The oldest comes first; on simulated threads the lines stand thread by thread.
         """
         # By id and not in the order of entering, which depends on the schedule.
-        return [str(row) for _, row in sorted(self.rows.items())]
+        rows = [str(row) for _, row in sorted(self.rows.items())]
+        return rows + [row for source in self.sources for row in source()]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""

@@ -1,0 +1,170 @@
+"""The host itself: what it refuses, and how little a run leaves behind."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+from cc import HEAD, faults, needs_compiler, run, sent, small
+
+from driverref import Emulator, explore
+from driverref.errors import InvalidFree, UseAfterFree
+from driverref.hosting import CompileError, c_driver, compile, library
+from driverref.hosting.faults import variable_at
+from driverref.hosting.host import EMULATOR, host
+from driverref.hosting.lines import Table
+
+pytestmark = [pytest.mark.slow, needs_compiler]
+
+SAYS_OK = 'static void test(void) { char *p = malloc(8); p[0] = 1; free(p); say("ok"); }'
+
+
+def test_a_machine_without_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = small(tmp_path, SAYS_OK)
+    assert run(driver) == b"ok"
+    lib = host().library
+    with monkeypatch.context() as patched:
+        patched.setattr(lib, "dr_lend", lambda *words: 0)
+        with pytest.raises(MemoryError, match="what the emulator lends"):
+            run(driver)
+    with monkeypatch.context() as patched:
+        patched.setattr(lib, "dr_new_call", lambda *words: 0)
+        patched.setattr(host(), "_calls", {})
+        with pytest.raises(MemoryError, match="another stack"):
+            run(driver)
+    monkeypatch.setitem(library.FUNCTIONS, "dr_start", (None,))
+    monkeypatch.setattr(library.ctypes, "PyDLL", lambda path: _Refusing())
+    with pytest.raises(CompileError, match="address space"):
+        library.load(Path("runtime.so"))
+
+
+class _Refusing:
+    """A runtime whose machine refuses it the memory."""
+
+    def __getattr__(self, name: str) -> object:
+        function = lambda *words: 1  # noqa: E731
+        setattr(self, name, function)
+        return function
+
+
+def test_a_buffer_that_a_job_reads_while_it_is_taken_back(tmp_path: Path) -> None:
+    source = tmp_path / "lent_drv.c"
+    source.write_text(
+        HEAD
+        + """
+int seen;
+static void work(void *p) { seen = *(char *)p; }
+static void output(ErlDrvData d, char *buf, ErlDrvSizeT len)
+{
+    driver_async(port, NULL, work, buf, NULL);
+    usleep(1000);
+}
+static ErlDrvSSizeT control(ErlDrvData d, unsigned c, char *buf, ErlDrvSizeT len, char **r, ErlDrvSizeT n)
+{
+    *r = malloc(2);
+    memset(*r, 1, 2);
+    return 2;
+}
+static ErlDrvData start(ErlDrvPort p, char *c) { port = p; return 0; }
+static ErlDrvEntry entry = {.driver_name = "lent", .start = start, .output = output, .control = control,
+    .extended_marker = ERL_DRV_EXTENDED_MARKER, .major_version = ERL_DRV_EXTENDED_MAJOR_VERSION};
+DRIVER_INIT(lent) { return &entry; }
+"""
+    )
+    driver = c_driver(source, flags=["-w"])
+
+    def scenario(erl: Emulator) -> None:
+        erl.erl_ddll.load_driver(driver())
+        port = erl.open_port(("spawn_driver", "lent"))
+        erl.port_command(port, b"x")
+        erl.port_close(port)
+
+    found = explore(scenario, async_threads=1, progress=False).faults
+    assert {fault.name for fault in found} == {"UseAfterFree"}
+    assert any("lent for the call only" in fault.text for fault in found)
+    # A reply of control is freed by the emulator, as a block of driver_alloc.
+    with pytest.raises(InvalidFree, match="malloc block of 2 bytes is to be freed by free"):
+        with Emulator() as erl:
+            erl.erl_ddll.load_driver(driver())
+            erl.port_control(erl.open_port(("spawn_driver", "lent")), 1, b"")
+
+
+def test_ten_thousand_runs_leave_nothing_behind(tmp_path: Path) -> None:
+    driver = small(tmp_path, SAYS_OK)
+    broken = "static void test(void) { char *p = malloc(8); free(p); p[0] = 1; }"
+    (tmp_path / "broken").mkdir()
+    abandoned = small(tmp_path / "broken", broken)
+
+    def once() -> None:
+        assert run(driver) == b"ok"
+        with pytest.raises(UseAfterFree):
+            run(abandoned)
+
+    for _ in range(50):
+        once()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(500):
+        once()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2000  # KB
+
+
+def test_an_address_that_is_nobody_s_has_no_place(tmp_path: Path) -> None:
+    small(tmp_path, SAYS_OK)
+    served = host()
+    assert served.place(0) == EMULATOR
+    assert served.start_of(0) == EMULATOR
+    assert served.function(8) == "a function of a library"
+    assert variable_at(served, 8) is None
+    assert Table([], [], []).variable(5) is None
+    assert Table([], [], []).place(5) is None
+    with Emulator() as erl:
+        assert sent(erl, small(tmp_path, SAYS_OK)) == b"ok"
+        assert served.run is not None
+        assert served.name(8) == (8, "in memory that is not the driver's")
+
+
+def test_all_is_made_again_in_an_empty_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = (compile.runtime, compile.declared, compile._linked_in)
+    monkeypatch.setenv("DRIVERREF_CACHE", str(tmp_path / "cache"))
+    for function in cached:
+        function.cache_clear()
+    try:
+        source = tmp_path / "small_drv.c"
+        source.write_text("int driver_init(void) { return 0; }")
+        assert compile.build([source]).object.exists()
+    finally:
+        for function in cached:
+            function.cache_clear()
+
+    def fail(new: Path) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        compile._once(tmp_path / "other", fail)
+
+    def beaten(new: Path) -> None:
+        (tmp_path / "third").mkdir()
+        (tmp_path / "third" / "x").write_text("")
+
+    assert compile._once(tmp_path / "third", beaten).exists()
+
+
+def test_what_waits_for_a_condition_that_is_destroyed(tmp_path: Path) -> None:
+    text = """
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
+static void work(void *p) { pthread_mutex_lock(&m); pthread_cond_wait(&c, &m); }
+static void test(void) { driver_async(port, NULL, work, NULL, NULL); usleep(1000); pthread_cond_destroy(&c); }
+"""
+    kinds = {fault.name for fault in faults(small(tmp_path, text))}
+    assert kinds == {"Misuse", "Deadlock"}
+
+
+def test_driver_init_may_be_missing(tmp_path: Path) -> None:
+    source = tmp_path / "none_drv.c"
+    source.write_text("int nothing;")
+    with pytest.raises(CompileError, match="DRIVER_INIT"):
+        c_driver(source)
