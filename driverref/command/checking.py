@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -42,7 +43,8 @@ def compiled(arguments: tuple[str, ...]) -> CDriver:
         raise click.exceptions.Exit(2) from None
 
 
-class WithDriver(NamedTuple):
+@dataclass(frozen=True)
+class WithDriver:
     """A scenario, to which the driver in C is loaded first."""
 
     play: Scenario
@@ -61,7 +63,9 @@ def scenario(target: tuple[str, ...]) -> Scenario:
     """
     *sources, file = target
     play = loading.scenario(file)
-    return WithDriver(play, compiled(tuple(sources))) if sources else play
+    if not sources:
+        return play
+    return WithDriver(play, compiled(tuple(sources)))
 
 
 def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes:

@@ -11,7 +11,7 @@ How it works, in reading order:
 * `atomics`, `waiting`: C11's atomics, time, and the C library's threads and locks.
 * `wrong`, `faults`: what the runtime has found, as errors.
 * `run`: what one emulator has given to C; `driver`: the driver as the emulator sees it.
-* `tools`, `compile`, `lines`, `library`: from the C file to a loaded object whose lines are known.
+* `tools`, `building`, `lines`, `library`: from the C file to a loaded object whose lines are known.
 
 Nothing else in the package imports this folder, and no compiler is needed until a driver in C is
 hosted.

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from driverref.errors import Misuse
 from driverref.hosting import atomics, calls, library, special, waiting, wrong
+from driverref.hosting.building import build
 from driverref.hosting.calls import signed
-from driverref.hosting.compile import build
 from driverref.hosting.external import decode, encode
 from driverref.hosting.host import Handler, Module, host
 from driverref.hosting.run import Run
@@ -211,8 +211,9 @@ class CDriver:
             (at["flags"] >> 32) & 0xFFFFFFFF,
             tuple(name for name in CALLBACKS if at[name]),
         )
-        made = run.made[self] = self._class(entry)(run, at)
-        return made
+        fresh: Driver = self._class(entry)(run, at)
+        run.made[self] = fresh
+        return fresh
 
     def _class(self, entry: Entry) -> type[HostedDriver]:
         """The class for an entry: the emulator checks a class once."""

@@ -25,12 +25,12 @@ import ctypes
 from collections.abc import Callable
 from ctypes import c_int64
 from functools import cache
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from driverref.errors import Misuse, UseAfterFree
 from driverref.hosting import library
-from driverref.hosting.compile import Build, runtime
+from driverref.hosting.building import Build, runtime
 from driverref.hosting.faults import Unmodelled, fault_of, variable_at, what_block
 from driverref.hosting.lines import Place
 from driverref.hosting.tools import CompileError
@@ -55,7 +55,8 @@ ADDRESSES = 1 << 63
 """Added to the names of C's memory, so that none of them is a resource of another kind."""
 
 
-def _STAND(handler: Handler, run: Run, a: memoryview) -> Any: return handler(run, a)  # fmt: skip  # noqa: N802
+# The code of a function on one line, whose file, line and name are to be replaced: see `Host._at`.
+_STAND: CodeType = compile("lambda handler, run, a: handler(run, a)", "", "eval").co_consts[0]
 
 
 def handles(name: str) -> Callable[[Handler], Handler]:
@@ -184,14 +185,13 @@ class Host:
         """A function that calls a handler, and has the file, line and name of the driver's own."""
         place = self.find(site)
 
-        stand = FunctionType(_STAND.__code__, {})
-
+        code = _STAND
         if place is not None:
             file, line, name = place
-            code = stand.__code__
-            stand.__code__ = code.replace(
+            code = code.replace(
                 co_filename=file, co_name=name, co_qualname=name, co_firstlineno=line
             )
+        stand = FunctionType(code, {})
         self._stands[site] = stand
         return stand
 

@@ -29,7 +29,7 @@ typedef struct {
         }                                                                           \
     } while (0)
 
-static int initialised;
+static int initialised, gone;
 
 static int init(void)
 {
@@ -42,6 +42,10 @@ static void finish(void) { initialised = 0; }
 static ErlDrvData start(ErlDrvPort port, char *command)
 {
     State *s = driver_alloc(sizeof *s);
+    if (strcmp(command, "every_call gone") == 0) {
+        driver_free(s);
+        return gone ? ERL_DRV_ERROR_BADARG : ERL_DRV_ERROR_GENERAL;
+    }
     if (strcmp(command, "every_call refuse") == 0) {
         driver_free(s);
         errno = ENOENT;
@@ -276,6 +280,10 @@ static void end_calls(State *s, int which)
     case 2: driver_failure_posix(port, ENOENT); break;
     case 3: driver_failure(port, -5); break;
     case 4: driver_exit(port, 0); break;
+    case 5: /* the port is gone, and the calls say so */
+        driver_failure_eof(port);
+        { ErlIOVec ev; gone = driver_peekqv(port, &ev) == (ErlDrvSizeT)-1 && driver_sizeq(port) == (ErlDrvSizeT)-1; }
+        break;
     }
 }
 

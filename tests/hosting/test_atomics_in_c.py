@@ -43,6 +43,7 @@ LOOK = {
 RELAXED = {"relaxed", "release, then a relaxed store"}
 
 
+@pytest.mark.rule("hosting.orders-of-c11")
 @pytest.mark.parametrize("look", LOOK)
 @pytest.mark.parametrize("publish", PUBLISH)
 def test_a_message_is_published_by_a_release_that_is_acquired(

@@ -31,6 +31,7 @@ def explored(driver: CDriver, scene: Scene) -> Outcomes:
     )
 
 
+@pytest.mark.rule("hosting.fault-names-its-line", "hosting.crash-is-an-outcome")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_mistake_is_found_and_its_line_is_named(case: Broken, tmp_path: Path) -> None:
     source = tmp_path / Path(case.scene.driver).name

@@ -13,7 +13,7 @@ from cc import needs_compiler
 from driverref import Emulator, Port, erl_driver
 from driverref.errors import ErlangError, Misuse
 from driverref.hosting import CDriver, Unmodelled, c_driver
-from driverref.hosting.compile import IN_C, declared
+from driverref.hosting.building import IN_C, declared
 from driverref.hosting.host import HANDLERS
 from driverref.hosting.tools import header_folder
 
@@ -126,6 +126,13 @@ def test_a_driver_exits_without_a_signal_to_its_owner() -> None:
         port = opened(erl)
         erl.port_control(port, END + 4, b"")
         assert erl.receive(timeout=10) is None
+
+
+def test_the_calls_on_a_port_that_is_gone_say_so() -> None:
+    with Emulator(async_threads=1) as erl:
+        erl.port_control(opened(erl), END + 5, b"")
+        with pytest.raises(ErlangError, match="badarg"):
+            erl.open_port(("spawn_driver", "every_call gone"))
 
 
 def test_start_may_refuse_with_an_errno() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shlex
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from broken import ASK, BOOK, CASES
 from cc import needs_compiler
 from click.testing import CliRunner, Result
 
+from driverref import explore
 from driverref.__main__ import main
-from driverref.hosting.battery import Place, around
+from driverref.hosting.battery import around
+from driverref.hosting.lines import Place
 
 pytestmark = [pytest.mark.slow, needs_compiler]
 
@@ -131,6 +134,25 @@ def test_explore_takes_a_driver_and_a_scenario(tmp_path: Path) -> None:
         assert done.exit_code == 0
     done = driverref("timeline", driver, scenario)
     assert "ready_async" in done.output
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = (BOOK.parent / "c-drivers.md").read_text()
+    shown = page.partition("$ driverref check lookup_drv.c --command erlang\n")[2].partition("```")[
+        0
+    ]
+    done = driverref("check", "--limit", 60, "--command", "erlang", BOOK.parent / "lookup_drv.c")
+    assert done.output.startswith(shown)
+    assert "1 mistake in 10 rows" in done.output
+
+
+def test_the_page_s_scenario_has_the_outcomes_of_its_twin_and_the_leak() -> None:
+    shown = runpy.run_path(str(BOOK.parent / "lookup_scenario.py"))
+    outcomes = explore(shown["asked"], async_threads=1, progress=False)
+    assert {b"ERLANG", b"timeout"} < {*outcomes}
+    assert [fault.name for fault in outcomes.faults] == ["Leak"]
+    with pytest.raises(AssertionError, match="lookup_drv.c:53 in output"):
+        shown["test_asked"]()
 
 
 def test_the_lines_around_a_place_are_those_of_the_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cc import HEAD, TAIL, needs_compiler, run, sent, small
 
 from driverref import Emulator
 from driverref.errors import Misuse
-from driverref.hosting import CompileError, c_driver, compile, tools
+from driverref.hosting import CompileError, building, c_driver, tools
 from driverref.hosting.run import Run
 
 pytestmark = [pytest.mark.slow, needs_compiler]
@@ -43,7 +43,7 @@ def test_what_is_missing_is_said_in_one_sentence(
         tools.compiler(None, True)
     with pytest.raises(CompileError, match="readelf, of the package binutils"):
         tools.call(["readelf"])
-    monkeypatch.setattr(tools.Path, "is_file", lambda path: False)
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
     with pytest.raises(CompileError, match="needs erl_driver.h"):
         tools.header_folder(["-I/nowhere"])
 
@@ -166,8 +166,8 @@ def test_one_emulator_at_a_time_runs_drivers_in_c(tmp_path: Path) -> None:
 def test_a_compiled_driver_is_loaded_by_another_process_without_a_compiler(tmp_path: Path) -> None:
     small(tmp_path, 'static void test(void) { say("ok"); }')
     (tmp_path / "again.py").write_text(
-        "from driverref.hosting import compile, c_driver\n"
-        "compile.call = None\n"
+        "from driverref.hosting import building, c_driver\n"
+        "building.call = None\n"
         f"c_driver({str(tmp_path / 'small_drv.c')!r}, flags=['-w'])\n"
     )
     subprocess.run([sys.executable, str(tmp_path / "again.py")], check=True, env=dict(os.environ))
@@ -176,6 +176,6 @@ def test_a_compiled_driver_is_loaded_by_another_process_without_a_compiler(tmp_p
 def test_the_cache_is_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRIVERREF_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert compile.cache_folder() == Path("/somewhere/driverref")
+    assert building.cache_folder() == Path("/somewhere/driverref")
     monkeypatch.setenv("DRIVERREF_CACHE", "/mine")
-    assert compile.cache_folder() == Path("/mine")
+    assert building.cache_folder() == Path("/mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cc import HEAD, faults, needs_compiler, run, sent, small
 
 from driverref import Emulator, explore
 from driverref.errors import InvalidFree, UseAfterFree
-from driverref.hosting import CompileError, c_driver, compile, library
+from driverref.hosting import CompileError, building, c_driver, library
 from driverref.hosting.faults import variable_at
 from driverref.hosting.host import EMULATOR, host
 from driverref.hosting.lines import Table
@@ -34,7 +35,7 @@ def test_a_machine_without_memory_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(MemoryError, match="another stack"):
             run(driver)
     monkeypatch.setitem(library.FUNCTIONS, "dr_start", (None,))
-    monkeypatch.setattr(library.ctypes, "PyDLL", lambda path: _Refusing())
+    monkeypatch.setattr(ctypes, "PyDLL", lambda path: _Refusing())
     with pytest.raises(CompileError, match="address space"):
         library.load(Path("runtime.so"))
 
@@ -127,14 +128,14 @@ def test_an_address_that_is_nobody_s_has_no_place(tmp_path: Path) -> None:
 def test_all_is_made_again_in_an_empty_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached = (compile.runtime, compile.declared, compile._linked_in)
+    cached = (building.runtime, building.declared, building._linked_in)
     monkeypatch.setenv("DRIVERREF_CACHE", str(tmp_path / "cache"))
     for function in cached:
         function.cache_clear()
     try:
         source = tmp_path / "small_drv.c"
         source.write_text("int driver_init(void) { return 0; }")
-        assert compile.build([source]).object.exists()
+        assert building.build([source]).object.exists()
     finally:
         for function in cached:
             function.cache_clear()
@@ -143,13 +144,13 @@ def test_all_is_made_again_in_an_empty_cache(
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        compile._once(tmp_path / "other", fail)
+        building._once(tmp_path / "other", fail)
 
     def beaten(new: Path) -> None:
         (tmp_path / "third").mkdir()
         (tmp_path / "third" / "x").write_text("")
 
-    assert compile._once(tmp_path / "third", beaten).exists()
+    assert building._once(tmp_path / "third", beaten).exists()
 
 
 def test_what_waits_for_a_condition_that_is_destroyed(tmp_path: Path) -> None:

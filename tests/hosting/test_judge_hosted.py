@@ -101,6 +101,7 @@ def shown(outcome: object) -> str:
     return outcome.name if isinstance(outcome, Fault) else str(outcome)
 
 
+@pytest.mark.rule("hosting.same-outcomes")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_the_hosted_judge_comes_to_what_the_judge_in_python_comes_to(scenario: Scenario) -> None:
     for entry in RECORD[scenario.name]:

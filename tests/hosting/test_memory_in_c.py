@@ -193,6 +193,17 @@ static void test(void)
         erl.port_command(port, b"")
 
 
+def test_the_free_function_of_a_job_may_be_the_emulator_s(tmp_path: Path) -> None:
+    text = """
+static void nothing(void *p) { }
+static void test(void)
+{
+    driver_async(port, NULL, nothing, driver_alloc_binary(3), (void (*)(void *))driver_free_binary);
+}
+"""
+    assert faults(small(tmp_path, text)) == []
+
+
 def test_memory_of_many_regions_and_large_blocks(tmp_path: Path) -> None:
     text = """
 static char large[300000];
