@@ -6,17 +6,17 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from driverref import timeline
 from driverref.command import BadInput, loading
-from driverref.command.options import emulator_options
+from driverref.command.options import given, run_options
 from driverref.emulator import Emulator
 from driverref.explore import Scenario
-from driverref.explore.run import Experiment
-from driverref.explore.schedules import FIRST_COME
+from driverref.explore.outcomes import follow
+from driverref.explore.witness import RunOptions
 from driverref.hosting import CDriver, CompileError, c_driver
 from driverref.hosting.battery import LIMIT, ROWS, Checked, Data, Mistake, Row, around, check
 
@@ -78,7 +78,7 @@ def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes
 
 @click.command("check", short_help="Check a driver in C in every order of events.")
 @click.argument("arguments", metavar="FILE.c [FILE.c ...] [-- FLAGS]", nargs=-1)
-@emulator_options
+@run_options
 @click.option("--open", "opened", default="", help="What follows the driver's name at open_port.")
 @click.option(
     "--command", default="", callback=as_bytes, help="The bytes of a command; \\x01 is one."
@@ -94,7 +94,7 @@ def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes
     help="Stop each row after so many runs.",
 )
 @click.option("--row", default="", help="Run one row once, and show what ran where.")
-@click.option("--witness", default="", help="With --row: the schedule to take.")
+@click.option("--witness", default="", help="With --row: the run to make.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def check_command(
@@ -126,12 +126,12 @@ def check_command(
     """
     driver = compiled(arguments)
     data = Data(opened, command, control, operation)
-    again = _again(arguments, data, options)
+    again = _again(arguments, data)
     if row:
-        _once(ctx, driver, data, row, witness, options)
+        _once(ctx, driver, data, row, witness, cast(RunOptions, given(options)))
         return
     report: list[Checked] = []
-    for checked in check(driver, data, limit, **options):
+    for checked in check(driver, data, limit, **given(options)):
         report.append(checked)
         if not as_json:
             _tell(checked, again)
@@ -151,14 +151,13 @@ def _once(
     data: Data,
     row: str,
     witness: str,
-    options: dict[str, Any],
+    options: RunOptions,
 ) -> None:
     """Run one row under one schedule, and print what ran where."""
     if row not in ROWS and not row.startswith("no memory at "):
         raise BadInput(f"no row is called {row!r}; the rows: {', '.join(ROWS)}")
-    witness = "" if witness == FIRST_COME else witness
     try:
-        erl, fault = Experiment(Row(row, driver, data), (), options).follow(witness)  # type: ignore[arg-type]
+        erl, fault = follow(Row(row, driver, data), witness, options)
     except ValueError as error:
         raise BadInput(str(error)) from None
     click.echo(timeline.text(erl.trace))
@@ -167,17 +166,14 @@ def _once(
         ctx.exit(1)
 
 
-def _again(arguments: tuple[str, ...], data: Data, options: dict[str, Any]) -> str:
-    """The command that shows a row, without the row."""
+def _again(arguments: tuple[str, ...], data: Data) -> str:
+    """The command that shows a row, without the row and the witness, which has the options."""
     words = ["driverref", "check"]
     for name, value, default in (
         ("--open", data.open, ""),
         ("--command", _escaped(data.command), ""),
         ("--control", _escaped(data.control), ""),
         ("--operation", str(data.operation), "1"),
-        ("--async-threads", str(options["async_threads"]), "1"),
-        ("--schedulers", str(options["schedulers"]), "2"),
-        ("--release", str(options["release"]), "25"),
     ):
         if value != default:
             words += [name, value]
@@ -191,9 +187,7 @@ def _escaped(data: bytes) -> str:
 
 def _shown_again(again: str, mistake: Mistake) -> str:
     """The command that shows a mistake."""
-    option = f"--row {shlex.quote(mistake.row)}"
-    if mistake.witness:
-        option += f" --witness {mistake.witness}"
+    option = f"--row {shlex.quote(mistake.row)} --witness {mistake.witness}"
     head, _, rest = again.partition(" -- ")
     return f"{head} {option} -- {rest}"
 

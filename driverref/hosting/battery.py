@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driverref.emulator import Emulator
+from driverref.emulator import DEFAULTS, Emulator
 from driverref.errors import DriverFault, ErlangError
 from driverref.explore import Fault, Outcomes, explore
 from driverref.hosting.driver import CDriver
@@ -198,7 +198,8 @@ class Checked:
 def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
     """The rows for a driver, some of which depend on what it does in the first."""
     timed = False
-    with suppress(DriverFault, ErlangError), Emulator(**options) as erl:
+    emulator = {name: options[name] for name in DEFAULTS.keys() & options.keys()}
+    with suppress(DriverFault, ErlangError), Emulator(**emulator) as erl:
         _command_and_close(Playing(erl, driver, data))
     timed = bool(erl.trace.select("driver_set_timer"))
     for name in ROWS:
@@ -215,7 +216,7 @@ def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
 def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> Iterator[Checked]:
     """Explore each row of the battery, and tell the mistakes of each that are new.
 
-    `options` are those of an `Emulator`.  A mistake is known again by its class and its places, in
+    `options` are those of `explore`.  A mistake is known again by its class and its places, in
     whichever order a run has them.
     """
     known: set[tuple[str, frozenset[object]]] = set()

@@ -11,7 +11,6 @@ A row says how each parameter of C becomes one of `driverref.erl_driver`, and th
 | `text`, `name` | `char *` up to a zero byte; `name` may be NULL | `str`, `None` |
 | `buf` | `char *` and a length | `bytes` |
 | `bin` | `ErlDrvBinary *` | `ErlDrvBinary` |
-| `vec` | `ErlIOVec *` | `ErlIOVec` |
 | `terms` | `ErlDrvTermData *` and a length | a term |
 
 What does not fit into a row stands in `special`: a function that writes to its parameters, or that
@@ -26,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from driverref import erl_driver
 from driverref.hosting.host import HANDLERS, Handler
 from driverref.hosting.term_words import term
-from driverref.hosting.vectors import vector
 from driverref.terms import Atom
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ ROWS = """
 driver_output                 port buf               -> int
 driver_output2                port buf buf           -> int
 driver_output_binary          port buf bin size size -> int
-driver_outputv                port buf vec size      -> int
 driver_output_term            port terms             -> int
 driver_send_term              port thing terms       -> int
 erl_drv_output_term           thing terms            -> int
@@ -46,8 +43,6 @@ driver_enq                    port buf               -> int
 driver_pushq                  port buf               -> int
 driver_enq_bin                port bin size size     -> int
 driver_pushq_bin              port bin size size     -> int
-driver_enqv                   port vec size          -> int
-driver_pushqv                 port vec size          -> int
 driver_deq                    port size              -> int
 driver_sizeq                  port                   -> int
 
@@ -109,8 +104,13 @@ def _int(word: int) -> int:
 
 def signed(word: int) -> int:
     """A word of 64 bits as a number with a sign."""
-    word &= (1 << 64) - 1
+    word = unsigned(word)
     return word - (1 << 64) if word >> 63 else word
+
+
+def unsigned(word: int) -> int:
+    """A word of 64 bits as a number without a sign."""
+    return word & (1 << 64) - 1
 
 
 _Take = Callable[["Run", str, memoryview, int], Any]
@@ -121,13 +121,12 @@ TAKE: dict[str, tuple[int, _Take]] = {
     "null": (1, lambda run, call, a, at: run.thing(call, a[at]) if a[at] else None),
     "int": (1, lambda run, call, a, at: _int(a[at])),
     "uint": (1, lambda run, call, a, at: a[at] & 0xFFFFFFFF),
-    "size": (1, lambda run, call, a, at: a[at] & (1 << 64) - 1),
+    "size": (1, lambda run, call, a, at: unsigned(a[at])),
     "flag": (1, lambda run, call, a, at: int(_int(a[at]) != 0)),
     "text": (1, lambda run, call, a, at: run.text(a[at])),
     "name": (1, lambda run, call, a, at: run.text(a[at]) if a[at] else None),
     "buf": (2, lambda run, call, a, at: run.read(a[at], a[at + 1])),
     "bin": (1, lambda run, call, a, at: run.binary(call, a[at])),
-    "vec": (1, lambda run, call, a, at: vector(run, call, a[at])),
     "terms": (2, lambda run, call, a, at: term(run, call, a[at], _int(a[at + 1]))),
 }
 """By word, how many parameters it takes in C, and how they become one in Python."""

@@ -87,7 +87,7 @@ def _output(self: HostedDriver, data: int, buf: memoryview) -> None:
 
 def _outputv(self: HostedDriver, data: int, ev: Any) -> None:
     run = self._run
-    struct, lent = lay_out(run, ev.iov, ev.binv)
+    struct, lent = lay_out(run, ev)
     with run.lent(struct) as (at,):
         self._call("outputv", data, at)
     for address in lent:
@@ -201,7 +201,8 @@ class CDriver:
         if made is not None:
             run.threads.step()
             loaded = thread.runtime.drivers.get(made.driver_name)
-            if loaded is not None and loaded.source is made:
+            again: bool = loaded is not None and loaded.source is made
+            if again:
                 return made
         run.host.library.dr_fresh(self._module.handle)
         words = library.words(run.host.call(run, self._module.init), len(_ENTRY))

@@ -83,7 +83,7 @@ def fault_of(host: Host, run: Run) -> Exception:
     where = f"{what}: byte {address - start}" if named else what
     verb = _verb(how)
     if wrong == RACE:
-        name = run.threads.started_ones[other].name
+        name = run.names[other]
         first = f"{_verb(other_how)} by {name} at {host.place(other_site)}"
         return errors.DataRace(
             f"{where} {first}, and {verb} {by}, and nothing orders the two{begun}"

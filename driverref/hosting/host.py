@@ -34,7 +34,7 @@ from driverref.hosting.building import Build, runtime
 from driverref.hosting.faults import Unmodelled, fault_of, variable_at, what_block
 from driverref.hosting.lines import Place
 from driverref.hosting.tools import CompileError
-from driverref.threads import READ, WRITE, running
+from driverref.threads import ALLOCATION, READ, WRITE, running
 
 if TYPE_CHECKING:
     from driverref.hosting.run import Run
@@ -252,18 +252,26 @@ class Host:
         return low
 
     def thread(self, run: Run, number: int) -> int:
-        """The runtime's record of a thread."""
-        known = self._clocks.setdefault(number, Clock())
-        if known.room <= len(run.threads.started_ones):
-            known.room = 2 * len(run.threads.started_ones) + 16
-            known.thread = self.library.dr_thread(number, known.room)
-            known.words = library.words(self.library.dr_clock(known.thread), known.room, "I")
+        """The runtime's record of the running thread."""
+        known = self._clocks.get(number)
+        if known is None:
+            known = self._clocks[number] = Clock()
+            self._make_room(known, number, 16)
+        run.names.setdefault(number, running().name)
         return known.thread
+
+    def _make_room(self, known: Clock, number: int, room: int) -> None:
+        """Have the clock of a thread hold the ticks of so many threads."""
+        known.room = room
+        known.thread = self.library.dr_thread(number, room)
+        known.words = library.words(self.library.dr_clock(known.thread), room, "I")
 
     def _tell_clock(self, run: Run, number: int, clock: Any) -> None:
         """Hand the runtime what a thread has learnt of others."""
         self.thread(run, number)
-        known = self._clocks[number]
+        known, last = self._clocks[number], max(clock.clock, default=0)
+        if last >= known.room:
+            self._make_room(known, number, 2 * last)
         for thread, tick in clock.clock.items():
             known.words[thread] = tick
         known.version = clock.version
@@ -294,7 +302,9 @@ class Host:
         """Forget the run before this one."""
         self.run = run
         self.library.dr_begin()
-        self.library.dr_listen(run.threads.schedule.logs)
+        schedule = run.threads.schedule
+        self.library.dr_listen(schedule.logs)
+        self.library.dr_may_fail(ALLOCATION in schedule.chances)
         for known in self._clocks.values():
             known.version = -1
 
@@ -362,10 +372,9 @@ class Host:
     def leaks(self, run: Run) -> list[str]:
         """A line for each block and each file that the driver has not given back, by thread."""
         rows = []
-        for thread in run.threads.started_ones:
-            known = self._clocks.get(thread.number)
-            at = 0
-            while known and (at := self.library.dr_next_block(known.thread, at)):
+        for number in sorted(run.names):
+            thread, at = self._clocks[number].thread, 0
+            while at := self.library.dr_next_block(thread, at):
                 _, size, kind, born, _, alive = self.block(at)
                 if alive and kind in FREED_BY_DRIVER:
                     rows.append(f"{what_block(kind, size)} allocated at {self.place(born)}")

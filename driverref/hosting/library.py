@@ -41,6 +41,7 @@ FUNCTIONS: dict[str, tuple[object, ...]] = {
     "dr_coarsen": (None, c_void_p, c_size_t, c_size_t),
     "dr_fresh": (None, c_void_p),
     "dr_fail": (None, c_size_t),
+    "dr_may_fail": (None, c_int),
     "dr_allocation": (c_int, c_long, POINTER(c_int64)),
     "dr_lend": (c_size_t, c_void_p, c_char_p, c_size_t, c_int, c_uint32, c_size_t),
     "dr_end": (c_int, c_void_p, c_size_t, c_uint32, c_size_t),

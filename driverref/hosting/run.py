@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
     from driverref.threads.clocks import Stamp
 
+BYTES = 8
+"""Where the bytes of an `ErlDrvBinary` begin: behind its `orig_size`."""
+
 _PORTS, _OBJECTS = 0x5500_0000_0000, 0x6600_0000_0000
 """Where the words for ports and for all else lie: no memory is there."""
 
@@ -38,6 +41,8 @@ class Run:
         if not isinstance(threads, SimulatedThreads):
             raise Misuse('a driver in C runs on simulated threads only: leave out threads="native"')
         self.host, self.runtime, self.threads = host, runtime, threads
+        self.names: dict[int, str] = {}
+        """By number, the threads that have used the driver's memory.  Some have ended."""
         self.depth: dict[int, int] = {}
         """By thread, how many calls of the driver it is in."""
         self.made: dict[object, Any] = {}
@@ -81,8 +86,8 @@ class Run:
         """The name of the thread on whose stack an address lies, or `None`."""
         for (number, _), call in self.host._calls.items():
             low = self.host.stack_of(call)
-            if low <= address < low + library.STACK and number < len(self.threads.started_ones):
-                return self.threads.started_ones[number].name
+            if low <= address < low + library.STACK and number in self.names:
+                return self.names[number]
         return None
 
     # Words.
@@ -197,23 +202,32 @@ class BinaryMemory(Memory):
 
     def __init__(self, run: Run, memory: Memory) -> None:
         size = len(memory)
-        contents = memory._values["contents"]
-        super().__init__(memory._row, contents, bytearray(b"\1" * size))
+        contents, written = memory._values["contents"], memory._written
+        # That nothing is marked as unwritten is for Python: C's memory has its own marks.
+        super().__init__(memory._row, contents)
         self.run = run
-        self.address = run.host.lend(run, size + 8, library.BINARY)
+        self.address = run.host.lend(run, size + BYTES, library.BINARY)
         run.write_word(self.address, size)
         # What Python has written already.  A byte that is not written stays so in C.
-        for at, (byte, written) in enumerate(zip(contents, memory._written, strict=True)):
-            if written:
-                run.write_word(self.address + 8 + at, byte, 1)
+        for at, byte in enumerate(contents):
+            if written is None or written[at]:
+                run.write_word(self.address + BYTES + at, byte, 1)
+
+    def _part(self, first: int, size: int) -> BinaryMemory:
+        part = BinaryMemory.__new__(BinaryMemory)
+        part._row, part._values, part._written = self._row, self._values, self._written
+        part._first, part._size = self._first + first, size
+        part.run, part.address = self.run, self.address
+        return part
 
     def _use(self, name: str, write: bool, span: tuple[int, int] | None = None) -> Any:
-        start, stop = span or (0, len(self._written))
+        whole = len(self._values["contents"])
+        start, stop = span or (0, whole)
         host, at = self.run.host, self.address
         # The size in front of the bytes: so a use of no byte, too, finds out that it was freed.
-        host.look(self.run, at, 8)
-        host.look(self.run, at + 8 + start, stop - start)
-        return bytearray(library.words(at + 8, len(self._written), "B"))
+        host.look(self.run, at, BYTES)
+        host.look(self.run, at + BYTES + start, stop - start)
+        return bytearray(library.words(at + BYTES, whole, "B"))
 
     def _release(self, call: str) -> None:
         row = self._row

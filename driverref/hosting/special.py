@@ -10,9 +10,9 @@ from driverref import erl_driver as c
 from driverref.erl_driver import Key, Pointer
 from driverref.errors import InvalidFree, Misuse, errno_name
 from driverref.hosting import library
-from driverref.hosting.calls import signed
+from driverref.hosting.calls import signed, unsigned
 from driverref.hosting.host import HANDLERS, handles
-from driverref.hosting.vectors import lay_out, vector
+from driverref.hosting.vectors import entries, lay_out, vector
 
 if TYPE_CHECKING:
     from driverref.erl_driver import ErlDrvPort, ErlDrvTid
@@ -139,13 +139,11 @@ def _peeked(run: Run, port: ErlDrvPort) -> list[int]:
 def driver_peekq(run: Run, a: memoryview) -> int:
     port, count = run.port("driver_peekq", a[0]), a[1]
     pieces = c.driver_peekq(port)
-    run.write_word(count, len(pieces or ()), 4)
+    run.write_word(count, -1 if pieces is None else len(pieces), 4)
     if not pieces:
         return 0
-    lent = [run.host.lend(run, bytes(data)) for data in pieces]
-    entries = (struct.pack("<QQ", at, len(data)) for at, data in zip(lent, pieces, strict=True))
-    at = run.host.lend(run, b"".join(entries))
-    _peeked(run, port).extend([*lent, at])
+    at, _ = entries(run, pieces, [binary for _, binary in port.queue.peek().elements()])
+    _peeked(run, port).append(at)
     return at
 
 
@@ -155,7 +153,7 @@ def driver_peekqv(run: Run, a: memoryview) -> int:
     ev = c.driver_peekqv(port)
     if ev is None:
         return -1
-    struct_, lent = lay_out(run, ev.iov, ev.binv)
+    struct_, lent = lay_out(run, ev)
     _peeked(run, port).extend(lent)
     run.write(at, struct_)
     return ev.size
@@ -178,9 +176,30 @@ def driver_deq(run: Run, a: memoryview) -> int:
 def driver_vec_to_buf(run: Run, a: memoryview) -> int:
     at, size = a[1], a[2]
     buf = bytearray(size)
-    copied = c.driver_vec_to_buf(vector(run, "driver_vec_to_buf", a[0]), buf, size)
+    with vector(run, "driver_vec_to_buf", a[0]) as ev:
+        copied = c.driver_vec_to_buf(ev, buf, size)
     run.write(at, bytes(buf[:copied]))
     return copied
+
+
+@handles("driver_outputv")
+def driver_outputv(run: Run, a: memoryview) -> int:
+    call = "driver_outputv"
+    port, header = run.port(call, a[0]), run.read(a[1], a[2])
+    with vector(run, call, a[3]) as ev:
+        return c.driver_outputv(port, header, ev, unsigned(a[4]))
+
+
+@handles("driver_enqv")
+def driver_enqv(run: Run, a: memoryview) -> int:
+    with vector(run, "driver_enqv", a[1]) as ev:
+        return c.driver_enqv(run.port("driver_enqv", a[0]), ev, unsigned(a[2]))
+
+
+@handles("driver_pushqv")
+def driver_pushqv(run: Run, a: memoryview) -> int:
+    with vector(run, "driver_pushqv", a[1]) as ev:
+        return c.driver_pushqv(run.port("driver_pushqv", a[0]), ev, unsigned(a[2]))
 
 
 # The system.
@@ -235,6 +254,8 @@ def tid_of(run: Run, call: str, word: int) -> ErlDrvTid:
 @handles("erl_drv_thread_opts_create")
 def erl_drv_thread_opts_create(run: Run, a: memoryview) -> int:
     opts = c.erl_drv_thread_opts_create(run.text(a[0]) if a[0] else None)
+    if opts is None:
+        return 0
     at = run.host.lend(run, struct.pack("<i", opts.suggested_stack_size))
     run.give(at, opts)
     return at
@@ -258,7 +279,8 @@ def erl_drv_thread_create(run: Run, a: memoryview) -> int:
         argument,
         run.thing(call, opts) if opts else None,
     )
-    run.write_word(at, tid_word(run, tid))
+    if result == 0:
+        run.write_word(at, tid_word(run, tid))
     return result
 
 
@@ -296,8 +318,9 @@ def erl_drv_thread_name(run: Run, a: memoryview) -> int:
 def erl_drv_tsd_key_create(run: Run, a: memoryview) -> int:
     key, at = c.ErlDrvTSDKey(), a[1]
     result = c.erl_drv_tsd_key_create(run.text(a[0]) if a[0] else None, key)
-    run.keys.append(key)
-    run.write_word(at, len(run.keys) - 1, 4)
+    if result == 0:
+        run.keys.append(key)
+        run.write_word(at, len(run.keys) - 1, 4)
     return result
 
 

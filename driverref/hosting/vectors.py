@@ -7,49 +7,73 @@ typedef struct { char *iov_base; size_t iov_len; } SysIOVec;
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from driverref.erl_driver import ErlIOVec
+from driverref.erl_driver import ErlIOVec, SysIOVec
 from driverref.errors import Misuse
+from driverref.hosting.run import BYTES
+from driverref.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from driverref.hosting.run import Run
     from driverref.memory.binary import ErlDrvBinary
 
-_VECTOR = struct.Struct("<iiQQQ")
-SIZE = _VECTOR.size
+_VECTOR, _ELEMENT = struct.Struct("<iiQQQ"), struct.Struct("<QQ")
 
 
-def vector(run: Run, call: str, address: int) -> ErlIOVec:
-    """The vector that a struct of the driver's tells of."""
-    vsize, _, _, iov, binv = _VECTOR.unpack(run.read(address, SIZE))
+@contextmanager
+def vector(run: Run, call: str, address: int) -> Iterator[ErlIOVec]:
+    """`with vector(...) as ev:` the vector that a struct of the driver's tells of.
+
+    A call that skips bytes shortens an element.  After the block, C's struct is changed as well.
+    """
+    vsize, _, size, iov, binv = _VECTOR.unpack(run.read(address, _VECTOR.size))
     if vsize < 0:
         raise Misuse(f"{call}: a vector of {vsize} pieces")
-    pieces = []
+    given, found, binaries = [], [], []
     for number in range(vsize):
-        base, size = struct.unpack("<QQ", run.read(iov + 16 * number, 16))
+        base, length = _ELEMENT.unpack(run.read(iov + _ELEMENT.size * number, _ELEMENT.size))
         behind = run.read_word(binv + 8 * number) if binv else 0
         binary = run.binary(call, behind) if behind else None
-        pieces.append((memoryview(run.read(base, size)), binary))
-    return ErlIOVec(pieces)
+        given.append((base, length))
+        found.append(_element(run, base, length, behind, binary))
+        binaries.append(binary)
+    yield ErlIOVec(vsize, size, found, binaries)
+    for number, (element, (base, length)) in enumerate(zip(found, given, strict=True)):
+        if element.iov_len != length:
+            left = element.iov_len
+            at = iov + _ELEMENT.size * number
+            run.write(at, _ELEMENT.pack(base + length - left, left))
 
 
-def lay_out(
-    run: Run, iov: Sequence[memoryview], binv: Sequence[ErlDrvBinary | None]
-) -> tuple[bytes, list[int]]:
+def _element(
+    run: Run, base: int, length: int, behind: int, binary: ErlDrvBinary | None
+) -> SysIOVec:
+    """An element: a part of its binary, which is not copied, or a copy of other memory."""
+    if binary is not None:
+        first = base - behind - BYTES
+        if 0 <= first <= first + length <= len(binary._memory):
+            return SysIOVec(binary._memory._part(first, length), length)
+    return SysIOVec(run.read(base, length), length)
+
+
+def entries(
+    run: Run, iov: Sequence[SysIOVec], binv: Sequence[ErlDrvBinary | None]
+) -> tuple[int, list[int]]:
+    """Lay elements out in C's memory: the address of `iov`, and the words of `binv`."""
+    packed, words = [], [run.binary_word(binary) for binary in binv]
+    for element, word in zip(iov, words, strict=True):
+        base = element.iov_base
+        # There is a binary behind each element of the emulator's that has bytes.
+        at = word + BYTES + base._first if isinstance(base, Memory) else 0
+        packed.append(_ELEMENT.pack(at, element.iov_len))
+    return run.host.lend(run, b"".join(packed)), words
+
+
+def lay_out(run: Run, ev: ErlIOVec) -> tuple[bytes, list[int]]:
     """Lay a vector out in C's memory: the struct's bytes, and all that was lent for it."""
-    lent, entries, behind = [], [], []
-    for data, binary in zip(iov, binv, strict=True):
-        word = run.binary_word(binary)
-        if binary is not None and len(data) == binary.orig_size:
-            base = word + 8
-        else:
-            base = run.host.lend(run, bytes(data)) if len(data) else 0
-            lent.extend([base] if base else [])
-        entries.append(struct.pack("<QQ", base, len(data)))
-        behind.append(struct.pack("<Q", word))
-    at, at_binaries = (run.host.lend(run, b"".join(part)) for part in (entries, behind))
-    size = sum(map(len, iov))
-    return _VECTOR.pack(len(entries), 0, size, at, at_binaries), [*lent, at, at_binaries]
+    at, words = entries(run, ev.iov, ev.binv)
+    at_binaries = run.host.lend(run, struct.pack(f"<{len(words)}Q", *words))
+    return _VECTOR.pack(ev.vsize, 0, ev.size, at, at_binaries), [at, at_binaries]

@@ -19,7 +19,7 @@ from driverref.errors import Misuse
 from driverref.hosting.calls import signed
 from driverref.hosting.host import ADDRESSES, handles
 from driverref.hosting.special import function, key_of, tid_of, tid_word
-from driverref.threads import ACQUIRE, AWAIT, WRITE, running
+from driverref.threads import ACQUIRE, AWAIT, SPURIOUS, WRITE, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +123,8 @@ class Condition:
         self.threads, self.resource, self.where = run.threads, resource, where
         self.line: deque[list[Stamp]] = deque()
         self.tickets = 0
+        # The threads that have been woken without a signal.
+        self.woken: list[Any] = []
 
     def __str__(self) -> str:
         return f"the pthread condition {self.where}"
@@ -131,24 +133,30 @@ class Condition:
         me: Any = running()
         if lock.holder is not me:
             raise Misuse(f"pthread_cond_wait: {me.name} does not hold {lock}")
-        # To stand in line and to give up the lock are one step, so no signal comes between.
-        self.threads.declare((self.resource, WRITE))
+        # A wake-up without a signal may come at once: the thread then waits for the lock, and that
+        # may take any time.  Once for each thread, or a correct driver would never end.
+        spurious = me not in self.woken and self.threads.chance(SPURIOUS)
         ticket: list[Stamp] = []
-        self.line.append(ticket)
-        number = self.tickets
-        self.tickets += 1
         count, lock.count = lock.count, 1
-        lock.unlock()
-        place = (self.resource, number)
-        if not self.threads.step(place, AWAIT, lambda: bool(ticket), deadline, self):
+        if spurious:
+            self.woken.append(me)
+            lock.unlock()
+        else:
+            # To stand in line and to give up the lock are one step, so no signal comes between.
             self.threads.declare((self.resource, WRITE))
-            self.line.remove(ticket)
+            self.line.append(ticket)
+            place = (self.resource, self.tickets)
+            self.tickets += 1
+            lock.unlock()
+            if not self.threads.step(place, AWAIT, lambda: bool(ticket), deadline, self):
+                self.threads.declare((self.resource, WRITE))
+                self.line.remove(ticket)
         for stamp in ticket:
             me.clock.join(stamp)
         self.threads.step(lock.resource, ACQUIRE, lambda: lock.holder is None, None, lock)
         lock._taken(me)
         lock.count = count
-        return 0 if ticket else errno.ETIMEDOUT
+        return 0 if ticket or spurious else errno.ETIMEDOUT
 
     def signal(self, all: bool) -> int:
         me: Any = running()
@@ -273,7 +281,9 @@ def pthread_create(run: Run, a: memoryview) -> int:
     at, detached, func, argument = a[:4]
     call, tid = "pthread_create", c.ErlDrvTid()
     name = run.host.function(func)
-    c.erl_drv_thread_create(name, tid, function(run, call, "the function", func), argument, None)
+    work = function(run, call, "the function", func)
+    if c.erl_drv_thread_create(name, tid, work, argument, None):
+        return errno.EAGAIN
     if detached and tid.own is not None:
         tid.own.row.end("pthread_detach")
     run.write_word(at, tid_word(run, tid))
@@ -311,7 +321,8 @@ def pthread_exit(run: Run, a: memoryview) -> None:
 @handles("pthread_key_create")
 def pthread_key_create(run: Run, a: memoryview) -> int:
     key = c.ErlDrvTSDKey()
-    c.erl_drv_tsd_key_create("pthread key", key)
+    if c.erl_drv_tsd_key_create("pthread key", key):
+        return -1
     run.keys.append(key)
     return len(run.keys) - 1
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from driverref.hosting.faults import Crash, Endless, fault_of
 from driverref.hosting.host import handles
+from driverref.memory.allocation import fails
 from driverref.threads import running
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def _here(run: Run) -> str:
 @handles("a footprint")
 def footprint(run: Run, a: memoryview) -> None:
     """The array of footprints is full.  `Host.call` has emptied it before it came here."""
+
+
+@handles("an allocation")
+def allocation(run: Run, a: memoryview) -> int:
+    return int(fails("driver_alloc"))
 
 
 @handles("a fault")

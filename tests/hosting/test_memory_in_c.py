@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from cc import faults, line_of, needs_compiler, run, small
 
-from driverref import Emulator
 from driverref.errors import Leak, UseAfterFree
 
 pytestmark = [pytest.mark.slow, needs_compiler]
@@ -187,10 +186,8 @@ static void test(void)
 }
 """
     driver = small(tmp_path, text)
-    with pytest.raises(UseAfterFree, match="binary of 10 bytes: byte 8 read"), Emulator() as erl:
-        erl.erl_ddll.load_driver(driver())
-        port = erl.open_port(("spawn_driver", "small"))
-        erl.port_command(port, b"")
+    with pytest.raises(UseAfterFree, match="binary of 10 bytes: byte 8 read"):
+        run(driver)
 
 
 def test_the_free_function_of_a_job_may_be_the_emulator_s(tmp_path: Path) -> None:
@@ -226,3 +223,71 @@ static void test(void)
     driver = small(tmp_path, text)
     assert run(driver) == b"ok"
     assert faults(driver) == []
+
+
+MAKES = {
+    "driver_alloc": "driver_free(made(driver_alloc(4)));",
+    "driver_realloc": "void *p = driver_alloc(4); if (p) driver_free(made(driver_realloc(p, 8)));",
+    "driver_alloc_binary": "driver_free_binary(made(driver_alloc_binary(4)));",
+    "driver_realloc_binary": "driver_free_binary(made(driver_realloc_binary(NULL, 4)));",
+    "malloc": "free(made(malloc(4)));",
+    "calloc": "free(made(calloc(4, 4)));",
+    "aligned_alloc": "free(made(aligned_alloc(64, 64)));",
+    "strdup": 'free(made(strdup("text")));',
+    "erl_drv_mutex_create": 'erl_drv_mutex_destroy(made(erl_drv_mutex_create("m")));',
+    "erl_drv_cond_create": 'erl_drv_cond_destroy(made(erl_drv_cond_create("c")));',
+    "erl_drv_rwlock_create": 'erl_drv_rwlock_destroy(made(erl_drv_rwlock_create("rw")));',
+    "erl_drv_thread_opts_create": (
+        'erl_drv_thread_opts_destroy(made(erl_drv_thread_opts_create("opts")));'
+    ),
+    "erl_drv_thread_create": (
+        "ErlDrvTid t; if (erl_drv_thread_create(NULL, &t, nothing, NULL, NULL) == 0)"
+        " erl_drv_thread_join(t, NULL); else made(NULL);"
+    ),
+    "erl_drv_tsd_key_create": (
+        'ErlDrvTSDKey k; if (erl_drv_tsd_key_create("k", &k) == 0) erl_drv_tsd_key_destroy(k);'
+        " else made(NULL);"
+    ),
+    "pthread_create": (
+        "pthread_t t; int e = pthread_create(&t, NULL, nothing, NULL);"
+        " if (e == 0) pthread_join(t, NULL); else if (e == EAGAIN) made(NULL);"
+    ),
+    "pthread_key_create": (
+        "pthread_key_t k; int e = pthread_key_create(&k, NULL);"
+        " if (e == 0) pthread_key_delete(k); else if (e == ENOMEM) made(NULL);"
+    ),
+}
+
+
+@pytest.mark.parametrize("call", MAKES)
+def test_every_allocation_may_fail_if_that_is_asked_for(call: str, tmp_path: Path) -> None:
+    text = f"""
+static void *made(void *p) {{ if (p == NULL) abort(); return p; }}
+static void *nothing(void *p) {{ return p; }}
+static void test(void) {{ {MAKES[call]} }}
+"""
+    driver = small(tmp_path, text)
+    assert faults(driver) == []
+    (found,) = faults(driver, failing_allocations=True)
+    assert found.name == "Crash"
+    assert line_of(tmp_path, "void *made") in found.text
+
+
+def test_one_allocation_fails_in_a_run_and_a_driver_that_looks_survives(tmp_path: Path) -> None:
+    text = """
+static void test(void)
+{
+    char *one = driver_alloc(4), *two = malloc(4), *more;
+    if (one == NULL && two == NULL)
+        abort();
+    if (one != NULL) {
+        memcpy(one, "one", 4);
+        more = driver_realloc(one, 8);
+        if (more == NULL && strcmp(one, "one") != 0) /* the old block is as it was */
+            abort();
+        driver_free(more == NULL ? one : more);
+    }
+    free(two);
+}
+"""
+    assert faults(small(tmp_path, text), failing_allocations=True) == []

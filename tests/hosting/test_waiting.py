@@ -210,9 +210,44 @@ static void test(void)
     pthread_mutex_unlock(&m);
 }
 """
-    assert (
-        faults(small(tmp_path, text.replace("WAKE", "pthread_cond_broadcast")), async_threads=2)
-        == []
-    )
+    right = small(tmp_path, text.replace("WAKE", "pthread_cond_broadcast"))
+    assert faults(right, async_threads=2, limit=6000) == []
     found = faults(small(tmp_path, text.replace("WAKE", "pthread_cond_signal")), async_threads=2)
     assert {fault.name for fault in found} == {"Deadlock"}
+
+
+@pytest.mark.parametrize(
+    "wait", ["pthread_cond_wait(&c, &m)", "pthread_cond_timedwait(&c, &m, &late)"]
+)
+def test_a_wait_may_end_without_a_signal(wait: str, tmp_path: Path) -> None:
+    text = f"""
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t c = PTHREAD_COND_INITIALIZER;
+static int go;
+static void work(void *p)
+{{
+    pthread_mutex_lock(&m);
+    go = 1;
+    pthread_cond_signal(&c);
+    pthread_mutex_unlock(&m);
+}}
+static void test(void)
+{{
+    struct timespec late = {{1LL << 40, 0}};
+    driver_async(port, NULL, work, NULL, NULL);
+    pthread_mutex_lock(&m);
+    AGAIN (!go)
+        if ({wait} == ETIMEDOUT)
+            go = 1;
+    if (!go)
+        abort(); /* here */
+    pthread_mutex_unlock(&m);
+}}
+"""
+    assert faults(small(tmp_path, text.replace("AGAIN", "while"))) == []
+    broken = small(tmp_path, text.replace("AGAIN", "if"))
+    (found,) = faults(broken)
+    assert found.name == "Crash"
+    assert line_of(tmp_path, "/* here */") in found.text
+    # In a run that no search makes, a wait ends by a signal only.
+    assert run(broken) is None

@@ -10,7 +10,7 @@
 
 #include "calls.inc"
 
-/* The calls on memory, of which no other thread notices anything. */
+/* The calls on memory, of which no other thread notices anything.  They ask only whether they are to fail. */
 HIDDEN void *driver_alloc(size_t size) { return dr_alloc(size, DRIVER_ALLOC, 0, CALLER); }
 HIDDEN void *driver_realloc(void *p, size_t size) { return dr_realloc(p, size, DRIVER_ALLOC, CALLER); }
 HIDDEN void driver_free(void *p) { dr_free(p, DRIVER_ALLOC, CALLER); }

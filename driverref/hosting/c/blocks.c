@@ -21,6 +21,17 @@ enum { FILL = 0xa5 };
 static uintptr_t failing;
 HOST void dr_fail(uintptr_t site) { failing = site; }
 
+/* Whether a search tries the failure of each allocation: then each is a request. */
+static int may_fail;
+HOST void dr_may_fail(int may) { may_fail = may; }
+
+/* C++'s `new` is not tried: it would have to throw. */
+static int fails(uint32_t kind, uintptr_t pc)
+{
+    return (failing && failing == pc)
+        || (may_fail && kind <= MALLOC && dr_ask("an allocation", pc, 0, 0, 0, 0, 0, 0));
+}
+
 /* The lines that have allocated, each once, in whichever run. */
 static uintptr_t *sites;
 static long site_count;
@@ -112,7 +123,7 @@ HOST void *dr_alloc(size_t size, uint32_t kind, int cleared, uintptr_t pc)
     if (heap == NULL)
         return calloc(1, size);
     note_site(pc);
-    return failing && failing == pc ? NULL : make(heap, size, kind, cleared, pc);
+    return fails(kind, pc) ? NULL : make(heap, size, kind, cleared, pc);
 }
 
 /* As dr_alloc, at a multiple of `align`: a block that nobody has fills the gap before it. */
@@ -121,6 +132,9 @@ HOST void *dr_alloc_aligned(size_t align, size_t size, uint32_t kind, uintptr_t 
     Heap *heap = heap_now();
     if (heap == NULL || align <= 16)
         return dr_alloc(size, kind, 0, pc);
+    note_site(pc);
+    if (fails(kind, pc))
+        return NULL;
     size_t most = 2 * sizeof(Block) + 16 + align + size + 16;
     if (size > MOST || align > MOST || room(heap, most) == NULL)
         return NULL;

@@ -318,6 +318,8 @@ HIDDEN int pthread_once(pthread_once_t *once, void (*f)(void)) { return (int)ASK
 HIDDEN int pthread_key_create(pthread_key_t *key, void (*f)(void *))
 {
     long number = ASK("pthread_key_create", f, 0, 0, 0);
+    if (number < 0)
+        return ENOMEM;
     W(key, sizeof *key);
     *key = (pthread_key_t)number;
     return 0;
