@@ -142,7 +142,7 @@ def driver_peekq(run: Run, a: memoryview) -> int:
     run.write_word(count, -1 if pieces is None else len(pieces), 4)
     if not pieces:
         return 0
-    at, _ = entries(run, pieces, [binary for _, binary in port.queue.peek().elements()])
+    at, _ = entries(run, pieces, [binary for _, binary in port.queue.value.elements()])
     _peeked(run, port).append(at)
     return at
 
