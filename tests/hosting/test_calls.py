@@ -227,6 +227,12 @@ static ErlDrvEntry entry = {.driver_name = "select_drv", .start = start,
 DRIVER_INIT(select_drv) { return &entry; }
 """
     )
-    with pytest.raises(Unmodelled, match="driver_select"), Emulator() as erl:
-        erl.erl_ddll.load_driver(c_driver(source)())
-        erl.open_port(("spawn_driver", "select_drv"))
+    driver = c_driver(source)
+
+    def play() -> None:
+        with Emulator() as erl:
+            erl.erl_ddll.load_driver(driver())
+            erl.open_port(("spawn_driver", "select_drv"))
+
+    with pytest.raises(Unmodelled, match="driver_select"):
+        play()
