@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from driverref import erl_driver
 from driverref.hosting.host import HANDLERS, Handler
 from driverref.hosting.term_words import term
-from driverref.terms import Atom
 
 if TYPE_CHECKING:
     from driverref.hosting.run import Run
@@ -56,6 +55,7 @@ driver_failure_posix          port int               -> int
 driver_failure                port int               -> int
 driver_exit                   port int               -> int
 
+driver_mk_atom                text                   -> thing
 driver_mk_port                port                   -> thing
 driver_connected              port                   -> thing
 driver_caller                 port                   -> thing
@@ -158,10 +158,3 @@ for line in filter(None, ROWS.splitlines()):
     left, _, result = line.partition("->")
     name, *parameters = left.split()
     HANDLERS[name] = row(name, parameters, result.strip())
-
-
-def _mk_atom(run: Run, a: memoryview) -> int:
-    return run.word(Atom(run.text(a[0])))
-
-
-HANDLERS["driver_mk_atom"] = _mk_atom

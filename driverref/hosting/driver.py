@@ -201,8 +201,8 @@ class CDriver:
         if made is not None:
             run.threads.step()
             loaded = thread.runtime.drivers.get(made.driver_name)
-            again: bool = loaded is not None and loaded.source is made
-            if again:
+            still = loaded is not None and loaded.source is made
+            if still:
                 return made
         run.host.library.dr_fresh(self._module.handle)
         words = library.words(run.host.call(run, self._module.init), len(_ENTRY))

@@ -16,7 +16,7 @@ Each request is served through a function that has the name, file and line of th
 the line in C.
 
 What the driver's code touched between two requests is told to the search before the next step
-(`touched`).
+(`tell_footprint`).
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Host:
                 box[library.TICK] = clock.access()
                 go(address)
                 if foot_count[0]:
-                    self.touched(run)
+                    self.tell_footprint(run)
                 what = box[library.WHAT]
                 if not what:
                     thread.errno = box[library.ERRNO]
@@ -290,7 +290,7 @@ class Host:
         self._handlers[what] = handler
         return handler
 
-    def touched(self, run: Run) -> None:
+    def tell_footprint(self, run: Run) -> None:
         """Tell the search what was touched since the last request: it is of the step under way."""
         count = self._foot_count
         declare = run.threads.declare
@@ -316,7 +316,7 @@ class Host:
         site = run.site(number)
         wrong = self.library.dr_look(self.thread(run, number), address, size, how, site)
         if self._foot_count[0]:
-            self.touched(run)
+            self.tell_footprint(run)
         if wrong:
             raise fault_of(self, run)
 
@@ -325,7 +325,7 @@ class Host:
         number = running().number  # type: ignore[attr-defined]
         size = self.library.dr_look_text(self.thread(run, number), address, run.site(number))
         if self._foot_count[0]:
-            self.touched(run)
+            self.tell_footprint(run)
         if size < 0:
             raise fault_of(self, run)
         return ctypes.string_at(address, size)
@@ -348,7 +348,7 @@ class Host:
         site = 0 if kind == library.LENT else run.site(number)
         wrong = self.library.dr_end(self.thread(run, number), address, kind, site)
         if self._foot_count[0]:
-            self.touched(run)
+            self.tell_footprint(run)
         if wrong and kind == library.LENT:
             fault = fault_of(self, run)
             raise UseAfterFree(f"{fault}: it is lent for the call only") from None

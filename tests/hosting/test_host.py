@@ -84,15 +84,15 @@ DRIVER_INIT(lent) { return &entry; }
     found = explore(scenario, async_threads=1, progress=False).faults
     assert {fault.name for fault in found} == {"UseAfterFree"}
     assert any("lent for the call only" in fault.text for fault in found)
-    # A reply of control is freed by the emulator, as a block of driver_alloc.
 
-    def controlled() -> None:
+    # A reply of control is freed by the emulator, as a block of driver_alloc.
+    def reply() -> None:
         with Emulator() as erl:
             erl.erl_ddll.load_driver(driver())
             erl.port_control(erl.open_port(("spawn_driver", "lent")), 1, b"")
 
     with pytest.raises(InvalidFree, match="malloc block of 2 bytes is to be freed by free"):
-        controlled()
+        reply()
 
 
 def test_ten_thousand_runs_leave_nothing_behind(tmp_path: Path) -> None:
