@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from driverref.emulator import DEFAULTS, Emulator
 from driverref.errors import DriverFault, ErlangError
 from driverref.explore import Fault, Outcomes, explore
 from driverref.hosting.driver import CDriver
-from driverref.hosting.host import host
 from driverref.hosting.lines import Place
 from driverref.terms import Port
 
@@ -134,11 +133,12 @@ ROWS: dict[str, Callable[[Playing], None]] = {
     "a control and close": _control_and_close,
     "a command and an hour": _command_and_time,
     "open without arguments": _refused,
+    "no memory": _command_and_close,
 }
-"""The rows that every driver has, by name.  Those with a timer or an argument have a condition."""
+"""The rows, by name.  Those with a timer or an argument have a condition.
 
-NO_MEMORY = "no memory at "
-"""How the name of a row begins in which the allocations of one line fail."""
+In the last one allocations fail, one in each run, in every row if the caller wants that.
+"""
 
 
 @dataclass(frozen=True)
@@ -151,28 +151,8 @@ class Row:
 
     def __call__(self, erl: Emulator) -> None:
         """Play the row.  A BIF that fails ends it."""
-        if not self.name.startswith(NO_MEMORY):
-            with suppress(ErlangError):
-                ROWS[self.name](Playing(erl, self.driver, self.data))
-            return
-        with failing(self.driver, self.name.removeprefix(NO_MEMORY)):
-            with suppress(ErlangError):
-                _command_and_close(Playing(erl, self.driver, self.data))
-            # Within the block, because a job that is still to run, or `stop`, may allocate.
-            erl.stop()
-
-
-@contextmanager
-def failing(driver: CDriver, place: str) -> Iterator[None]:
-    """In the block, each allocation at a line of the driver gives NULL."""
-    served = host()
-    for site in driver.allocations:
-        if served.place(site) == place:
-            served.library.dr_fail(site)
-    try:
-        yield
-    finally:
-        served.library.dr_fail(0)
+        with suppress(ErlangError):
+            ROWS[self.name](Playing(erl, self.driver, self.data))
 
 
 @dataclass(frozen=True)
@@ -208,9 +188,6 @@ def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
         if name == "open without arguments" and not data.open:
             continue
         yield Row(name, driver, data)
-    served = host()
-    for place in sorted({served.place(site) for site in driver.allocations}):
-        yield Row(f"{NO_MEMORY}{place}", driver, data)
 
 
 def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> Iterator[Checked]:
@@ -221,7 +198,8 @@ def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> It
     """
     known: set[tuple[str, frozenset[object]]] = set()
     for row in rows(driver, data, options):
-        outcomes = explore(row, limit=limit, progress=False, **options)
+        asked = {**options, "failing_allocations": True} if row.name == "no memory" else options
+        outcomes = explore(row, limit=limit, progress=False, **asked)
         mistakes = []
         for fault in outcomes.faults:
             places = places_in(fault.text, driver)

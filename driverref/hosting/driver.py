@@ -225,12 +225,6 @@ class CDriver:
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found
 
-    @property
-    def allocations(self) -> list[int]:
-        """The lines, as addresses, at which its code has allocated memory in any run so far."""
-        served = host()
-        return [site for site in served.allocations() if self._module.place(site) is not None]
-
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process compiles it, which finds it compiled, and loads it.
         return _again, (self.sources, self._options)

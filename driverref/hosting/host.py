@@ -361,14 +361,6 @@ class Host:
         self.library.dr_block(address, out)
         return tuple(out)
 
-    def allocations(self) -> list[int]:
-        """The return addresses of all calls that have allocated memory, in any run so far."""
-        out, sites, number = c_int64(), [], 0
-        while self.library.dr_allocation(number, out):
-            sites.append(out.value)
-            number += 1
-        return sites
-
     def leaks(self, run: Run) -> list[str]:
         """A line for each block and each file that the driver has not given back, by thread."""
         rows = []

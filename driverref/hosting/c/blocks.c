@@ -17,10 +17,6 @@
 enum { FILL = 0xa5 };
 #define MOST ((size_t)1 << 28) /* bytes of one block: more is refused, as by a machine that is full */
 
-/* The line whose allocations fail, or 0. */
-static uintptr_t failing;
-HOST void dr_fail(uintptr_t site) { failing = site; }
-
 /* Whether a search tries the failure of each allocation: then each is a request. */
 static int may_fail;
 HOST void dr_may_fail(int may) { may_fail = may; }
@@ -28,31 +24,7 @@ HOST void dr_may_fail(int may) { may_fail = may; }
 /* C++'s `new` is not tried: it would have to throw. */
 static int fails(uint32_t kind, uintptr_t pc)
 {
-    return (failing && failing == pc)
-        || (may_fail && kind <= MALLOC && dr_ask("an allocation", pc, 0, 0, 0, 0, 0, 0));
-}
-
-/* The lines that have allocated, each once, in whichever run. */
-static uintptr_t *sites;
-static long site_count;
-
-static void note_site(uintptr_t pc)
-{
-    for (long i = 0; i < site_count; i++)
-        if (sites[i] == pc)
-            return;
-    if (site_count % 64 == 0)
-        sites = realloc(sites, (size_t)(site_count + 64) * sizeof *sites);
-    sites[site_count++] = pc;
-}
-
-/* For Python: the n-th of those lines.  Returns 0 if there are not so many. */
-HOST int dr_allocation(long n, long *out)
-{
-    if (n >= site_count)
-        return 0;
-    *out = (long)sites[n];
-    return 1;
+    return may_fail && kind <= MALLOC && dr_ask("an allocation", pc, 0, 0, 0, 0, 0, 0);
 }
 
 void clear_heap(Heap *heap)
@@ -122,7 +94,6 @@ HOST void *dr_alloc(size_t size, uint32_t kind, int cleared, uintptr_t pc)
     Heap *heap = heap_now();
     if (heap == NULL)
         return calloc(1, size);
-    note_site(pc);
     return fails(kind, pc) ? NULL : make(heap, size, kind, cleared, pc);
 }
 
@@ -132,7 +103,6 @@ HOST void *dr_alloc_aligned(size_t align, size_t size, uint32_t kind, uintptr_t 
     Heap *heap = heap_now();
     if (heap == NULL || align <= 16)
         return dr_alloc(size, kind, 0, pc);
-    note_site(pc);
     if (fails(kind, pc))
         return NULL;
     size_t most = 2 * sizeof(Block) + 16 + align + size + 16;
