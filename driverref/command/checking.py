@@ -200,9 +200,8 @@ def _tell(checked: Checked, again: str) -> None:
     for mistake in checked.mistakes:
         click.echo(f"\n  {str(mistake.fault).replace(chr(10), chr(10) + '  ')}")
         for place in mistake.places:
-            if text := around(place):
-                click.echo(f"\n    {Path(place.file).name}, {place.function}:")
-                click.echo("\n".join(f"    {line}" for line in text.splitlines()))
+            click.echo(f"\n    {Path(place.file).name}, {place.function}:")
+            click.echo("\n".join(f"    {line}" for line in around(place).splitlines()))
         click.echo(f"\n  see it: {_shown_again(again, mistake)}\n")
 
 

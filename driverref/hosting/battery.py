@@ -213,7 +213,7 @@ def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> It
 
 def places_in(text: str, driver: CDriver) -> tuple[Place, ...]:
     """The driver's lines that the text of a fault names, each once."""
-    paths = {Path(source).name: source for source in driver.sources}
+    paths = driver.paths
     found = (Place(paths.get(name, name), int(line), at) for name, line, at in PLACE.findall(text))
     return tuple(dict.fromkeys(found))
 

@@ -200,7 +200,7 @@ def build(
             ours = _linked_in(include) + _stand_ins(new, stand_ins)
             parts = [*objects, *ours, str(runtime()), *libs, "-lpthread"]
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
-            Table.read(new / "driver.so", files).save(new / "lines.json")
+            Table.read(new / "driver.so", list(map(Path, read))).save(new / "lines.json")
 
         folder = _once(cache_folder() / f"driver-{digest}", link)
     noted.write_text(json.dumps([contents, digest]))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from ctypes import string_at
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from driverref.errors import Misuse
@@ -224,6 +225,11 @@ class CDriver:
             members |= {"driver_name": entry.name, "driver_flags": entry.flags}
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """By its name, the path of each file that a line of the driver's code is in."""
+        return {Path(file).name: file for _, file, _ in self._module.table.lines}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process compiles it, which finds it compiled, and loads it.

@@ -47,7 +47,7 @@ class Table:
 
     @classmethod
     def read(cls, file: Path, sources: Sequence[Path]) -> Table:
-        """Return the table of an object that was compiled from `sources`."""
+        """Return the table of an object that was compiled from `sources`, headers included."""
         paths = {source.name: str(source) for source in sources}
         lines: dict[int, tuple[int, str, int]] = {}
         first: dict[int, int] = {}

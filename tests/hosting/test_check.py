@@ -65,6 +65,19 @@ def test_a_mistake_is_told_once_with_its_lines_and_can_be_seen_again(tmp_path: P
     assert "async_invoke" in again.output
 
 
+def test_a_line_of_a_header_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "part.h").write_text(
+        "static void spoil(int *p) {\n    *p = 1; /* in the header */\n}\n"
+    )
+    text = (BOOK / "flow/flow_drv.c").read_text()
+    file = tmp_path / "flow_drv.c"
+    text = text.replace("#include <errno.h>", '#include <errno.h>\n#include "part.h"')
+    file.write_text(text.replace("    Job *job = data;", "    Job *job = data; spoil(NULL);"))
+    done = driverref("check", "--command", COMMAND, file)
+    assert "part.h, spoil:" in done.output
+    assert "in the header" in done.output
+
+
 def test_the_report_as_json(tmp_path: Path) -> None:
     file = wrong("flow: a wild pointer", tmp_path)
     done = driverref("check", "--json", "--command", COMMAND, file)

@@ -11,7 +11,7 @@ from cc import HEAD, faults, needs_compiler, run, sent, small
 
 from driverref import Emulator, explore
 from driverref.errors import InvalidFree, UseAfterFree
-from driverref.hosting import CompileError, building, c_driver, library
+from driverref.hosting import CompileError, building, c_driver, library, lines
 from driverref.hosting.faults import variable_at
 from driverref.hosting.host import EMULATOR, host
 from driverref.hosting.lines import Table
@@ -173,3 +173,63 @@ def test_driver_init_may_be_missing(tmp_path: Path) -> None:
     source.write_text("int nothing;")
     with pytest.raises(CompileError, match="DRIVER_INIT"):
         c_driver(source)
+
+
+def test_a_process_that_is_gone_cannot_be_monitored(tmp_path: Path) -> None:
+    source = tmp_path / "gone_drv.c"
+    source.write_text(
+        HEAD
+        + """
+static ErlDrvTermData first;
+static void output(ErlDrvData d, char *buf, ErlDrvSizeT len)
+{
+    ErlDrvMonitor m;
+    if (first == 0)
+        first = driver_caller(port);
+    else
+        say(driver_monitor_process(port, first, &m) > 0 ? "gone" : "there");
+}
+static void process_exit(ErlDrvData d, ErlDrvMonitor *m) { }
+static ErlDrvData start(ErlDrvPort p, char *c) { port = p; return 0; }
+static ErlDrvEntry entry = {.driver_name = "gone", .start = start, .output = output, .process_exit = process_exit,
+    .extended_marker = ERL_DRV_EXTENDED_MARKER, .major_version = ERL_DRV_EXTENDED_MAJOR_VERSION};
+DRIVER_INIT(gone) { return &entry; }
+"""
+    )
+    with Emulator() as erl:
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(c_driver(source, flags=["-w"])())
+        port = erl.open_port(("spawn_driver", "gone"), ("binary",))
+        erl.link(erl.spawn(lambda: erl.port_command(port, b"")))
+        assert erl.receive()[0] == "EXIT"
+        erl.port_command(port, b"")
+        assert erl.receive()[1] == ("data", b"gone")
+        erl.port_close(port)
+
+
+def test_the_table_of_lines_knows_where_a_file_s_code_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+more.c                                  7              0x20               x
+more.c                                  -              0x30
+main.c                                  3              0x10               x
+main.c                                  4              0x18               x
+main.c                                  -              0x20
+"""
+    monkeypatch.setattr(lines, "call", lambda command: text if command[0] == "readelf" else "")
+    table = Table.read(Path("driver.so"), [Path("/here/main.c")])
+    places = [table.place(address + 1) for address in (0x10, 0x18, 0x20, 0x30)]
+    assert [str(place) for place in places] == [
+        "main.c:3 in ?",
+        "main.c:4 in ?",
+        "more.c:7 in ?",
+        "None",
+    ]
+    assert places[0] is not None
+    assert places[0].file == "/here/main.c"
+
+
+def test_a_text_that_is_no_text_is_told_in_every_schedule(tmp_path: Path) -> None:
+    text = """
+static void test(void) { char *p = malloc(2); memset(p, 'x', 2); erl_drv_mutex_create(p); }
+"""
+    assert [fault.name for fault in faults(small(tmp_path, text))] == ["OutOfBounds"]

@@ -101,19 +101,28 @@ def shown(outcome: object) -> str:
     return outcome.name if isinstance(outcome, Fault) else str(outcome)
 
 
+KINDS = [(scenario, entry) for scenario in SCENARIOS for entry in RECORD[scenario.name]]
+
+
+def named(value: Any) -> str:
+    """The name of a scenario, or the options of an emulator."""
+    return value.name if isinstance(value, Scenario) else value["options"].replace(" ", "")
+
+
 @pytest.mark.rule("hosting.same-outcomes")
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_the_hosted_judge_comes_to_what_the_judge_in_python_comes_to(scenario: Scenario) -> None:
-    for entry in RECORD[scenario.name]:
-        options = {
-            "async_threads": entry["async_threads"],
-            "schedulers": entry["schedulers"],
-            "observe": scenario.observe,
-            "limit": LIMIT,
-            "progress": False,
-        }
-        outcomes = explore(hosted(scenario), **options)
-        assert outcomes.complete
-        assert {*map(shown, outcomes)} == {*map(shown, explore(scenario.model, **options))}
-        orders = {outcome for outcome in outcomes if isinstance(outcome, Order)}
-        assert {tuple(order) for order, _ in entry["orders"]} <= orders
+@pytest.mark.parametrize(("scenario", "entry"), KINDS, ids=named)
+def test_the_hosted_judge_comes_to_what_the_judge_in_python_comes_to(
+    scenario: Scenario, entry: dict[str, Any]
+) -> None:
+    options: dict[str, Any] = {
+        "async_threads": entry["async_threads"],
+        "schedulers": entry["schedulers"],
+        "observe": scenario.observe,
+        "limit": LIMIT,
+        "progress": False,
+    }
+    outcomes = explore(hosted(scenario), **options)
+    assert outcomes.complete
+    assert {*map(shown, outcomes)} == {*map(shown, explore(scenario.model, **options))}
+    orders = {outcome for outcome in outcomes if isinstance(outcome, Order)}
+    assert {tuple(order) for order, _ in entry["orders"]} <= orders
