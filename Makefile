@@ -7,7 +7,7 @@ HTML ?= build/html
 SPHINX_OPTIONS = -q -n -W --keep-going -c .
 
 # Tests that look at something else than the lines of the package, or that end threads in crowds: not traced.
-APART = tests/docs/test_book.py tests/docs/test_real_code.py tests/test_soak.py
+APART = tests/docs/test_book.py tests/docs/test_real_code.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
 
 RUN = $(VENV)/bin/python
 READY = $(VENV)/.ready

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import Kind, both
 
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
 import beam
 import bench
+import blast
 import exploring
 
 pytestmark = pytest.mark.slow
@@ -82,7 +84,7 @@ def test_without_the_header_it_is_the_header_that_is_missing(
     monkeypatch.setenv("PATH", str(tmp_path))
     with (
         pytest.raises(beam.Missing, match=r"no erl_driver\.h in .*/usr/include \(Debian"),
-        beam.built(),
+        beam.built("bench"),
     ):
         pass
 
@@ -101,14 +103,27 @@ def test_every_job_of_ours_is_answered() -> None:
     assert bench.queued(20) > 0
 
 
+@both
+def test_every_job_of_a_blast_comes_back_and_leaves_nothing(threads: Kind) -> None:
+    """Each port answers when the last of its jobs has come back."""
+    assert blast.ours(3_000, 30, threads) > 0
+    few, many = (blast.bytes_left(jobs, 30, threads) for jobs in (300, 3_000))
+    assert many - few < 3_000
+
+
+def test_a_process_that_waits_takes_a_stack_and_little_more() -> None:
+    assert 0 < bench.bytes_per_process(50) < 16_384
+
+
 def test_every_schedule_of_the_search_is_counted() -> None:
     assert exploring.ours(1) > 0
 
 
 def test_every_job_of_the_emulators_is_answered() -> None:
     try:
-        with beam.built() as run:
-            assert run(20, 1) > 0
-            assert run(20, 5) > 0
+        for program in ("bench", "blast"):
+            with beam.built(program) as run:
+                assert run(20, 1) > 0
+                assert run(20, 5) > 0
     except beam.Missing as missing:
         pytest.skip(str(missing))

@@ -10,12 +10,19 @@ import pytest
 from scripted import made_of
 from support import Kind, both, opened
 
-from driverref import Emulator, Pid
+from driverref import Driver, Emulator, Pid, Struct
 from driverref.erl_driver import (
+    ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
     ErlDrvTid,
     Pointer,
+    driver_alloc,
+    driver_async,
+    driver_caller,
+    driver_free,
+    driver_mk_port,
     driver_output,
+    driver_send_term,
     erl_drv_cond_broadcast,
     erl_drv_cond_create,
     erl_drv_cond_destroy,
@@ -177,3 +184,61 @@ def test_many_that_wait_are_unwound_when_the_program_leaves() -> None:
             erl.spawn(waits)  # have not begun when the program leaves
         raise ArithmeticError
     assert left == ["unwound"] * 500
+
+
+class Blast(Driver):
+    """A command submits 40 jobs, each with a block; its caller is told when all have come back."""
+
+    driver_name = "blast"
+    driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING
+
+    def start(self, port: ErlDrvPort, command: str) -> Any:
+        state = driver_alloc(State)
+        assert state is not None
+        state.port, state.ready = port, 0
+        return state
+
+    def stop(self, state: State) -> None:
+        driver_free(state)
+
+    def output(self, state: State, buf: memoryview) -> None:
+        state.caller = driver_caller(state.port)
+        for _ in range(40):
+            driver_async(state.port, None, lambda block: None, driver_alloc(8), driver_free)
+
+    def ready_async(self, state: State, block: object) -> None:
+        driver_free(block)
+        state.ready += 1
+        if state.ready == 40:
+            driver_send_term(state.port, state.caller, (driver_mk_port(state.port), "done"))
+
+
+class State(Struct):
+    """What a port of `Blast` has."""
+
+    port: ErlDrvPort
+    caller: Pid
+    ready: int
+
+
+@both
+@pytest.mark.parametrize(("async_threads", "schedulers"), [(1, 1), (8, 2)])
+def test_of_a_blast_of_jobs_every_one_comes_back(
+    threads: Kind, async_threads: int, schedulers: int
+) -> None:
+    """100 processes open a port each.  What was left of a port or of a job would be a `Leak`."""
+    with Emulator(threads=threads, async_threads=async_threads, schedulers=schedulers) as erl:
+        erl.erl_ddll.load_driver(Blast())
+        me = erl.self()
+
+        def process() -> None:
+            port = erl.open_port(("spawn_driver", "blast"))
+            erl.port_command(port, b"")
+            assert erl.receive() == (port, "done")
+            erl.port_close(port)
+            erl.send(me, port)
+
+        for _ in range(100):
+            erl.spawn(process)
+        assert len({erl.receive() for _ in range(100)}) == 100
+        assert len(erl.trace.select("ready_async")) == 4_000

@@ -108,6 +108,12 @@ def commands_waiting(release: Release) -> Cell:
     return Cell(f"up to {high} bytes", "era.msgq")
 
 
+def big_map(release: Release) -> Cell:
+    if release.lacks("maps", "17.0"):
+        return Cell("there are no maps", "flow.no-big-map")
+    return Cell("crashes the emulator, until 27.2", "flow.no-big-map")
+
+
 def interface(release: Release) -> Cell:
     if release.driver_version is None:
         return Cell("without a version", "era.calls")
@@ -262,6 +268,23 @@ MAP: dict[str, list[Row]] = {
             Cell("leaves a signal", "busy.bang-is-asynchronous"),
         ),
         Row("commands may wait", ("busy_msgq_limits",), commands_waiting),
+    ],
+    "Terms": [
+        several(
+            either(
+                "`driver_send_term`, with several schedulers, is for",
+                "threads_send_terms",
+                Cell("any thread", "era.threads-send"),
+                Cell("callbacks", "era.threads-send"),
+            )
+        ),
+        either(
+            "a small integer as the whole term",
+            "bare_integer_crashes",
+            Cell("may crash the emulator", "flow.no-bare-integer"),
+            Cell("is sent", "flow.no-bare-integer"),
+        ),
+        Row("a map of over 128 keys, sent by a thread", ("big_map_crashes",), big_map),
     ],
     "The header": [
         Row("driver interface", ("driver_version",), interface),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from driverref.conformance import admits
-from driverref.explore import explore
+from driverref.explore import Fault, explore
 
 if TYPE_CHECKING:  # in tests/beam, which is put on the path only when there is a record
     from scenarios import Scenario
@@ -68,6 +68,8 @@ class Judged:
     runs: int = 0
     hung: int = 0
     crashed: int = 0
+    misuse: bool = False
+    """Whether every schedule of the model ends in a `Misuse`: the emulator may do anything."""
     seen: list[Seen] = field(default_factory=list)
     """Most frequent first."""
     others: int = 0
@@ -159,16 +161,24 @@ def _judge(scenario: Scenario, entries: list[Entry]) -> Judged:
             schedulers=options[1],
         )
         judged.complete = judged.complete and found.complete
+        misused = set(map(_name, found)) == {"Misuse"}
+        judged.misuse = judged.misuse or misused
         others |= {outcome for outcome in found if outcome not in found.faults}
         for names, times in entry["orders"]:
             one = seen.setdefault(tuple(names), Seen(tuple(names)))
             one.runs += times
             one.options.append(options)
-            if one.order not in found:  # perhaps only because of the limit
+            # Perhaps only because of the limit.
+            if one.order not in found and not misused:
                 one.admitted = one.admitted and _admitted(scenario, one.order, options)
     judged.seen = sorted(seen.values(), key=lambda one: -one.runs)
     judged.others = len(others - set(seen))
     return judged
+
+
+def _name(outcome: object) -> object:
+    """Return the name of a fault, None for any other outcome."""
+    return outcome.name if isinstance(outcome, Fault) else None
 
 
 def _admitted(scenario: Scenario, order: Sequence[str], options: Options) -> bool:

@@ -33,7 +33,8 @@ def scenario_rows(one: Judged) -> Iterator[str]:
         yield f"<tr><td>{order_of(one, seen)}</td><td>{seen.runs:,}</td><td>{verdict}</td></tr>"
     for number, what in (one.hung, "hung"), (one.crashed, "crashed"):
         if number:
-            yield f"<tr><td>{fault(what)}</td><td>{number:,}</td><td>no</td></tr>"
+            verdict = "<code>Misuse</code>" if one.misuse else "no"
+            yield f"<tr><td>{fault(what)}</td><td>{number:,}</td><td>{verdict}</td></tr>"
     if further := one.seen[SHOWN:]:
         items = "".join(f"<li>{further_order(one, seen)}</li>" for seen in further)
         summary = counted(len(further), "further order")
@@ -60,6 +61,8 @@ def further_order(one: Judged, seen: Seen) -> str:
 
 def besides(one: Judged) -> str:
     """Return how many orders the model has that were not seen, as a sentence."""
+    if one.misuse:
+        return "In the model every schedule is a <code>Misuse</code>: the emulator may do anything."
     if not one.others:
         return "The model has no others." if one.complete else "The model may have others."
     least = "" if one.complete else "at least "
@@ -69,6 +72,9 @@ def besides(one: Judged) -> str:
 def scenario_line(one: Judged) -> str:
     """Return a scenario as one row: what it is about, runs, orders, and the model's verdict."""
     refused = sum(not seen.admitted for seen in one.seen)
+    if one.misuse:
+        told = fault(f"{one.crashed} crashed")
+        return scenario_row(one, f"{told}, and a <code>Misuse</code> in the model")
     faults = [f"lacks {refused}"] * bool(refused)
     faults += [f"{one.hung} hung"] * bool(one.hung)
     faults += [f"{one.crashed} crashed"] * bool(one.crashed)
@@ -76,9 +82,14 @@ def scenario_line(one: Judged) -> str:
     verdict = [f"has {'it' if len(one.seen) == 1 else f'all {len(one.seen)}'}"] * (not refused)
     verdict += [fault(", ".join(faults))] * bool(faults)
     verdict += [f"{one.others}{plus} unseen"] * bool(one.others)
+    return scenario_row(one, ", ".join(verdict))
+
+
+def scenario_row(one: Judged, verdict: str) -> str:
+    """Return a scenario as one row: what it is about, runs, orders, and a verdict."""
     return (
         f'<tr><th scope="row">{in_html(one.why)}<span><code>{escape(one.name)}</code></span></th>'
-        f"<td>{one.runs:,}</td><td>{len(one.seen):,}</td><td>{', '.join(verdict)}</td></tr>"
+        f"<td>{one.runs:,}</td><td>{len(one.seen):,}</td><td>{verdict}</td></tr>"
     )
 
 

@@ -15,10 +15,10 @@ This module only hands on names, as a header does.  In reading order:
 * `system`: what a driver asks of the emulator.
 * `locks`, `handles`: what threads share, and the checks on its use.
 * `own_threads`: threads that a driver starts.
-* `checks`: what every call on a port checks first.
+* `checks`, `sent_terms`: what every call on a port checks first, and what a term may be.
 
-Each of them but `checks` lists in `__all__` what the header declares of it.  The names from other
-folders are imported `as` themselves: from that a type checker knows that they are handed on.
+Each of them but the last two lists in `__all__` what the header declares of it.  The names from
+other folders are imported `as` themselves: from that a type checker knows that they are handed on.
 """
 
 # ruff: noqa: F403 - every import is a declaration

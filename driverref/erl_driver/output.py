@@ -3,31 +3,28 @@
 There are two families, and they differ in the threads that may call them:
 
 * `driver_output` and its relatives, and the deprecated `driver_output_term` and
-  `driver_send_term`, need the port's lock.  They are for callbacks.
+  `driver_send_term`, need the port's lock.  They are for callbacks, but for `driver_send_term` in
+  R11B-3 to R15B.
 * `erl_drv_output_term` and `erl_drv_send_term` name the port by its identifier, which a callback
   has got from `driver_mk_port`.  Any thread may call them.
 
-A C driver writes a term as an array of tagged words.  Here a term is a Python value: a tuple, list,
-dict, int, float, bytes or `Atom`.  A driver binary or a block of memory in a term arrives as a
-binary.
+A C driver writes a term as an array of tagged words.  Here a term is a Python value (`sent_terms`).
 
 Sources: `io.c`, `driver_output*` and `driver_deliver_term`.
 """
 
 from __future__ import annotations
 
-from math import isfinite
-
 from driverref.erl_driver.checks import atom, check_type, in_any_callback, in_callback
-from driverref.errors import check_int, wrong_type
-from driverref.memory import Memory
+from driverref.erl_driver.sent_terms import check_harmless, sendable
+from driverref.errors import check_int
 from driverref.memory.binary import ErlDrvBinary
 from driverref.runtime.ioq import output_bytes
 from driverref.runtime.iovec import Element, ErlIOVec, SysIOVec, read, skipped
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED, CONNECTED, DRAINING
 from driverref.since import since
-from driverref.terms import DATA, Atom, ImproperList, Pid, Port, Ref, Tuple
+from driverref.terms import DATA, Atom, ImproperList, Pid, Port, Tuple
 from driverref.threads import current, running
 
 __all__ = [
@@ -143,10 +140,8 @@ def part(bin: ErlDrvBinary | None, call: str, offset: int, size: int) -> Element
 
 
 def _data(port: ErlDrvPort, name: str, header: bytes, pieces: list[bytes]) -> int:
-    """Deliver data to the owner.  The port's lock is held."""
+    """Deliver data to the owner.  The port is not closed, and its lock is held."""
     state = port.state.value
-    if state is CLOSED:
-        return -1
     data = b"".join([header, *pieces])
     port.note(name, None, data)
     if state not in DRAINING:
@@ -180,13 +175,23 @@ def driver_output_term(port: ErlDrvPort, term: object) -> int:
 def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
     """As `driver_output_term`, to any process.  Deprecated in favour of `erl_drv_send_term`.
 
-    Stands for `driver_send_term`.
+    Not thread-safe: only in a callback of the port.  From R11B-3 to R15B, with several schedulers,
+    any thread may call this.  Stands for `driver_send_term`.
     """
     check_type("driver_send_term", "receiver", receiver, Pid, "a Pid")
     message = sendable("driver_send_term", term)
-    if not in_callback("driver_send_term", port):
+    if isinstance(port, ErlDrvPort) and _threads_send_terms(port):
+        # As in `_by_identifier`: the port may close at this step.
+        current("driver_send_term").runtime.threads.step()
+    elif not in_callback("driver_send_term", port):
         return -1
     return _term(port, "driver_send_term", receiver, message)
+
+
+def _threads_send_terms(port: ErlDrvPort) -> bool:
+    """Whether `driver_send_term` needs no lock of the port."""
+    runtime = port.runtime
+    return runtime.release.threads_send_terms and len(runtime.schedulers) > 1
 
 
 @since("R16A")
@@ -194,8 +199,8 @@ def erl_drv_output_term(port: Port, term: object) -> int:
     """Send a term to the owner of a port.  `port` is the identifier that `driver_mk_port` gave.
 
     Returns 1.  Returns 0 if the port is closing or its owner is gone, and -1 if the port is closed.
-    Any thread of the emulator may call this.  On OTP 25 a bare number or atom that a job sends may
-    crash the emulator; a tuple does not.  Stands for `erl_drv_output_term`.
+    Any thread of the emulator may call this.  Two kinds of terms crash some releases, and are a
+    `Misuse` there (`sent_terms`).  Stands for `erl_drv_output_term`.
     """
     message = sendable("erl_drv_output_term", term)
     handle = _by_identifier("erl_drv_output_term", port)
@@ -236,6 +241,8 @@ def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
     process = port.runtime.entities.find_process(receiver)
     if state in DRAINING or process is None:
         return 0
+    # Only now: for a message that is not delivered no term is built, so nothing breaks.
+    check_harmless(name, port.runtime.release, message)
     process.deliver(message)
     return 1
 
@@ -251,31 +258,3 @@ def driver_mk_atom(string: str) -> Atom:
     """
     in_any_callback("driver_mk_atom")
     return atom("driver_mk_atom", string)
-
-
-def sendable(call: str, term: object) -> object:
-    """A copy of `term` as the receiver gets it.
-
-    Raises `TypeError` if something in it is not an Erlang term.
-    """
-    match term:
-        case Atom() | bytes() | int() | Port() | Pid() | Ref():
-            return term
-        # Erlang has no infinity and no "not a number".
-        case float() if isfinite(term):
-            return term
-        # Erlang has no type for text.  A bare `str` is taken for the shorthand of an atom.
-        case str():
-            return Atom(term)
-        case ErlDrvBinary() | Memory() | bytearray() | memoryview():
-            return output_bytes(call, "term", term)
-        case tuple():
-            return Tuple(sendable(call, item) for item in term)
-        case ImproperList():
-            return ImproperList(sendable(call, item) for item in term)
-        case list():
-            # Copied, as everything that can be changed: a process shares no data with a driver.
-            return [sendable(call, item) for item in term]
-        case dict():
-            return {sendable(call, k): sendable(call, v) for k, v in term.items()}
-    raise wrong_type(call, "term", "an Erlang term", term)

@@ -265,6 +265,9 @@ class Processes:
                 entity = self._entity("exit", "dest", dest)
                 if entity is not None:
                     entity.exit_signal(process.pid, _atom(reason))
+            # A process that sends itself a deadly signal does not come back (OTP 25, 300 of 300).
+            if entity is process:
+                process.heed()
         return True
 
     def _entity(self, call: str, parameter: str, id: object) -> Entity | None:

@@ -225,7 +225,8 @@ class Entities:
             ids = sorted(bonds.links, key=_in_order)
             linked = [other for other in map(self.find, ids) if other is not None]
             for ref, item in bonds.watches.items():
-                if (watched := self.find(item)) is not None:
+                # On OS threads it may have ended, and be about to tell this entity so.
+                if (watched := self.find(item)) is not None:  # pragma: no branch
                     watched.bonds.change().monitors.pop(ref, None)
         return linked, list(bonds.monitors.items())
 

@@ -105,13 +105,20 @@ on(Scheduler, Function) -> spawn_opt(fun() -> spend(), Function() end, [{schedul
 schedulers() -> erlang:system_info(schedulers).
 threads() -> erlang:system_info(thread_pool_size).
 
-message() -> receive Message when element(1, Message) =/= 'EXIT' -> Message end.
+message() -> receive Message when not is_tuple(Message); element(1, Message) =/= 'EXIT' -> Message end.
 
 %% What the port ended with.
 exit_reason(Port) -> receive {'EXIT', Port, Reason} -> Reason end.
 
 %% Wait for the message that something monitored is gone.
 gone(Kind) -> receive {'DOWN', _, Kind, _, _} -> ok end.
+
+%% Have messages built outside the heap.
+off_heap() -> process_flag(message_queue_data, off_heap).
+
+%% Take so many messages.
+drain(0) -> ok;
+drain(Times) -> message(), drain(Times - 1).
 
 %% Whether no message is there.
 no_message() -> receive _ -> false after 0 -> true end.
@@ -590,6 +597,32 @@ loader_ends() ->
     give(2),
     gone(driver).
 
+loader_owns_port() ->
+    P = loaded_and_opened(load_driver),
+    driver_unloaded = exit_reason(P),
+    gone(driver).
+
+loader_owns_port_load() ->
+    P = loaded_and_opened(load),
+    normal = exit_reason(P),
+    gone(driver).
+
+%% A port of a process that loads the driver, and ends when this one is linked to the port.
+loaded_and_opened(How) ->
+    Self = self(),
+    Loader = on(2, fun() ->
+        load(How),
+        P = open(judge_unloaded, "f:d1"),
+        cmd(P, "q1"),
+        Self ! {port, P},
+        await(4)
+    end),
+    Port = receive {port, P} -> P end,
+    link(Port),
+    erl_ddll:monitor(driver, {"judge_unloaded", unloaded}),
+    tell(Loader, 4),
+    Port.
+
 busy_suspends() ->
     P = open(judge),
     cmd(P, "b1"),
@@ -777,10 +810,24 @@ job_sends_at_close() ->
     await(1),
     close(P).
 
-job_sends_bare() ->
+bare_integer() ->
+    off_heap(),
     P = open(judge),
-    cmd(P, "n(s1B)"),
+    control(P, "u100000"),
+    drain(100000),
+    close(P).
+
+job_sends_big_map() ->
+    P = open(judge, "r:s1"),
+    cmd(P, "n(H)"),
+    #{128 := 0} = message(),
     await(1),
+    close(P).
+
+callback_sends_big_map() ->
+    P = open(judge),
+    control(P, "H"),
+    #{128 := 0} = message(),
     close(P).
 
 closing_is_mute() ->

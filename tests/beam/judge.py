@@ -16,6 +16,7 @@ of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, and `z` for stop.
 | `b1` `l100` | `set_busy_port`, both `erl_drv_busy_msgq_limits` |
 | `f` `y` `F` `e` `x` | `driver_failure_atom`, `_posix`, `driver_failure`, `_eof`, `driver_exit` |
 | `o` `M` `m` | `driver_output`, `erl_drv_output_term`, `erl_drv_send_term` to the caller, of `{Job}` or `{0}` |
+| `u9` `H` | send the number 0 so often, as the whole term; send a map of 129 keys |
 | `p` `P` | monitor the caller, give up the monitor; both answer the result |
 | `i` | tell the port's jobs that they are cancelled |
 | `R-1` | what `start` returns |
@@ -23,8 +24,7 @@ of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, and `z` for stop.
 | `B` `I` `Q` `A` `r` | allocate a binary, take a reference, enqueue it, free it, answer its count |
 | `Y` | answer `driver_async_port_key` modulo 100 |
 
-A job knows `w`, `g`, `s`, `m`, `M`, `B`: send the bare number as `M` does, and `i`: end here if
-cancelled.
+A job knows `w`, `g`, `s`, `m`, `M`, `H`, and `i`: end here if cancelled.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from driverref.threads import running, running_thread
 INSTRUCTION = re.compile(r"(.)(-?\d*)(?:\(([^)]*)\))?")
 
 GATES = 6
+
+BIG_MAP = dict.fromkeys(range(129), 0)
 
 
 class Gates:
@@ -154,8 +156,8 @@ class Judge(Driver):
                     c.erl_drv_send_term(state.id, state.caller, (job.number,))
                 case "M":
                     c.erl_drv_output_term(state.id, (job.number,))
-                case "B":
-                    c.erl_drv_output_term(state.id, job.number)
+                case "H":
+                    c.erl_drv_send_term(state.id, state.caller, BIG_MAP)
                 case _:
                     raise AssertionError(f"a job knows no {what}")
 
@@ -231,6 +233,11 @@ class Judge(Driver):
                 c.erl_drv_output_term(state.id, (0,))
             case "m":
                 c.erl_drv_send_term(state.id, state.caller, (0,))
+            case "u":
+                for _ in range(n):
+                    c.erl_drv_send_term(state.id, state.caller, 0)
+            case "H":
+                c.erl_drv_send_term(state.id, state.caller, BIG_MAP)
             case "p":
                 state.monitor = c.driver_monitor_process(port, state.caller)
                 return state.monitor if isinstance(state.monitor, int) else 0
@@ -360,6 +367,14 @@ class Play:
     def gone(self, kind: str) -> None:
         """Wait for the message that something monitored is gone."""
         self.erl.receive(lambda message: message[0] == "DOWN" and message[2] == kind)
+
+    def off_heap(self) -> None:
+        """Have messages built outside the heap.  A mailbox of the model has none."""
+
+    def drain(self, times: int) -> None:
+        """Take so many messages."""
+        for _ in range(times):
+            self.message()
 
     def quiet(self) -> bool:
         """Whether no message is there."""

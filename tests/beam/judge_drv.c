@@ -81,6 +81,34 @@ static void callback(State *state, const char *name, char letter)
     judge_leave();
 }
 
+/* Terms that crash some emulators. */
+
+/* The number 0, in no tuple or list, so many times. */
+static void send_bare(const State *state, long times)
+{
+    ErlDrvTermData term[] = {ERL_DRV_INT, 0};
+
+    while (times-- > 0)
+        erl_drv_send_term(state->term, state->caller, term, 2);
+}
+
+/* A map of 129 keys. */
+static void send_big_map(const State *state)
+{
+    enum { KEYS = 129 };
+    ErlDrvTermData term[KEYS * 4 + 2], *at = term;
+
+    for (int key = 0; key < KEYS; key++) {
+        *at++ = ERL_DRV_INT;
+        *at++ = (ErlDrvTermData)key;
+        *at++ = ERL_DRV_INT;
+        *at++ = 0;
+    }
+    *at++ = ERL_DRV_MAP;
+    *at++ = KEYS;
+    erl_drv_send_term(state->term, state->caller, term, at - term);
+}
+
 /* Jobs. */
 
 static void body(Job *job)
@@ -114,10 +142,12 @@ static void body(Job *job)
                 judge_void(place);
             break;
         case 'M':
-        case 'B': /* the bare number */
             place = judge_event("erl_drv_output_term", 0);
-            if (erl_drv_output_term(state->term, term, *s == 'M' ? 4 : 2) == -1)
+            if (erl_drv_output_term(state->term, term, 4) == -1)
                 judge_void(place);
+            break;
+        case 'H':
+            send_big_map(state);
             break;
         default:
             judge_event("bad-script", 0);
@@ -308,6 +338,12 @@ static void run(State *state, const char *script, Reply *reply)
             break;
         case 'm':
             CALL("erl_drv_send_term", erl_drv_send_term(state->term, state->caller, term, 4));
+            break;
+        case 'u':
+            send_bare(state, n);
+            break;
+        case 'H':
+            send_big_map(state);
             break;
         case 'p':
             answer(reply, driver_monitor_process(port, state->caller, &state->monitor) & 0xff);

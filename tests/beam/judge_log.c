@@ -6,12 +6,17 @@
  * to open a gate, to log what Erlang does, and to print the log.  Its port has a lock of its own, so that asking does
  * not disturb what is observed.  It prints with write(2): the emulator's own standard output may need an async thread.
  *
+ * `values.erl` asks for two things more: how many callbacks and jobs wait at gates, how many have passed one, which
+ * shows whether a BIF has waited for a callback, and how many jobs are still to come back; and a limit to the waiting, because a scheduler that executes
+ * the signals of a port waits as well, and the process that would open the gate may be on it.
+ *
  * Before a run it has the emulator number jobs until the next one's number, modulo the async threads, is 1.  So a job
  * without a key is on the same thread in every run.
  */
 #define _GNU_SOURCE
 #include "judge_log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,7 +27,7 @@
 
 enum { EVENTS = 256, GATES = 10, LINE = 16384, NAP = 2500000 };
 
-enum { RESET = 1, QUIET, GIVE, MARK, PRINT, SAY, AT_ONCE };
+enum { RESET = 1, QUIET, GIVE, MARK, PRINT, SAY, AT_ONCE, HELD, LIMIT };
 
 typedef struct {
     char name[JUDGE_NAME_SIZE];
@@ -41,7 +46,8 @@ static pthread_cond_t given = PTHREAD_COND_INITIALIZER;
 /* All guarded by `lock`. */
 static Event events[EVENTS];
 static int count, submitted, jobs_to_come, ports_to_come, callbacks, at_once;
-static int gates[GATES];
+static int gates[GATES], waiting, passed;
+static struct timespec limit; /* until when a gate holds; no limit if 0 */
 static Block *blocks;
 static unsigned runs;
 
@@ -178,10 +184,18 @@ long judge_async(ErlDrvPort port, unsigned int *key, void (*async_invoke)(void *
 
 void judge_wait(int gate)
 {
+    int late = 0;
+
     pthread_mutex_lock(&lock);
-    while (gates[gate] == 0)
-        pthread_cond_wait(&given, &lock);
-    gates[gate]--;
+    waiting++;
+    while (gates[gate] == 0 && !late)
+        if (limit.tv_sec == 0)
+            pthread_cond_wait(&given, &lock);
+        else
+            late = pthread_cond_timedwait(&given, &lock, &limit) == ETIMEDOUT;
+    gates[gate] -= !late;
+    waiting--;
+    passed++;
     pthread_mutex_unlock(&lock);
 }
 
@@ -198,7 +212,12 @@ void judge_tell(int flag)
     ErlDrvTermData message[] = {ERL_DRV_ATOM, driver_mk_atom("tell"), ERL_DRV_INT,
                                 (ErlDrvTermData)flag, ERL_DRV_TUPLE,        2};
 
-    erl_drv_send_term(own_term, player, message, sizeof message / sizeof *message);
+    judge_send(message, sizeof message / sizeof *message);
+}
+
+void judge_send(ErlDrvTermData *message, int size)
+{
+    erl_drv_send_term(own_term, player, message, size);
 }
 
 void *judge_alloc(size_t size)
@@ -249,7 +268,8 @@ static void reset(void)
 
     player = driver_caller(own_port);
     pthread_mutex_lock(&lock);
-    count = submitted = 0;
+    count = submitted = passed = 0;
+    limit.tv_sec = 0;
     memset(gates, 0, sizeof gates);
     unrest = (int)(runs++ % 4);
     while (blocks != NULL) {
@@ -291,6 +311,7 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int operation, char *buf, 
                             ErlDrvSizeT rlen)
 {
     char name[JUDGE_NAME_SIZE];
+    int held, gate;
 
     (void)data;
     (void)rlen;
@@ -315,6 +336,24 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int operation, char *buf, 
         return 0;
     case SAY:
         say(buf, len);
+        return 0;
+    case HELD:
+        pthread_mutex_lock(&lock);
+        for (held = waiting, gate = 0; gate < GATES; gate++)
+            held -= gates[gate]; /* opened, but the thread is not yet awake */
+        (*rbuf)[0] = (char)(held > 0 ? held : 0);
+        (*rbuf)[1] = (char)passed;
+        (*rbuf)[2] = (char)jobs_to_come;
+        pthread_mutex_unlock(&lock);
+        return 3;
+    case LIMIT:
+        pthread_mutex_lock(&lock);
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_nsec += buf[0] * 10000000L;
+        limit.tv_sec += limit.tv_nsec / 1000000000;
+        limit.tv_nsec %= 1000000000;
+        pthread_cond_broadcast(&given);
+        pthread_mutex_unlock(&lock);
         return 0;
     case AT_ONCE:
         at_once = 1;

@@ -35,6 +35,9 @@ void judge_give(int gate);
 /* Send `{tell, Flag}` to the process that plays the scenario. */
 void judge_tell(int flag);
 
+/* Send any message to that process; the driver of `values.erl` does so. */
+void judge_send(ErlDrvTermData *message, int size);
+
 /* Memory that lasts until the next run.  NULL if there is none. */
 void *judge_alloc(size_t size);
 

@@ -16,7 +16,7 @@ from functools import partial
 
 from judge import Play
 
-from driverref import Emulator
+from driverref import Emulator, Port
 
 Story = Callable[[Play], None]
 
@@ -48,7 +48,7 @@ class Scenario:
     crashes: bool = False
     """Whether the emulator was seen to crash in it.
 
-    It has emulators of its own: what is broken may show later.
+    It has emulators of its own, and is a `Misuse` in the model: the emulator may do anything then.
     """
 
 
@@ -775,6 +775,41 @@ def loader_ends(s: Play) -> None:
     s.gone("driver")
 
 
+@scenario("flush stop finish", times=2)
+def loader_owns_port(s: Play) -> None:
+    """The process that has loaded the driver ends, and with it its port: `stop` at once, though the driver queue is not empty."""
+    p = loaded_and_opened(s, "load_driver")
+    assert s.exit_reason(p) == "driver_unloaded"
+    s.gone("driver")
+
+
+@scenario("flush driver_deq stop finish", times=2)
+def loader_owns_port_load(s: Play) -> None:
+    """With `load` in place of `load_driver` the port ends as its owner does, and flushes."""
+    p = loaded_and_opened(s, "load")
+    assert s.exit_reason(p) == "normal"
+    s.gone("driver")
+
+
+def loaded_and_opened(s: Play, how: str) -> Port:
+    """A port of a process that loads the driver, and ends when this one is linked to the port."""
+    me = s.erl.self()
+
+    def own() -> None:
+        s.load(how)
+        p = s.open("judge_unloaded", "f:d1")
+        s.cmd(p, "q1")
+        s.erl.send(me, ("port", p))
+        s.await_(4)
+
+    s.on(2, own)
+    port: Port = s.message()[1]
+    s.erl.link(port)
+    s.erl.erl_ddll.monitor("driver", ("judge_unloaded", "unloaded"))
+    s.tell(4)
+    return port
+
+
 @scenario("set_busy_port output")
 def busy_suspends(s: Play) -> None:
     """A sender is suspended while the port is busy."""
@@ -1068,12 +1103,32 @@ def job_sends_at_close(s: Play) -> None:
     s.close(p)
 
 
-@scenario("stop erl_drv_output_term async_return", times=10, crashes=True)
-def job_sends_bare(s: Play) -> None:
-    """A job sends a bare number, in no tuple or list, to a process that runs: now and then the emulator crashes."""
+@scenario("control stop", crashes=True)
+def bare_integer(s: Play) -> None:
+    """A callback sends an integer as the whole term, to a process that has its messages off the heap: the emulator crashes."""
+    s.off_heap()
     p = s.open("judge")
-    s.cmd(p, "n(s1B)")
+    s.control(p, "u100000")
+    s.drain(100_000)
+    s.close(p)
+
+
+@scenario("async_invoke async_return ready_async stop", crashes=True)
+def job_sends_big_map(s: Play) -> None:
+    """A job sends a map of 129 keys: the emulator crashes."""
+    p = s.open("judge", "r:s1")
+    s.cmd(p, "n(H)")
+    assert len(s.message()) == 129
     s.await_(1)
+    s.close(p)
+
+
+@scenario("control stop")
+def callback_sends_big_map(s: Play) -> None:
+    """A callback sends a map of 129 keys, and it arrives."""
+    p = s.open("judge")
+    s.control(p, "H")
+    assert len(s.message()) == 129
     s.close(p)
 
 

@@ -28,6 +28,7 @@ from queue import SimpleQueue
 from time import perf_counter
 
 import beam
+import blast
 import exploring
 
 from driverref import Driver, Emulator
@@ -176,6 +177,19 @@ def bytes_per_port(ports: int) -> float:
         return size / ports
 
 
+def bytes_per_process(processes: int) -> float:
+    """Bytes that a process takes which waits for a message, on simulated threads."""
+    with Emulator(trace=False) as erl:
+        gc.collect()
+        tracemalloc.start()
+        for _ in range(processes):
+            erl.spawn(erl.receive)
+        erl.receive(timeout=1)
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return size / processes
+
+
 def compare(
     rounds: int, one: Callable[[], float], other: Callable[[], float]
 ) -> tuple[float, float, float]:
@@ -221,6 +235,14 @@ def figures(quick: bool) -> list[Figure]:
     table.append(Figure("memory a queued job", size, 400, "bytes", size / 400, 1.0, False))
     size = bytes_per_port(200 if quick else 1_000)
     table.append(Figure("memory an open port", size, 4096, "bytes", size / 4096, 1.0, False))
+    waiting = 300 if quick else 3_000
+    size = bytes_per_process(waiting)
+    name = f"memory a simulated process, of {waiting:,}"
+    table.append(Figure(name, size, 16_384, "bytes", size / 16_384, 1.0, False))
+    for kind in blast.KINDS:
+        size = blast.bytes_left(10_000 if quick else 100_000, 100, kind)
+        name = f"memory that a blast leaves, {kind}"
+        table.append(Figure(name, size, 2**18, "bytes", size / 2**18, 1.0, False))
     return table
 
 
@@ -241,13 +263,23 @@ def search_figures(quick: bool) -> list[Figure]:
 def emulator_figures(quick: bool) -> list[Figure]:
     """The figures against the real emulator: no bar.  `beam.Missing` where it cannot be asked."""
     rounds, trips, jobs, window = (3, 500, 4_000, 1_000) if quick else (7, 5_000, 50_000, 10_000)
-    with beam.built() as run:
+    with beam.built("bench") as run:
         a, b, ratio = compare(rounds, lambda: ours(trips, 1), lambda: run(trips, 1))
         name = "one job at a time, against the emulator"
         table = [Figure(name, a * 1e6, b * 1e6, "us", 1 / ratio)]
         a, b, ratio = compare(rounds, lambda: ours(jobs, window), lambda: run(jobs, window))
         name = f"{window:,} in flight, against the emulator"
         table.append(Figure(name, 1 / a, 1 / b, "jobs/s", ratio))
+    rounds, jobs, ports = (1, 10_000, 100) if quick else (3, 1_000_000, 100)
+    with beam.built("blast") as run:
+        for kind in blast.KINDS:
+            a, b, ratio = compare(
+                rounds,
+                lambda on=kind: blast.ours(jobs, ports, on),  # type: ignore[misc]
+                lambda: run(jobs, ports),
+            )
+            name = f"blast, {kind}, against the emulator"
+            table.append(Figure(name, 1 / a, 1 / b, "jobs/s", ratio))
     return table
 
 

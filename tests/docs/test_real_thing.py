@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from _ext import judged
+from _ext.judged_rows import scenario_line, scenario_rows
+from book import ROOT
 from bs4 import BeautifulSoup
 from small_book import TEST, article, build
 
@@ -240,3 +242,26 @@ def test_a_scenario_that_the_record_does_not_have_stops_the_build(tmp_path: Path
 )
 def test_options_are_told_together(options: list[tuple[int, int]], words: str) -> None:
     assert judged.options_in_words(options) == words
+
+
+def test_a_crash_that_is_a_misuse_in_the_model_is_told_so() -> None:
+    one = judged.Judged("bare", "A number.", options=[(1, 1)], runs=3, crashed=3, misuse=True)
+    rows = [
+        BeautifulSoup(row, "html.parser").get_text(" ", strip=True) for row in scenario_rows(one)
+    ]
+    assert rows[1:] == [
+        "crashed 3 Misuse",
+        "In the model every schedule is a Misuse : the emulator may do anything.",
+    ]
+    line = BeautifulSoup(scenario_line(one), "html.parser").get_text(" ", strip=True)
+    assert line == "A number. bare 3 0 3 crashed , and a Misuse in the model"
+
+
+@pytest.mark.parametrize("name", ["bare_integer", "job_sends_big_map"])
+def test_every_run_of_a_scenario_that_crashes_has_crashed(name: str) -> None:
+    record = judged.read(ROOT / "tests")
+    assert record is not None
+    one = record.judged(name)
+    assert one.misuse
+    assert one.admitted
+    assert one.crashed == one.runs >= 200

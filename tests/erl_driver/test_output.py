@@ -297,7 +297,7 @@ def test_a_receiver_that_is_gone_is_zero(threads: Kind) -> None:
     nobody = Pid(99)
 
     def act(port: ErlDrvPort) -> list[int]:
-        return [driver_send_term(port, nobody, 1), erl_drv_send_term(port.id, nobody, 1)]
+        return [driver_send_term(port, nobody, ()), erl_drv_send_term(port.id, nobody, ())]
 
     assert in_callback(threads, act) == [[0, 0]]
 
@@ -633,10 +633,10 @@ def test_each_call_can_be_observed() -> None:
             driver_output2(port, b"x", b"x")
             driver_output_binary(port, b"x", held, 0, 3)
             driver_outputv(port, b"x", vector_of())
-            driver_output_term(port, 1)
-            driver_send_term(port, driver_caller(port), 1)
-            erl_drv_output_term(port.id, 1)
-            erl_drv_send_term(port.id, driver_caller(port), 1)
+            driver_output_term(port, (1,))
+            driver_send_term(port, driver_caller(port), (1,))
+            erl_drv_output_term(port.id, (1,))
+            erl_drv_send_term(port.id, driver_caller(port), (1,))
             driver_free_binary(held)
 
         port = opened(erl, made_of(output=lambda port, buf: act(port)))

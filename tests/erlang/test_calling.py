@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -209,3 +210,29 @@ def test_every_bif_begins_with_a_step(bif: str) -> None:
         threads.declare = declare
         assert used < len(threads.log)
         assert first_use[0] > made, f"{bif} uses something that threads share before its first step"
+
+
+@both
+def test_a_command_may_be_sent_in_a_new_context(threads: Kind) -> None:
+    """As in a notebook, where each cell may have one."""
+    with Emulator(threads=threads) as erl:
+        erl.erl_ddll.load_driver(made_of(output=lambda port, buf: None))
+        port = erl.open_port(("spawn_driver", "d"))
+        assert Context().run(erl.port_command, port, b"x")
+
+
+@both
+def test_what_has_ended_cannot_be_linked_by_a_thread_that_has_found_it_before(
+    threads: Kind,
+) -> None:
+    with Emulator(threads=threads) as erl:
+        entities, me = erl.runtime.entities, erl.self()
+        pid = erl.spawn(erl.receive)
+        found, mine = entities.find_process(pid), entities.find_process(me)
+        assert found is not None
+        assert mine is not None
+        watch = erl.monitor("process", pid)
+        erl.send(pid, "go")
+        erl.receive(lambda message: message[1] == watch)
+        assert not entities.link(mine, found)
+        assert not entities.link_half(found, me)

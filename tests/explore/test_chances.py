@@ -37,6 +37,7 @@ from driverref.erl_driver import (
     erl_drv_tsd_key_create,
     erl_drv_tsd_key_destroy,
 )
+from driverref.errors import Deadlock
 from driverref.instrument import sys_alloc_from, sys_free
 
 
@@ -246,3 +247,14 @@ def test_what_is_no_flag_is_refused() -> None:
         explore(scenario(lambda: ""), failing_allocations=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="step_limit must be 1 or more steps, not 0"):
         explore(scenario(lambda: ""), step_limit=0)
+
+
+def test_what_a_scenario_does_after_a_deadlock_is_no_longer_explored() -> None:
+    def story(erl: Emulator) -> str:
+        with pytest.raises(Deadlock):
+            erl.receive()
+        erl.spawn(erl.self)
+        return str(erl.receive(timeout=1))
+
+    outcomes = explore(story, async_threads=2)
+    assert list(outcomes) == ["None"]

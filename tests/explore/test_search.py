@@ -309,10 +309,10 @@ class Calls(Driver):
         return self.count.load()
 
     def output_term(self, who: int) -> int:
-        return c.erl_drv_output_term(self.id, who)
+        return c.erl_drv_output_term(self.id, (who,))
 
     def send_term(self, who: int) -> int:
-        return c.erl_drv_send_term(self.id, self.owner, who)
+        return c.erl_drv_send_term(self.id, self.owner, (who,))
 
     def tsd(self, who: int) -> object:
         c.erl_drv_tsd_set(self.key, who)

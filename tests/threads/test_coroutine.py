@@ -228,6 +228,25 @@ def test_each_coroutine_has_a_whole_stack_however_deep_it_was_made_and_entered()
     assert min(rooms) > sys.getrecursionlimit() - 100
 
 
+def test_a_program_may_have_greenlets_of_its_own() -> None:
+    """The first coroutine of the OS thread is made in one that ends before the next is made."""
+    order: list[str] = []
+
+    def emulate(name: str) -> None:
+        outside = Coroutine()
+        inside = Coroutine(partial(order.append, name))
+        inside.finish_into(outside)
+        inside.switch()
+
+    def story() -> None:
+        for name in ("first", "second"):
+            greenlet.greenlet(partial(emulate, name)).switch()
+        emulate("outermost")
+
+    alone(story)
+    assert order == ["first", "second", "outermost"]
+
+
 def test_any_number_of_coroutines_may_be_there_begun_or_not() -> None:
     """None of them ends before the last is made, so none gets the stack of another."""
     order: list[str] = []

@@ -1,24 +1,15 @@
-"""What differs between releases of the emulator, as one frozen record an era.
+"""What may differ between releases of the emulator: the fields of a record.
 
-No other module compares versions: it reads a field.  A field is named after the behaviour, not
-after the release that changed it, and its docstring says where the behaviour was read.  The first
-record, `R7B_3`, is complete.  Each later one is a `replace` of the record before it, so what stands
-in it is what changed.
-
-A call that not every release has is marked with `since`, beside the call.
-
-Sources are named `release file:function`; `ERTS x` are the release notes of that version of the
-run-time system.
+A field is named after the behaviour, not after the release that changed it, and its docstring says
+where the behaviour was read.  Sources are named `release file:function`; `ERTS x` are the release
+notes of that version of the run-time system.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
-
-from driverref.errors import wrong_type, wrong_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +191,25 @@ class Release:
     are not queued as signals.
     """
 
+    # Terms that a driver sends.
+
+    threads_send_terms: bool
+    """Whether any thread may call `driver_send_term`, where there are several schedulers.
+
+    The call needs no lock of the port then.  Source: R11B-3 to R15B
+    `io.c:driver_send_term`, `deliver_term_check_port`.
+    """
+    bare_integer_crashes: bool
+    """Whether a small integer that is the whole term may break the emulator's memory.
+
+    Source: OTP 25 `io.c:driver_deliver_term`; seen on 25.2.3, 27.3.4.1 and 29.1.1.
+    """
+    big_map_crashes: bool
+    """Whether a map of more than 128 keys crashes the emulator if no scheduler sends it.
+
+    Source: erlang/otp issue 8208; seen on 25.2.3, and no more on 27.3.4.1 and 29.1.1.
+    """
+
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
         """The sentence that says that this release lacks `what`, or `None` if it has it.
 
@@ -218,172 +228,3 @@ def _order(version: str) -> tuple[int, str, int]:
     assert match, f"{version!r} is no release"
     major, letter, minor = match.groups()
     return int(major), letter, int(minor or 0)
-
-
-def find(release: object) -> Release:
-    """Return the record of `release`, which is a `Release` or the name of one.
-
-    Raises `TypeError` for anything else, and for an unknown name a `ValueError` that lists the
-    names and the releases each stands for.
-    """
-    if isinstance(release, Release):
-        return release
-    if not isinstance(release, str):
-        raise wrong_type("Emulator", "release", "a release's name, or a Release", release)
-    if release not in RELEASES:
-        names = ", ".join(f"{era.name} (for {era.covers})" for era in ERAS)
-        raise wrong_value("Emulator", "release", f"one of {names}", release)
-    return RELEASES[release]
-
-
-_CALLBACKS_R7B = frozenset(
-    "init start stop output outputv control ready_input ready_output ready_async timeout"
-    " finish".split()
-)
-_CALLBACKS_R11B = _CALLBACKS_R7B | {"flush", "call", "process_exit"}
-_CALLBACKS_R13B = _CALLBACKS_R11B | {"stop_select"}
-
-R7B_3 = Release(
-    name="R7B-3",
-    version="R7B-3",
-    years="2000 to 2006",
-    covers="R7B to R10B",
-    erts="5.0.2.4",
-    driver_version=None,
-    callbacks=_CALLBACKS_R7B,
-    driver_flags=0,
-    init_may_refuse=False,
-    max_schedulers=1,
-    default_async_threads=0,
-    min_async_threads=0,
-    max_async_threads=256,
-    numbers_inline_jobs=True,
-    completions="stack",
-    async_thread_completes=False,
-    ready_async_batch=None,
-    slots=1024,
-    frees_for_closed_port=True,
-    driver_async_cancel="newest",
-    pdl_held_for_completion=True,
-    packs_vectors=False,
-    copies_small_parts=False,
-    empty_binary_is_element=False,
-    closed_before_stop=True,
-    halt="exit",
-    smp_halt="exit",
-    unload_reason=-1,
-    unload_waits_for_jobs=True,
-    driver_async_locks_driver=False,
-    resets_timer=False,
-    zero_timeout_in_line=False,
-    timer_needs_timeout=True,
-    busy_holds_any_message=True,
-    signals_wait=True,
-    busy_msgq_limits=None,
-)
-
-R11B_5 = replace(
-    R7B_3,
-    name="R11B-5",
-    version="R11B-5",
-    years="2006 to 2009",
-    covers="R11B-3 to R12B-5",
-    erts="5.5.5",
-    driver_version=(1, 1),
-    callbacks=_CALLBACKS_R11B,
-    driver_flags=0b1,
-    max_schedulers=1024,
-    max_async_threads=1024,
-    async_thread_completes=True,
-    slots=0,
-    frees_for_closed_port=False,
-    pdl_held_for_completion=False,
-    packs_vectors=True,
-    closed_before_stop=False,
-    halt="join",
-    unload_reason="driver_unloaded",
-    unload_waits_for_jobs=False,
-    driver_async_locks_driver=True,
-    resets_timer=True,
-)
-
-R13B = replace(
-    R11B_5,
-    name="R13B",
-    version="R13B03",
-    years="2009 to 2011",
-    covers="R13A to R14B02",
-    erts="5.7.4",
-    driver_version=(1, 4),
-    callbacks=_CALLBACKS_R13B,
-    driver_flags=0b11,
-    init_may_refuse=True,
-    frees_for_closed_port=True,
-    timer_needs_timeout=False,
-)
-
-R14B04 = replace(
-    R13B,
-    name="R14B04",
-    version="R14B04",
-    years="2011",
-    covers="R14B03 and R14B04",
-    erts="5.8.5",
-    driver_version=(1, 5),
-    driver_async_cancel="search",
-    smp_halt="join",
-)
-
-R16B = replace(
-    R14B04,
-    name="R16B",
-    version="R16B03",
-    years="2011 to 2020",
-    covers="R15B to 22",
-    erts="5.10.4",
-    driver_version=(2, 2),
-    driver_flags=0b111,
-    default_async_threads=10,
-    numbers_inline_jobs=False,
-    completions="queue",
-    async_thread_completes=False,
-    ready_async_batch=20,
-    driver_async_cancel="nothing",
-    pdl_held_for_completion=True,
-    halt="flush",
-    smp_halt="flush",
-    driver_async_locks_driver=False,
-    busy_holds_any_message=False,
-    signals_wait=False,
-    busy_msgq_limits=(4096, 8192),
-)
-
-OTP_25 = replace(
-    R16B,
-    name="25",
-    version="25.2.3",
-    years="since 2020",
-    covers="23 to 29",
-    erts="13.1.5",
-    driver_version=(3, 3),
-    callbacks=_CALLBACKS_R13B | {"emergency_close"},
-    default_async_threads=1,
-    min_async_threads=1,
-    copies_small_parts=True,
-    empty_binary_is_element=True,
-    zero_timeout_in_line=True,
-    driver_async_cancel=None,
-)
-
-_LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0", "27": "15.0", "28": "16.0", "29": "17.0"}
-
-ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
-"""One record for each era, oldest first."""
-
-RELEASES: Mapping[str, Release] = {
-    **{era.name: era for era in ERAS},
-    **{
-        name: replace(OTP_25, name=name, version=name, erts=erts) for name, erts in _LIKE_25.items()
-    },
-}
-"""Every release that `Emulator` takes, by name."""

@@ -1,0 +1,1 @@
+"""The judge of values: its cases, its driver and its players."""
