@@ -67,7 +67,7 @@ def test_a_mistake_is_told_once_with_its_lines_and_can_be_seen_again(tmp_path: P
 
 def test_a_line_of_a_header_is_shown(tmp_path: Path) -> None:
     (tmp_path / "part.h").write_text(
-        "static void spoil(int *p) {\n    *p = 1; /* in the header */\n}\n"
+        "static void spoil(volatile int *p) {\n    *p = 1; /* in the header */\n}\n"
     )
     text = (BOOK / "flow/flow_drv.c").read_text()
     file = tmp_path / "flow_drv.c"
