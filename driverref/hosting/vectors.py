@@ -38,7 +38,7 @@ def vector(run: Run, call: str, address: int) -> Iterator[ErlIOVec]:
         behind = run.read_word(binv + 8 * number) if binv else 0
         binary = run.binary(call, behind) if behind else None
         given.append((base, length))
-        found.append(_element(run, base, length, behind, binary))
+        found.append(_element(run, call, base, length, binary))
         binaries.append(binary)
     yield ErlIOVec(vsize, size, found, binaries)
     for number, (element, (base, length)) in enumerate(zip(found, given, strict=True)):
@@ -48,15 +48,15 @@ def vector(run: Run, call: str, address: int) -> Iterator[ErlIOVec]:
             run.write(at, _ELEMENT.pack(base + length - left, left))
 
 
-def _element(
-    run: Run, base: int, length: int, behind: int, binary: ErlDrvBinary | None
-) -> SysIOVec:
+def _element(run: Run, call: str, base: int, length: int, binary: ErlDrvBinary | None) -> SysIOVec:
     """An element: a part of its binary, which is not copied, or a copy of other memory."""
-    if binary is not None:
-        first = base - behind - BYTES
-        if 0 <= first <= first + length <= len(binary._memory):
-            return SysIOVec(binary._memory._part(first, length), length)
-    return SysIOVec(run.read(base, length), length)
+    if binary is None or not length:
+        return SysIOVec(run.read(base, length), length)
+    first = base - run.binary_word(binary) - BYTES
+    if not 0 <= first <= first + length <= len(binary._memory):
+        # In C the queue would keep a pointer to memory that the binary does not keep.
+        raise Misuse(f"{call}: an element of ev.iov is not in the binary behind it, in ev.binv")
+    return SysIOVec(binary._memory._part(first, length), length)
 
 
 def entries(

@@ -285,6 +285,7 @@ static void end_calls(State *s, int which)
     case 2: driver_failure_posix(port, ENOENT); break;
     case 3: driver_failure(port, -5); break;
     case 4: driver_exit(port, 0); break;
+    case 6: driver_enq(port, "kept", 4); break;
     case 5: /* the port is gone, and the calls say so */
         driver_failure_eof(port);
         { ErlIOVec ev; gone = driver_peekqv(port, &ev) == (ErlDrvSizeT)-1 && driver_sizeq(port) == (ErlDrvSizeT)-1; }

@@ -198,6 +198,14 @@ def test_outputv_gets_the_vector_that_a_driver_in_python_gets() -> None:
         erl.port_close(port)
 
 
+def test_flush_empties_the_queue_of_a_port_that_closes() -> None:
+    with Emulator(async_threads=1) as erl:
+        port = opened(erl)
+        erl.port_control(port, END + 6, b"")
+        erl.port_close(port)
+        assert [*erl.trace.select("flush", "stop").order()] == ["flush", "stop"]
+
+
 def test_two_loads_are_of_one_driver_and_a_new_load_begins_anew() -> None:
     with Emulator(async_threads=1) as erl:
         first = every_call()()

@@ -89,6 +89,12 @@ WRONG = {
     "a name of a mutex that is none": ("erl_drv_mutex_create((char *)8);", "Crash"),
     "a length below zero": ("driver_output(port, table, (ErlDrvSizeT)-1);", "Misuse"),
     "a vector below zero": ("ErlIOVec ev = {-1}; driver_outputv(port, NULL, 0, &ev, 0);", "Misuse"),
+    "an element that is not in its binary": (
+        'SysIOVec iov = {"text", 4}; ErlDrvBinary *b = driver_alloc_binary(4);'
+        " ErlIOVec ev = {.vsize = 1, .size = 4, .iov = &iov, .binv = &b};"
+        " driver_enqv(port, &ev, 0);",
+        "Misuse",
+    ),
     "a tag that is none": ("ErlDrvTermData t[] = {99}; driver_output_term(port, t, 1);", "Misuse"),
     "a term without its end": (
         "ErlDrvTermData t[] = {ERL_DRV_INT}; driver_output_term(port, t, 1);",
@@ -101,6 +107,14 @@ WRONG = {
     "beyond a binary": (
         "ErlDrvBinary *b = driver_alloc_binary(2); ErlDrvTermData t[] = {ERL_DRV_BINARY, (ErlDrvTermData)b, 2, 1};"
         " driver_output_term(port, t, 4);",
+        "Misuse",
+    ),
+    "a tuple of more than there is": (
+        "ErlDrvTermData t[] = {ERL_DRV_TUPLE, 1}; driver_output_term(port, t, 2);",
+        "Misuse",
+    ),
+    "a part of a binary beyond its end": (
+        "ErlDrvBinary *b = driver_alloc_binary(2); driver_enq_bin(port, b, 1, 2);",
         "Misuse",
     ),
     "no time unit": ("erl_drv_monotonic_time((ErlDrvTimeUnit)9);", "Misuse"),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cc import faults, line_of, needs_compiler, run, small
 
+from driverref.errors import DataRace
+
 pytestmark = [pytest.mark.slow, needs_compiler]
 
 
@@ -251,3 +253,27 @@ static void test(void)
     assert line_of(tmp_path, "/* here */") in found.text
     # In a run that no search makes, a wait ends by a signal only.
     assert run(broken) is None
+
+
+def test_what_many_threads_have_written_is_known_after_their_end(tmp_path: Path) -> None:
+    text = """
+static int cell[40];
+static void *work(void *p) { *(int *)p = 1; return NULL; }
+static void test(void)
+{
+    pthread_t t[40];
+    int sum = 0;
+    for (int i = 0; i < 40; i++)
+        pthread_create(&t[i], NULL, work, &cell[i]);
+    for (int i = 0; i < 40; i++)
+        pthread_join(t[i], NULL);
+    for (int i = 0; i < 40; i++)
+        sum += cell[i];
+    HOLDS(sum == 40);
+    say("ok");
+}
+"""
+    assert run(small(tmp_path, text)) == b"ok"
+    late = small(tmp_path, text.replace("pthread_join", "if (i < 39) pthread_join"))
+    with pytest.raises(DataRace, match="variable cell"):
+        run(late)
