@@ -40,6 +40,11 @@ DRIVER = (
     " -fstack-clash-protection -U_FORTIFY_SOURCE"
 ).split()
 """How a driver is compiled: each use of memory calls the runtime, and each function is a frame."""
+GCC = (
+    "-fno-delete-null-pointer-checks -fno-ipa-pure-const -fno-ipa-modref -fno-tree-dse"
+    " -fno-tree-dce -Wno-tsan"
+).split()
+"""For gcc: that a use of memory has no effect, or cannot be right, is no reason to leave it out."""
 LINK = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--no-undefined"]
 
 
@@ -83,7 +88,7 @@ def _once(folder: Path, make: Callable[[Path], object]) -> Path:
 
 @cache
 def _sources() -> str:
-    return _digest(*(file.read_text() for file in sorted(HERE.iterdir())))
+    return _digest(OWN, *(file.read_text() for file in sorted(HERE.iterdir())))
 
 
 @cache
@@ -189,7 +194,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="driverref-") as made:
         objects = [f"{made}/{number}.o" for number in range(len(files))]
         for file, target in zip(files, objects, strict=True):
-            quiet = ["-Wno-tsan"] if "clang" not in Path(tool).name else []
+            quiet = [] if "clang" in Path(tool).name else GCC
             own = [*DRIVER, f"-I{include}", f"-I{file.parent}", "-MMD", "-MF", f"{target}.d"]
             call([tool, *own, *flags, *quiet, "-c", "-o", target, str(file)])
         read = sorted({part for target in objects for part in _read_by(f"{target}.d")})
