@@ -18,7 +18,7 @@ from driverref.explore import Scenario
 from driverref.explore.outcomes import follow
 from driverref.explore.witness import RunOptions
 from driverref.hosting import CDriver, CompileError, c_driver
-from driverref.hosting.battery import LIMIT, ROWS, Checked, Data, Mistake, Row, around, check
+from driverref.hosting.battery import LIMIT, Checked, Data, Mistake, around, check, rows
 
 LIBRARIES = (".o", ".a", ".so")
 
@@ -140,8 +140,8 @@ def check_command(
         click.echo(json.dumps(_as_json(report, again), indent=2))
     else:
         runs = sum(checked.outcomes.schedules for checked in report)
-        many = "mistake" if len(mistakes) == 1 else "mistakes"
-        click.echo(f"{len(mistakes)} {many} in {len(report)} rows; {runs:,} schedules run")
+        found = f"{counted(len(mistakes), 'mistake')} in {counted(len(report), 'row')}"
+        click.echo(f"{found}; {counted(runs, 'schedule')} run")
     ctx.exit(1 if mistakes else 0)
 
 
@@ -154,10 +154,11 @@ def _once(
     options: RunOptions,
 ) -> None:
     """Run one row under one schedule, and print what ran where."""
-    if row not in ROWS:
-        raise BadInput(f"no row is called {row!r}; the rows: {', '.join(ROWS)}")
+    known = {found.name: found for found in rows(driver, data, dict(options))}
+    if row not in known:
+        raise BadInput(f"no row is called {row!r}; the rows: {', '.join(known)}")
     try:
-        erl, fault = follow(Row(row, driver, data), witness, options)
+        erl, fault = follow(known[row], witness, options)
     except ValueError as error:
         raise BadInput(str(error)) from None
     click.echo(timeline.text(erl.trace))
@@ -192,11 +193,16 @@ def _shown_again(again: str, mistake: Mistake) -> str:
     return f"{head} {option} -- {rest}"
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things: `1 schedule`, `1,000 schedules`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def _tell(checked: Checked, again: str) -> None:
     """Print what a row has come to."""
     outcomes = checked.outcomes
     whole = "" if outcomes.complete else f", {outcomes.stopped}"
-    click.echo(f"{checked.name}: {outcomes.schedules:,} schedules{whole}")
+    click.echo(f"{checked.name}: {counted(outcomes.schedules, 'schedule')}{whole}")
     for mistake in checked.mistakes:
         click.echo(f"\n  {str(mistake.fault).replace(chr(10), chr(10) + '  ')}")
         for line in mistake.lines:

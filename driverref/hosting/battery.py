@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Data:
     control: bytes = b""
     operation: int = 1
     """The number that `port_control` gets."""
+    time: int = 0
+    """How many milliseconds pass, for the row with a timer."""
 
 
 class Playing:
@@ -112,10 +114,10 @@ def _control_and_close(play: Playing) -> None:
     play.erl.port_close(port)
 
 
-def _command_and_time(play: Playing) -> None:
+def _command_and_timer(play: Playing) -> None:
     port = play.open()
     play.command(port)
-    play.erl.receive(timeout=3_600_000)
+    play.erl.receive(timeout=play.data.time)
     play.erl.port_close(port)
 
 
@@ -131,7 +133,7 @@ ROWS: dict[str, Callable[[Playing], None]] = {
     "a command and unload": _command_and_unload,
     "a command and halt": _command_and_halt,
     "a control and close": _control_and_close,
-    "a command and an hour": _command_and_time,
+    "a command and a timeout": _command_and_timer,
     "open without arguments": _refused,
     "no memory": _command_and_close,
 }
@@ -177,28 +179,28 @@ class Checked:
 
 def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
     """The rows for a driver, some of which depend on what it does in the first."""
-    timed = False
     emulator = {name: options[name] for name in DEFAULTS.keys() & options.keys()}
     with suppress(DriverFault, ErlangError), Emulator(**emulator) as erl:
         _command_and_close(Playing(erl, driver, data))
-    timed = bool(erl.trace.select("driver_set_timer"))
+    times: list[Any] = [event.detail for event in erl.trace.select("driver_set_timer")]
     for name in ROWS:
-        if name == "a command and an hour" and not timed:
+        if name == "a command and a timeout" and not times:
             continue
         if name == "open without arguments" and not data.open:
             continue
-        yield Row(name, driver, data)
+        # So long that the timer is set again, if the driver does that, and not much longer.
+        yield Row(name, driver, replace(data, time=2 * max(times, default=0) + 1))
 
 
 def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> Iterator[Checked]:
     """Explore each row of the battery, and tell the mistakes of each that are new.
 
-    `options` are those of `explore`.  Equal faults are one mistake.
+    `options` are those of `explore`, which shows its progress.  Equal faults are one mistake.
     """
     known: set[Fault] = set()
     for row in rows(driver, data, options):
         asked = {**options, "failing_allocations": True} if row.name == "no memory" else options
-        outcomes = explore(row, limit=limit, progress=False, **asked)
+        outcomes = explore(row, limit=limit, **asked)
         mistakes = []
         for fault in outcomes.faults:
             if fault not in known:

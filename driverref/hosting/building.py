@@ -29,7 +29,7 @@ from driverref.hosting.tools import CompileError, call, compiler, header_folder
 
 HERE = Path(__file__).parent / "c"
 RUNTIME = "stacks arena blocks shadow modules tsan signals files run".split()
-LINKED_IN = "api libc".split()
+LINKED_IN = "api libc posix refused".split()
 CPLUSPLUS = {".cc", ".cpp", ".cxx", ".C"}
 IN_C = {"driver_alloc", "driver_realloc", "driver_free"}
 """The functions of the header that the runtime has itself."""
@@ -202,7 +202,7 @@ def build(
         digest = _digest(asked, contents)
 
         def link(new: Path) -> None:
-            ours = _linked_in(include) + _stand_ins(new, stand_ins)
+            ours = _stand_ins(new, stand_ins) + _linked_in(include)  # of two the first is taken
             parts = [*objects, *ours, str(runtime()), *libs, "-lpthread"]
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
             Table.read(new / "driver.so", list(map(Path, read))).save(new / "lines.json")

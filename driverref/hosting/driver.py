@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from driverref.errors import Misuse
-from driverref.hosting import atomics, calls, library, special, waiting, wrong
+from driverref.hosting import atomics, calls, library, sockets, special, waiting, wrong
 from driverref.hosting.building import build
 from driverref.hosting.calls import signed
 from driverref.hosting.external import decode, encode
@@ -30,7 +30,7 @@ from driverref.runtime.driver import CALLBACKS, Driver
 from driverref.runtime.port import ErlDrvPort
 from driverref.threads import OUTSIDE, running
 
-REQUESTS = (atomics, calls, special, waiting, wrong)
+REQUESTS = (atomics, calls, sockets, special, waiting, wrong)
 """The modules whose handlers serve what the driver's code asks for."""
 
 _ENTRY = (

@@ -50,9 +50,10 @@ class Endless(DriverFault):
 
 
 class Unmodelled(Exception):
-    """The driver called what `erl_driver.h` has and this model does not.
+    """The driver called a function that the host does not have.
 
-    Nobody's fault.  Leave the call out, with `#ifdef`, to explore the rest of the driver.
+    No fault of the driver.  Have Python do it, with `stand_ins` of `c_driver`; or leave the call
+    out, with `#ifdef`, to explore the rest of the driver.
     """
 
 

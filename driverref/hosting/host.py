@@ -277,7 +277,7 @@ class Host:
         if handler is None:
 
             def handler(run: Run, a: memoryview) -> None:
-                raise Unmodelled(f"{name}: erl_driver.h has it, and this model does not")
+                raise Unmodelled(f"{name}: this model does not have it; stand_ins of c_driver may")
 
         self._handlers[what] = handler
         return handler
@@ -363,7 +363,9 @@ class Host:
         while self.library.dr_open_file(number, out) >= 0:
             files.append((out[0], self.place(out[1])))
             number += 1
-        return rows + [[("file opened", place)] for _, place in sorted(files)]
+        rows += [[("file opened", place)] for _, place in sorted(files)]
+        sockets = sorted(run.sockets.items())
+        return rows + [[("socket opened", at)] for _, (socket, at) in sockets if not socket.closed]
 
 
 @cache

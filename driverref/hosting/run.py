@@ -60,6 +60,8 @@ class Run:
         """The keys of thread specific data, by number."""
         self.tids: dict[int, ErlDrvTid] = {}
         """By word, the threads that the driver knows."""
+        self.sockets: dict[int, tuple[Any, str]] = {}
+        """By descriptor, each socket and the line that opened it."""
         self.peeked: dict[int, list[int]] = {}
         """By the number of a port, what was lent of its queue."""
         self._objects: dict[int, Any] = {}

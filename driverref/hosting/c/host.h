@@ -12,10 +12,12 @@
  *   signals.c  what ends a real emulator: SIGSEGV, SIGFPE, abort
  *   real.h     the C library's own functions, for the checked ones in libc.c
  *
- * Two more files are linked into each driver, because their names must be the driver's alone:
+ * Four more files are linked into each driver, because their names must be the driver's alone:
  *
  *   api.c      the functions of erl_driver.h
- *   libc.c     the functions of the C library that block, allocate, or use memory
+ *   libc.c     the functions of the C library that allocate or use memory
+ *   posix.c    those that wait, open files or end the process
+ *   refused.c  those that the host does not have
  *
  * One OS thread runs all of this, so nothing here takes a lock.
  */
@@ -26,6 +28,9 @@
 #include <stdint.h>
 
 #define HOST __attribute__((visibility("default")))
+/* For what is linked into a driver.  It is weak: the driver may have a function of the same name itself,
+ * and so may the stand-ins that are Python's. */
+#define HIDDEN __attribute__((visibility("hidden"), weak))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

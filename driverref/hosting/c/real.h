@@ -31,7 +31,8 @@
     X(ssize_t, write, (int, const void *, size_t))               \
     X(ssize_t, pread, (int, void *, size_t, off_t))              \
     X(ssize_t, pwrite, (int, const void *, size_t, off_t))       \
-    X(int, dup, (int))
+    X(int, dup, (int))                                           \
+    X(int, fcntl, (int, int, ...))
 
 #define MEMBER(type, name, parameters) type (*name) parameters;
 typedef struct {

@@ -11,8 +11,6 @@
 
 #include "host.h"
 
-#define HIDDEN __attribute__((visibility("hidden")))
-
 #define CALL(name)                                                             \
     HIDDEN long name(long a, long b, long c, long d, long e, long f)           \
     {                                                                          \
