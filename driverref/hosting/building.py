@@ -36,15 +36,17 @@ IN_C = {"driver_alloc", "driver_realloc", "driver_free"}
 
 OWN = "-std=gnu11 -D_GNU_SOURCE -g -O2 -fPIC -fno-builtin".split()
 DRIVER = (
-    "-g -O1 -fPIC -fsanitize=thread -fsanitize-coverage=trace-pc -fno-builtin -fno-inline"
+    "-g -O1 -fPIC -fsanitize=thread -fno-builtin -fno-inline"
     " -fno-optimize-sibling-calls -fstack-clash-protection -U_FORTIFY_SOURCE"
 ).split()
 """How a driver is compiled: each use of memory and each loop calls the runtime."""
 GCC = (
-    "-fno-delete-null-pointer-checks -fno-ipa-pure-const -fno-ipa-modref -fno-tree-dse"
-    " -fno-tree-dce -Wno-tsan"
+    "-fsanitize-coverage=trace-pc -fno-delete-null-pointer-checks -fno-ipa-pure-const"
+    " -fno-ipa-modref -fno-tree-dse -fno-tree-dce -Wno-tsan"
 ).split()
 """For gcc: that a use of memory has no effect, or cannot be right, is no reason to leave it out."""
+CLANG = ["-fsanitize-coverage=trace-pc,no-prune"]
+"""For clang, which otherwise leaves out a loop that nothing else can come after."""
 LINK = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--no-undefined"]
 
 
@@ -194,9 +196,9 @@ def build(
     with tempfile.TemporaryDirectory(prefix="driverref-") as made:
         objects = [f"{made}/{number}.o" for number in range(len(files))]
         for file, target in zip(files, objects, strict=True):
-            quiet = [] if "clang" in Path(tool).name else GCC
+            more = CLANG if "clang" in Path(tool).name else GCC
             own = [*DRIVER, f"-I{include}", f"-I{file.parent}", "-MMD", "-MF", f"{target}.d"]
-            call([tool, *own, *flags, *quiet, "-c", "-o", target, str(file)])
+            call([tool, *own, *flags, *more, "-c", "-o", target, str(file)])
         read = sorted({part for target in objects for part in _read_by(f"{target}.d")})
         contents = [(file, _content(Path(file))) for file in read]
         digest = _digest(asked, contents)

@@ -59,10 +59,8 @@ def _errors_are_numbers(handler: Handler) -> Handler:
     def caught(run: Run, a: memoryview) -> int:
         try:
             return handler(run, a) or 0
-        except TimeoutError:
-            return -errno.EAGAIN
         except OSError as error:
-            return -(error.errno or errno.EIO)
+            return -(error.errno or errno.EAGAIN)  # a `TimeoutError` has none
 
     return caught
 

@@ -69,7 +69,7 @@ def test_a_compare_and_exchange_that_fails_releases_nothing(tmp_path: Path) -> N
 
 def test_an_atomic_and_a_plain_use_race(tmp_path: Path) -> None:
     text = """
-static int x;
+int x;
 static void work(void *p) { __atomic_store_n(&x, 1, __ATOMIC_SEQ_CST); }
 static void test(void) { driver_async(port, NULL, work, NULL, NULL); x = 2; }
 """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cc import HEAD, TAIL, needs_compiler, run, sent, small
+from cc import HEAD, TAIL, faults, needs_compiler, run, sent, small
 
 from driverref import Emulator
 from driverref.errors import Misuse
@@ -179,3 +180,29 @@ def test_the_cache_is_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert building.cache_folder() == Path("/somewhere/driverref")
     monkeypatch.setenv("DRIVERREF_CACHE", "/mine")
     assert building.cache_folder() == Path("/mine")
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="there is no clang")
+def test_with_clang_the_same_is_found(tmp_path: Path) -> None:
+    text = """
+int seen;
+static void work(void *p) { seen = *(int *)p; MORE }
+static void free_job(void *p) { free(p); }
+#define READY free_job
+static void test(void)
+{
+    int *p = malloc(4);
+    *p = 1;
+    driver_async(port, NULL, work, p, free_job);
+    LAST
+}
+"""
+    for more, last, fault in (
+        ("", "", []),
+        ("free(p);", "", ["DoubleFree"]),
+        ("", "seen = 2;", ["DataRace"]),
+        ("((volatile int *)p)[1] = 1;", "", ["OutOfBounds"]),
+        ("for (;;);", "", ["Endless"]),
+    ):
+        driver = small(tmp_path, text.replace("MORE", more).replace("LAST", last), cc="clang")
+        assert [found.name for found in faults(driver)] == fault, (more, last)

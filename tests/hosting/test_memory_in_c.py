@@ -117,6 +117,7 @@ WRONG = {
         "ErlDrvBinary *b = driver_alloc_binary(2); driver_enq_bin(port, b, 1, 2);",
         "OutOfBounds",
     ),
+    "an errno below zero": ("driver_failure_posix(port, -1);", "Misuse"),
     "no time unit": ("erl_drv_monotonic_time((ErlDrvTimeUnit)9);", "Misuse"),
     "an assertion": (
         'extern void __assert_fail(const char *, const char *, unsigned, const char *); __assert_fail("x", "", 1, "");',
