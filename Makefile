@@ -16,7 +16,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help html serve quick test traced coverage soak shake bench bench-faults beam picture format lint check clean
+.PHONY: help html serve quick test traced coverage soak shake bench beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,9 +62,6 @@ shake: $(READY) ## the tests on OS threads, their threads slowed at random: a te
 
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py
-
-bench-faults: $(READY) ## play the broken C drivers under the sanitizers, and write the table of what they find
-	@$(RUN) tests/benchmarks/faults.py
 
 beam: $(READY) ## play every scenario on the real emulator, and ask the model whether it may; compare values
 	@$(RUN) tests/beam/run.py
