@@ -25,6 +25,8 @@ from rich.markdown import Markdown
 
 from driverref import timeline
 from driverref.command import BadInput, beginning, book, loading, releases, report
+from driverref.command.checking import check_command
+from driverref.command.checking import scenario as scenario_of
 from driverref.command.options import (
     OBSERVE,
     OUT,
@@ -163,7 +165,7 @@ def installed() -> str:
 def explore_command(
     ctx: click.Context,
     /,
-    target: str,
+    target: tuple[str, ...],
     html: Path | None,
     processes: int | None,
     **options: Unpack[ExploreOptions],
@@ -187,30 +189,32 @@ def explore_command(
         )
     if options["strategy"] != "all" and processes is not None:
         raise click.UsageError(f"--jobs is for --strategy all, not for {options['strategy']}")
-    scenario = loading.scenario(target)
+    scenario = scenario_of(target)
     with refusing(), loading.silence(), workers(target, processes) as executor:
         options["executor"] = executor
         outcomes = explore(scenario, **given(options))
     say(str(outcomes))
-    again = f"driverref timeline {shlex.quote(target)} --witness"
+    again = f"driverref timeline {shlex.join(target)} --witness"
     for first in outcomes.faults[:1] or list(outcomes)[:1]:
         what = "fault" if outcomes.faults else "outcome"
         say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
     if html is not None:
         with loading.silence():
-            page = report.page(target, again, outcomes)
+            page = report.page(" ".join(target), again, outcomes)
         write(html, page)
     ctx.exit(1 if outcomes.faults else 0)
 
 
-def workers(target: str, processes: int | None) -> AbstractContextManager[Executor | None]:
+def workers(
+    target: tuple[str, ...], processes: int | None
+) -> AbstractContextManager[Executor | None]:
     """Return worker processes that load the file before they work; without a number, no executor.
 
     They are spawned: a forked process would have copies of locks that threads of this one hold.
     """
     if processes is None:
         return nullcontext()
-    file = loading.split(target).file
+    file = loading.split(target[-1]).file
     return ProcessPoolExecutor(processes, get_context("spawn"), loading.begin_worker, (file,))
 
 
@@ -228,7 +232,7 @@ def workers(target: str, processes: int | None) -> AbstractContextManager[Execut
 def timeline_command(
     ctx: click.Context,
     /,
-    target: str,
+    target: tuple[str, ...],
     witness: str,
     events: tuple[str, ...] | None,
     svg: Path | None,
@@ -246,14 +250,14 @@ def timeline_command(
 
     Exit status: 0 the run ended well, 1 it ended in a fault, 2 bad input.
     """
-    scenario = loading.scenario(target)
+    scenario = scenario_of(target)
     with refusing(), redirect_stdout(sys.stderr):
         erl, fault = follow(scenario, witness, cast(RunOptions, given(options)))
     trace = erl.trace.select(*events) if events else erl.trace
     if svg is None:
         say(timeline.text(trace))
     else:
-        write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {target}")))
+        write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {' '.join(target)}")))
     if fault is not None:
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)
@@ -265,7 +269,7 @@ def timeline_command(
 @SCHEDULERS
 @OBSERVE
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs each.")
-def compare_command(target: str, **options: Any) -> None:
+def compare_command(target: tuple[str, ...], **options: Any) -> None:
     """Run a scenario in every order of events on the emulators of every era, and list what can come
     of it on each.
 
@@ -279,7 +283,7 @@ def compare_command(target: str, **options: Any) -> None:
 
     Exit status: 0 the table has been printed, 2 bad input.
     """
-    scenario = loading.scenario(target)
+    scenario = scenario_of(target)
     with refusing(), loading.silence():
         found = compare(scenario, **given(options))
     say(str(found))
@@ -349,6 +353,9 @@ def new_command(name: str) -> None:
     click.echo("\nTry:")
     for line in beginning.commands(name):
         click.echo(f"  {line}")
+
+
+main.add_command(check_command)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import beam
 import bench
 import blast
 import exploring
+import in_c
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,7 @@ def test_the_file_has_the_documented_fields_and_the_status_tells_a_missed_bar(
         bench, "figures", lambda quick: [bench.Figure("here", ratio, 1.0, "jobs/s", ratio, 4.0)]
     )
     monkeypatch.setattr(bench, "search_figures", lambda quick: [])
+    monkeypatch.setattr(bench, "hosting_figures", lambda quick: [])
     monkeypatch.setattr(
         bench, "emulator_figures", lambda quick: [bench.Figure("there", 1.0, 2.0, "us", 0.5)]
     )
@@ -69,7 +71,8 @@ def test_without_the_emulator_a_line_says_what_is_missing_and_nothing_fails(
     monkeypatch.setattr(bench, "figures", lambda quick: [])
     monkeypatch.setattr(bench, "search_figures", lambda quick: [])
     assert bench.main([]) == 0
-    _, line = capsys.readouterr().out.splitlines()
+    _, hosted, line = capsys.readouterr().out.splitlines()
+    assert "a driver in C needs a compiler" in hosted
     assert "no erl, no erlc, no C compiler (Debian, Ubuntu: apt install erlang-base" in line
     assert json.loads((tmp_path / "bench.json").read_text("utf-8")) == []
 
@@ -117,6 +120,16 @@ def test_a_process_that_waits_takes_a_stack_and_little_more() -> None:
 
 def test_every_schedule_of_the_search_is_counted() -> None:
     assert exploring.ours(1) > 0
+
+
+def test_a_driver_in_c_and_its_twin_have_the_same_schedules_and_leave_nothing() -> None:
+    try:
+        ours, theirs = in_c.pair()
+    except in_c.Missing as missing:
+        pytest.skip(str(missing))
+    assert ours > 0 < theirs
+    assert in_c.use_of_memory() > 0
+    assert in_c.left_behind(200) < 2**20
 
 
 def test_every_job_of_the_emulators_is_answered() -> None:

@@ -119,5 +119,5 @@ def given(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-TARGET = click.argument("target", metavar="FILE[:SCENARIO]")
+TARGET = click.argument("target", metavar="[DRIVER.c] FILE[:SCENARIO]", nargs=-1, required=True)
 OUT = click.Path(dir_okay=False, writable=True, path_type=Path)

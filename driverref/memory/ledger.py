@@ -11,8 +11,8 @@ atomic under the GIL; without a GIL each dict has a lock of its own.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from driverref import errors
 from driverref.diagnostics import Place, caller, where
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from driverref.threads.steps import SimulatedThread
 
 F = TypeVar("F", bound=errors.DriverFault)
+
+Story: TypeAlias = list[tuple[str, str]]
+"""What was done with a thing that is held, and the place of each: its making comes first."""
 
 
 class Row:
@@ -138,8 +141,8 @@ class Row:
         origin = f"{self.born} at {self.place}"
         return f"{origin}; {self.advice}" if self.advice else origin
 
-    def story(self) -> list[tuple[str, str]]:
-        """Return what was done with it, and the place of each: its making, what was mentioned."""
+    def story(self) -> Story:
+        """Return what was done with it: its making, and what was mentioned."""
         told = [(f"{self.what} {self.born}", self._began), *self._mentioned]
         return [(what, where(place)) for what, place in told]
 
@@ -164,6 +167,8 @@ class Ledger:
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self.rows: MutableMapping[int, Row] = threads.table()
+        # What else is held, in rows of their own: a driver in C keeps its memory by itself.
+        self.sources: list[Callable[[], list[Story]]] = []
         self.new_id = threads.new_id
         self.failed = False
         """Whether an allocation has failed because a search tries that; see `allocation.fails`."""
@@ -179,17 +184,20 @@ class Ledger:
         self.rows[row.id] = row
         return row
 
-    def leaks(self) -> list[str]:
-        """Return a line for each thing that has not been given back.
+    def held(self) -> list[Story]:
+        """Return the story of each thing that has not been given back.
 
-        The oldest comes first; on simulated threads the lines stand thread by thread.
+        The oldest comes first; on simulated threads the stories stand thread by thread.
         """
         # By id and not in the order of entering, which depends on the schedule.
-        stories = [row.story() for _, row in sorted(self.rows.items())]
-        return ["; ".join(f"{what} at {place}" for what, place in story) for story in stories]
+        rows = [row.story() for _, row in sorted(self.rows.items())]
+        return rows + [story for source in self.sources for story in source()]
+
+    def leaks(self) -> list[str]:
+        """Return a line for each thing that has not been given back, in the order of `held`."""
+        return ["; ".join(f"{what} at {place}" for what, place in story) for story in self.held()]
 
     def check(self) -> None:
         """Raise `Leak` if anything has not been given back."""
         if lines := self.leaks():
-            places = [place for row in self.rows.values() for _, place in row.story()]
-            raise errors.Leak(lines, places)
+            raise errors.Leak(lines, [place for story in self.held() for _, place in story])

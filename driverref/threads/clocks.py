@@ -32,12 +32,14 @@ BLANK = Stamp(-1, 0, {})
 class VectorClock:
     """The clock of one thread, whose number is `thread`."""
 
-    __slots__ = ("_stamp", "clock", "thread", "tick")
+    __slots__ = ("_stamp", "clock", "thread", "tick", "version")
 
     def __init__(self, thread: int) -> None:
         self.thread = thread
         self.tick = 1
         self.clock: dict[int, int] = {}
+        # How often it has learnt something: who keeps a copy of `clock` sees when it is old.
+        self.version = 0
         # The last stamp, as long as it says all that there is to say.
         self._stamp: Stamp | None = BLANK
 
@@ -61,6 +63,7 @@ class VectorClock:
             if clock.get(thread, 0) < tick:
                 clock[thread] = tick
         clock[stamp.thread] = stamp.tick
+        self.version += 1
         # The stamp that this thread gave last does not say what it has learned now.
         self._spend()
 

@@ -288,22 +288,30 @@ class SimulatedSocket:
         """Whether `recv` need not wait."""
         return bool(self.received) or self.ended
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `OSError`, as a use of a closed socket does."""
         self.threads.declare(((self.id, "closed"), READ))
         if self.closed:
             raise _os_error(errno.EBADF)
 
+    def wait(self, deadline: int | None) -> bool:
+        """Wait until `recv` need not wait.  `False` if the deadline comes first."""
+        self.check_open()
+        threads = self.threads
+        if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
+            # The piece that has not arrived: had it come sooner, this would have seen it.
+            threads.declare(((self.id, self.read), READ))
+            return False
+        threads.declare(((self.id, self.read), READ if threads.running.expired else AWAIT))
+        return True
+
     def recv(self, size: int, /) -> bytes:
-        self._check_open()
         threads, timeout = self.threads, self.timeout
         deadline = None
         if timeout is not None:
             deadline = threads.time + round(timeout * 1e9)
-        if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
-            # The piece that has not arrived: had it come sooner, this would have returned it.
-            threads.declare(((self.id, self.read), READ))
+        if not self.wait(deadline):
             raise TimeoutError("timed out") if timeout else _os_error(errno.EAGAIN)
-        threads.declare(((self.id, self.read), READ if threads.running.expired else AWAIT))
         # It returns what is there now, up to `size`.  So it depends on whether the next piece has
         # arrived, as well as on the pieces that it reads.
         data = bytearray()
@@ -320,7 +328,7 @@ class SimulatedSocket:
         return bytes(data)
 
     def send(self, data: bytes, /) -> int:
-        self._check_open()
+        self.check_open()
         # The tail of the other end.  Its WRITE also covers `ended`: both ends may set that.
         self.threads.step(self.peer.id, WRITE)
         if self.peer.ended:
@@ -339,7 +347,7 @@ class SimulatedSocket:
             self.received.append((piece, self.threads.running.clock.stamp()))
 
     def settimeout(self, seconds: float | None, /) -> None:
-        self._check_open()
+        self.check_open()
         if seconds is not None and seconds < 0:
             raise ValueError("Timeout value out of range")
         # The timeout shares the resource of `closed`: every `recv` reads both.
@@ -347,7 +355,7 @@ class SimulatedSocket:
         self.timeout = seconds
 
     def shutdown(self, how: int, /) -> None:
-        self._check_open()
+        self.check_open()
         if how != socket.SHUT_WR:
             self._end()
         if how != socket.SHUT_RD:

@@ -1,6 +1,7 @@
 """What the runtime costs on OS threads, side by side with the standard library and the real emulator in one run.
 
-And what a search costs, side by side with frontrun (see `exploring.py`).
+And what a search costs, side by side with frontrun (see `exploring.py`), and that of a driver in C, side by side
+with its twin in Python (see `in_c.py`).
 
 `python tests/benchmarks/bench.py [--quick]` prints a line per figure: ours, theirs, the ratio and the bar; writes
 `build/bench.json`; and ends with status 1 if a figure falls short of its bar.
@@ -30,6 +31,7 @@ from time import perf_counter
 import beam
 import blast
 import exploring
+import in_c
 
 from driverref import Driver, Emulator
 from driverref.erl_driver import driver_async, driver_output
@@ -260,6 +262,20 @@ def search_figures(quick: bool) -> list[Figure]:
     ]
 
 
+def hosting_figures(quick: bool) -> list[Figure]:
+    """A driver in C against its bars; a `CompileError` where none can be compiled."""
+    in_c.pair()  # compiled, and warm
+    pairs = [in_c.pair() for _ in range(1 if quick else 7)]
+    ours, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    use, left = in_c.use_of_memory(), in_c.left_behind(500 if quick else 10_000)
+    return [
+        Figure("a driver in C: explored, its twin in Python", ours, theirs, "/s", ratio, 0.8),
+        Figure("a driver in C: a use of memory, bar", use, 100, "ns", use / 100, 1.0, False),
+        Figure("a driver in C: left by runs, bar", left, 2**20, "bytes", left / 2**20, 1.0, False),
+    ]
+
+
 def emulator_figures(quick: bool) -> list[Figure]:
     """The figures against the real emulator: no bar.  `beam.Missing` where it cannot be asked."""
     rounds, trips, jobs, window = (3, 500, 4_000, 1_000) if quick else (7, 5_000, 50_000, 10_000)
@@ -299,13 +315,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'figure':44} {'ours':>12} {'theirs':>12} {'':7} {'ratio':>6}  bar")
     table = figures(quick) + search_figures(quick)
     show(table)
-    try:
-        against = emulator_figures(quick)
-    except beam.Missing as missing:
-        print(missing)
-    else:
-        show(against)
-        table += against
+    for more in (hosting_figures, emulator_figures):
+        try:
+            against = more(quick)
+        except (beam.Missing, in_c.Missing) as missing:
+            print(missing)
+        else:
+            show(against)
+            table += against
     OUTPUT.parent.mkdir(exist_ok=True)
     rows = [{k: asdict(f)[k] for k in ("name", "ours", "theirs", "unit", "ratio")} for f in table]
     OUTPUT.write_text(json.dumps(rows, indent=2) + "\n")

@@ -321,7 +321,7 @@ def test_a_run_as_a_picture(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("explore", "Missing argument 'FILE[:SCENARIO]'."),
+        ("explore", "Missing argument '[DRIVER.c] FILE[:SCENARIO]'."),
         ("explode", "No such command 'explode'."),
         ("explore sleeper.py:closes --watch stop", "No such option"),
         ("--loud", "No such option"),
@@ -502,6 +502,7 @@ def test_without_a_command_there_is_help() -> None:
         "releases",
         "answers",
         "new",
+        "check",
     ]
 
 

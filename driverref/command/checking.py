@@ -1,0 +1,240 @@
+"""`driverref check`: a driver in C, its battery (`hosting.battery`), and the report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from driverref import timeline
+from driverref.command import BadInput, loading
+from driverref.command.options import given, run_options
+from driverref.emulator import Emulator
+from driverref.explore import Scenario
+from driverref.explore.outcomes import follow
+from driverref.explore.witness import RunOptions
+from driverref.hosting import CDriver, CompileError, c_driver
+from driverref.hosting.battery import LIMIT, Checked, Data, Mistake, around, check, rows
+
+LIBRARIES = (".o", ".a", ".so")
+
+
+def compiled(arguments: tuple[str, ...]) -> CDriver:
+    """The driver of the command line's arguments: its sources, then flags and libraries.
+
+    Prints what the compiler says, and ends with status 2, if it cannot be compiled.
+    """
+    sources = [
+        word for word in arguments if not word.startswith("-") and not word.endswith(LIBRARIES)
+    ]
+    others = [word for word in arguments if word not in sources]
+    libs = [word for word in others if word.startswith(("-l", "-L")) or word.endswith(LIBRARIES)]
+    flags = [word for word in others if word not in libs]
+    if not sources:
+        raise click.UsageError("Missing argument 'FILE.c'.")
+    try:
+        return c_driver(*sources, flags=flags, libs=libs)
+    except CompileError as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(2) from None
+
+
+@dataclass(frozen=True)
+class WithDriver:
+    """A scenario, to which the driver in C is loaded first."""
+
+    play: Scenario
+    driver: CDriver
+
+    def __call__(self, erl: Emulator) -> object:
+        """Load the driver, and play the scenario."""
+        erl.erl_ddll.load_driver(self.driver())
+        return self.play(erl)
+
+
+def scenario(target: tuple[str, ...]) -> Scenario:
+    """The scenario of a command line: `FILE[:SCENARIO]`, with a driver in C before it or without.
+
+    Raises `BadInput` if there is none.
+    """
+    *sources, file = target
+    play = loading.scenario(file)
+    if not sources:
+        return play
+    return WithDriver(play, compiled(tuple(sources)))
+
+
+def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes:
+    """The bytes of an option, in which `\\x00` and the like stand for bytes as in C."""
+    try:
+        return text.encode().decode("unicode_escape").encode("latin-1")
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        raise click.BadParameter(f"{text!r} has an escape that is none of C's") from None
+
+
+@click.command("check", short_help="Check a driver in C in every order of events.")
+@click.argument("arguments", metavar="FILE.c [FILE.c ...] [-- FLAGS]", nargs=-1)
+@run_options
+@click.option("--open", "opened", default="", help="What follows the driver's name at open_port.")
+@click.option(
+    "--command", default="", callback=as_bytes, help="The bytes of a command; \\x01 is one."
+)
+@click.option("--control", default="", callback=as_bytes, help="The bytes that port_control sends.")
+@click.option("--operation", default=1, show_default=True, help="The number that it sends.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1),
+    default=LIMIT,
+    show_default=True,
+    help="Stop each row after so many runs.",
+)
+@click.option("--row", default="", help="Run one row once, and show what ran where.")
+@click.option("--witness", default="", help="With --row: the run to make.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
+def check_command(
+    ctx: click.Context,
+    /,
+    arguments: tuple[str, ...],
+    opened: str,
+    command: bytes,
+    control: bytes,
+    operation: int,
+    limit: int,
+    row: str,
+    witness: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Compile a linked-in driver in C or C++, and run it in every order of events.
+
+    FILE.c is the driver, unchanged.  It is put through a battery that every driver must survive: a
+    command and close, the owner killed, unloading, halt, no memory, and more.  A fault is a use
+    after free, a race, a leak, a deadlock, a crash; it is named with its lines and with how to see
+    the run again.  For scenarios of your own, see the page Testing your own driver.
+
+    \b
+      driverref check my_drv.c --command 'hello'
+      driverref check my_drv.c more.c -- -DDEBUG -Iinclude -lz
+
+    Exit status: 0 no fault, 1 a fault was found, 2 bad input.
+    """
+    driver = compiled(arguments)
+    data = Data(opened, command, control, operation)
+    again = _again(arguments, data)
+    if row:
+        _once(ctx, driver, data, row, witness, cast(RunOptions, given(options)))
+        return
+    report: list[Checked] = []
+    for checked in check(driver, data, limit, **given(options)):
+        report.append(checked)
+        if not as_json:
+            _tell(checked, again)
+    mistakes = [mistake for checked in report for mistake in checked.mistakes]
+    if as_json:
+        click.echo(json.dumps(_as_json(report, again), indent=2))
+    else:
+        runs = sum(checked.outcomes.schedules for checked in report)
+        found = f"{counted(len(mistakes), 'mistake')} in {counted(len(report), 'row')}"
+        click.echo(f"{found}; {counted(runs, 'schedule')} run")
+    ctx.exit(1 if mistakes else 0)
+
+
+def _once(
+    ctx: click.Context,
+    driver: CDriver,
+    data: Data,
+    row: str,
+    witness: str,
+    options: RunOptions,
+) -> None:
+    """Run one row under one schedule, and print what ran where."""
+    known = {found.name: found for found in rows(driver, data, dict(options))}
+    if row not in known:
+        raise BadInput(f"no row is called {row!r}; the rows: {', '.join(known)}")
+    try:
+        erl, fault = follow(known[row], witness, options)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    click.echo(timeline.text(erl.trace))
+    if fault is not None:
+        click.echo(f"ended in {fault}", err=True)
+        ctx.exit(1)
+
+
+def _again(arguments: tuple[str, ...], data: Data) -> str:
+    """The command that shows a row, without the row and the witness, which has the options."""
+    words = ["driverref", "check"]
+    for name, value, default in (
+        ("--open", data.open, ""),
+        ("--command", _escaped(data.command), ""),
+        ("--control", _escaped(data.control), ""),
+        ("--operation", str(data.operation), "1"),
+    ):
+        if value != default:
+            words += [name, value]
+    return shlex.join([*words, "--", *arguments])
+
+
+def _escaped(data: bytes) -> str:
+    """The text of an option for these bytes."""
+    return data.decode("latin-1").encode("unicode_escape").decode()
+
+
+def _shown_again(again: str, mistake: Mistake) -> str:
+    """The command that shows a mistake."""
+    option = f"--row {shlex.quote(mistake.row)} --witness {mistake.witness}"
+    head, _, rest = again.partition(" -- ")
+    return f"{head} {option} -- {rest}"
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: `1 schedule`, `1,000 schedules`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _tell(checked: Checked, again: str) -> None:
+    """Print what a row has come to."""
+    outcomes = checked.outcomes
+    whole = "" if outcomes.complete else f", {outcomes.stopped}"
+    click.echo(f"{checked.name}: {counted(outcomes.schedules, 'schedule')}{whole}")
+    for mistake in checked.mistakes:
+        click.echo(f"\n  {str(mistake.fault).replace(chr(10), chr(10) + '  ')}")
+        for line in mistake.lines:
+            click.echo(f"\n    {Path(line.file).name}, {line.function}:")
+            click.echo("\n".join(f"    {words}" for words in around(line).splitlines()))
+        click.echo(f"\n  see it: {_shown_again(again, mistake)}\n")
+
+
+def _as_json(report: list[Checked], again: str) -> dict[str, object]:
+    """The report, for a program."""
+    return {
+        "rows": [
+            {
+                "row": checked.name,
+                "schedules": checked.outcomes.schedules,
+                "complete": checked.outcomes.complete,
+            }
+            for checked in report
+        ],
+        "mistakes": [
+            {
+                "fault": mistake.fault.name,
+                "text": mistake.fault.text,
+                "places": [
+                    {"file": file, "line": line, "function": function}
+                    for file, line, function in mistake.lines
+                ],
+                "row": mistake.row,
+                "witness": mistake.witness,
+                "see": _shown_again(again, mistake),
+            }
+            for checked in report
+            for mistake in checked.mistakes
+        ],
+    }

@@ -1,0 +1,234 @@
+"""What every driver has to survive: a battery of small scenarios, for a driver that is not known.
+
+Each row of the battery is a scenario: a port is opened, perhaps sent something, and then one thing
+happens that may come at any time.  What the driver answers does not matter.  A BIF that fails
+because the port is gone is no fault.
+
+The data is the caller's: what follows the driver's name at `open_port`, and what a command and a
+control send.  So the battery knows what a driver takes, and not what it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from driverref.emulator import DEFAULTS, Emulator
+from driverref.errors import DriverFault, ErlangError
+from driverref.explore import Fault, Outcomes, explore
+from driverref.hosting.driver import CDriver
+from driverref.hosting.lines import Line
+from driverref.terms import Port
+
+LIMIT = 1000
+"""How many schedules of a row are run, at most."""
+
+PLACE = re.compile(r"(\S+):(\d+) in (\S+)")
+"""A place of a fault, such as `drv.c:12 in work`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is sent to the driver."""
+
+    open: str = ""
+    """What follows the driver's name in the command given to `open_port`."""
+    command: bytes = b""
+    control: bytes = b""
+    operation: int = 1
+    """The number that `port_control` gets."""
+    time: int = 0
+    """How many milliseconds pass, for the row with a timer."""
+
+
+class Playing:
+    """The emulator, the driver and the data, in the words of the rows."""
+
+    def __init__(self, erl: Emulator, driver: CDriver, data: Data) -> None:
+        self.erl, self.data = erl, data
+        made = driver()
+        self.name = made.driver_name
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(made)
+
+    def open(self, arguments: str | None = None) -> Port:
+        """Open a port; in this process."""
+        text = self.data.open if arguments is None else arguments
+        return self.erl.open_port(("spawn_driver", f"{self.name} {text}".rstrip()), ("binary",))
+
+    def command(self, port: Port) -> None:
+        """Send the command."""
+        self.erl.port_command(port, self.data.command)
+
+    def control(self, port: Port) -> None:
+        """Call `port_control`.  That the driver refuses it is no fault."""
+        with suppress(ErlangError):
+            self.erl.port_control(port, self.data.operation, self.data.control)
+
+
+def _open_and_close(play: Playing) -> None:
+    play.erl.port_close(play.open())
+
+
+def _command_and_close(play: Playing) -> None:
+    port = play.open()
+    play.command(port)
+    play.erl.port_close(port)
+
+
+def _command_and_kill(play: Playing) -> None:
+    def owner() -> None:
+        play.command(play.open())
+        play.erl.receive()  # until it is killed
+
+    pid = play.erl.spawn(owner)
+    play.erl.link(pid)
+    play.erl.exit(pid, "kill")
+    play.erl.receive()
+
+
+def _two_commands_and_close(play: Playing) -> None:
+    port = play.open()
+    play.command(port)
+    play.command(port)
+    play.erl.port_close(port)
+
+
+def _command_and_unload(play: Playing) -> None:
+    play.command(play.open())
+    play.erl.erl_ddll.unload_driver(play.name)
+
+
+def _command_and_halt(play: Playing) -> None:
+    play.command(play.open())
+    play.erl.halt()
+
+
+def _control_and_close(play: Playing) -> None:
+    port = play.open()
+    play.control(port)
+    play.erl.port_close(port)
+
+
+def _command_and_timer(play: Playing) -> None:
+    port = play.open()
+    play.command(port)
+    play.erl.receive(timeout=play.data.time)
+    play.erl.port_close(port)
+
+
+def _refused(play: Playing) -> None:
+    play.erl.port_close(play.open(""))
+
+
+ROWS: dict[str, Callable[[Playing], None]] = {
+    "open and close": _open_and_close,
+    "a command and close": _command_and_close,
+    "a command and the owner killed": _command_and_kill,
+    "two commands and close": _two_commands_and_close,
+    "a command and unload": _command_and_unload,
+    "a command and halt": _command_and_halt,
+    "a control and close": _control_and_close,
+    "a command and a timeout": _command_and_timer,
+    "open without arguments": _refused,
+    "no memory": _command_and_close,
+}
+"""The rows, by name.  Those with a timer or an argument have a condition.
+
+In the last one allocations fail, one in each run, in every row if the caller wants that.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the battery, as a scenario."""
+
+    name: str
+    driver: CDriver
+    data: Data
+
+    def __call__(self, erl: Emulator) -> None:
+        """Play the row.  A BIF that fails ends it."""
+        with suppress(ErlangError):
+            ROWS[self.name](Playing(erl, self.driver, self.data))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake of a driver: a fault, and where it shows."""
+
+    fault: Fault
+    row: str
+    witness: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a row has come to."""
+
+    name: str
+    outcomes: Outcomes
+    mistakes: list[Mistake]
+    """Those that no row before it has shown."""
+
+
+def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
+    """The rows for a driver, some of which depend on what it does in the first."""
+    emulator = {name: options[name] for name in DEFAULTS.keys() & options.keys()}
+    with suppress(DriverFault, ErlangError), Emulator(**emulator) as erl:
+        _command_and_close(Playing(erl, driver, data))
+    times: list[Any] = [event.detail for event in erl.trace.select("driver_set_timer")]
+    for name in ROWS:
+        if name == "a command and a timeout" and not times:
+            continue
+        if name == "open without arguments" and not data.open:
+            continue
+        # So long that the timer is set again, if the driver does that, and not much longer.
+        yield Row(name, driver, replace(data, time=2 * max(times, default=0) + 1))
+
+
+def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> Iterator[Checked]:
+    """Explore each row of the battery, and tell the mistakes of each that are new.
+
+    `options` are those of `explore`, which shows its progress.  Equal faults are one mistake.
+    """
+    known: set[Fault] = set()
+    for row in rows(driver, data, options):
+        asked = {**options, "failing_allocations": True} if row.name == "no memory" else options
+        outcomes = explore(row, limit=limit, **asked)
+        mistakes = []
+        for fault in outcomes.faults:
+            if fault not in known:
+                known.add(fault)
+                lines = lines_of(fault, driver)
+                mistakes.append(Mistake(fault, row.name, outcomes[fault].witness, lines))
+        yield Checked(row.name, outcomes, mistakes)
+
+
+def lines_of(fault: Fault, driver: CDriver) -> tuple[Line, ...]:
+    """The driver's lines that a fault names.
+
+    They come in the order in which they stand in its text: the use first, then what led to it.
+    """
+    paths, places = driver.paths, sorted(fault.places, key=fault.text.find)
+    found = (match.groups() for place in places if (match := PLACE.fullmatch(place)))
+    return tuple(Line(paths[name], int(line), at) for name, line, at in found if name in paths)
+
+
+def around(line: Line, more: int = 1) -> str:
+    """A line with those around it, as they stand in the file; "" if there is no such file."""
+    try:
+        text = Path(line.file).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    first = max(line.number - more, 1)
+    shown = text[first - 1 : line.number + more]
+    return "\n".join(
+        f"{'>' if number == line.number else ' '} {number:4}  {words}".rstrip()
+        for number, words in enumerate(shown, first)
+    )

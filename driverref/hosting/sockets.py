@@ -1,0 +1,155 @@
+"""Sockets and pipes of a driver in C: its descriptors, on the sockets of the seam.
+
+`socketpair` and `pipe` make two sockets that are connected.  There is no network: the other calls
+of it are refused (`c/refused.c`), and a stand-in for `socket` or `connect` gives the driver one end
+of a pair with `descriptor`, while the scenario plays the far end with the other.
+
+A descriptor is never given twice, so a use of one that is closed always fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from driverref.diagnostics import caller, where
+from driverref.hosting.faults import Unmodelled
+from driverref.hosting.host import Handler, handles
+from driverref.threads import running
+
+if TYPE_CHECKING:
+    from driverref.hosting.run import Run
+    from driverref.threads import Socket
+
+FIRST = 1 << 20
+"""The first number of a descriptor: as in `c/posix.c`."""
+
+_OF_A_THREAD = 1 << 10
+_NONBLOCK, _DONTWAIT = 0o4000, 0x40
+_GETFL, _SETFL = 3, 4
+_IN, _OUT, _HUP, _INVALID = 1, 4, 16, 32
+_POLL = struct.Struct("<ihh")  # struct pollfd: fd, events, revents
+
+
+def descriptor(run: Run, socket: Socket) -> int:
+    """Return a descriptor by which the driver uses a socket of the seam.
+
+    The driver has to close it, or it is a leak.
+    """
+    # By thread, so that the number tells nothing of what other threads have opened.
+    number = FIRST + _OF_A_THREAD * getattr(running(), "number", 0)
+    while number in run.sockets:
+        number += 1
+    run.sockets[number] = socket, where(caller())
+    return number
+
+
+def _socket(run: Run, number: int) -> Any:
+    if number not in run.sockets:
+        raise OSError(errno.EBADF, "no socket has this descriptor")
+    return run.sockets[number][0]
+
+
+def _errors_are_numbers(handler: Handler) -> Handler:
+    """Have the handler return an error as its number, below 0: C sets `errno`."""
+
+    @wraps(handler)
+    def caught(run: Run, a: memoryview) -> int:
+        try:
+            return handler(run, a) or 0
+        except OSError as error:
+            return -(error.errno or errno.EAGAIN)  # a `TimeoutError` has none
+
+    return caught
+
+
+@handles("socketpair")
+@_errors_are_numbers
+def socketpair(run: Run, a: memoryview) -> None:
+    pair = run.threads.socketpair()
+    for at, socket in zip((a[3], a[3] + 4), pair, strict=True):
+        run.write_word(at, descriptor(run, socket), 4)
+        if a[1] & _NONBLOCK:
+            socket.settimeout(0)
+
+
+@handles("recv")
+@_errors_are_numbers
+def recv(run: Run, a: memoryview) -> int:
+    socket, to, size, flags = _socket(run, a[0]), *a[1:4]
+    kept = socket.timeout
+    if flags & _DONTWAIT:
+        socket.settimeout(0)
+    try:
+        data = socket.recv(size)
+    finally:
+        if flags & _DONTWAIT:
+            socket.settimeout(kept)
+    if data:
+        run.write(to, data)
+    return len(data)
+
+
+@handles("send")
+@_errors_are_numbers
+def send(run: Run, a: memoryview) -> int:
+    socket, data = _socket(run, a[0]), run.read(a[1], a[2])
+    sent: int = socket.send(data)
+    return sent
+
+
+@handles("shutdown")
+@_errors_are_numbers
+def shutdown(run: Run, a: memoryview) -> None:
+    _socket(run, a[0]).shutdown(a[1])
+
+
+@handles("close")
+@_errors_are_numbers
+def close(run: Run, a: memoryview) -> None:
+    socket = _socket(run, a[0])
+    socket.check_open()
+    socket.close()
+
+
+@handles("fcntl")
+@_errors_are_numbers
+def fcntl(run: Run, a: memoryview) -> int:
+    """Read or set `O_NONBLOCK`.  The other commands change nothing."""
+    socket, command, flags = _socket(run, a[0]), *a[1:3]
+    if command == _SETFL:
+        socket.settimeout(0 if flags & _NONBLOCK else None)
+    return _NONBLOCK if command == _GETFL and socket.timeout == 0 else 0
+
+
+@handles("poll")
+@_errors_are_numbers
+def poll(run: Run, a: memoryview) -> int:
+    """Wait for one socket.  One that could be written to is ready at once: `send` never waits."""
+    at, count, ms = a[:3]
+    asked = [_POLL.unpack(run.read(at + _POLL.size * n, _POLL.size)) for n in range(count)]
+    found, reads = [0] * count, []
+    for n, (number, events, _) in enumerate(asked):
+        if 0 <= number < FIRST:
+            found[n] = events & (_IN | _OUT)  # a file is always ready
+        elif number in run.sockets and not run.sockets[number][0].closed:
+            found[n] = events & _OUT
+            reads += [n] if events & _IN else []
+        elif number >= 0:
+            found[n] = _INVALID
+    ready = any(found)
+    if len(reads) > 1 or (ms < 0 and not ready and not reads):
+        raise Unmodelled("poll: this model waits for one socket, and not for several or for none")
+    now = run.threads.read_clock()
+    deadline = now if ready else None if ms < 0 else now + ms * 1_000_000
+    for n in reads:
+        socket = _socket(run, asked[n][0])
+        if socket.wait(deadline):
+            found[n] |= _IN | (_HUP if socket.ended else 0)
+    if not reads and not ready:
+        run.threads.sleep(ms * 1_000_000)
+    for n, (number, events, _) in enumerate(asked):
+        run.write(at + _POLL.size * n, _POLL.pack(number, events, found[n]))
+    return sum(map(bool, found))
