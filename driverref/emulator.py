@@ -23,6 +23,9 @@ from driverref import eras
 from driverref.erlang.calling import Calling, caller
 from driverref.erlang.commands import Commands
 from driverref.erlang.erl_ddll import ErlDdll
+from driverref.erlang.info import Info
+from driverref.erlang.monitors import Monitors
+from driverref.erlang.names import Registering
 from driverref.erlang.ports import Ports
 from driverref.erlang.processes import Processes
 from driverref.errors import (
@@ -62,7 +65,7 @@ DEFAULTS: EmulatorOptions = {"async_threads": None, "schedulers": 1, "release": 
 """What an option is that is not given, for `Emulator`, `explore`, and the command line alike."""
 
 
-class Emulator(Processes, Ports, Commands):
+class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
     """An emulator with its schedulers and async threads running.
 
     * `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.

@@ -10,6 +10,13 @@ from driverref import Emulator, Port, Ref
 
 Call = Callable[[Emulator, Port], object]
 
+
+def named(erl: Emulator, port: Port) -> str:
+    """The name of a port, which is given it here."""
+    erl.register("p", port)
+    return "p"
+
+
 CALLS: dict[str, Call] = {
     "self": lambda erl, port: erl.self(),
     "spawn": lambda erl, port: erl.spawn(print),
@@ -19,6 +26,14 @@ CALLS: dict[str, Call] = {
     "unlink": lambda erl, port: erl.unlink(port),
     "monitor": lambda erl, port: erl.monitor("port", port),
     "demonitor": lambda erl, port: erl.demonitor(Ref(1)),
+    "make_ref": lambda erl, port: erl.make_ref(),
+    "monotonic_time": lambda erl, port: erl.monotonic_time("second"),
+    "is_process_alive": lambda erl, port: erl.is_process_alive(erl.self()),
+    "process_info": lambda erl, port: erl.process_info(erl.self(), "links"),
+    "register": lambda erl, port: erl.register("p", port),
+    "unregister": lambda erl, port: erl.unregister(named(erl, port)),
+    "whereis": lambda erl, port: erl.whereis(named(erl, port)),
+    "registered": lambda erl, port: erl.registered(),
     "exit": lambda erl, port: erl.exit(port, "normal"),
     "open_port": lambda erl, port: erl.open_port(("spawn_driver", "d")),
     "port_command": lambda erl, port: erl.port_command(port, b""),
@@ -37,6 +52,8 @@ CALLS: dict[str, Call] = {
     "erl_ddll.unload": lambda erl, port: erl.erl_ddll.unload("d"),
     "erl_ddll.try_unload": lambda erl, port: erl.erl_ddll.try_unload("d"),
     "erl_ddll.monitor": lambda erl, port: erl.erl_ddll.monitor("driver", ("d", "unloaded")),
+    "erl_ddll.demonitor": lambda erl, port: erl.erl_ddll.demonitor(Ref(1)),
+    "erl_ddll.info": lambda erl, port: erl.erl_ddll.info("d", "port_count"),
     "erl_ddll.loaded_drivers": lambda erl, port: erl.erl_ddll.loaded_drivers(),
 }
 """Every BIF, called with arguments that are right."""

@@ -8,6 +8,7 @@ Source: `io.c`, `driver_failure*` and `driver_exit`.
 from __future__ import annotations
 
 from driverref.erl_driver.checks import atom, in_callback
+from driverref.erl_driver.output import deliver_lines
 from driverref.errors import check_int, errno_name
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import DRAINING
@@ -62,9 +63,12 @@ def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
 def driver_failure_eof(port: ErlDrvPort) -> int:
     """Close the port with the reason `normal`, as `driver_failure_atom` does.
 
-    A port that was opened with `eof` stays open: its owner gets `{Port, eof}` instead.  Stands for
+    A port that was opened with `eof` stays open: its owner gets `{Port, eof}` instead.  Before
+    that, a port that was opened with `line` sends what it has of the last line.  Stands for
     `driver_failure_eof`.
     """
+    if in_callback("driver_failure_eof", port) and port.lines is not None:
+        deliver_lines(port, port.lines.rest())
     if in_callback("driver_failure_eof", port) and port.eof and port.state.value not in DRAINING:
         port.note("driver_failure_eof")
         port.owner.value.deliver(Tuple((port.id, Atom("eof"))))

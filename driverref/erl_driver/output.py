@@ -15,6 +15,8 @@ Sources: `io.c`, `driver_output*` and `driver_deliver_term`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from driverref.erl_driver.checks import atom, check_type, in_any_callback, in_callback
 from driverref.erl_driver.sent_terms import check_harmless, sendable
 from driverref.errors import OutOfBounds, check_int
@@ -43,7 +45,8 @@ __all__ = [
 def driver_output(port: ErlDrvPort, buf: object) -> int:
     """Send `{Port, {data, Buf}}` to the port's owner.  `buf` is bytes in any shape and is copied.
 
-    `None` (NULL) arrives as the list `[]`.  Returns 0, or -1 if the port is closed.  A port that is
+    `None` (NULL) arrives as the list `[]`.  A port that was opened with `line` sends a message for
+    each line instead (`open_port`).  Returns 0, or -1 if the port is closed.  A port that is
     closing drops the data, and the result is 0.  Not thread-safe: only in a callback of the port.
     Stands for `driver_output`.
     """
@@ -56,16 +59,18 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
         or port.lock.holder is not thread
         or port.runtime.threads.simulated
         or port.state.value is not CONNECTED
+        or port.lines is not None
     ):
         pieces = _pieces("driver_output", buf)
         if not in_callback("driver_output", port):
             return -1
-        return _data(port, "driver_output", b"", pieces)
+        return _data(port, "driver_output", b"", pieces, cut=True)
     record = port.runtime.record
     if record is not None:
         now = port.runtime.now
         # Noted before the delivery, so that a trace shows the sending before the receiving.
         record((now(), thread.lane, "driver_output", port.number, None, buf))
+    port.bytes_in += len(buf)
     put = port.owner.value.put
     put(Tuple((port.id, (DATA, buf if port.binary else list(buf)))))
     return 0
@@ -83,7 +88,7 @@ def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
     data = _pieces("driver_output2", buf)
     if not in_callback("driver_output2", port):
         return -1
-    return _data(port, "driver_output2", header, data)
+    return _data(port, "driver_output2", header, data, cut=True)
 
 
 def driver_output_binary(
@@ -141,19 +146,37 @@ def part(bin: ErlDrvBinary | None, call: str, offset: int, size: int) -> Element
     return SysIOVec(bin._memory._part(offset, size), size), bin
 
 
-def _data(port: ErlDrvPort, name: str, header: bytes, pieces: list[bytes]) -> int:
-    """Deliver data to the owner.  The port is not closed, and its lock is held."""
-    state = port.state.value
+def _data(
+    port: ErlDrvPort, name: str, header: bytes, pieces: list[bytes], *, cut: bool = False
+) -> int:
+    """Deliver data to the owner.  The port is not closed, and its lock is held.
+
+    `cut` says that the call cuts data into lines if the port was opened with `line`.
+    """
     data = b"".join([header, *pieces])
     port.note(name, None, data)
-    if state not in DRAINING:
-        put = port.owner.value.put
-        put(Tuple((port.id, (DATA, _shaped(header, pieces) if port.binary else list(data)))))
+    if port.state.value not in DRAINING:
+        port.bytes_in += len(data)
+        if cut and port.lines is not None:
+            deliver_lines(port, port.lines.add(b"".join(pieces)), header)
+        else:
+            port.owner.value.put(Tuple((port.id, (DATA, _arriving(port, header, pieces)))))
     return 0
 
 
-def _shaped(header: bytes, pieces: list[bytes]) -> object:
-    """The data as a port sends it that was opened with `binary`: `[H1, H2, Bin1 | Bin2]`."""
+def deliver_lines(
+    port: ErlDrvPort, lines: Iterable[tuple[Atom, bytes]], header: bytes = b""
+) -> None:
+    """Send lines, and parts of lines, to the owner.  Each has the header."""
+    for end, line in lines:
+        part = Tuple((end, _arriving(port, header, [line])))
+        port.owner.value.put(Tuple((port.id, (DATA, part))))
+
+
+def _arriving(port: ErlDrvPort, header: bytes, pieces: list[bytes]) -> object:
+    """Data as the port's owner gets it: a list of bytes, or `[H1, H2, Bin1 | Bin2]`."""
+    if not port.binary:
+        return list(b"".join([header, *pieces]))
     if not pieces:
         return list(header)
     # One binary by itself is no list: it would be the tail of nothing.

@@ -14,6 +14,7 @@ from driverref.errors import Misuse, check_int
 from driverref.runtime import callbacks, senders
 from driverref.runtime.async_pool import Key
 from driverref.runtime.driver import ErlDrvMonitor
+from driverref.runtime.entities import Watch
 from driverref.runtime.port import ErlDrvPort
 from driverref.since import since
 from driverref.terms import Pid, Port, Ref
@@ -193,6 +194,8 @@ def driver_caller(port: ErlDrvPort) -> Pid:
 def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | int:
     """Have `process_exit(drv_data, monitor)` called when the process ends.
 
+    A port that closes gives its monitors up, so `process_exit` does not come while the port waits
+    for its driver queue.
     Returns the monitor.  C writes the monitor to its third parameter and returns 0.  Returns a
     positive number if the process is gone, and -1 if the driver has no `process_exit` or the port
     is closed.  Only in a callback of the port.  Stands for `driver_monitor_process`.
@@ -201,33 +204,37 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
     if not in_callback("driver_monitor_process", port) or port.driver.entry.process_exit is None:
         return -1
     monitor = ErlDrvMonitor(port.runtime.new(Ref), process)
-
-    def gone(_: Pid) -> None:
-        # Called by the process that ends.  It holds no port's lock, and the callback needs it.
-        with port:
-            callbacks.process_exit(port, monitor)
-
     port.note("driver_monitor_process", detail=process)
-    # A process may end just before the call.  Then `process_exit` is not called, and 1 says so.
     entities = port.runtime.entities
+    entities.watch(monitor.ref, port, Watch("process", process, process))
     of = entities.find_process(process)
-    return monitor if of is not None and entities.monitor(monitor.ref, of, gone) else 1
+    if of is not None and entities.monitor(monitor.ref, of, port):
+        return monitor
+    # The process may have ended just before.  Then `process_exit` is not called, and 1 says so.
+    entities.unwatch(monitor.ref, port)
+    return 1
 
 
 @since("R11B-3")
 def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
     """Undo `driver_monitor_process`.
 
-    Returns 0, or a positive number if the process is gone, or -1 if the port is closed.  Only in a
-    callback of the port.  Stands for `driver_demonitor_process`.
+    Returns 0, and `process_exit` is not called.  Returns a positive number if it has been called,
+    or the port closes and has given the monitor up; -1 if the port is closed.  Only in a callback
+    of the port.  Stands for `driver_demonitor_process`.
     """
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
         return -1
     port.note("driver_demonitor_process", detail=monitor.pid)
     entities = port.runtime.entities
+    if entities.unwatch(monitor.ref, port) is None:
+        return 1
+    # The process may be on its way to tell the port.  It finds the port's half gone.
     of = entities.find_process(monitor.pid)
-    return 0 if of is not None and entities.demonitor(monitor.ref, of) else 1
+    if of is not None:
+        entities.demonitor(monitor.ref, of)
+    return 0
 
 
 @since("R11B-3")

@@ -14,7 +14,8 @@ from outside, so a process ends at its next BIF.  A real process notices an exit
 taken off its scheduler.  That may be anywhere, so `notice` has both ways (`Process`).  A BIF that
 may wait always notices it: after its effect, and before it returns.
 
-A BIF about a port goes on with `find_port`, and with `catch_up` once it has the port's lock.
+A BIF about a port goes on with `find_port`, which takes a name as well, and with `catch_up` once it
+has the port's lock.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from driverref.runtime.core import Runtime
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import State
 from driverref.runtime.process import Process
-from driverref.terms import Port
+from driverref.terms import Atom, Port
 from driverref.threads import OUTSIDE, running
 
 
@@ -100,21 +101,34 @@ def caller(runtime: Runtime, call: str) -> Process:
     return process
 
 
-def check_options(call: str, options: object, allowed: Sequence[str]) -> None:
-    """Raise `badarg` unless `options` is a list of some of the `allowed` strings."""
+def check_options(call: str, options: object, allowed: Sequence[object]) -> None:
+    """Raise `badarg` unless `options` is a list of some of those that are `allowed`."""
     if not isinstance(options, list | tuple) or any(option not in allowed for option in options):
-        expected = "a list of " + " and ".join(f'"{option}"' for option in allowed)
+        expected = "a list of " + " and ".join(repr(option).replace("'", '"') for option in allowed)
         raise badarg(call, "options", expected, options)
 
 
+NODE = Atom("nonode@nohost")
+"""The name of a node that is not distributed."""
+
+
 def find_port(runtime: Runtime, call: str, port: object) -> ErlDrvPort:
-    """The port that an argument identifies.  `badarg` if there is none."""
-    if not isinstance(port, Port):
-        raise badarg(call, "port", "a Port", port)
-    handle = runtime.ports.find(port)
+    """The port that an argument identifies, or that is registered under it.  `badarg` if none."""
+    found = runtime.entities.names.find(port) if isinstance(port, str) else port
+    if not isinstance(found, Port):
+        raise badarg(call, "port", "a Port, or the name of one", port)
+    handle = runtime.ports.find(found)
     if handle is None:
-        raise _not_open(call, port)
+        raise _not_open(call, found)
     return handle
+
+
+def name_here(item: object) -> str | None:
+    """The name in `Name` or `{Name, Node}`, where the node is this one; else `None`."""
+    match item:
+        case str(name) | (str(name), "nonode@nohost"):
+            return name
+    return None
 
 
 def catch_up(call: str, port: ErlDrvPort, *states: State) -> None:

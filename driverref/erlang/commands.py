@@ -15,6 +15,7 @@ Sources: `erl_bif_port.c`, `io.c`; the manual page `erlang(3)`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from driverref.erlang.calling import (
     Calling,
@@ -24,6 +25,7 @@ from driverref.erlang.calling import (
     catch_up,
     check_options,
     find_port,
+    name_here,
 )
 from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks, senders
@@ -38,13 +40,16 @@ from driverref.threads import running
 
 BADSIG = Atom("badsig")
 
+Dest: TypeAlias = Pid | Port | str | tuple[str, str]
+"""Where a message can be sent: a process or a port, the name of one, or `(name, node)`."""
+
 
 class Commands:
     """The BIFs that have a port do something.  `runtime` is the emulator that they belong to."""
 
     runtime: Runtime
 
-    def port_command(self, port: Port, data: object, options: Sequence[str] = ()) -> bool:
+    def port_command(self, port: Port | str, data: object, options: Sequence[str] = ()) -> bool:
         """Have the driver's `output` or `outputv` called with `data`, which is iodata.
 
         Any process may call this.  It waits for the callback, but not for the jobs that the
@@ -100,34 +105,63 @@ class Commands:
             # Without any lock, or the driver could not say that it is no longer busy.
             senders.wait_in_line(port, process)
 
-    def send(self, dest: Pid | Port, message: object) -> object:
+    def send(self, dest: Dest, message: object, options: Sequence[str] | None = None) -> object:
         """`Dest ! Message`.  Returns the message.
 
-        A message to a process or a port that is gone is dropped.  A port takes `(owner, ("command",
-        data))`, `(owner, "close")` and `(owner, ("connect", pid))`.  Any other message, or another
-        sender than the owner, gives the owner the exit signal `badsig`.  Unlike `port_connect`, a
-        connect does not link the new owner.
+        `dest` is a process or a port, the name of one, or `(name, node)`.  A message to what is
+        gone is dropped, and so is one to a `(name, node)` that leads nowhere.  A name that nothing
+        has is `badarg`.
+
+        A port takes `(owner, ("command", data))`, `(owner, "close")` and `(owner, ("connect",
+        pid))`.  Any other message, or another sender than the owner, gives the owner the exit
+        signal `badsig`.  Unlike `port_connect`, a connect does not link the new owner, and that
+        may have ended.
 
         If the port is locked, the caller does not wait; before R16A it does.  The caller of a
         command is suspended if the port is busy, or if more bytes of commands wait than the port
         allows.  In R7B that holds for any message.  Stands for `erlang:send/2`.
+
+        With `options` this is `erlang:send/3`, which came with R9C, and returns `ok`.  With
+        `"nosuspend"` it returns `nosuspend`, and sends nothing, where it would suspend the caller.
+        `"noconnect"` is about other nodes.
         """
         with Calling(self.runtime, "send") as process:
-            if not isinstance(dest, Pid | Port):
-                raise badarg("send", "dest", "a Pid or a Port", dest)
-            if isinstance(dest, Port):
-                port = self.runtime.ports.find(dest)
-                if port is not None:
-                    self._signal(process, port, message)
-            else:
-                receiver = self.runtime.entities.find_process(dest)
+            if options is not None:
+                check_options("send", options, ("nosuspend", "noconnect"))
+                check_bif(self.runtime.release, "send/3", "R9C-0")
+            to = self._destination(dest)
+            port = self.runtime.ports.find(to) if isinstance(to, Port) else None
+            if port is not None:
+                nosuspend = options is not None and "nosuspend" in options
+                if not self._signal(process, port, message, nosuspend):
+                    return Atom("nosuspend")
+            elif not isinstance(to, Port):
+                receiver = None if to is None else self.runtime.entities.find_process(to)
                 self.runtime.note(process.scheduler.name, "send", message)
                 if receiver is not None:
                     receiver.deliver(Tuple(message) if isinstance(message, tuple) else message)
-        return message
+        return message if options is None else Atom("ok")
 
-    def _signal(self, process: Process, port: ErlDrvPort, message: object) -> None:
-        """Have a port carry out a message, or leave it there if the port is locked."""
+    def _destination(self, dest: object) -> Pid | Port | None:
+        """What the argument of `send` leads to; `None` if the message is to be dropped."""
+        names = self.runtime.entities.names
+        match dest:
+            case Pid() | Port():
+                return dest
+            case str():
+                if (found := names.find(dest)) is None:
+                    raise ErlangError("badarg", f"send: nothing has the name {dest}")
+                return found
+            case (str(), str()):
+                name = name_here(dest)
+                return None if name is None else names.find(name)
+        raise badarg("send", "dest", "a Pid, a Port, or the name of one", dest)
+
+    def _signal(self, process: Process, port: ErlDrvPort, message: object, nosuspend: bool) -> bool:
+        """Have a port carry out a message, or leave it there if the port is locked.
+
+        `False`, and nothing is done, if the sender would be suspended and `nosuspend` is true.
+        """
         line = port.senders
         parts: list[Part] | None = None
         is_command = False
@@ -150,7 +184,9 @@ class Commands:
             with process.scheduler.mutex:
                 if not (waits_if_busy and held_up()):
                     senders.signal(port, carry_out, sum(map(len, parts or ())))
-                    return
+                    return True
+                if nosuspend:
+                    return False
                 senders.suspend(port, process)
                 # The port was looked at without its lock.  If it has become free since, its
                 # `resume` may have come before this sender stood in line, and no other would
@@ -174,16 +210,16 @@ class Commands:
                 # `{Port, closed}` is sent when `stop` has run, which may be much later.
                 port._close_reply = owner
                 self.runtime.closing.exit(port, Atom("normal"))
-            case (Pid() as sender, ("connect", Pid() as new)) if sender == owner.pid and (
-                successor := self.runtime.entities.find_process(new)
-            ):
+            case (Pid() as sender, ("connect", Pid() as new)) if sender == owner.pid:
                 # The new owner has not asked for the port, so it is not linked and may ignore it.
-                port.owner.value = successor
+                # Nor is it asked whether it lives.
+                living = self.runtime.entities.find_process(new)
+                port.owner.value = living or Process(self.runtime, ended=new)
                 owner.deliver(Tuple((port.id, Atom("connected"))))
             case _:
                 owner.exit_signal(port.id, BADSIG)
 
-    def port_control(self, port: Port, operation: int, data: object) -> object:
+    def port_control(self, port: Port | str, operation: int, data: object) -> object:
         """Have `control` called and return its reply.
 
         Any process may call this, also while the port is busy or closing.  The reply is a binary if
@@ -202,7 +238,7 @@ class Commands:
                     reply = callbacks.control(handle, operation, sent, process.pid)
             return _reply("port_control", handle, reply)
 
-    def port_call(self, port: Port, operation: int, term: object) -> object:
+    def port_call(self, port: Port | str, operation: int, term: object) -> object:
         """Have `call` called with a term and return the term that it replies.
 
         May be called, and raises `badarg`, as `port_control`.  Stands for `erlang:port_call/3`.

@@ -12,7 +12,9 @@ Sources: `erl_bif_ddll.c`; the manual page `erl_ddll(3)`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from driverref.erlang.calling import Calling, Waiting, check_options
 from driverref.erlang.driver_entry import check_entry
@@ -20,12 +22,24 @@ from driverref.errors import badarg
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import Driver
 from driverref.runtime.driver_state import PERMANENT
-from driverref.runtime.loaded_driver import LoadedDriver, unloaded
+from driverref.runtime.loaded_driver import LoadedDriver, told
 from driverref.runtime.process import Process
 from driverref.since import check_bif
-from driverref.terms import Atom, Ref, Tuple
+from driverref.terms import Atom, Pid, Ref, Tuple
 
 OK = Atom("ok")
+
+_MONITOR_OPTIONS = (("monitor", "pending"), ("monitor", "pending_driver"))
+# What `info` tells of a loaded driver.  The lock of the drivers is held.
+_ITEMS: dict[str, Callable[[LoadedDriver], object]] = {
+    "processes": lambda driver: _counted(driver.users.value),
+    "driver_options": lambda driver: [Atom("kill_ports")] if driver.kill_ports else [],
+    "port_count": lambda driver: driver.port_count(),
+    "linked_in_driver": lambda driver: False,
+    "permanent": lambda driver: driver.state.value is PERMANENT,
+    "awaiting_load": lambda driver: [],
+    "awaiting_unload": lambda driver: _counted(driver.waiting()),
+}
 
 
 class ErlDdll:
@@ -133,25 +147,31 @@ class ErlDdll:
             result = self._try_unload(process, "unload", name, ())
             return OK if result[0] == OK else result
 
-    def try_unload(self, name: str, options: Sequence[str] = ()) -> object:
+    def try_unload(self, name: str, options: Sequence[str | tuple[str, str]] = ()) -> object:
         """Ask for the driver to be unloaded as soon as nothing needs it.
 
         With `"kill_ports"` among the options its ports are killed, without `flush`.  A driver that
         `load_driver` has loaded is always unloaded so.
 
         Returns `{ok, pending_driver}`, although the driver may be gone by then, or `{ok,
-        pending_process}` if processes still use it.  The errors are `{error, not_loaded}` and
-        `{error, not_loaded_by_this_process}`.  From R11B-2 to R14B it is `{error, permanent}` once
-        the driver has called `driver_async`.  Since R11B-3.  Stands for `erl_ddll:try_unload/2`.
+        pending_process}` if processes still use it.  With `("monitor", "pending")` the answer has a
+        third element, the `Ref` of a monitor as `monitor` sets it; with `("monitor",
+        "pending_driver")` only that of a pending driver has.
+
+        The errors are `{error, not_loaded}` and `{error, not_loaded_by_this_process}`.  From R11B-2
+        to R14B it is `{error, permanent}` once the driver has called `driver_async`.  Since R11B-3.
+        Stands for `erl_ddll:try_unload/2`.
         """
         with Calling(self._runtime, "try_unload") as process:
             check_bif(self._runtime.release, "erl_ddll:try_unload", "R11B-3")
             return self._try_unload(process, "try_unload", name, options)
 
-    def _try_unload(self, process: Process, call: str, name: str, options: Sequence[str]) -> Tuple:
+    def _try_unload(
+        self, process: Process, call: str, name: str, options: Sequence[str | tuple[str, str]]
+    ) -> Tuple:
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
-        check_options(call, options, ("kill_ports",))
+        check_options(call, options, ("kill_ports", *_MONITOR_OPTIONS))
         self._runtime.note(process.scheduler.name, call, name)
         loaded = self._runtime.drivers.get(name)
         if loaded is None:
@@ -170,45 +190,112 @@ class ErlDdll:
                     if not users[process.pid]:
                         del users[process.pid]
                 if users:
-                    return Tuple((OK, Atom("pending_process")))
+                    pending: list[object] = [OK, Atom("pending_process")]
+                    if _MONITOR_OPTIONS[0] in options:
+                        pending.append(self._watch(loaded, process))
+                    return Tuple(pending)
+                pending = [OK, Atom("pending_driver")]
+                # Before the driver is given up, which may unload it at once.
+                if any(option in options for option in _MONITOR_OPTIONS):
+                    pending.append(self._watch(loaded, process))
             # Without the lock, because `stop` and `finish` may run in here.
             kill = loaded.kill_ports or "kill_ports" in options
             with self._runtime.driver_code:
                 loaded.give_up(kill)
-        return Tuple((OK, Atom("pending_driver")))
+        return Tuple(pending)
+
+    def _watch(self, loaded: LoadedDriver, process: Process) -> Ref:
+        """Enter a monitor of the driver's unloading.  `drivers_lock` is held."""
+        ref = self._runtime.new(Ref)
+        loaded.monitors.change()[ref] = process
+        return ref
 
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
         """Ask for `{'DOWN', Ref, driver, Name, unloaded}` when a driver has been unloaded.
 
         `kind` is `"driver"`, and `item` is `(name, "unloaded")`.  Returns the `Ref`.  If the driver
         is not loaded, the message comes at once.  If its unloading is cancelled, the message is
-        `{'UP', Ref, driver, Name, unload_cancelled}` instead.  Since R11B-3.  Stands for
-        `erl_ddll:monitor/2`.
+        `{'UP', Ref, driver, Name, unload_cancelled}` instead.
+
+        With `(name, "loaded")` the message comes at once in every case, because drivers are not
+        reloaded here.  It is `{'UP', Ref, driver, Name, loaded}`, `{'DOWN', ..., load_cancelled}`
+        if the driver waits to be unloaded, or `{'DOWN', ..., unloaded}` if it is not loaded.
+        `unloaded_only` is not modelled.  Since R11B-3.  Stands for `erl_ddll:monitor/2`.
         """
         with Calling(self._runtime, "monitor") as process:
             check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
             match kind, item:
-                case "driver", (str(name), "unloaded"):
+                case "driver", (str(name), "unloaded" | "loaded" as wanted):
                     pass
                 case _:
-                    expected = '"driver", (name, "unloaded")'
+                    expected = '"driver", (name, "unloaded" or "loaded")'
                     raise badarg("erl_ddll.monitor", "item", expected, (kind, item))
             self._runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
-            ref = self._runtime.new(Ref)
             # Under the lock, so that the driver is not unloaded between the look and the entry: the
             # message would never come.
             with self._runtime.drivers_lock:
                 loaded = self._runtime.drivers.get(name)
+                if loaded is not None and wanted == "unloaded":
+                    return self._watch(loaded, process)
+                how = ("DOWN", "unloaded")
                 if loaded is not None:
-                    loaded.monitors.change()[ref] = process
-            if loaded is None:
-                process.deliver(unloaded(ref, name))
+                    how = ("DOWN", "load_cancelled") if loaded.pending() else ("UP", "loaded")
+            ref = self._runtime.new(Ref)
+            process.deliver(told(how[0], ref, name, how[1]))
             return ref
+
+    def demonitor(self, ref: Ref) -> bool:
+        """Undo `monitor`, if the monitor is the caller's.  Returns `True`.
+
+        A message that has come stays in the mailbox.  Since R11B-3.  Stands for
+        `erl_ddll:demonitor/1`.
+        """
+        with Calling(self._runtime, "demonitor") as process:
+            check_bif(self._runtime.release, "erl_ddll:demonitor", "R11B-3")
+            if not isinstance(ref, Ref):
+                raise badarg("erl_ddll.demonitor", "ref", "a Ref", ref)
+            self._runtime.note(process.scheduler.name, "demonitor", Tuple((process.pid, ref)))
+            with self._runtime.drivers_lock:
+                for loaded in self._runtime.drivers.values():
+                    if loaded.monitors.value.get(ref) is process:
+                        del loaded.monitors.change()[ref]
+        return True
+
+    def info(self, name: str, item: str | None = None) -> Any:
+        """What is known of a loaded driver: the value of one item, or a list of all as pairs.
+
+        | item | value |
+        |---|---|
+        | `processes` | the processes that have loaded it, each with how often |
+        | `driver_options` | `[kill_ports]` after `load_driver`, `[]` after `load` |
+        | `port_count` | its ports, closing ones too |
+        | `linked_in_driver` | whether it is part of the emulator, which none is here |
+        | `permanent` | whether it can be unloaded no more |
+        | `awaiting_load`, `awaiting_unload` | the processes that monitor it, each with how often |
+
+        Raises `badarg` if no such driver is loaded.  Since R11B-3.  Stands for
+        `erl_ddll:info/1,2`.
+        """
+        with Calling(self._runtime, "info"):
+            check_bif(self._runtime.release, "erl_ddll:info", "R11B-3")
+            if item is not None and item not in tuple(_ITEMS):
+                raise badarg("erl_ddll.info", "item", "one of " + ", ".join(_ITEMS), item)
+            with self._runtime.drivers_lock:
+                loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
+                if loaded is None:
+                    raise badarg("erl_ddll.info", "name", "the name of a loaded driver", name)
+                if item is not None:
+                    return _ITEMS[item](loaded)
+                return [Tuple((Atom(item), tell(loaded))) for item, tell in _ITEMS.items()]
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
         with Calling(self._runtime, "loaded_drivers"):
             return Tuple((OK, sorted(self._runtime.drivers)))
+
+
+def _counted(processes: Counter[Pid]) -> list[Tuple]:
+    return [Tuple(pair) for pair in sorted(processes.items())]
 
 
 def _error(reason: str) -> Tuple:

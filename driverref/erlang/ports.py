@@ -1,4 +1,4 @@
-"""The BIFs that open, close and hand over ports, and look at them.
+"""The BIFs that open, close, list and hand over ports.
 
 A port is locked meanwhile.  If another scheduler holds its lock, the caller's scheduler waits.
 
@@ -8,20 +8,20 @@ Sources: `erl_bif_port.c`, `io.c`; the manual page `erlang(3)`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from driverref.erlang.calling import Calling, Waiting, catch_up, check_options, find_port
+from driverref.erlang.calling import Calling, Waiting, catch_up, find_port
+from driverref.erlang.port_options import PortOptions, port_options
 from driverref.errors import ErlangError, badarg
-from driverref.runtime import callbacks, senders
+from driverref.runtime import callbacks
 from driverref.runtime.core import Runtime
+from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ
 from driverref.runtime.driver_state import KILLING
+from driverref.runtime.lines import Lines
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port import ErlDrvPort
-from driverref.runtime.port_state import CLOSING, CONNECTED
+from driverref.runtime.port_state import CONNECTED
 from driverref.runtime.process import Process
-from driverref.terms import Atom, Pid, Port, Tuple
-
-INFO_ITEMS = ("name", "links", "id", "connected", "os_pid", "queue_size")
+from driverref.terms import Atom, Pid, Port
 
 
 class Ports:
@@ -29,12 +29,26 @@ class Ports:
 
     runtime: Runtime
 
-    def open_port(self, name: object, options: Sequence[str] = ("binary",)) -> Port:
+    def open_port(self, name: object, options: Sequence[object] = ("binary",)) -> Port:
         """Open a port of a loaded driver.  The calling process is its owner and is linked to it.
 
-        `name` is `("spawn_driver", command)` or `("spawn", command)`.  The first word of `command`
-        is the driver.  `options` may hold `"binary"`, with which data arrives as a binary and not
-        as a list of bytes, and `"eof"`.  Unlike in Erlang, `binary` is the default.
+        `name` is `("spawn_driver", command)` or `("spawn", command)`, where `command` is a `str` or
+        bytes.  The driver is what stands before the first blank of it; a tab is part of the name.
+        `start` gets the whole command.
+
+        `options` may hold:
+
+        * `"binary"`: data arrives as a binary, and not as a list of bytes.  Unlike in Erlang, this
+          is the default if no options are given.
+        * `"eof"`: the port stays open at the end of file.
+        * `("line", N)`: data arrives in lines, `{eol, Line}`, or in parts of N bytes of a longer
+          line, `{noeol, Part}`; `"line"` is `("line", 512)`.  Only for `driver_output` and
+          `driver_output2`.
+        * `("busy_limits_msgq", (low, high))`, or `"disabled"`: as `erl_drv_busy_msgq_limits`.
+        * `("parallelism", bool)`, which only `port_info` shows.
+        * what changes nothing for a linked-in driver: `"stream"`, `"in"`, `"out"`, `"hide"`,
+          `"use_stdio"`, `"nouse_stdio"`, `"stderr_to_stdout"`, `"overlapped_io"`, `("cd",
+          directory)`, `("env", [(name, value), ...])`, and `("packet", N)`, which excludes `line`.
 
         Raises `badarg` if no such driver is loaded, and `enfile` if the port table is full.  If
         `start` refuses, raises what it asked for: `einval`, `badarg`, or the name of an errno.
@@ -43,24 +57,23 @@ class Ports:
         """
         runtime = self.runtime
         with Calling(runtime, "open_port") as process:
-            match name:
-                case ("spawn" | "spawn_driver" as how, str(command)) if command.split():
-                    pass
-                case _:
-                    raise badarg("open_port", "name", '("spawn_driver", "driver arguments")', name)
-            check_options("open_port", options, ("binary", "eof"))
+            found = port_options(runtime.release, options)
+            how, command = _command(name)
             driver = self._driver(command)
             if driver is None:
-                what = f"no driver {command.split()[0]!r} is loaded"
-                if how == "spawn":
+                what = f"no driver {_driver_name(command)!r} is loaded"
+                if how == "spawn" and command:
                     what += ", and OS programs are not modelled"
                     raise ErlangError("enoent", f"open_port: {what}")
                 raise ErlangError("badarg", f"open_port: {what}")
+            limits = found.msgq_limits not in (None, "disabled")
+            if limits and driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
+                raise ErlangError("badarg", f"open_port: {driver.name!r} has NO_BUSY_MSGQ")
             with process.scheduler.mutex:
-                return self._open(process, driver, command, options)
+                return self._open(process, driver, command, found)
 
     def _open(
-        self, process: Process, driver: LoadedDriver, command: str, options: Sequence[str]
+        self, process: Process, driver: LoadedDriver, command: str, options: PortOptions
     ) -> Port:
         """Make the port and run `start`."""
         runtime = self.runtime
@@ -71,7 +84,7 @@ class Ports:
         # The port is locked before its identifier leads to it.  A process that guesses the
         # identifier waits until `start` has returned.
         with port:
-            port.binary, port.eof = "binary" in options, "eof" in options
+            _apply(port, command, options)
             with runtime.drivers_lock:
                 # Looked up again: it may have been unloaded since the first look.
                 if self._driver(command) is not driver:
@@ -86,10 +99,10 @@ class Ports:
 
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
-        driver = self.runtime.drivers.get(command.split(maxsplit=1)[0])
+        driver = self.runtime.drivers.get(_driver_name(command))
         return None if driver is None or driver.state.value is KILLING else driver
 
-    def port_close(self, port: Port) -> bool:
+    def port_close(self, port: Port | str) -> bool:
         """Close a port.  Any process may.  Returns `True`.
 
         When this returns, `stop` has run, unless the driver queue is not empty.  Jobs are neither
@@ -105,7 +118,7 @@ class Ports:
                     self.runtime.closing.exit(handle, Atom("normal"))
         return True
 
-    def port_connect(self, port: Port, pid: Pid) -> bool:
+    def port_connect(self, port: Port | str, pid: Pid) -> bool:
         """Make `pid` the owner and link it to the port.
 
         The old owner stays linked.  Returns `True`.  Raises `badarg` if the port is not connected
@@ -125,39 +138,35 @@ class Ports:
                 self.runtime.entities.link(owner, handle)
         return True
 
-    def port_info(self, port: Port, item: str | None = None) -> Any:
-        """What is known of a port: a list of pairs, or the pair of one item.
-
-        Returns `None` (`undefined`) if the port is gone.  The items are `name`, `links`, `id`,
-        `connected`, `os_pid` (undefined) and `queue_size`, which the list leaves out.  Bytes are
-        not counted.  Stands for `erlang:port_info/1,2`.
-        """
-        with Waiting(self.runtime, "port_info") as process:
-            if not isinstance(port, Port):
-                raise badarg("port_info", "port", "a Port", port)
-            if item is not None and item not in INFO_ITEMS:
-                raise badarg("port_info", "item", "one of " + ", ".join(INFO_ITEMS), item)
-            handle = self.runtime.ports.find(port)
-            if handle is None:
-                return None
-            with process.scheduler.mutex, handle:
-                with self.runtime.driver_code:
-                    senders.run(handle)
-                if handle.state.value not in (CONNECTED, CLOSING):
-                    return None
-                values = {
-                    "name": handle.driver.name,
-                    "links": self.runtime.entities.links(handle),
-                    "id": handle.number,
-                    "connected": handle.owner.value.pid,
-                    "os_pid": None,
-                    "queue_size": handle.queue.value.size,
-                }
-        if item is not None:
-            return Tuple((Atom(item), values[item]))
-        return [Tuple((Atom(name), values[name])) for name in INFO_ITEMS[:-1]]
-
     def ports(self) -> list[Port]:
         """The ports that exist, closing ones too.  Stands for `erlang:ports/0`."""
         with Calling(self.runtime, "ports"):
             return [port.id for port in self.runtime.ports]
+
+
+def _command(name: object) -> tuple[str, str]:
+    """How to find the driver, and the command, from the first argument of `open_port`."""
+    match name:
+        case ("spawn" | "spawn_driver" as how, str() | bytes() as command):
+            text = command.decode("latin-1") if isinstance(command, bytes) else command
+            if "\0" not in text:
+                return how, text
+    raise badarg("open_port", "name", '("spawn_driver", "driver arguments")', name)
+
+
+def _driver_name(command: str) -> str:
+    # Only a blank ends it.  A command that begins with one names no driver.
+    return command.partition(" ")[0]
+
+
+def _apply(port: ErlDrvPort, command: str, options: PortOptions) -> None:
+    """Give a port what `open_port` was given.  The port's lock is held."""
+    port.name = command
+    port.binary, port.eof = options.binary, options.eof
+    port.parallelism = options.parallelism
+    if options.line:
+        port.lines = Lines(options.line)
+    if options.msgq_limits == "disabled":
+        port.senders.limits.value = None
+    elif options.msgq_limits is not None:
+        port.senders.limits.value = options.msgq_limits

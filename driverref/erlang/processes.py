@@ -30,8 +30,17 @@ from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.process import Matching, Process
 from driverref.runtime.senders import signal
 from driverref.since import check_bif
-from driverref.terms import NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
+from driverref.terms import EXIT, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
 from driverref.threads import EXPIRED, Empty, running
+
+_UNITS = {
+    "native": 1,
+    "nanosecond": 1,
+    "microsecond": 1_000,
+    "millisecond": 1_000_000,
+    "second": 1_000_000_000,
+}
+"""Units of time, in nanoseconds."""
 
 
 class Processes:
@@ -153,36 +162,56 @@ class Processes:
             record((now(), process.scheduler.name, "receive", None, None, message))
         return message
 
-    def process_flag(self, flag: str, value: bool) -> bool:
-        """Set `trap_exit` of the calling process.  Returns the old value.
+    def process_flag(self, flag: str, value: object) -> object:
+        """Set a flag of the calling process.  Returns the old value.
 
-        Stands for `erlang:process_flag/2`.
+        `trap_exit` is `True` or `False`.  `message_queue_data` is `"on_heap"` or `"off_heap"`, and
+        changes nothing here: what breaks an emulator when a message is built off the heap is a
+        `Misuse` in any case (`erl_drv_send_term`).  It came with OTP 19.0.  Stands for
+        `erlang:process_flag/2`.
         """
         with Calling(self.runtime, "process_flag") as process:
-            if flag != "trap_exit":
-                raise badarg("process_flag", "flag", '"trap_exit"', flag)
-            if not isinstance(value, bool):
-                raise badarg("process_flag", "value", "True or False", value)
-            return process.trap(value)
+            if flag == "trap_exit":
+                if not isinstance(value, bool):
+                    raise badarg("process_flag", "value", "True or False", value)
+                return process.trap(value)
+            if flag != "message_queue_data":
+                raise badarg("process_flag", "flag", '"trap_exit" or "message_queue_data"', flag)
+            check_bif(self.runtime.release, "process_flag's `message_queue_data`", "19.0")
+            if not isinstance(value, str) or value not in ("on_heap", "off_heap"):
+                raise badarg("process_flag", "value", '"on_heap" or "off_heap"', value)
+            before, process.message_queue_data = process.message_queue_data, Atom(value)
+            return before
+
+    def is_process_alive(self, pid: Pid) -> bool:
+        """Whether a process has not ended.  Stands for `erlang:is_process_alive/1`."""
+        with Calling(self.runtime, "is_process_alive"):
+            if not isinstance(pid, Pid):
+                raise badarg("is_process_alive", "pid", "a Pid", pid)
+            return self.runtime.entities.find_process(pid) is not None
 
     def link(self, to: Pid | Port) -> bool:
         """Link the calling process to a process or a port.  Returns `True`.
 
-        If that is gone, the caller gets the exit signal `noproc`.  A port that is locked is linked
-        when its lock is given back, and the caller does not wait; before R16A it does.  Stands for
-        `erlang:link/1`.
+        If that is gone, or is a port that is closing, a caller that traps exits gets `{'EXIT', To,
+        noproc}`; for any other, `noproc` is raised.  So it was in every release.  A port that is
+        locked is linked when its lock is given back, and the caller does not wait; before R16A it
+        does.  If the port has failed by then, the caller gets the exit signal `noproc`.  A link to
+        oneself is none.  Stands for `erlang:link/1`.
         """
         entities = self.runtime.entities
         with Calling(self.runtime, "link") as process, process.scheduler.mutex:
             other = self._entity("link", "to", to)
             self.runtime.note(process.scheduler.name, "link", Tuple((process.pid, to)))
-            # As if the link had been made and then broken: the caller need not test first.
-            if isinstance(other, ErlDrvPort):
+            if other is process:
+                pass
+            elif isinstance(other, ErlDrvPort) and other.lives():
                 entities.link_half(process, other.id)
                 signal(other, partial(self._link_port, process, other))
             elif other is None or not entities.link(process, other):
-                entities.link_half(process, to)
-                process.exit_signal(to, NOPROC, broken_link=True)
+                if not process.trap_exit.value:
+                    raise ErlangError("noproc", f"link: {to} has ended")
+                process.deliver(Tuple((EXIT, to, NOPROC)))
         return True
 
     def _link_port(self, process: Process, port: ErlDrvPort) -> None:
@@ -208,54 +237,23 @@ class Processes:
                 entities.unlink(process, entity)
         return True
 
-    def monitor(self, kind: str, item: Pid | Port) -> Ref:
-        """Ask for `{'DOWN', Ref, Kind, Item, Reason}` when a `"process"` or a `"port"` ends.
+    def make_ref(self) -> Ref:
+        """A reference that differs from every other.  Stands for `erlang:make_ref/0`."""
+        with Calling(self.runtime, "make_ref"):
+            return self.runtime.new(Ref)
 
-        Returns the `Ref`.  If the item has ended, the message comes at once, with the reason
-        `noproc`.  A port that is locked is asked when its lock is given back, and the caller does
-        not wait.  Ports can be monitored since OTP 19.0.  Stands for `erlang:monitor/2`.
+    def monotonic_time(self, unit: str = "native") -> int:
+        """The emulator's clock, which never goes back.
+
+        `unit` is `"second"`, `"millisecond"`, `"microsecond"`, `"nanosecond"` or `"native"`, which
+        is nanoseconds.  On simulated threads time passes only while every thread waits.  Stands for
+        `erlang:monotonic_time/0,1`, which came with OTP 18.
         """
-        entities = self.runtime.entities
-        with Calling(self.runtime, "monitor") as process:
-            if (kind, type(item)) not in (("process", Pid), ("port", Port)):
-                raise badarg("monitor", "item", 'a Pid with "process" or a Port with "port"', item)
-            if kind == "port":
-                check_bif(self.runtime.release, "monitor of a port", "19.0")
-            self.runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
-            ref = self.runtime.new(Ref)
-            with process.scheduler.mutex:
-                entities.watch(ref, process, item)
-                other = entities.find(item)
-                if isinstance(other, ErlDrvPort):
-                    signal(other, partial(self._monitor, ref, kind, other, process))
-                elif other is None:
-                    process.down(ref, kind, item, NOPROC)
-                else:
-                    self._monitor(ref, kind, other, process)
-        return ref
-
-    def _monitor(self, ref: Ref, kind: str, item: Entity, process: Process) -> None:
-        """Enter the half of a monitor that the monitored has; a port's under its lock."""
-        if not self.runtime.entities.monitor(ref, item, process):
-            process.down(ref, kind, item.id, NOPROC)
-
-    def demonitor(self, ref: Ref) -> bool:
-        """Undo `monitor`.  Returns `True`.  From now on no `'DOWN'` comes.
-
-        Stands for `erlang:demonitor/1`.
-        """
-        entities = self.runtime.entities
-        with Calling(self.runtime, "demonitor") as process, process.scheduler.mutex:
-            if not isinstance(ref, Ref):
-                raise badarg("demonitor", "ref", "a Ref", ref)
-            self.runtime.note(process.scheduler.name, "demonitor", Tuple((process.pid, ref)))
-            item = entities.unwatch(ref, process)
-            other = None if item is None else entities.find(item)
-            if isinstance(other, ErlDrvPort):
-                signal(other, partial(entities.demonitor, ref, other))
-            elif other is not None:
-                entities.demonitor(ref, other)
-        return True
+        with Calling(self.runtime, "monotonic_time"):
+            check_bif(self.runtime.release, "monotonic_time", "18.0")
+            if unit not in tuple(_UNITS):
+                raise badarg("monotonic_time", "unit", "one of " + ", ".join(_UNITS), unit)
+            return self.runtime.threads.read_clock() // _UNITS[unit]
 
     def exit(self, *arguments: Any) -> bool:
         """`exit(reason)` ends the calling process; `exit(dest, reason)` sends an exit signal.

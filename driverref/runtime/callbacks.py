@@ -96,6 +96,7 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
                 now = runtime.now
                 record((now(), thread.lane, "output", port.number, None, data))
             buf = memoryview(data)
+            port.bytes_out += len(data)
             output(port.drv_data, buf)
             try:
                 buf.release()
@@ -150,6 +151,7 @@ def command(port: ErlDrvPort, parts: Sequence[Part], caller: Pid) -> None:
     A driver that has neither swallows them.
     """
     port.caller = caller
+    port.bytes_out += sum(map(len, parts))
     if port.driver.entry.outputv is not None:
         ev = port.runtime.vectors.lend(parts)
         sent = None if port.runtime.record is None else b"".join(parts)
@@ -190,8 +192,8 @@ def call(port: ErlDrvPort, operation: int, term: object, caller: Pid) -> object:
 
 
 def process_exit(port: ErlDrvPort, monitor: ErlDrvMonitor) -> None:
-    """Run `process_exit`, if the port is still there for it."""
-    # The monitor outlives the port: it stands with the process, and the port does not take it back.
+    """Run `process_exit`, unless `stop` has run."""
+    # A port that closes gives its monitors up, but its driver may set others until then.
     if port.state.value in (CONNECTED, CLOSING):
         # Meanwhile `driver_failure` is refused: the emulator would crash on the way back.
         port._fired = monitor

@@ -82,8 +82,8 @@ class Closing:
         linked, watching = port.runtime.entities.part(port)
         for entity in linked:
             entity.exit_signal(port.id, reason, broken_link=True)
-        for ref, process in watching:
-            process.down(ref, "port", port.id, reason)
+        for tell in watching:
+            tell(reason)
 
     def epilogue(self, port: ErlDrvPort) -> None:
         """After a callback or a job: close the port if its driver queue is empty.

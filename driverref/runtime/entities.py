@@ -14,8 +14,10 @@ called `unlink` or `demonitor` hears nothing more, whatever is on its way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from driverref.runtime.names import Names
 from driverref.terms import Pid, Port, Ref
 from driverref.threads import Cell, Threads
 
@@ -23,8 +25,16 @@ if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
     from driverref.runtime.process import Process
 
-    Watcher: TypeAlias = Process | Callable[[Pid], None]
-    """What a monitor tells: a process, or a driver's callback."""
+
+class Watch(NamedTuple):
+    """The half of a monitor that the watching process or port has."""
+
+    kind: str
+    """`"process"` or `"port"`."""
+    item: object
+    """What `'DOWN'` calls the monitored: a `Pid`, a `Port`, or `{Name, Node}`."""
+    id: Pid | Port | None
+    """What is monitored; `None` if nothing had the name."""
 
 
 class Bonds:
@@ -39,8 +49,8 @@ class Bonds:
 
     def __init__(self) -> None:
         self.links: set[Pid | Port] = set()
-        self.monitors: dict[Ref, Any] = {}
-        self.watches: dict[Ref, Pid | Port] = {}
+        self.monitors: dict[Ref, Entity] = {}
+        self.watches: dict[Ref, Watch] = {}
 
 
 class Entity(Protocol):
@@ -59,6 +69,10 @@ class Entity(Protocol):
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         """Take an exit signal: `sender` ended with `reason` and was linked, or called `exit/2`."""
+        ...
+
+    def down(self, ref: Ref, reason: object) -> None:
+        """Hear that what it monitors has ended, unless it has given the monitor up."""
         ...
 
 
@@ -110,6 +124,7 @@ class Entities:
         # each, two that link to each other would have to agree which to take first.
         self.lock = threads.guard("the links and monitors")
         self.ports = ports
+        self.names = Names(threads)
         self._processes: MutableMapping[int, Process] = threads.table()
 
     def find(self, id: Pid | Port) -> Entity | None:
@@ -178,7 +193,7 @@ class Entities:
 
     # Monitors.
 
-    def monitor(self, ref: Ref, of: Entity, watcher: Watcher) -> bool:
+    def monitor(self, ref: Ref, of: Entity, watcher: Entity) -> bool:
         """Have `watcher` told when `of` ends.
 
         `False`, and nothing is monitored, if it has ended.
@@ -196,39 +211,54 @@ class Entities:
         with self.lock:
             return of.bonds.change().monitors.pop(ref, None) is not None
 
-    def watch(self, ref: Ref, process: Process, item: Pid | Port) -> None:
-        """Enter the half of a monitor that the watching process has."""
+    def watch(self, ref: Ref, watcher: Entity, watch: Watch) -> None:
+        """Enter the half of a monitor that the watcher has."""
         with self.lock:
-            process.bonds.change().watches[ref] = item
+            watcher.bonds.change().watches[ref] = watch
 
-    def unwatch(self, ref: Ref, process: Process) -> Pid | Port | None:
-        """Take that half away.  What was watched, or `None` if the process has no such monitor."""
+    def unwatch(self, ref: Ref, watcher: Entity) -> Watch | None:
+        """Take that half away.  `None` if the watcher has no such monitor."""
         with self.lock:
-            return process.bonds.change().watches.pop(ref, None)
+            return watcher.bonds.change().watches.pop(ref, None)
+
+    # What an entity has, for the BIFs that tell it.
 
     def links(self, entity: Entity) -> list[Pid | Port]:
         """The identifiers that an entity is linked to, in order."""
         with self.lock:
             return sorted(entity.bonds.value.links, key=_in_order)
 
-    def part(self, entity: Entity) -> tuple[list[Entity], list[tuple[Ref, Any]]]:
-        """Take the links and monitors of an entity that ends.
+    def watches(self, entity: Entity) -> list[Watch]:
+        """What an entity monitors, in the order in which the monitors were set."""
+        with self.lock:
+            return list(entity.bonds.value.watches.values())
+
+    def watchers(self, entity: Entity) -> list[Pid | Port]:
+        """The identifiers of what monitors an entity, once for each monitor and in that order."""
+        with self.lock:
+            return [watcher.id for watcher in entity.bonds.value.monitors.values()]
+
+    def part(self, entity: Entity) -> tuple[list[Entity], list[Callable[[object], object]]]:
+        """Take the name, the links and the monitors of an entity that ends.
 
         Returns what was linked, processes before ports and each in the order of their identifiers,
-        and the monitors in the order in which they were made.  A fixed order keeps runs that differ
-        in nothing else from differing in this.
+        and, in the order in which the monitors were set, a function for each that tells it the
+        reason.  A fixed order keeps runs that differ in nothing else from differing in this.
         """
+        # First, so that whatever is told of the end finds the name free.
+        self.names.forget(entity.id)
         with self.lock:
             # Taken in one piece.  Signals and messages are sent after the lock, because to deliver
             # one may be a step at which other threads run.
             bonds, entity.bonds.value = entity.bonds.value, Bonds()
             ids = sorted(bonds.links, key=_in_order)
             linked = [other for other in map(self.find, ids) if other is not None]
-            for ref, item in bonds.watches.items():
-                # On OS threads it may have ended, and be about to tell this entity so.
-                if (watched := self.find(item)) is not None:  # pragma: no branch
+            for ref, watch in bonds.watches.items():
+                # It may have ended, and be about to tell this entity so.
+                watched = None if watch.id is None else self.find(watch.id)
+                if watched is not None:
                     watched.bonds.change().monitors.pop(ref, None)
-        return linked, list(bonds.monitors.items())
+        return linked, [partial(watcher.down, ref) for ref, watcher in bonds.monitors.items()]
 
 
 # Exit signals go out in this order.  In C it is that of a hash table, which nothing may rely on;

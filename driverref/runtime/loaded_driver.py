@@ -34,13 +34,13 @@ from driverref.runtime.driver_state import (
 )
 from driverref.runtime.port_lock import PortLock
 from driverref.runtime.process import Process
-from driverref.terms import DOWN, Atom, Pid, Port, Ref, Tuple
+from driverref.terms import Atom, Pid, Port, Ref, Tuple
 from driverref.threads import Cell, running
 
 
-def unloaded(ref: Ref, name: str) -> Tuple:
-    """The message that a monitored driver is gone."""
-    return Tuple((DOWN, ref, Atom("driver"), Atom(name), Atom("unloaded")))
+def told(how: str, ref: Ref, name: str, why: str) -> Tuple:
+    """The message about a monitored driver: `how` is `"DOWN"` or `"UP"`."""
+    return Tuple((Atom(how), ref, Atom("driver"), Atom(name), Atom(why)))
 
 
 class LoadedDriver:
@@ -80,6 +80,16 @@ class LoadedDriver:
         self.users: Cell[Counter[Pid]] = threads.cell(Counter())
         # The processes that want to know that it is unloaded, or will not be.
         self.monitors: Cell[dict[Ref, Process]] = threads.cell({})
+
+    # For `erl_ddll:info`.
+
+    def port_count(self) -> int:
+        """How many ports it has."""
+        return len(self._ports)
+
+    def waiting(self) -> Counter[Pid]:
+        """The processes that monitor it, and how often."""
+        return Counter(process.pid for process in self.monitors.value.values())
 
     def flag(self, flag: int) -> bool:
         """Whether the entry carries this `ERL_DRV_FLAG_*`, and the release knows it."""
@@ -235,8 +245,9 @@ class LoadedDriver:
         self._run("finish")
         self.transit("finish returned")
         # Told after `finish`, so a process that was told may free what the driver has used.
-        for ref, process in self.monitors.value.items():
-            process.deliver(unloaded(ref, self.name))
+        # The last that has set a monitor is told first, as on OTP 25.
+        for ref, process in reversed(self.monitors.value.items()):
+            process.deliver(told("DOWN", ref, self.name, "unloaded"))
         self.runtime.changed()
 
     def stop(self) -> None:
@@ -282,7 +293,6 @@ class LoadedDriver:
         with self.runtime.drivers_lock:
             # They are told once, by the one message or the other.
             waiting, self.monitors.value = self.monitors.value, {}
-        for ref, process in waiting.items():
-            up = (Atom("UP"), ref, Atom("driver"), Atom(self.name), Atom(why))
-            process.deliver(Tuple(up))
+        for ref, process in reversed(waiting.items()):
+            process.deliver(told("UP", ref, self.name, why))
         self.runtime.changed()

@@ -19,16 +19,18 @@ from __future__ import annotations
 from typing import Any
 
 from driverref.posix import Socket
+from driverref.runtime import callbacks
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ErlDrvMonitor
 from driverref.runtime.entities import Bonds
 from driverref.runtime.ioq import DriverQueue
+from driverref.runtime.lines import Lines
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port_lock import PortDataLock, PortLock
 from driverref.runtime.port_state import CONNECTED, OPENING, TRANSITIONS, State
 from driverref.runtime.process import Process
 from driverref.runtime.senders import Senders, signal
-from driverref.terms import KILL, NORMAL, Pid, Port
+from driverref.terms import KILL, NORMAL, Pid, Port, Ref
 from driverref.threads import Cell, running
 
 
@@ -40,6 +42,8 @@ class ErlDrvPort:
         "_fired",
         "binary",
         "bonds",
+        "bytes_in",
+        "bytes_out",
         "caller",
         "control_flags",
         "driver",
@@ -48,9 +52,12 @@ class ErlDrvPort:
         "events",
         "id",
         "jobs",
+        "lines",
         "lock",
+        "name",
         "number",
         "owner",
+        "parallelism",
         "pdl",
         "queue",
         "runtime",
@@ -86,8 +93,12 @@ class ErlDrvPort:
         self.queue = threads.cell(DriverQueue())
         # The port data lock, which the driver may create once.  The port holds one reference to it.
         self.pdl: PortDataLock | None = None
-        # The options of `open_port`.
-        self.binary = self.eof = False
+        # What `open_port` was given: the command, and the options.
+        self.name = ""
+        self.binary = self.eof = self.parallelism = False
+        self.lines: Lines | None = None
+        # What the driver has sent as data, and what commands have brought it.
+        self.bytes_in = self.bytes_out = 0
         # What `set_port_control_flags` has set: whether a reply of `control` is a binary.
         self.control_flags = 0
         # Jobs that were accepted and not yet completed.  They outlive the port.
@@ -184,3 +195,15 @@ class ErlDrvPort:
                 self.runtime.closing.exit(self, reason, kill=reason == KILL and not broken_link)
 
         signal(self, carry_out)
+
+    def down(self, ref: Ref, reason: object) -> None:
+        """Run `process_exit`: a process that the driver monitors has ended.
+
+        The thread holds no port's lock.
+        """
+        with self:
+            # Asked only now: the driver may have given the monitor up, or the port may have ended.
+            watch = self.runtime.entities.unwatch(ref, self)
+            if watch is not None:
+                assert isinstance(watch.id, Pid), "a driver can monitor processes only"
+                callbacks.process_exit(self, ErlDrvMonitor(ref, watch.id))

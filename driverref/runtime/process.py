@@ -42,12 +42,16 @@ class Process:
     """One process.
 
     `thread` carries it; `scheduler` is where its BIFs run: by default processes take turns.
+    `ended` is for a process that ended some time ago: nothing reaches it, but a port may be given
+    it as its owner.
     """
 
-    def __init__(self, runtime: Runtime, scheduler: int | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, scheduler: int | None = None, *, ended: Pid | None = None
+    ) -> None:
         threads = runtime.threads
         self.runtime = runtime
-        self.pid = self.id = runtime.new(Pid)
+        self.pid = self.id = ended or runtime.new(Pid)
         # A real scheduler steals processes from others; here a process stays.  What a driver's
         # author wants to know is what can happen on one scheduler and on several.
         index = (scheduler or self.pid.number) - 1
@@ -67,11 +71,14 @@ class Process:
         # Whether it has caused that by itself, and how many BIFs it has begun since.
         self._own_doom = False
         self._late = 0
-        self.alive = threads.cell(True)
+        self.alive = threads.cell(ended is None)
+        # What `process_flag` has set.  It changes nothing here, and only the process asks.
+        self.message_queue_data = Atom("on_heap")
         # Whether it has ever loaded a driver.  Only its own thread asks, so it is no cell.
         self.uses_drivers = False
         self.thread: Thread
-        runtime.entities.enter(self)
+        if ended is None:
+            runtime.entities.enter(self)
 
     def carried_by(self, thread: Thread) -> None:
         """Tie the process and its thread together."""
@@ -106,10 +113,11 @@ class Process:
             # It may wait for a message, and has to be told.
             self.inbox.put(None)
 
-    def down(self, ref: Ref, kind: str, item: Pid | Port, reason: object) -> None:
+    def down(self, ref: Ref, reason: object) -> None:
         """Deliver `{'DOWN', ...}`, unless the monitor was given up meanwhile."""
-        if self.runtime.entities.unwatch(ref, self) is not None:
-            self.deliver(Tuple((DOWN, ref, Atom(kind), item, reason)))
+        watch = self.runtime.entities.unwatch(ref, self)
+        if watch is not None:
+            self.deliver(Tuple((DOWN, ref, Atom(watch.kind), watch.item, reason)))
 
     def lives(self) -> bool:
         """Whether it can be linked and monitored."""
@@ -202,6 +210,21 @@ class Process:
             # A selective receive leaves what does not match, for a later one.
             self.saved.append(message)
 
+    def mailbox(self) -> list[object]:
+        """Every message that has come and was not taken, oldest first."""
+        while not self.inbox.empty():
+            # `None` says "look again" to a process that waits.  This one does not.
+            if (item := self.inbox.get()) is not None:
+                self.saved.append(item)
+        return self.saved
+
+    def drop(self, matching: Matching) -> None:
+        """Take the first message that matches out of the mailbox, if there is one."""
+        for index, message in enumerate(self.mailbox()):
+            if matching(message):
+                del self.saved[index]
+                return
+
     def _next(self, deadline: int | None) -> object:
         """The inbox's next item, or `EXPIRED`.
 
@@ -241,11 +264,8 @@ class Process:
             entity.exit_signal(self.pid, reason, broken_link=True)
         # A driver's monitor runs its callback here and now, on this scheduler, under the port's
         # lock.
-        for ref, watcher in watching:
-            if isinstance(watcher, Process):
-                watcher.down(ref, "process", self.pid, reason)
-            else:
-                watcher(self.pid)
+        for tell in watching:
+            tell(reason)
         # Their `finish` runs last, when everything that the process was linked to has been told.
         for driver in given_up:
             driver.user_gone(self.pid)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
 import pytest
-from scripted import Box, do, made_of, scripted
+from scripted import Box, do, made_of, scripted, steps
 from support import Gate, Kind, both, opened
 
-from driverref import Emulator, Pid, Port
+from driverref import Emulator, Pid, Port, explore
 from driverref.erl_driver import (
     ERL_DRV_BUSY_MSGQ_DISABLED,
     ErlDrvMonitor,
@@ -22,6 +22,8 @@ from driverref.erl_driver import (
     driver_compare_monitors,
     driver_connected,
     driver_demonitor_process,
+    driver_deq,
+    driver_enq,
     driver_exit,
     driver_failure_eof,
     driver_get_monitored_process,
@@ -53,10 +55,15 @@ def watching(seen: list[Any], **callbacks: Any) -> Any:
         seen.append(driver_monitor_process(port, driver_caller(port)))
         return "ok"
 
+    def demonitor(port: ErlDrvPort) -> int:
+        monitors = [item for item in seen if isinstance(item, ErlDrvMonitor)]
+        return driver_demonitor_process(port, monitors[-1])
+
     return scripted(
         monitor,
-        lambda port: driver_demonitor_process(port, seen[-1]),
+        demonitor,
         lambda port: driver_monitor_process(port, Pid(99)),
+        lambda port: driver_deq(port, 1),
         **{"process_exit": lambda port, monitor: seen.append((port.id, monitor)), **callbacks},
     )
 
@@ -132,6 +139,74 @@ def test_a_monitor_can_be_taken_back_and_dies_with_its_port(threads: Kind) -> No
         gate.open()
         assert erl.receive()[1] == ref
         assert len(seen) == 2
+        assert erl.trace.order("process_exit") == []
+
+
+def given_up_at_the_end(erl: Emulator, give_up: Callable[[Emulator, Port], object]) -> Hashable:
+    """A monitor is given up while the process ends: what that returns, and how often it is told."""
+    seen: list[Any] = []
+    me, port = erl.self(), opened(erl, watching(seen))
+    erl.spawn(steps(lambda: do(erl, port, 0), lambda: erl.send(me, "monitored")), scheduler=2)
+    erl.receive()
+    return give_up(erl, port), len(seen) - 1
+
+
+GIVEN_UP: dict[str, tuple[Callable[[Emulator, Port], object], set[Hashable]]] = {
+    "demonitor": (lambda erl, port: do(erl, port, 1), {("0", 0), ("1", 1)}),
+    "close": (lambda erl, port: erl.port_close(port), {(True, 0), (True, 1)}),
+}
+
+
+@pytest.mark.parametrize("how", GIVEN_UP)
+def test_of_a_process_that_ends_the_port_is_told_or_has_given_the_monitor_up(how: str) -> None:
+    give_up, both_ways = GIVEN_UP[how]
+    story = partial(given_up_at_the_end, give_up=give_up)
+    assert set(explore(story, schedulers=2)) == both_ways
+
+
+@both
+@pytest.mark.rule("port.closing-monitors")
+def test_a_closing_port_gives_its_monitors_up(threads: Kind) -> None:
+    """So OTP 25 did: the monitored process ends while the port waits for its driver queue."""
+    seen: list[Any] = []
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, watching(seen, output=driver_enq))
+        gate = Gate()
+        pid = erl.spawn(steps(lambda: do(erl, port, 0), gate.pass_through))
+        gate.await_arrival()
+        erl.unlink(port)
+        erl.port_command(port, b"1")
+        erl.port_close(port)
+        assert do(erl, port, 1) == "1"
+        ref = erl.monitor("process", pid)
+        gate.open()
+        assert erl.receive()[1] == ref
+        assert erl.trace.order("process_exit") == []
+        erl.exit(port, "kill")
+        do(erl, port, 3)
+
+
+@both
+def test_a_monitor_that_flush_sets_does_not_outlive_the_port(threads: Kind) -> None:
+    seen: list[Any] = []
+
+    def flush(port: ErlDrvPort) -> None:
+        seen.append(driver_monitor_process(port, pid))
+
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, watching(seen, output=driver_enq, flush=flush))
+        gate = Gate()
+        pid = erl.spawn(gate.pass_through)
+        gate.await_arrival()
+        erl.unlink(port)
+        erl.port_command(port, b"1")
+        erl.port_close(port)
+        do(erl, port, 3)
+        assert erl.ports() == []
+        ref = erl.monitor("process", pid)
+        gate.open()
+        assert erl.receive()[1] == ref
+        assert isinstance(seen[0], ErlDrvMonitor)
         assert erl.trace.order("process_exit") == []
 
 

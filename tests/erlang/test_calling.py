@@ -13,10 +13,7 @@ from support import Kind, Signal, both
 
 from driverref import Emulator, Port, explore
 from driverref.erl_driver import ErlDrvPort
-from driverref.erlang.commands import Commands
 from driverref.erlang.erl_ddll import ErlDdll
-from driverref.erlang.ports import Ports
-from driverref.erlang.processes import Processes
 from driverref.errors import EmulatorStopped, ErlangError, Misuse, ProcessExit
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
@@ -34,7 +31,7 @@ def public(kind: type) -> set[str]:
 def test_the_list_has_every_bif() -> None:
     ddll = {f"erl_ddll.{name}" for name in public(ErlDdll)}
     assert (
-        public(Processes) | public(Ports) | public(Commands) | ddll | {"system_info", "halt"}
+        set().union(*map(public, Emulator.__bases__)) | ddll | {"system_info", "halt"}
         == CALLS.keys()
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scripted import Box, made_of
+from scripted import Box, do, made_of, scripted
 from support import (
     Gate,
     Kind,
@@ -28,7 +28,9 @@ from driverref.erl_driver import (
     driver_enq,
     driver_failure_atom,
     driver_output,
+    set_busy_port,
 )
+from driverref.errors import ErlangError
 
 
 def echo(port: ErlDrvPort, buf: memoryview) -> None:
@@ -284,7 +286,7 @@ def test_garbage_and_strangers_give_the_owner_badsig(threads: Kind) -> None:
             (erl.self(), ("command", ["x"])),
             (stranger, "close"),
             (stranger, ("connect", stranger)),
-            (erl.self(), ("connect", Pid(99))),
+            (erl.self(), ("connect", port)),
             (erl.self(), ("unknown", 1)),
         ]
         for message in bad:
@@ -294,6 +296,26 @@ def test_garbage_and_strangers_give_the_owner_badsig(threads: Kind) -> None:
         assert erl.receive() == (port, ("data", b"for the owner"))
         assert erl.trace.order("output", "exit", "stop") == ["output"]
         assert erl.port_info(port, "connected") == ("connected", Pid(1))
+
+
+@both
+@pytest.mark.rule("port.connect-ended")
+def test_a_connect_message_does_not_ask_whether_the_new_owner_lives(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, made_of(output=echo))
+        gone = erl.spawn(bool)
+        watch = erl.monitor("process", gone)
+        erl.receive(lambda message: message[1] == watch)
+        erl.send(port, (erl.self(), ("connect", gone)))
+        assert erl.receive() == (port, "connected")
+        assert erl.port_info(port, "connected") == ("connected", gone)
+        assert erl.process_info(gone, "links") is None
+        # What the driver sends is lost.  The old owner is still linked.
+        assert erl.port_command(port, b"x")
+        assert erl.receive(timeout=0) is None
+        assert erl.port_info(port, "links") == ("links", [erl.self()])
+        with refused():
+            erl.port_connect(port, gone)
 
 
 @both
@@ -318,18 +340,61 @@ def test_badsig_kills_an_owner_that_does_not_trap_exits(threads: Kind) -> None:
 
 
 @both
-def test_port_info_tells_what_is_known(threads: Kind) -> None:
+def test_a_port_that_is_gone_is_not_listed(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         port = opened(erl, made_of(output=driver_enq))
-        assert repr(erl.port_info(port)) == (
-            '[{name,"d"}, {links,[<0.1.0>]}, {id,1}, {connected,<0.1.0>}, {os_pid,undefined}]'
-        )
         erl.port_command(port, b"four")
-        assert erl.port_info(port, "queue_size") == ("queue_size", 4)
+        assert erl.ports() == [port]
         erl.unlink(port)
         erl.exit(port, "kill")
         assert erl.ports() == []
         assert erl.port_info(Port(99)) is None
+
+
+# send/3.
+
+
+@both
+def test_send_with_options_returns_ok(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, made_of(output=echo))
+        command = (erl.self(), ("command", b"x"))
+        assert erl.send(erl.self(), "hello", ["noconnect", "nosuspend"]) == "ok"
+        assert erl.send(Pid(77), "hello", []) == "ok"
+        assert erl.send(port, command, ["nosuspend"]) == "ok"
+        assert [erl.receive(), erl.receive()] == ["hello", (port, ("data", b"x"))]
+
+
+@pytest.mark.rule("busy.nosuspend-message")
+@both
+def test_nosuspend_sends_nothing_where_the_caller_would_be_suspended(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = opened(
+            erl,
+            scripted(
+                lambda port: set_busy_port(port, 1),
+                lambda port: set_busy_port(port, 0),
+                output=echo,
+            ),
+        )
+        erl.process_flag("trap_exit", True)
+        command = (erl.self(), ("command", b"x"))
+        do(erl, port, 0)
+        assert erl.send(port, command, ["nosuspend"]) == "nosuspend"
+        # Only a command is held up.
+        assert erl.send(port, "hello", ["nosuspend"]) == "ok"
+        do(erl, port, 1)
+        assert erl.receive() == ("EXIT", port, "badsig")
+        assert erl.receive(timeout=0) is None
+
+
+@pytest.mark.rule("era.calls")
+def test_send_with_options_came_with_r9c() -> None:
+    with (
+        Emulator(release="R7B-3") as erl,
+        pytest.raises(ErlangError, match="undef: send/3: R7B-3 does not have it"),
+    ):
+        erl.send(erl.self(), "hello", [])
 
 
 @both

@@ -12,6 +12,7 @@ from support import Gate, Kind, both, on_another_thread
 from driverref import Emulator, Pid, Port, Ref
 from driverref.erl_driver import ErlDrvPort, driver_deq, driver_enq
 from driverref.errors import ErlangError, Misuse, ProcessExit
+from driverref.release import ERAS
 
 
 @both
@@ -82,13 +83,108 @@ def test_exit_of_oneself_does_not_return(threads: Kind) -> None:
     assert caught.value.reason == "killed"
 
 
+GONE = pytest.mark.parametrize("gone", [Pid(77), Port(77)])
+
+
+@GONE
 @both
-def test_link_to_what_is_gone_is_noproc(threads: Kind) -> None:
+@pytest.mark.rule("link.noproc")
+def test_link_to_what_is_gone_is_an_exit_if_exits_are_trapped(
+    gone: Pid | Port, threads: Kind
+) -> None:
     with Emulator(threads=threads) as erl:
         erl.process_flag("trap_exit", True)
-        for gone in (Pid(77), Port(77)):
-            assert erl.link(gone)
-            assert erl.receive() == ("EXIT", gone, "noproc")
+        assert erl.link(gone)
+        assert erl.receive() == ("EXIT", gone, "noproc")
+
+
+@GONE
+@pytest.mark.parametrize("release", [era.name for era in ERAS])
+@pytest.mark.rule("link.noproc")
+def test_and_raises_noproc_if_they_are_not(gone: Pid | Port, release: str) -> None:
+    with Emulator(release=release) as erl:
+        with pytest.raises(ErlangError, match=r"noproc: link: .* has ended"):
+            erl.link(gone)
+        assert erl.process_info(erl.self(), "links") == ("links", [])
+
+
+@both
+@pytest.mark.rule("link.noproc")
+def test_a_closing_port_raises_noproc_too(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        port = closing_port(erl)
+        erl.receive()
+        erl.process_flag("trap_exit", False)
+        with pytest.raises(ErlangError, match="noproc"):
+            erl.link(port)
+        erl.port_control(port, 0, b"")
+
+
+@both
+def test_a_link_to_oneself_is_none(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        assert erl.link(erl.self())
+        assert erl.process_info(erl.self(), "links") == ("links", [])
+
+
+@both
+def test_a_process_is_alive_until_it_ends(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        gate = Gate()
+        pid = erl.spawn(gate.pass_through)
+        gate.await_arrival()
+        assert erl.is_process_alive(pid) is True
+        assert erl.is_process_alive(erl.self()) is True
+        watch = erl.monitor("process", pid)
+        gate.open()
+        erl.receive(lambda message: message[1] == watch)
+        assert erl.is_process_alive(pid) is False
+        assert erl.is_process_alive(Pid(77)) is False
+
+
+@both
+def test_where_messages_are_kept_can_be_set(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        assert erl.process_flag("message_queue_data", "off_heap") == "on_heap"
+        assert erl.process_flag("message_queue_data", "off_heap") == "off_heap"
+
+
+@pytest.mark.rule("era.calls")
+def test_that_came_with_otp_19() -> None:
+    with (
+        Emulator(release="R16B") as erl,
+        pytest.raises(
+            ErlangError, match="undef: process_flag's `message_queue_data`: R16B does not"
+        ),
+    ):
+        erl.process_flag("message_queue_data", "off_heap")
+
+
+@both
+def test_every_reference_is_new(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        refs = {erl.make_ref(), erl.make_ref(), erl.monitor("process", Pid(77))}
+        assert len(refs) == 3
+
+
+def test_the_clock_tells_how_long_a_wait_was() -> None:
+    with Emulator() as erl:
+        units = ("native", "nanosecond", "microsecond", "millisecond", "second")
+        before = [erl.monotonic_time(unit) for unit in units]
+        erl.receive(timeout=2000)
+        after = [erl.monotonic_time(unit) for unit in units]
+        waited = [late - early for early, late in zip(before, after, strict=True)]
+        assert waited == [2_000_000_000, 2_000_000_000, 2_000_000, 2_000, 2]
+
+
+@pytest.mark.rule("era.calls")
+def test_the_clock_came_with_otp_18() -> None:
+    with (
+        Emulator(release="R16B") as erl,
+        pytest.raises(ErlangError, match="undef: monotonic_time: R16B does not have it"),
+    ):
+        erl.monotonic_time()
 
 
 @both

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from driverref import Atom, Emulator, Pid, Port, Ref
 from driverref.errors import DriverFault, ErlangError
-from driverref.terms import erlang
+from driverref.terms import ImproperList, erlang
 from driverref.threads import EXPIRED
 from values.steps import Case, File, S, V
 from values.twin import DRIVERS, LOADED, Stage
@@ -309,7 +309,7 @@ def text(term: Any, names: Names) -> str:
             return "{" + ",".join(text(part, names) for part in term) + "}"
         case [_, *_] if all(isinstance(byte, int) and 32 <= byte < 127 for byte in term):
             return f'"{bytes(term).decode()}"'
-        case list():
+        case list() if not isinstance(term, ImproperList):
             return "[" + ",".join(known(term, names)) + "]"
     return erlang(term)
 
