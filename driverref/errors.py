@@ -284,9 +284,10 @@ def badarg(call: str, parameter: str, expected: str, got: object) -> ErlangError
     return ErlangError("badarg", f"{call}: {parameter} must be {expected}, not {shown(got, 60)}")
 
 
-def errno_name(error: int) -> str:
-    """The name of an errno as Erlang has it: `enoent`, or `unknown`.
+def errno_name(error: int, unknown: str) -> str:
+    """The name of an errno as Erlang has it: `enoent`.
 
-    Source: `erl_posix_str.c:erl_errno_id`.
+    For a number without a name it is `unknown`, with the number for `{}`: what
+    `Release.unknown_errno` says.  Source: `erl_posix_str.c:erl_errno_id`.
     """
-    return errno.errorcode.get(error, "unknown").lower()
+    return errno.errorcode.get(error, unknown.format(error)).lower()

@@ -7,17 +7,25 @@ checked; with it, every scenario is played a few times more.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent / "beam"))
+import nulls
+import play
 import run
+import run_values
+import vectors
+import verdict
 from otp import call, tools
 from scenarios import SCENARIOS, Scenario
 from unseen import REASONS, Reason, reasons
@@ -36,15 +44,18 @@ each = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scena
 def test_the_model_admits_what_the_emulator_did(scenario: Scenario) -> None:
     for entry in RECORD["scenarios"][scenario.name]:
         seen = [tuple(order) for order, _ in entry["orders"]]
-        assert not run.refused(scenario, entry["async_threads"], entry["schedulers"], seen)
+        assert not verdict.refused(scenario, *verdict.options_of(entry), seen)
 
 
 @each
 def test_the_record_is_of_enough_runs(scenario: Scenario) -> None:
     entries = RECORD["scenarios"][scenario.name]
-    kinds = {(entry["async_threads"], entry["schedulers"]) for entry in entries}
-    assert kinds == {(a, s) for a in scenario.async_threads for s in scenario.schedulers}
-    assert sum(entry["runs"] for entry in entries) >= 200
+    assert RECORD["emulators"].keys() >= {"25"}
+    for release in RECORD["emulators"]:
+        of_release = verdict.entries_of(RECORD, scenario, release)
+        kinds = {(entry["async_threads"], entry["schedulers"]) for entry in of_release}
+        assert kinds == {(a, s) for a in scenario.async_threads for s in scenario.schedulers}
+        assert sum(entry["runs"] for entry in of_release) >= run.RUNS.get(release, run.FEWER_RUNS)
     for entry in entries:
         assert entry["options"] == f"+A {entry['async_threads']} +S {entry['schedulers']}"
         counts = [times for _, times in entry["orders"]]
@@ -66,7 +77,7 @@ def test_the_record_is_of_these_scenarios_and_readable() -> None:
 
 @each
 def test_an_order_that_was_never_seen_has_a_reason_and_no_other_has(scenario: Scenario) -> None:
-    _, others = run.compared(scenario, RECORD)
+    _, others = verdict.compared(scenario, RECORD)
     assert {tuple(order.split()) for order in reasons(scenario.name)} == others
 
 
@@ -86,11 +97,12 @@ def test_what_was_never_seen_is_listed_with_its_reason(
     """Without playing; a reason that is missing, or left over, makes the list a failure."""
     scenario = next(s for s in SCENARIOS if s.name == "close_two_at_once")
     entry = RECORD["scenarios"][scenario.name][0]
-    both, one, none = sorted(run.orders(scenario, entry["async_threads"], entry["schedulers"]))
+    options = verdict.options_of(entry)
+    both, one, none = sorted(verdict.orders(scenario, *options))
     data = {"scenarios": {scenario.name: [{**entry, "orders": [[list(none), 3]]}]}}
     why = Reason(scenario.name, "too rare", "So it is.", (" ".join(both), " ".join(none)))
     monkeypatch.setattr("unseen.REASONS", (why,))
-    assert run.list_unseen([scenario], data) == 1
+    assert verdict.list_unseen([scenario], data) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"{scenario.name}: {' '.join(both)}: too rare",
         f"{scenario.name}: {' '.join(one)}: no reason is given",
@@ -111,10 +123,38 @@ def test_an_order_that_the_model_does_not_have_is_reported(
     entry = RECORD["scenarios"][scenario.name][0]
     wrong = ["port_close", "async_return(1)", "async_free(1)", "stop"]
     data = {"scenarios": {scenario.name: [{**entry, "hung": 1, "orders": [[wrong, 3]]}]}}
-    assert run.report([scenario], data) == 1
+    assert verdict.report([scenario], data, "25") == 1
     out = capsys.readouterr().out
     assert f"close_running: {entry['options']}: not admitted: {' '.join(wrong)}" in out
     assert "1 hung" in out
+
+
+def test_a_record_keeps_what_other_emulators_did(tmp_path: Path) -> None:
+    runs = run.Runs(1, 2, Counter({("stop",): 3}))
+    old = run.entry("25", run.Runs(1, 1, Counter({("stop",): 2})))
+    data = {
+        "emulators": {"25": {"erts": "13", "machine": "M"}, "27": {"erts": "15", "machine": "M"}},
+        "scenarios": {"closed": [old, run.entry("27", run.Runs(1, 1))]},
+    }
+    judge = run.Judge(tmp_path, "erl", "27", "16")
+    new = run.record(data, judge, {"closed": [runs], "new": [runs]})
+    assert [new["emulators"][name]["erts"] for name in ("25", "27")] == ["13", "16"]
+    assert new["scenarios"] == {
+        "closed": [old, run.entry("27", runs)],
+        "new": [run.entry("27", runs)],
+    }
+    assert run.entry("27", runs)["options"] == "+A 1 +S 2"
+
+
+def test_releases_that_differ_in_their_names_only_are_searched_once() -> None:
+    scenario = next(s for s in SCENARIOS if s.name == "close_running")
+    assert verdict.found(scenario, 1, 1, verdict.alike("28")) is verdict.found(scenario, 1, 1, "27")
+    assert [verdict.alike(name) for name in ("R16B", "26", "28", "29")] == [
+        "R16B",
+        "25",
+        "27",
+        "29",
+    ]
 
 
 def test_what_must_not_happen_is_kept_in_an_order() -> None:
@@ -136,6 +176,54 @@ def test_without_erlang_one_line_says_what_to_install(
     )
 
 
+def test_make_beam_has_every_judge_play_on_every_emulator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On the installed one and on those that are unpacked, or on those that were asked for."""
+    for release in ("27", "29"):
+        (tmp_path / f"otp-{release}").mkdir()
+    asked: list[str] = []
+
+    def first() -> str:
+        return os.environ["PATH"].partition(os.pathsep)[0]
+
+    def judge(module: ModuleType, status: int = 0) -> None:
+        def main(arguments: object = None) -> int:
+            given = " from sys.argv" * (arguments is None and module in (run, run_values))
+            asked.append(f"{module.__name__}{given} {Path(first()).parent.name}")
+            return status
+
+        monkeypatch.setattr(module, "main", main)
+
+    monkeypatch.setattr(play, "BUILD", tmp_path)
+    monkeypatch.setenv("PATH", f"/here/bin{os.pathsep}/there")
+    judges = (run, run_values, vectors, nulls)
+    for module in judges:
+        judge(module, status=module is run_values)
+    everywhere = [
+        f"{module.__name__} {where}" for where in ("here", "otp-27", "otp-29") for module in judges
+    ]
+    assert play.main([]) == 1
+    assert asked == everywhere
+    asked.clear()
+    judge(run_values)
+    assert play.main([str(tmp_path / "otp-29")]) == 0
+    assert asked == everywhere[-4:]
+    assert first() == "/here/bin"
+
+
+def test_what_keeps_a_newer_emulator_from_being_unpacked_is_said(tmp_path: Path) -> None:
+    def said(release: str, **environment: str) -> str:
+        command = ["/bin/bash", str(run.HERE / "newer-otp"), release, str(tmp_path / "otp")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert said("28") == "OTP 28 cannot be unpacked: only 27 and 29 are known\n"
+    no_tools = "OTP 27 cannot be unpacked: this is no Debian (no apt-get, no dpkg)\n"
+    assert said("27", PATH="/nowhere") == no_tools
+
+
 @pytest.fixture(scope="module")
 def judge() -> Iterator[run.Judge]:
     """The compiled judge."""
@@ -154,12 +242,13 @@ def played(judge: run.Judge) -> dict[str, list[run.Runs]]:
 
 @each
 def test_the_model_admits_what_the_emulator_does_now(
-    scenario: Scenario, played: dict[str, list[run.Runs]]
+    scenario: Scenario, played: dict[str, list[run.Runs]], judge: run.Judge
 ) -> None:
     for runs in played.get(scenario.name, []):
         assert runs.hung == 0
-        assert runs.crashed == 0 or scenario.crashes
-        assert not run.refused(scenario, runs.async_threads, runs.schedulers, runs.orders)
+        options = runs.async_threads, runs.schedulers, judge.release
+        assert runs.crashed == 0 or verdict.misused(scenario, *options)
+        assert not verdict.refused(scenario, *options, runs.orders)
 
 
 @pytest.mark.rule("port.no-failure-in-process-exit")

@@ -35,8 +35,8 @@ def test_limits_are_in_order(release: Release) -> None:
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Release), ids=lambda field: str(field.name))
-def test_every_field_tells_eras_apart(field: Any) -> None:
-    assert len({getattr(release, field.name) for release in ERAS}) > 1
+def test_every_field_tells_releases_apart(field: Any) -> None:
+    assert len({getattr(release, field.name) for release in RELEASES.values()}) > 1
 
 
 def test_no_two_eras_are_one() -> None:
@@ -73,6 +73,7 @@ TABLE = {
     "threads_send_terms":    (False,     True,     True,     True,     False,     False),
     "bare_integer_crashes":  (False,     False,    False,    False,    False,     True),
     "big_map_crashes":       (False,     False,    False,    False,    False,     True),
+    "unknown_errno":         ("unknown",) * 6,
 }  # fmt: skip
 """The eras as the sources tell them, a column a record of `ERAS`."""
 
@@ -90,9 +91,19 @@ def test_a_release_is_asked_for_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["23", "24", "26", "27", "28", "29"])
-def test_from_23_on_only_the_names_differ_and_what_was_mended_in_27(name: str) -> None:
+def test_from_23_on_only_the_names_differ_and_what_27_and_29_changed(name: str) -> None:
     same = dataclasses.replace(RELEASES[name], name="25", version=OTP_25.version, erts=OTP_25.erts)
-    assert same == dataclasses.replace(OTP_25, big_map_crashes=int(name) < 27)
+    assert same == dataclasses.replace(
+        OTP_25,
+        big_map_crashes=int(name) < 27,
+        unknown_errno="unknown" if int(name) < 29 else "errno_{}",
+    )
+
+
+def test_releases_that_differ_in_their_names_only_behave_alike() -> None:
+    assert RELEASES["24"].behaviour == OTP_25.behaviour
+    assert RELEASES["24"] != OTP_25
+    assert len({era.behaviour for era in ERAS}) == len(ERAS)
 
 
 def test_the_newest_one_knows_what_came_last() -> None:

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -256,6 +257,15 @@ def test_a_record_keeps_what_other_emulators_showed(tmp_path: Path) -> None:
     new = run_values.record(old, judge, seen, 3)
     assert new["emulators"] == {"25": {"erts": "13", "runs": 2}, "27": {"erts": "16", "runs": 3}}
     assert new["values"][CONNECTED.name] == {"a": {"25": 2}, "c": {"27": 3}}
+
+
+def test_a_record_does_not_depend_on_which_emulator_was_played_last(tmp_path: Path) -> None:
+    data: dict[str, Any] = {"emulators": {}, "values": {}}
+    for release in ("27", "25"):
+        judge = run_values.Judge(tmp_path, "erl", release, "13")
+        data = run_values.record(data, judge, {CONNECTED.name: Counter({MODEL: 3})}, 3)
+    assert list(data["emulators"]) == ["25", "27"]
+    assert list(data["values"][CONNECTED.name][MODEL]) == ["25", "27"]
 
 
 # The emulator.

@@ -6,6 +6,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `rulebook`: the rules of the book, and the tests that name them;
 * `program`: a page's examples as one Python file;
 * `judged`: the runs of the real emulator, compared with the model; `judged_rows`: the same as HTML;
+* `judged_values`: what was returned there, as HTML;
 * `era_rows`: what the table of eras says;
 * `words`: a number with its noun.
 

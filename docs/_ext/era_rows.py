@@ -209,6 +209,7 @@ MAP: dict[str, list[Row]] = {
             Cell("after `stop`", "port.exit-before-stop"),
         ),
         Row("a closed port's identifier leads", ("slots",), closed_port),
+        as_is("an errno without a name, as a reason", "unknown_errno", "era.unknown-errno"),
     ],
     "Cancelling": [
         one_of(

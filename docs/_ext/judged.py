@@ -1,9 +1,10 @@
-"""The record of the real emulator's runs, compared with the model.
+"""The record of the real emulators' runs, compared with the model.
 
-`make beam` plays the scenarios of `tests/beam` on the real emulator and writes the record. For
-each scenario and each pair of options it has the orders of events that were seen, and how often.
-`read` reads it. `Record.judged` adds up the options of a scenario, and asks the model for every
-order that was seen. A build of the book needs no Erlang: it needs the record and the model.
+`make beam` plays the scenarios of `tests/beam` on the real emulator, on one or several releases,
+and writes the record. For each scenario, release and pair of options it has the orders of events
+that were seen, and how often. `read` reads it. `Record.judged` adds up the options of a scenario,
+and asks the model for every order that was seen. A build of the book needs no Erlang: it needs the
+record and the model.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from driverref.conformance import admits
-from driverref.explore import Fault, explore
+from driverref.explore import Fault, Outcomes, explore
+from driverref.release import Release, find
 
 if TYPE_CHECKING:  # in tests/beam, which is put on the path only when there is a record
     from scenarios import Scenario
@@ -36,8 +38,9 @@ Options = tuple[int, int]
 
 
 class Entry(TypedDict):
-    """What the record has of one scenario with one pair of options."""
+    """What the record has of one scenario on one release with one pair of options."""
 
+    release: str
     async_threads: int
     schedulers: int
     runs: int
@@ -47,12 +50,20 @@ class Entry(TypedDict):
     """The events, and in how many runs they were seen in this order."""
 
 
+class Emulator(TypedDict):
+    """A release that was played on."""
+
+    erts: str
+    machine: str
+
+
 @dataclass
 class Seen:
     """An order of events that was seen."""
 
     order: tuple[str, ...]
-    runs: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+    """In how many runs, by release."""
     options: list[Options] = field(default_factory=list)
     admitted: bool = True
     """Whether the model has it, with each of the options."""
@@ -65,11 +76,15 @@ class Judged:
     name: str
     why: str
     options: list[Options] = field(default_factory=list)
-    runs: int = 0
-    hung: int = 0
-    crashed: int = 0
-    misuse: bool = False
-    """Whether every schedule of the model ends in a `Misuse`: the emulator may do anything."""
+    runs: Counter[str] = field(default_factory=Counter)
+    """By release, as the next two."""
+    hung: Counter[str] = field(default_factory=Counter)
+    crashed: Counter[str] = field(default_factory=Counter)
+    misuse: list[str] = field(default_factory=list)
+    """The releases on which every schedule of the model ends in a `Misuse`.
+
+    The emulator may do anything then.
+    """
     seen: list[Seen] = field(default_factory=list)
     """Most frequent first."""
     others: int = 0
@@ -87,9 +102,8 @@ class Judged:
 class Record:
     """The record, and the scenarios that it is about."""
 
-    release: str
-    erts: str
-    machine: str
+    emulators: dict[str, Emulator]
+    """By release."""
     entries: dict[str, list[Entry]]
     scenarios: dict[str, Scenario]
     done: dict[str, Judged] = field(default_factory=dict)
@@ -123,9 +137,7 @@ def read(tests: Path) -> Record | None:
             sys.path.append(path)
     scenarios: list[Scenario] = importlib.import_module("scenarios").SCENARIOS
     return Record(
-        data["release"],
-        data["erts"],
-        data["machine"],
+        data["emulators"],
         data["scenarios"],
         {scenario.name: scenario for scenario in scenarios},
     )
@@ -146,32 +158,40 @@ def _judge(scenario: Scenario, entries: list[Entry]) -> Judged:
     judged = Judged(scenario.name, scenario.why)
     seen: dict[tuple[str, ...], Seen] = {}
     others: set[object] = set()
+    explored: dict[tuple[Options, Release], Outcomes] = {}
     for entry in entries:
-        options = entry["async_threads"], entry["schedulers"]
-        judged.options.append(options)
-        judged.runs += entry["runs"]
-        judged.hung += entry["hung"]
-        judged.crashed += entry["crashed"]
-        found = explore(
-            scenario.model,
-            observe=scenario.observe,
-            limit=LIMIT,
-            progress=False,
-            async_threads=options[0],
-            schedulers=options[1],
-        )
+        release, options = entry["release"], (entry["async_threads"], entry["schedulers"])
+        if options not in judged.options:
+            judged.options.append(options)
+        for count in "runs", "hung", "crashed":
+            getattr(judged, count)[release] += entry[count]
+        # Releases that differ in their names only are explored once.
+        alike = options, find(release).behaviour
+        if alike not in explored:
+            explored[alike] = explore(
+                scenario.model,
+                observe=scenario.observe,
+                limit=LIMIT,
+                progress=False,
+                async_threads=options[0],
+                schedulers=options[1],
+                release=release,
+            )
+        found = explored[alike]
         judged.complete = judged.complete and found.complete
         misused = set(map(_name, found)) == {"Misuse"}
-        judged.misuse = judged.misuse or misused
+        if misused and release not in judged.misuse:
+            judged.misuse.append(release)
         others |= {outcome for outcome in found if outcome not in found.faults}
         for names, times in entry["orders"]:
             one = seen.setdefault(tuple(names), Seen(tuple(names)))
-            one.runs += times
-            one.options.append(options)
+            one.runs[release] += times
+            if options not in one.options:
+                one.options.append(options)
             # Perhaps only because of the limit.
             if one.order not in found and not misused:
-                one.admitted = one.admitted and _admitted(scenario, one.order, options)
-    judged.seen = sorted(seen.values(), key=lambda one: -one.runs)
+                one.admitted = one.admitted and _admitted(scenario, one.order, options, release)
+    judged.seen = sorted(seen.values(), key=lambda one: -one.runs.total())
     judged.others = len(others - set(seen))
     return judged
 
@@ -181,7 +201,7 @@ def _name(outcome: object) -> object:
     return outcome.name if isinstance(outcome, Fault) else None
 
 
-def _admitted(scenario: Scenario, order: Sequence[str], options: Options) -> bool:
+def _admitted(scenario: Scenario, order: Sequence[str], options: Options, release: str) -> bool:
     # `run.py` leaves reports of what must never happen (`wrong-thread`, `!...`) in the order. The
     # model has no such events.
     if any(event.partition("(")[0] not in scenario.observe for event in order):
@@ -193,6 +213,7 @@ def _admitted(scenario: Scenario, order: Sequence[str], options: Options) -> boo
             observe=scenario.observe,
             async_threads=options[0],
             schedulers=options[1],
+            release=release,
         )
     )
 
@@ -213,15 +234,19 @@ def options_in_words(options: Sequence[Options]) -> str:
     )
 
 
-def totals(judged: Sequence[Judged]) -> Counter[str]:
-    """Return sums over several scenarios: scenarios, runs, runs lost, orders, orders refused."""
+def totals(judged: Sequence[Judged], release: str) -> Counter[str]:
+    """Return sums over several scenarios on one release.
+
+    They are: scenarios, runs, runs lost, orders, orders refused.
+    """
     total = Counter[str]()
     for one in judged:
+        seen = [order for order in one.seen if order.runs[release]]
         total.update(
-            scenarios=1,
-            runs=one.runs,
-            lost=one.hung + one.crashed,
-            orders=len(one.seen),
-            refused=sum(not seen.admitted for seen in one.seen),
+            scenarios=one.runs[release] > 0,
+            runs=one.runs[release],
+            lost=one.hung[release] + one.crashed[release],
+            orders=len(seen),
+            refused=sum(not order.admitted for order in seen),
         )
     return total

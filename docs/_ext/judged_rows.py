@@ -1,18 +1,20 @@
 """What the real emulator did, beside what the model has, as rows of HTML tables.
 
-`scenario_rows` shows one scenario in detail, `scenario_line` in one line. `unseen_row` says why
-some of the model's orders were never seen. `real_thing` puts the tables around them.
+`scenario_rows` shows one scenario in detail, `scenario_line` in one line. `totals_row` sums up a
+release. `unseen_row` says why some of the model's orders were never seen. `real_thing` puts the
+tables around them.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from _ext.judged import Judged, Seen, options_in_words
-from _ext.words import counted
+from _ext.judged import Emulator, Judged, Seen, options_in_words
+from _ext.words import counted, listed
 
 if TYPE_CHECKING:
     from unseen import Reason
@@ -22,19 +24,20 @@ SHOWN = 5
 
 
 def scenario_rows(one: Judged) -> Iterator[str]:
-    """Yield a scenario's rows: what it is about, what was seen, what else the model has."""
-    played = f"{counted(one.runs, 'run')}, {options_in_words(one.options)}"
+    """Yield a scenario's rows.
+
+    They are: what it is about, a row for each release, a row for each order, what else the model
+    has.
+    """
     yield (
         f'<tr class="scenario"><th scope="rowgroup" colspan="3">{in_html(one.why)}'
-        f"<span><code>{escape(one.name)}</code>: {played}</span></th></tr>"
+        f"<span><code>{escape(one.name)}</code>: {options_in_words(one.options)}</span></th></tr>"
     )
+    for release in one.runs:
+        yield release_row(one, release)
     for seen in one.seen[:SHOWN]:
-        verdict = "yes" if seen.admitted else fault("no")
-        yield f"<tr><td>{order_of(one, seen)}</td><td>{seen.runs:,}</td><td>{verdict}</td></tr>"
-    for number, what in (one.hung, "hung"), (one.crashed, "crashed"):
-        if number:
-            verdict = "<code>Misuse</code>" if one.misuse else "no"
-            yield f"<tr><td>{fault(what)}</td><td>{number:,}</td><td>{verdict}</td></tr>"
+        runs = f"{seen.runs.total():,}"
+        yield f"<tr><td>{order_of(one, seen)}</td><td>{runs}</td><td>{verdict(seen)}</td></tr>"
     if further := one.seen[SHOWN:]:
         items = "".join(f"<li>{further_order(one, seen)}</li>" for seen in further)
         summary = counted(len(further), "further order")
@@ -45,51 +48,81 @@ def scenario_rows(one: Judged) -> Iterator[str]:
     yield f'<tr class="more"><td colspan="3">{besides(one)}</td></tr>'
 
 
+def release_row(one: Judged, release: str) -> str:
+    """Return what one release did, as one row."""
+    seen = [order for order in one.seen if order.runs[release]]
+    what = f"OTP {escape(release)}: {counted(len(seen), 'order')}"
+    for number, how in (one.hung[release], "hung"), (one.crashed[release], "crashed"):
+        if number:
+            what += f", {fault(f'{number:,} {how}')}"
+    said = "yes" if all(order.admitted for order in seen) else fault("no")
+    if release in one.misuse:
+        said = "<code>Misuse</code>"
+    return f'<tr class="release"><td>{what}</td><td>{one.runs[release]:,}</td><td>{said}</td></tr>'
+
+
 def order_of(one: Judged, seen: Seen) -> str:
-    """Return an order of events, and with which options it was seen if not with all."""
+    """Return an order of events, and where it was seen if not with all options and releases."""
     order = f"<code>{escape(' '.join(seen.order) or '(no event)')}</code>"
+    only = [f"on OTP {release}" for release in seen.runs] * (len(seen.runs) < len(one.runs))
     if len(seen.options) < len(one.options):
-        order += f"<span>only with {options_in_words(seen.options)}</span>"
-    return order
+        only.append(f"with {options_in_words(seen.options)}")
+    return order + f"<span>only {', '.join(only)}</span>" * bool(only)
+
+
+def verdict(seen: Seen) -> str:
+    """Return whether the model has an order."""
+    return "yes" if seen.admitted else fault("no")
 
 
 def further_order(one: Judged, seen: Seen) -> str:
     """Return an order, in how many runs it was seen, and a remark if the model does not have it."""
-    verdict = "" if seen.admitted else " " + fault("not in the model")
-    return f"{order_of(one, seen)}: {seen.runs:,}{verdict}"
+    remark = "" if seen.admitted else " " + fault("not in the model")
+    return f"{order_of(one, seen)}: {seen.runs.total():,}{remark}"
 
 
 def besides(one: Judged) -> str:
-    """Return how many orders the model has that were not seen, as a sentence."""
-    if one.misuse:
-        return "In the model every schedule is a <code>Misuse</code>: the emulator may do anything."
-    if not one.others:
-        return "The model has no others." if one.complete else "The model may have others."
+    """Return how many orders the model has that were not seen, and where it has a `Misuse`."""
+    every = "every schedule is a <code>Misuse</code>: the emulator may do anything."
+    if len(one.misuse) == len(one.runs):
+        return f"In the model {every}"
     least = "" if one.complete else "at least "
-    return f"The model has {least}{counted(one.others, 'other')}."
+    others = f"The model has {least}{counted(one.others, 'other')}."
+    if not one.others:
+        others = "The model has no others." if one.complete else "The model may have others."
+    if one.misuse:
+        return f"On OTP {listed(one.misuse)} {every} {others}"
+    return others
 
 
 def scenario_line(one: Judged) -> str:
     """Return a scenario as one row: what it is about, runs, orders, and the model's verdict."""
     refused = sum(not seen.admitted for seen in one.seen)
-    if one.misuse:
-        told = fault(f"{one.crashed} crashed")
-        return scenario_row(one, f"{told}, and a <code>Misuse</code> in the model")
     faults = [f"lacks {refused}"] * bool(refused)
-    faults += [f"{one.hung} hung"] * bool(one.hung)
-    faults += [f"{one.crashed} crashed"] * bool(one.crashed)
+    faults += [f"{one.hung.total()} hung"] * bool(one.hung.total())
+    faults += [f"{one.crashed.total()} crashed"] * bool(one.crashed.total())
     plus = "" if one.complete else "+"
-    verdict = [f"has {'it' if len(one.seen) == 1 else f'all {len(one.seen)}'}"] * (not refused)
-    verdict += [fault(", ".join(faults))] * bool(faults)
-    verdict += [f"{one.others}{plus} unseen"] * bool(one.others)
-    return scenario_row(one, ", ".join(verdict))
-
-
-def scenario_row(one: Judged, verdict: str) -> str:
-    """Return a scenario as one row: what it is about, runs, orders, and a verdict."""
+    has = "it" if len(one.seen) == 1 else f"all {len(one.seen)}"
+    said = [f"has {has}"] * (not refused and bool(one.seen))
+    said += [fault(", ".join(faults))] * bool(faults)
+    if one.misuse:
+        said.append(f"a <code>Misuse</code> on OTP {listed(one.misuse)}")
+    said += [f"{one.others}{plus} unseen"] * bool(one.others)
     return (
         f'<tr><th scope="row">{in_html(one.why)}<span><code>{escape(one.name)}</code></span></th>'
-        f"<td>{one.runs:,}</td><td>{len(one.seen):,}</td><td>{verdict}</td></tr>"
+        f"<td>{one.runs.total():,}</td><td>{len(one.seen):,}</td><td>{', '.join(said)}</td></tr>"
+    )
+
+
+def totals_row(release: str, emulator: Emulator, total: Counter[str]) -> str:
+    """Return the sums over all scenarios of one release, as one row."""
+    refused, lost = total["refused"], total["lost"]
+    said = [fault(f"lacks {refused}") if refused else "has every one"]
+    said += [fault(f"{lost:,} hung or crashed")] * bool(lost)
+    return (
+        f'<tr><th scope="row">OTP {escape(release)}'
+        f"<span>ERTS {escape(emulator['erts'])}, {escape(emulator['machine'])}</span></th>"
+        f"<td>{total['runs']:,}</td><td>{total['orders']:,}</td><td>{', '.join(said)}</td></tr>"
     )
 
 

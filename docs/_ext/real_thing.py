@@ -1,4 +1,4 @@
-"""The directives `{real-thing}`, `{real-runs}`, `{real-record}` and `{real-unseen}`.
+"""The directives `{real-thing}`, `{real-runs}`, `{real-record}`, `{real-values}`, `{real-unseen}`.
 
 They show drivers for the real emulator, and what it did with drivers in the runs of the record.
 
@@ -9,8 +9,9 @@ other drivers of the folder follow, each under the first sentence of its head co
 directive's content names scenarios of the record, and a table shows what the real emulator did in
 them.
 
-`{real-runs}` shows such a table alone, `{real-record}` has a line for every scenario, and
-`{real-unseen}` says why some orders of the model were never seen.
+`{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
+scenario, and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
+sums up what BIFs and calls returned.
 
 The tabs need no JavaScript. A file that does not exist is left out, and so are the tables if there
 is no record.
@@ -28,10 +29,10 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 from sphinx_design.shared import create_component
 
-from _ext import judged
-from _ext.judged_rows import in_html, scenario_line, scenario_rows, unseen_row
+from _ext import judged, judged_values
+from _ext.judged_rows import in_html, scenario_line, scenario_rows, totals_row, unseen_row
 from _ext.program import filename, program
-from _ext.words import counted
+from _ext.words import counted, listed
 from _ext.workshop import SAFE, BookDirective, html_table, raw, scrolling, titled
 
 LANGUAGES = {".py": "python", ".c": "c", ".erl": "erlang"}
@@ -62,9 +63,10 @@ class RecordDirective(BookDirective):
         record = self.record()
         if record is None or not names:
             return []
-        title = f"Seen on OTP {record.release} (ERTS {record.erts}, {record.machine})"
+        title = f"Seen on OTP {listed(list(record.emulators))}"
         caption = (
-            "Each order of events that was seen, in how many runs, and whether the model has it."
+            "What each release did, each order of events that was seen, in how many runs,"
+            " and whether the model has it."
         )
         html = html_table(title, caption, ("what was seen", "runs", "in the model"))
         for one in self.judge(record, names):
@@ -147,15 +149,15 @@ class RealRecord(RecordDirective):
             none = "There is no record: make beam writes it."
             return [nodes.paragraph(none, none)]
         scenarios = self.judge(record, record.names)
-        total = judged.totals(scenarios)
-        refused = total["refused"]
-        has = f"the model lacks {refused}" if refused else "the model has every one"
-        text = (
-            f"OTP {record.release} (ERTS {record.erts}, {record.machine}):"
-            f" {counted(total['scenarios'], 'scenario')}, {counted(total['runs'], 'run')},"
-            f" {total['lost']:,} of them hung or crashed;"
-            f" {counted(total['orders'], 'order')} of events, and {has}."
-        )
+        caption = "What each release did in all scenarios, and whether the model has what was seen."
+        columns = ("release", "runs", "orders seen", "the model")
+        head = html_table(counted(len(scenarios), "scenario"), caption, columns)
+        rows = [
+            totals_row(release, emulator, judged.totals(scenarios, release))
+            for release, emulator in record.emulators.items()
+        ]
+        sums = nodes.container(classes=["judged", "every", "sums"])
+        sums += raw(f"{head}<tbody>{''.join(rows)}</tbody></table>")
         caption = (
             "Every scenario, how often it was played, and whether the model has what was seen."
         )
@@ -163,7 +165,30 @@ class RealRecord(RecordDirective):
         head = html_table("Every scenario", caption, columns)
         box = nodes.container(classes=["judged", "every"])
         box += raw(f"{head}<tbody>{''.join(map(scenario_line, scenarios))}</tbody></table>")
-        return [nodes.paragraph(text, text, classes=["record-totals"]), box]
+        return [sums, box]
+
+
+class RealValues(RecordDirective):
+    """What BIFs and calls returned, a row for each release, and why the model differs."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the tables."""
+        tests = Path(self.config.rule_tests)
+        self.depends_on(*(tests / file for file in judged_values.FILES))
+        values = judged_values.read(tests)
+        if values is None:
+            return []
+        caption = "In how many cases the model does what a release did, and in how many not."
+        columns = ("release", "cases", "the same in the model", "not the same")
+        html = html_table("Values", caption, columns)
+        box = nodes.container(classes=["judged", "values"])
+        box += raw(f"{html}<tbody>{''.join(judged_values.release_rows(values))}</tbody></table>")
+        if values.known:
+            caption = "Why the model does something else, on which releases, in how many cases."
+            html = html_table("Differences", caption, ("why", "OTP", "cases"))
+            rows = "".join(judged_values.reason_rows(values))
+            box += raw(f"{html}<tbody>{rows}</tbody></table>")
+        return [box]
 
 
 class RealUnseen(RecordDirective):
@@ -229,4 +254,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("real-runs", RealRuns)
     app.add_directive("real-record", RealRecord)
     app.add_directive("real-unseen", RealUnseen)
+    app.add_directive("real-values", RealValues)
     return SAFE

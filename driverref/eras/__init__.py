@@ -69,6 +69,7 @@ def furnish(runtime: Runtime, schedulers: int, async_threads: int) -> None:
     runtime.busy_msgq_limits = release.busy_msgq_limits
     runtime.signals_wait = release.signals_wait
     runtime.check_io = CheckIo(runtime)
+    runtime.unknown_errno = release.unknown_errno
     runtime.completions = _completions_for(release)
     runtime.vectors = Vectors() if _vectors_as_today(release) else OldVectors(release)
     runtime.closing = ClosedFirst() if release.closed_before_stop else Closing()

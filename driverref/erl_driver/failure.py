@@ -57,7 +57,7 @@ def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
     Stands for `driver_failure_posix`.
     """
     check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
-    return _fail("driver_failure_posix", port, Atom(errno_name(error)))
+    return _fail("driver_failure_posix", port, _errno("driver_failure_posix", error))
 
 
 def driver_failure_eof(port: ErlDrvPort) -> int:
@@ -95,7 +95,12 @@ def driver_exit(port: ErlDrvPort, err: int) -> int:
     if in_callback("driver_exit", port):
         # The owner gets no signal because nothing links it any more, not by an exception for it.
         port.runtime.entities.unlink(port, port.owner.value)
-    return _fail("driver_exit", port, Atom(errno_name(err)) if err else NORMAL)
+    return _fail("driver_exit", port, _errno("driver_exit", err) if err else NORMAL)
+
+
+def _errno(call: str, error: int) -> Atom:
+    """The name of an errno, as the release has it."""
+    return Atom(errno_name(error, current(call).runtime.unknown_errno))
 
 
 def _fail(call: str, port: ErlDrvPort, reason: object) -> int:

@@ -58,6 +58,7 @@ R7B_3 = Release(
     threads_send_terms=False,
     bare_integer_crashes=False,
     big_map_crashes=False,
+    unknown_errno="unknown",
 )
 
 R11B_5 = replace(
@@ -161,13 +162,15 @@ _LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0"}
 
 _OTP_27 = replace(OTP_25, name="27", version="27", erts="15.0", big_map_crashes=False)
 
-_LIKE_27 = {"28": "16.0", "29": "17.0"}
+_OTP_29 = replace(_OTP_27, name="29", version="29", erts="17.0", unknown_errno="errno_{}")
+
+_LIKE_27 = {"28": "16.0"}
 
 ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
 """One record for each era, oldest first."""
 
 RELEASES: Mapping[str, Release] = {
-    **{era.name: era for era in (*ERAS, _OTP_27)},
+    **{era.name: era for era in (*ERAS, _OTP_27, _OTP_29)},
     **{
         name: replace(like, name=name, version=name, erts=erts)
         for like, others in ((OTP_25, _LIKE_25), (_OTP_27, _LIKE_27))

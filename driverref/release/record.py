@@ -8,7 +8,7 @@ notes of that version of the run-time system.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -209,6 +209,24 @@ class Release:
 
     Source: erlang/otp issue 8208; seen on 25.2.3, and no more on 27.3.4.1 and 29.1.1.
     """
+
+    # Errors.
+
+    unknown_errno: str
+    """The name of an errno that has none, with `{}` for the number.
+
+    Source: `erl_posix_str.c:erl_errno_id`; `errno_9999` was seen on 29.1.1, and `unknown` on 25.2.3
+    and 27.3.4.1.  OTP 28 was not run.
+    """
+
+    @property
+    def behaviour(self) -> Release:
+        """The record without its names.
+
+        Two releases with equal behaviours have the same schedules and outcomes in a scenario that
+        calls nothing that only one of them has.
+        """
+        return replace(self, name="", version="", years="", covers="", erts="")
 
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
         """The sentence that says that this release lacks `what`, or `None` if it has it.

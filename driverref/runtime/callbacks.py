@@ -50,7 +50,7 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
         # `stop` is not called: there is no driver data that it could free.
         port.runtime.closing.gone(port)
         if result == -2:
-            return errno_name(thread.errno)
+            return errno_name(thread.errno, port.runtime.unknown_errno)
         return "einval" if result == -1 else "badarg"
     # Only now.  A job that `start` submitted, and that finishes at once, waits for the lock, so its
     # `ready_async` finds the data.

@@ -54,6 +54,8 @@ class Runtime:
     busy_msgq_limits: tuple[int, int] | None
     signals_wait: bool
     """Whether a signal that finds its port locked waits for the lock; else it is left there."""
+    unknown_errno: str
+    """The name of an errno that has none, with `{}` for the number."""
 
     def __init__(
         self, threads: Threads, release: Release, trace: Trace | None, ports: PortTable

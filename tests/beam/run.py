@@ -1,4 +1,4 @@
-"""`make beam`: play every scenario on the real emulator, and ask the model whether it may do so.
+"""The judge of orders: play every scenario on the real emulator, and ask the model whether it may.
 
 Emulators are started with 1, 2 and 4 async threads and 1 and 2 schedulers; each plays every
 scenario many times, because it takes longer to start one than to play.  A scenario that takes its
@@ -21,10 +21,9 @@ import selectors
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,10 +33,7 @@ from otp import INSTALL as INSTALL
 from otp import Missing as Missing
 from otp import Tools, call, tools
 from scenarios import ASYNC_THREADS, SCENARIOS, SCHEDULERS, Scenario
-from unseen import reasons
-
-from driverref.conformance import admits
-from driverref.explore import Order, explore
+from verdict import list_unseen, report
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "record.json"
@@ -54,12 +50,10 @@ VARIANTS = {
 """The drivers that `judge_drv.c` is compiled to, with their flags; PORT stands for port locking."""
 PATIENCE = 10
 """Seconds after which an emulator that says nothing hangs."""
-RUNS = 240
-"""Runs of each scenario, at least, over all emulators."""
-LIMIT = 5000
-"""Schedules; a scenario has a few hundred at most."""
-
-Events = tuple[str, ...]
+RUNS = {"25": 240}
+"""Runs of each scenario, at least, over all options, by release."""
+FEWER_RUNS = 48
+"""For the other releases, which are asked whether they do the same."""
 
 
 class Broken(Exception):
@@ -184,8 +178,10 @@ def lines_of(command: list[str], directory: Path) -> Iterator[str]:
         subprocess.Popen(
             command,
             cwd=directory,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
             env=environment,
         ) as emulator,
         selectors.DefaultSelector() as selector,
@@ -287,39 +283,50 @@ def ask(
     return result
 
 
-def record(judge: Judge, result: dict[str, list[Runs]]) -> dict[str, Any]:
-    """What is written down."""
+def record(data: dict[str, Any], judge: Judge, result: dict[str, list[Runs]]) -> dict[str, Any]:
+    """The record, with what this emulator did in place of what it did before."""
+    machine = f"{platform.system()} {platform.machine()}"
+    emulators = data["emulators"] | {judge.release: {"erts": judge.erts, "machine": machine}}
     return {
-        "release": judge.release,
-        "erts": judge.erts,
-        "machine": f"{platform.system()} {platform.machine()}",
+        "emulators": dict(sorted(emulators.items())),
         "scenarios": {
-            name: [
-                {
-                    "options": runs.options,
-                    "async_threads": runs.async_threads,
-                    "schedulers": runs.schedulers,
-                    "runs": runs.runs,
-                    "hung": runs.hung,
-                    "crashed": runs.crashed,
-                    "orders": [
-                        [list(order), times]
-                        for order, times in sorted(runs.orders.items(), key=lambda i: (-i[1], i[0]))
-                    ],
-                }
-                for runs in several
-            ]
+            name: sorted(
+                [
+                    *(e for e in data["scenarios"].get(name, ()) if e["release"] != judge.release),
+                    *(entry(judge.release, runs) for runs in several),
+                ],
+                key=lambda entry: str(entry["release"]),
+            )
             for name, several in result.items()
         },
     }
 
 
+def entry(release: str, runs: Runs) -> dict[str, Any]:
+    """What is written down of one kind of emulator in one scenario."""
+    orders = sorted(runs.orders.items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "release": release,
+        "options": runs.options,
+        "async_threads": runs.async_threads,
+        "schedulers": runs.schedulers,
+        "runs": runs.runs,
+        "hung": runs.hung,
+        "crashed": runs.crashed,
+        "orders": [[list(order), times] for order, times in orders],
+    }
+
+
+def read() -> dict[str, Any]:
+    """The record."""
+    data: dict[str, Any] = json.loads(RECORD.read_text("utf-8"))
+    return data
+
+
 def readable(data: dict[str, Any]) -> str:
     """The record as JSON, one order a line."""
     dumps = json.dumps
-    lines = ["{"]
-    lines += [f" {dumps(key)}: {dumps(data[key])}," for key in ("release", "erts", "machine")]
-    lines.append(' "scenarios": {')
+    lines = ["{", f' "emulators": {dumps(data["emulators"])},', ' "scenarios": {']
     blocks = []
     for name, several in data["scenarios"].items():
         entries = []
@@ -333,137 +340,25 @@ def readable(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@cache
-def misused(scenario: Scenario, async_threads: int, schedulers: int) -> bool:
-    """Whether the model calls it a `Misuse` in every schedule.  Then the emulator may do anything."""
-    found = explore(
-        scenario.model,
-        observe=scenario.observe,
-        limit=LIMIT,
-        progress=False,
-        async_threads=async_threads,
-        schedulers=schedulers,
-    )
-    return found.complete and {getattr(end, "name", None) for end in found} == {"Misuse"}
-
-
-def refused(
-    scenario: Scenario, async_threads: int, schedulers: int, seen: Iterable[Events]
-) -> set[Events]:
-    """Those of the orders that were seen that the model does not admit."""
-    if scenario.crashes and misused(scenario, async_threads, schedulers):
-        return set()
-    return set(seen) - orders(scenario, async_threads, schedulers)
-
-
-@cache
-def orders(scenario: Scenario, async_threads: int, schedulers: int) -> frozenset[Events]:
-    """Every order of events that the model has.
-
-    `Broken` if a schedule ends in a fault, or not all were tried.
-    """
-    found = explore(
-        scenario.model,
-        observe=scenario.observe,
-        limit=LIMIT,
-        progress=False,
-        async_threads=async_threads,
-        schedulers=schedulers,
-    )
-    if found.faults or not found.complete:
-        raise Broken(f"{scenario.name} with +A {async_threads} +S {schedulers}:\n{found}")
-    return frozenset(tuple(order) for order in found if isinstance(order, Order))
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
+    parser.add_argument("--runs", type=int, help="runs of each scenario")
     parser.add_argument("--only", nargs="*", help="only these scenarios; nothing is written")
     parser.add_argument("--unseen", action="store_true", help="play nothing: what was never seen")
     given = parser.parse_args(arguments)
     chosen = [s for s in SCENARIOS if given.only is None or s.name in given.only]
     if given.unseen:
-        return list_unseen(chosen, json.loads(RECORD.read_text("utf-8")))
+        return list_unseen(chosen, read())
     try:
         with compiled() as judge:
-            data = record(judge, ask(judge, chosen, given.runs, progress=True))
+            runs = given.runs or RUNS.get(judge.release, FEWER_RUNS)
+            data = record(read(), judge, ask(judge, chosen, runs, progress=True))
     except Missing as missing:
         print(missing)
         return 1
     if given.only is None:
         RECORD.write_text(readable(data), "utf-8")
-    return report(chosen, data)
-
-
-def report(chosen: list[Scenario], data: dict[str, Any]) -> int:
-    """Compare, print, and say whether the model admits everything."""
-    total = lost = wrong = distinct = 0
-    for scenario in chosen:
-        for entry in data["scenarios"][scenario.name]:
-            total += entry["runs"]
-            lost += entry["hung"] + entry["crashed"]
-            seen_here = [tuple(order) for order, _ in entry["orders"]]
-            for order in refused(scenario, entry["async_threads"], entry["schedulers"], seen_here):
-                print(f"{scenario.name}: {entry['options']}: not admitted: {' '.join(order)}")
-                print(why_not(scenario, order, entry))
-                wrong += 1
-            for what in ("hung", "crashed"):
-                if entry[what]:
-                    print(f"{scenario.name}: {entry['options']}: {entry[what]} {what}")
-        seen, others = compared(scenario, data)
-        distinct += len(seen)
-        print(f"{scenario.name}: {len(seen)} orders seen, {len(others)} more in the model")
-    verdict = "the model admits every one" if not wrong else f"the model does not admit {wrong}"
-    print(
-        f"{len(chosen)} scenarios, {total:,} runs, {lost} hung or crashed, {distinct} distinct orders: {verdict}"
-    )
-    return 1 if wrong else 0
-
-
-def compared(scenario: Scenario, data: dict[str, Any]) -> tuple[set[Events], set[Events]]:
-    """The orders of a scenario that were seen, and those that the model has besides."""
-    entries = data["scenarios"][scenario.name]
-    seen = {tuple(order) for entry in entries for order, _ in entry["orders"]}
-    known = {
-        order
-        for entry in entries
-        if not (scenario.crashes and misused(scenario, entry["async_threads"], entry["schedulers"]))
-        for order in orders(scenario, entry["async_threads"], entry["schedulers"])
-    }
-    return seen, known - seen
-
-
-def list_unseen(chosen: list[Scenario], data: dict[str, Any]) -> int:
-    """Print the orders that the model has and that were never seen.
-
-    1 if one has no reason, or a reason no order.
-    """
-    wrong = 0
-    for scenario in chosen:
-        _, others = compared(scenario, data)
-        given = {tuple(order.split()): reason for order, reason in reasons(scenario.name).items()}
-        for order in sorted(others | given.keys()):
-            why: str = given[order].kind if order in given else "no reason is given"
-            if order not in others:
-                why = "a reason is given, but it was seen or the model does not have it"
-            wrong += order not in others or order not in given
-            print(f"{scenario.name}: {' '.join(order)}: {why}")
-    return 1 if wrong else 0
-
-
-def why_not(scenario: Scenario, order: tuple[str, ...], entry: dict[str, Any]) -> str:
-    """How far the model comes."""
-    if strange := [event for event in order if event.partition("(")[0] not in scenario.observe]:
-        return f"nothing may say {' '.join(strange)}"
-    return str(
-        admits(
-            scenario.model,
-            order,
-            observe=scenario.observe,
-            async_threads=entry["async_threads"],
-            schedulers=entry["schedulers"],
-        )
-    )
+    return report(chosen, data, judge.release)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def record(data: dict[str, Any], judge: Judge, seen: Outcomes, runs: int) -> dic
             if rest := {name: n for name, n in times.items() if kept or name != judge.release}:
                 outcomes[found] = rest
         for found, n in seen.get(case.name, Counter[str]()).most_common():
-            outcomes.setdefault(found, {})[judge.release] = n
+            outcomes[found] = dict(sorted({**outcomes.get(found, {}), judge.release: n}.items()))
     return {"emulators": dict(sorted(emulators.items())), "values": values}
 
 

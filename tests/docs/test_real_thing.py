@@ -4,6 +4,7 @@ model."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -89,10 +90,13 @@ SCENARIOS = [
 """
 
 
-def entry(schedulers: int, orders: list[tuple[str, int]], hung: int = 0) -> dict[str, object]:
-    """Return what a record has of one pair of options."""
+def entry(
+    schedulers: int, orders: list[tuple[str, int]], hung: int = 0, release: str = "25"
+) -> dict[str, object]:
+    """Return what a record has of one pair of options on one release."""
     runs = sum(times for _, times in orders) + hung
     return {
+        "release": release,
         "async_threads": 1,
         "schedulers": schedulers,
         "runs": runs,
@@ -124,13 +128,15 @@ def real_book(folder: Path, record: object = None, page: str = REAL) -> Beautifu
 
 
 SEEN = {
-    "release": "25",
-    "erts": "13.1",
-    "machine": "Linux",
+    "emulators": {
+        "25": {"erts": "13.1", "machine": "Linux"},
+        "27": {"erts": "15.2", "machine": "Linux"},
+    },
     "scenarios": {
         "closed": [
             entry(1, [("stop", 1200), ("stop ready_async(1)", 1), ("!oops", 1)]),
             entry(2, [("stop", 7)], hung=2),
+            entry(1, [("stop", 48)], release="27"),
         ],
         "many": [
             entry(
@@ -182,15 +188,16 @@ def test_each_file_can_be_downloaded_as_it_is(real: tuple[Path, BeautifulSoup]) 
 
 def test_what_was_seen_stands_beside_the_model(real: tuple[Path, BeautifulSoup]) -> None:
     _, page = real
-    assert page.select("div.judged p.picture-title")[0].text == "Seen on OTP 25 (ERTS 13.1, Linux)"
+    assert page.select("div.judged p.picture-title")[0].text == "Seen on OTP 25 and 27"
     closed, _ = page.select("div.judged")[0].select("tbody")
     rows = [row.get_text(" ", strip=True) for row in closed.select("tr")]
     assert rows == [
-        "Closed & gone . closed : 1,211 runs, +A 1 with +S 1, 2",
-        "stop 1,207 yes",
-        "stop ready_async(1) only with +A 1 with +S 1 1 no",
-        "!oops only with +A 1 with +S 1 1 no",
-        "hung 2 no",
+        "Closed & gone . closed : +A 1 with +S 1, 2",
+        "OTP 25: 3 orders, 2 hung 1,211 no",
+        "OTP 27: 1 order 48 yes",
+        "stop 1,255 yes",
+        "stop ready_async(1) only on OTP 25, with +A 1 with +S 1 1 no",
+        "!oops only on OTP 25, with +A 1 with +S 1 1 no",
         "The model has 1 other.",
     ]
 
@@ -207,17 +214,57 @@ def test_the_sixth_order_opens(real: tuple[Path, BeautifulSoup]) -> None:
     )
 
 
-def test_every_scenario_has_a_line(real: tuple[Path, BeautifulSoup]) -> None:
+def test_every_release_and_every_scenario_has_a_line(real: tuple[Path, BeautifulSoup]) -> None:
     _, page = real
-    assert page.select("p.record-totals")[0].text == (
-        "OTP 25 (ERTS 13.1, Linux): 2 scenarios, 1,250 runs, 2 of them hung or crashed;"
-        " 9 orders of events, and the model lacks 4."
-    )
-    lines = [row.get_text(" ", strip=True) for row in page.select("div.every tbody tr")]
-    assert lines == [
-        "Closed & gone . closed 1,211 3 lacks 2, 2 hung , 1 unseen",
+    sums, lines = (box.select("tbody tr") for box in page.select("div.every"))
+    assert [row.get_text(" ", strip=True) for row in sums] == [
+        "OTP 25 ERTS 13.1, Linux 1,250 9 lacks 4 , 2 hung or crashed",
+        "OTP 27 ERTS 15.2, Linux 48 1 has every one",
+    ]
+    assert [row.get_text(" ", strip=True) for row in lines] == [
+        "Closed & gone . closed 1,259 3 lacks 2, 2 hung , 1 unseen",
         "Three jobs. many 39 6 lacks 2",
     ]
+
+
+VALUES = {
+    "emulators": {"25": {"erts": "13.1", "runs": 10}, "29": {"erts": "17", "runs": 2}},
+    "values": {
+        "a": "true",
+        "b": {"x": {"25": 10}, "y": {"29": 1}},
+        "c": {"z": {"25": 10, "29": 2}},
+    },
+}
+KNOWN = [
+    {"why": "One & `a`.", "releases": ["29"], "cases": {"q": ["s"]}},
+    {"why": "Two.", "releases": ["25", "29"], "cases": {"q": ["t"], "r": ["s"]}},
+]
+
+
+def values_of(folder: Path, known: object) -> list[list[str]]:
+    """The rows of the tables that `{real-values}` shows."""
+    tests = folder / "tests" / "beam" / "values"
+    tests.mkdir(parents=True)
+    (tests / "values.json").write_text(json.dumps(VALUES), "utf-8")
+    (tests / "known.json").write_text(json.dumps(known), "utf-8")
+    page = real_book(folder, page=REAL.replace("{real-record}", "{real-values}"))
+    return [
+        [row.get_text(" ", strip=True) for row in table.select("tbody tr")]
+        for table in page.select("div.values table")
+    ]
+
+
+def test_values_have_a_row_a_release_and_one_for_each_reason(tmp_path: Path) -> None:
+    releases = ["OTP 25 ERTS 13.1, 10 runs of each 3 1 2", "OTP 29 ERTS 17, 2 runs of each 3 0 3"]
+    reasons = ["Two. 25, 29 2", "One & a . 29 1"]
+    assert values_of(tmp_path / "some", KNOWN) == [releases, reasons]
+    (only,) = values_of(tmp_path / "none", [])
+    assert only[0] == "OTP 25 ERTS 13.1, 10 runs of each 3 3 0"
+
+
+def test_without_a_record_of_values_nothing_is_shown(tmp_path: Path) -> None:
+    page = real_book(tmp_path, page=REAL.replace("{real-record}", "{real-values}"))
+    assert not page.select("div.values")
 
 
 def test_without_a_record_the_files_are_shown(tmp_path: Path) -> None:
@@ -245,23 +292,45 @@ def test_options_are_told_together(options: list[tuple[int, int]], words: str) -
 
 
 def test_a_crash_that_is_a_misuse_in_the_model_is_told_so() -> None:
-    one = judged.Judged("bare", "A number.", options=[(1, 1)], runs=3, crashed=3, misuse=True)
-    rows = [
-        BeautifulSoup(row, "html.parser").get_text(" ", strip=True) for row in scenario_rows(one)
-    ]
-    assert rows[1:] == [
-        "crashed 3 Misuse",
+    three = Counter({"25": 3})
+    one = judged.Judged("bare", "A number.", [(1, 1)], three, crashed=three, misuse=["25"])
+    assert words_of(*scenario_rows(one))[1:] == [
+        "OTP 25: 0 orders, 3 crashed 3 Misuse",
         "In the model every schedule is a Misuse : the emulator may do anything.",
     ]
-    line = BeautifulSoup(scenario_line(one), "html.parser").get_text(" ", strip=True)
-    assert line == "A number. bare 3 0 3 crashed , and a Misuse in the model"
+    assert words_of(scenario_line(one)) == ["A number. bare 3 0 3 crashed , a Misuse on OTP 25"]
 
 
-@pytest.mark.parametrize("name", ["bare_integer", "job_sends_big_map"])
-def test_every_run_of_a_scenario_that_crashes_has_crashed(name: str) -> None:
+def test_a_crash_that_a_later_release_has_no_more_stands_beside_its_orders() -> None:
+    sent = judged.Seen(("stop",), Counter({"27": 2}), [(1, 1)])
+    one = judged.Judged("map", "A map.", [(1, 1)], Counter({"25": 3, "27": 2}), seen=[sent])
+    one.crashed["25"] = 3
+    one.misuse.append("25")
+    assert words_of(*scenario_rows(one))[1:] == [
+        "OTP 25: 0 orders, 3 crashed 3 Misuse",
+        "OTP 27: 1 order 2 yes",
+        "stop only on OTP 27 2 yes",
+        "On OTP 25 every schedule is a Misuse : the emulator may do anything. The model has no others.",
+    ]
+    assert words_of(scenario_line(one)) == ["A map. map 5 1 has it, 3 crashed , a Misuse on OTP 25"]
+
+
+def words_of(*rows: str) -> list[str]:
+    return [BeautifulSoup(row, "html.parser").get_text(" ", strip=True) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "crash"), [("bare_integer", ["25", "27", "29"]), ("job_sends_big_map", ["25"])]
+)
+def test_every_run_crashed_on_the_releases_that_crash_and_none_on_others(
+    name: str, crash: list[str]
+) -> None:
     record = judged.read(ROOT / "tests")
     assert record is not None
     one = record.judged(name)
-    assert one.misuse
+    assert one.misuse == crash
     assert one.admitted
-    assert one.crashed == one.runs >= 200
+    assert {release: one.crashed[release] for release in one.runs} == {
+        release: runs if release in crash else 0 for release, runs in one.runs.items()
+    }
+    assert one.runs["25"] >= 200

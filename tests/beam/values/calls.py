@@ -22,8 +22,8 @@ driver_sizeq driver_deq driver_deq=1 driver_deq=2 driver_deq=3 driver_peekq driv
 driver_enq,driver_sizeq driver_enq,driver_peekq driver_enq,driver_peekqv driver_enq,driver_deq=1
 driver_async() driver_async_port_key
 set_busy_port=1 set_busy_port=0 erl_drv_busy_msgq_limits set_port_control_flags=1
-driver_failure_atom driver_failure_posix driver_failure_eof driver_failure=7 driver_failure
-driver_exit driver_exit=2
+driver_failure_atom driver_failure_posix=2 driver_failure_posix=9999 driver_failure_eof driver_failure=7 driver_failure
+driver_exit driver_exit=2 driver_exit=9999
 driver_mk_port driver_connected driver_caller
 driver_monitor_process
 driver_monitor_process,driver_demonitor_process
@@ -207,6 +207,13 @@ def in_thread(call: str, kind: str) -> Iterator[tuple[str, Steps]]:
     yield ", killed", (*ready, do("asker", "exit", PORT, "kill"), FORGET, *after)
 
 
+def in_async_free(call: str) -> Steps:
+    """A call in `async_free`, which has no lock: only what names the port by its identifier."""
+    job = do("owner", "port_command", PORT, b"driver_async(wait=1)")
+    opens = open_port(f"values async_free:{call}")
+    return (opens, LINKED, job, reached(1), CLOSE, FORGET, go_on(1), SETTLE)
+
+
 FAILURES = ("driver_failure", "driver_exit")
 """Calls that crash the emulator in some callbacks; `driver_pushqv` breaks its memory in all."""
 
@@ -223,5 +230,7 @@ def call_cases() -> Iterator[Case]:
             for where, steps in in_thread(call, kind):
                 if call in THREAD_CALLS or not where:
                     yield Case(call, place + where, steps)
+    for call in THREAD_CALLS:
+        yield Case(call, "in async_free, closed", in_async_free(call))
     for call in OTHER_CALLS:
         yield Case(call, "in output", (open_port(), FORGET, command(call)))

@@ -59,7 +59,7 @@ class Player:
         self.me = erl.self()
         self.actors = {name: self.start(scheduler, trap) for name, scheduler, trap in case.actors}
         dead = erl.spawn(lambda: None)
-        self.terms: dict[str, Any] = {"dead": dead, "never": Port(99999)}
+        self.terms: dict[str, Any] = {"dead": dead}
         self.pending: list[str] = []
         self.asked: list[tuple[str, tuple[int, int], Result]] = []
         self.ended: dict[str, object] = {}
@@ -142,6 +142,8 @@ class Player:
                 while not self.stage.opened:
                     self.nap()
                 self.terms[name] = self.stage.opened[-1]
+            case ("never", name):
+                self.terms[name] = Port(99999)
             case ("settle",):
                 self.settle()
             case ("forget",):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from values.states import DEAD, HEIR, KILLED, ME, OWNER, PORT, STATES
-from values.steps import FIND, FORGET, SETTLE, Case, Steps, V, ask, stop
+from values.steps import FIND, FORGET, NEVER, SETTLE, Case, Steps, V, ask, stop
 
 ITEMS = (
     "registered_name id connected links name input output os_pid monitors monitored_by locking"
@@ -134,6 +134,6 @@ def possible(before: Steps, steps: Steps) -> bool:
         return False
     if any(step[0] == "begin" and step[1] == actor for step in before):
         return False
-    if FIND in before:
+    if FIND in before or NEVER in before:
         return actor == "asker" and "'Ref'" not in asks
     return True

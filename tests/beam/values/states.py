@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from values.steps import FIND, SETTLE, File, S, Step, Steps, V, begin, do, go_on, reached, stop
+from values.steps import (
+    FIND,
+    NEVER,
+    SETTLE,
+    File,
+    S,
+    Step,
+    Steps,
+    V,
+    begin,
+    do,
+    go_on,
+    reached,
+    stop,
+)
 
 PORT, OTHER_PORT, OWNER, HEIR, DEAD, ME = V("P"), V("Q"), V("owner"), V("heir"), V("dead"), V("me")
 
@@ -116,6 +130,7 @@ STATES = {
         ),
         (begin("queuer", "port_command", PORT, b"erl_drv_init_ack"),),
     ),
+    "that never existed": State((NEVER,)),
     "while another port of the driver is in a callback": State(
         (
             open_port("values_lock", save="Q"),

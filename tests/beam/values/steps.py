@@ -71,6 +71,8 @@ def go_on(gate: int) -> Step:
 
 FIND: Step = ("find", "P")
 """From now on `P` is the port that was opened last, though `open_port` may not have returned."""
+NEVER: Step = ("never", "P")
+"""From now on `P` is the identifier of a port that has never been."""
 SETTLE: Step = ("settle",)
 """Let arrive what is on its way."""
 FORGET: Step = ("forget",)

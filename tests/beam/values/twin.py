@@ -54,7 +54,7 @@ class State:
         self.term = c.driver_mk_port(port)
         self.opener = c.driver_caller(port)
         self.scripts = dict(word.split(":", 1) for word in command.split(" ") if ":" in word)
-        self.result = 0
+        self.result, self.error = 0, errno.ENOENT
         self.refuses = self.ready = False
         self.previous = previous
         self.monitor: Any = None
@@ -165,7 +165,8 @@ driver_cancel_timer driver_sizeq driver_async_port_key driver_failure_eof driver
 driver_caller driver_lock_driver get_port_flags
 """.split()
 PORT_AND_NUMBER = """
-driver_set_timer driver_deq set_busy_port set_port_control_flags driver_failure driver_exit
+driver_set_timer driver_deq set_busy_port set_port_control_flags
+driver_failure driver_failure_posix driver_exit
 """.split()
 
 CALLS: dict[str, Arguments] = {
@@ -186,7 +187,6 @@ CALLS: dict[str, Arguments] = {
     "driver_enqv": lambda s, n: (s.target, vector(), 0),
     "driver_pushqv": lambda s, n: (s.target, vector(), 0),
     "driver_failure_atom": lambda s, n: (s.target, "failed"),
-    "driver_failure_posix": lambda s, n: (s.target, errno.ENOENT),
     "driver_demonitor_process": lambda s, n: (s.target, s.monitor),
     "driver_get_monitored_process": lambda s, n: (s.target, s.monitor),
     "driver_compare_monitors": lambda s, n: (s.monitor, s.monitor),
@@ -315,7 +315,7 @@ class Values(Driver):
         state = self.stage.newest = State(port, command, self.stage.newest)
         self.stage.opened.append(c.driver_mk_port(port))
         self.callback(state, "start")
-        c.set_errno(errno.ENOENT)
+        c.set_errno(state.error)
         return state.result or state
 
     def stop(self, state: State) -> None:
@@ -370,10 +370,11 @@ class Values(Driver):
         def work(_: object) -> None:
             self.run(state, "job" if call == "driver_async" else "thread", script)
 
+        def freed(_: object) -> None:
+            self.callback(state, "async_free")
+
         if call == "driver_async":
-            number = c.driver_async(
-                state.target, None, work, None, lambda _: self.say("async_free")
-            )
+            number = c.driver_async(state.target, None, work, None, freed)
             self.say(origin, call, "id" if number > 0 else number)
         else:
             state.thread = c.ErlDrvTid()
@@ -386,6 +387,8 @@ class Values(Driver):
                 self.stage.wait(n)
             case "result":
                 state.result = n
+            case "errno":
+                state.error = n
             case "refuse":
                 state.refuses = True
             case "previous":

@@ -56,9 +56,8 @@ play({Name, Actors, Steps} = Case, Tries) ->
     port_control(judge_log, ?LIMIT, [?HOLD]),
     Dead = spawn(fun() -> ok end),
     Pids = maps:from_list([{Actor, start(Scheduler, Trap)} || {Actor, Scheduler, Trap} <- Actors]),
-    Terms = #{dead => Dead, never => list_to_port("#Port<0.99999>")},
     Outcome =
-        try outcome(lists:foldl(fun step/2, #case_{actors = Pids, terms = Terms}, Steps))
+        try outcome(lists:foldl(fun step/2, #case_{actors = Pids, terms = #{dead => Dead}}, Steps))
         catch
             throw:{Broken, What} when Broken =:= broken; Broken =:= unknown -> io_lib:format("broken: ~0p", [What]);
             throw:late when Tries > 0 -> late
@@ -125,6 +124,8 @@ step({open, Gate}, Case) ->
     Case#case_{held = Case#case_.held - 1};
 step({find, Save}, Case) ->
     receive {opened, Port} -> save(Save, Port, Case) after ?LONG -> throw({broken, {find, Save}}) end;
+step({never, Name}, Case) ->
+    save(Name, list_to_port("#Port<0.99999>"), Case);
 step({settle}, Case) ->
     settle(Case);
 step({forget}, Case) -> % what the set-up has left behind is not of interest
@@ -191,7 +192,7 @@ term(Term, _, _) -> Term.
 %% Let all that is on its way arrive.  A port's signals have been carried out when `port_info` returns.
 settle(#case_{terms = Terms, pending = Pending} = Case) ->
     jobs_are_back(40),
-    [catch erlang:port_info(Term, id) || Pending =:= [], Term <- maps:values(Terms), is_port(Term)],
+    [erlang:port_info(Term, id) || Pending =:= [], Term <- maps:values(Terms), is_port(Term)],
     receive after ?NAP -> ok end,
     lists:foldl(fun note_end/2, Case, maps:keys(Case#case_.actors)).
 
@@ -220,10 +221,10 @@ outcome(Case) ->
     Others = [[atom_to_list(Actor), Text]
               || Actor <- Order, not lists:keymember(Actor, 1, Asked), Text <- other(Actor, Late, Names)],
     Mailboxes = [[atom_to_list(Actor), ": ", lists:join(" ", [text(Message, Names) || Message <- Messages])]
-                 || Actor <- Order, (Messages = mailbox_of(Actor, Case2)) =/= []],
+                 || Actor <- Order, Messages <- [mailbox_of(Actor, Case2)], Messages =/= []],
     Ends = [[atom_to_list(Actor), " died of ", text(Reason, Names)]
             || Actor <- Order, {died, Reason} <- [end_of(Actor, Case2)]],
-    Said = [["driver: ", lists:join(", ", Texts)] || (Texts = said(Names)) =/= []],
+    Said = [["driver: ", lists:join(", ", Texts)] || Texts <- [said(Names)], Texts =/= []],
     lists:join("; ", Answers ++ Others ++ Ends ++ Mailboxes ++ Said).
 
 finish(Actor, {Late, Case}) ->
@@ -317,14 +318,16 @@ clean(Pids) ->
 close(0) -> erlang:halt(3, [{flush, false}]); % something is left: the next case gets another emulator
 close(Tries) ->
     Ports = [Port || Port <- erlang:ports(), {name, "values" ++ _} <- [erlang:port_info(Port, name)]],
-    [catch port_control(Port, 0, "drain") || Port <- Ports],
-    [catch port_close(Port) || Port <- Ports],
+    [attempt(fun() -> port_control(Port, 0, "drain") end) || Port <- Ports],
+    [attempt(fun() -> port_close(Port) end) || Port <- Ports],
     {ok, Drivers} = erl_ddll:loaded_drivers(),
     case port_control(judge_log, ?QUIET, []) of
         <<1>> when Ports =:= [] -> lists:member("values_spare", Drivers) andalso again(Tries);
         [1] when Ports =:= [] -> lists:member("values_spare", Drivers) andalso again(Tries);
         _ -> again(Tries)
     end.
+
+attempt(Function) -> try Function() catch error:_ -> failed end.
 
 again(Tries) -> receive after 5 -> close(Tries - 1) end.
 

@@ -9,7 +9,7 @@
  *     wait=1                   say that the script has come to gate 1, and wait until it is opened
  *     driver_async(script)     the script of the job
  *     thread(script) join      a thread of the driver's own, with its script; wait for its end
- *     result=-1                what `start` returns
+ *     result=-1 errno=9999     what `start` returns, and the errno that it leaves
  *     refuse                   `control` and `call` return -1
  *     drain                    empty the driver queue
  *     previous                 from here on, call for the port that was opened before this one
@@ -39,7 +39,8 @@ typedef struct State {
     ErlDrvPort port, target;
     ErlDrvTermData term, opener;
     char *scripts[SCRIPTS]; /* as they were given: `stop:driver_sizeq` */
-    long result;            /* of `start` */
+    long result;            /* of `start`, and the errno that it leaves */
+    int error;
     int refuses, ready, monitors;
     struct State *previous;
     ErlDrvMonitor monitor;
@@ -57,6 +58,7 @@ typedef struct {
 static State *newest;
 
 static void run(State *state, const char *from, const char *script);
+static void callback(State *state, const char *name);
 
 /* What is said goes to the process that plays the case. */
 
@@ -131,8 +133,7 @@ static void invoke(void *data)
 
 static void async_free(void *data)
 {
-    (void)data;
-    say("async_free", "", "");
+    callback(((Work *)data)->state, "async_free");
     judge_expect(-1, 0);
 }
 
@@ -355,7 +356,7 @@ static void port_call(State *state, const char *from, const char *call, long n)
     }
     VOID(set_port_control_flags, set_port_control_flags(port, (int)n));
     INT(driver_failure_atom, driver_failure_atom(port, "failed"));
-    INT(driver_failure_posix, driver_failure_posix(port, ENOENT));
+    INT(driver_failure_posix, driver_failure_posix(port, (int)n));
     INT(driver_failure_eof, driver_failure_eof(port));
     INT(driver_failure, driver_failure(port, (int)n));
     INT(driver_exit, driver_exit(port, (int)n));
@@ -404,6 +405,8 @@ static void do_one(State *state, const char *from, const char *text, size_t size
         judge_wait((int)n);
     } else if (IS(result)) {
         state->result = n;
+    } else if (IS(errno)) {
+        state->error = (int)n;
     } else if (IS(refuse)) {
         state->refuses = 1;
     } else if (IS(drain)) {
@@ -477,6 +480,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     state->port = state->target = port;
     state->term = driver_mk_port(port);
     state->opener = driver_caller(port);
+    state->error = ENOENT;
     state->previous = newest;
     newest = state;
     strcpy(rest, command);
@@ -488,7 +492,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     callback(state, "start");
     if (state->result != 0)
         judge_expect(0, -1);
-    errno = ENOENT;
+    errno = state->error;
     return state->result == 0 ? (ErlDrvData)state : (ErlDrvData)state->result;
 }
 
