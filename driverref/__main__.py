@@ -304,8 +304,8 @@ def releases_command() -> None:
 def answers_command(question: str | None) -> None:
     """Read the short answers to the questions of the book.
 
-    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout; without it,
-    all are shown.
+    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout, wake; without
+    it, all are shown.
 
     \b
       driverref answers
