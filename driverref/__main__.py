@@ -303,13 +303,13 @@ def releases_command() -> None:
     click.echo(shown(releases.table(), max(Console().width, 100)), nl=False)
 
 
-@main.command("answers", short_help="Read the short answers to the nine questions.")
+@main.command("answers", short_help="Read the short answers to the questions.")
 @click.argument("question", required=False)
 def answers_command(question: str | None) -> None:
-    """Read the short answers to the nine questions of the book.
+    """Read the short answers to the questions of the book.
 
-    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout; without it,
-    all are shown.
+    QUESTION is one of state, header, memory, free, key, flow, busy, cancel, timeout, wake; without
+    it, all are shown.
 
     \b
       driverref answers

@@ -262,8 +262,9 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
             main.heed()
         close_ports(main)
         main.wait_until(PortsToClose(runtime), lambda: not runtime.ports)
-        # The async threads before the schedulers, which have to complete what those have done.
+        # The schedulers last: they have to complete what the other threads have done.
         runtime.pool.stop()
+        runtime.check_io.stop()
         for scheduler in runtime.schedulers:
             scheduler.stop()
         for driver in list(runtime.drivers.values()):

@@ -26,8 +26,9 @@ Record = Callable[[Raw], None]
 
 NAMES = frozenset(
     """
-    init start stop output outputv control call ready_async async_free timeout flush process_exit
-    finish driver_async async_invoke async_return
+    init start stop output outputv control call ready_input ready_output ready_async async_free
+    timeout flush process_exit stop_select finish
+    driver_select driver_async async_invoke async_return
     driver_output driver_output2 driver_output_binary driver_output_term
     driver_outputv driver_send_term erl_drv_output_term erl_drv_send_term
     driver_enq driver_enq_bin driver_enqv driver_pushq driver_pushq_bin driver_pushqv driver_deq

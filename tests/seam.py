@@ -42,6 +42,7 @@ class Life:
         self.queues = [threads.queue(f"queue {n}") for n in range(2)]
         self.work = threads.work("work")
         self.sockets = threads.socketpair()
+        self.poll = threads.poll("poll")
         self.things = [threads.new_id() for _ in range(2)]
         self.values: dict[int, object] = dict.fromkeys(self.things, 0)
         self.started: dict[int, Any] = {}
@@ -187,6 +188,18 @@ class Life:
     def close(self, me: int, label: object, number: int) -> None:
         self._with_a_socket(me, number, lambda end: end.close())
 
+    def watch(self, me: int, label: object, number: int, what: int) -> None:
+        self.threads.step()
+        self.poll.watch(self.sockets[number], what, number)
+
+    def reported(self, me: int, label: object) -> None:
+        if me == 0:  # one thread waits
+            self.see(me, self.poll.wait())
+
+    def end_poll(self, me: int, label: object) -> None:
+        self.threads.step()
+        self.poll.end()
+
     def add(self, me: int, label: object) -> None:
         self.work.add(label)
 
@@ -237,6 +250,10 @@ KINDS: dict[str, st.SearchStrategy[Operation]] = {
     "sockets": _named("send close", _two)
     | _named("recv", _two, st.integers(1, 3), st.sampled_from([None, 0, 1e-9, 3e-9]))
     | _named("shutdown", _two, st.integers(0, 2)),
+    "polls": _named("watch", _two, st.integers(0, 3))
+    | _named("send", _two)
+    | _named("recv", _two, st.integers(1, 3), st.just(0))
+    | _named("reported reported end_poll"),
     "joins": _named("join", st.integers(1, 3)),
     "crashes": _named("crash"),
 }

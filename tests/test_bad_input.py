@@ -56,6 +56,7 @@ class World:
         self.tid, self.key = c.ErlDrvTid(), c.ErlDrvTSDKey()
         self.vector: Any = vector_of(b"abc")
         self.pdl = c.driver_pdl_create(port)
+        self.socket, _ = self.pipe = posix.pipe()
         self.struct = c.driver_alloc(Pair)
 
     def control(self, data: object, command: int, buf: memoryview) -> None:
@@ -349,6 +350,7 @@ DRIVER: list[Row] = [
         lambda w: c.driver_outputv(5, b"", w.vector),
         lambda w: c.driver_output_term(5, 1),
         lambda w: c.driver_send_term(5, Pid(1), 1),
+        lambda w: c.driver_select(5, w.socket, 1, 1),
         lambda w: c.driver_set_timer(5, 1),
         lambda w: c.driver_cancel_timer(5),
         lambda w: c.driver_read_timer(5, c.Key(0)),
@@ -531,6 +533,20 @@ DRIVER: list[Row] = [
     (lambda w: c.driver_deq(w.handle, "1"), TypeError, "size must be an int (bytes), not '1'"),
     (lambda w: c.driver_deq(w.handle, -1), ValueError, "driver_deq: size must be bytes from 0 to"),
     (lambda w: c.driver_deq(w.handle, 2**64), ValueError, "size must be bytes from 0 to 184467440"),
+    # Descriptors.
+    *needs(
+        "event must be a Socket of driverref.posix, not ",
+        lambda w: c.driver_select(w.handle, 5, c.ERL_DRV_READ, 1),
+    ),
+    (lambda w: c.driver_select(w.handle, None, 1, 1), Misuse, "driver_select: event is NULL"),
+    (lambda w: c.driver_select(w.handle, w.socket, "1", 1), TypeError, "mode must be an int (ERL_"),
+    (lambda w: c.driver_select(w.handle, w.socket, 16, 1), ValueError, "ERL_DRV_USE from 0 to 15"),
+    (
+        lambda w: c.driver_select(w.handle, w.socket, 1, 2),
+        ValueError,
+        "on must be a flag from 0 to",
+    ),
+    (lambda w: c.driver_select(w.handle, w.socket, 1, None), TypeError, "on must be an int (a fl"),
     # The timer, busy, failure.
     (lambda w: c.driver_set_timer(w.handle, "5"), TypeError, "t must be an int (milliseconds), n"),
     (lambda w: c.driver_set_timer(w.handle, 1.5), TypeError, "t must be an int (milliseconds), n"),
@@ -740,6 +756,8 @@ def leave(world: World) -> None:
     world.erl.unlink(world.port)
     world.erl.exit(world.port, "kill")
     world.erl.runtime.ledger.rows.clear()
+    for end in world.pipe:
+        end.close()
 
 
 @both
@@ -812,6 +830,7 @@ ANYTHING = {
     "loaded_drivers": "takes nothing",
     "driver_system_info": "takes nothing",
     "socketpair": "takes nothing",
+    "pipe": "takes nothing",
 }
 
 

@@ -30,6 +30,7 @@ EXCEPT = {
     "driver_alloc.size": "a number of bytes",
     "sizeof.block": "no function of C",
     "erl_drv_monotonic_time.time_unit": "an enum",
+    "driver_select.event": "a descriptor, a number",
     "erl_drv_tsd_key_destroy.key": "a number",
     "erl_drv_tsd_set.key": "a number",
     "erl_drv_tsd_get.key": "a number",

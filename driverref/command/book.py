@@ -1,7 +1,7 @@
 """The book's pages, as far as the commands show them: in a checkout, or as the wheel carries them.
 
 The pages are the one source.  Two parts of a page are read: its title and its short answer.  The
-order of the nine questions is that of the book's table of contents.
+order of the questions is that of the book's table of contents.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Page:
 
 
 def questions() -> list[str]:
-    """Return the names of the nine questions, in the book's order."""
+    """Return the names of the questions, in the book's order."""
     return ENTRY.findall((_folder() / "index.md").read_text("utf-8"))
 
 

@@ -29,6 +29,7 @@ from driverref.eras.slots import LeakyCompletions, SlotCompletions, SlotTable
 from driverref.eras.timers import StandingTickingTimer, StandingTimer, TickingTimer
 from driverref.eras.vectors import OldVectors
 from driverref.release import Release
+from driverref.runtime.check_io import CheckIo
 from driverref.runtime.closing import Closing
 from driverref.runtime.completions import Completions
 from driverref.runtime.core import Runtime
@@ -67,6 +68,7 @@ def furnish(runtime: Runtime, schedulers: int, async_threads: int) -> None:
     release = runtime.release
     runtime.busy_msgq_limits = release.busy_msgq_limits
     runtime.signals_wait = release.signals_wait
+    runtime.check_io = CheckIo(runtime)
     runtime.unknown_errno = release.unknown_errno
     runtime.completions = _completions_for(release)
     runtime.vectors = Vectors() if _vectors_as_today(release) else OldVectors(release)

@@ -11,6 +11,7 @@ This module only hands on names, as a header does.  In reading order:
 
 * `asynchronous`: jobs for the async threads.
 * `output`, `queue`: what a driver sends, and what it keeps until it can send it.
+* `select`: descriptors that the emulator waits for.
 * `ports`, `failure`: the timer, busy, the processes a port knows, and a port's failure.
 * `system`: what a driver asks of the emulator.
 * `locks`, `handles`: what threads share, and the checks on its use.
@@ -33,6 +34,7 @@ from driverref.erl_driver.output import *
 from driverref.erl_driver.own_threads import *
 from driverref.erl_driver.ports import *
 from driverref.erl_driver.queue import *
+from driverref.erl_driver.select import *
 from driverref.erl_driver.system import *
 from driverref.memory.allocation import *
 from driverref.memory.binary import *

@@ -34,7 +34,7 @@ from typing import NamedTuple
 from driverref.errors import Nondeterministic
 from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Mode
 from driverref.threads.choice import TIME
-from driverref.threads.steps import CLOCK, Access
+from driverref.threads.steps import CLOCK, EXPIRY, Access
 
 Log = list[Access]
 
@@ -150,7 +150,8 @@ class History:
             if mode is ACQUIRE:
                 self._acquired.add(resource)
             changes = mode is WRITE and resource not in self._acquired
-            if changes or (mode is AWAIT and resource is not CLOCK):
+            own_deadline = resource == (EXPIRY, maker)
+            if changes or (mode is AWAIT and not own_deadline):
                 return 0
             if type(resource) is not tuple or type(resource[1]) is not str:
                 count = 1

@@ -229,7 +229,7 @@ def driver_system_info(run: Run, a: memoryview) -> None:
 
 @handles("erl_errno_id")
 def erl_errno_id(run: Run, a: memoryview) -> int:
-    return run.text_word(errno_name(a[0] & 0xFFFFFFFF))
+    return run.text_word(errno_name(a[0] & 0xFFFFFFFF, run.runtime.unknown_errno))
 
 
 # Threads, and what each has for itself.

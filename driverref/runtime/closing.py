@@ -130,6 +130,7 @@ class Closing:
 
     def gone(self, port: ErlDrvPort) -> None:
         """Take from the port what `start` or `stop` has left behind, and it out of every table."""
+        port.runtime.check_io.port_gone(port)
         port.drv_data = None
         # `stop` may have set a timer or filled the queue.  Neither is of any use now.
         port.timer.cancel()

@@ -25,6 +25,7 @@ from driverref.trace import Record, Trace
 
 if TYPE_CHECKING:
     from driverref.runtime.async_pool import AsyncPool
+    from driverref.runtime.check_io import CheckIo
     from driverref.runtime.closing import Closing
     from driverref.runtime.completions import Completions
     from driverref.runtime.halting import Halting
@@ -43,6 +44,7 @@ class Runtime:
     # Set once, by `Emulator`, which chooses what fits the release.
     schedulers: list[Scheduler]
     pool: AsyncPool
+    check_io: CheckIo
     completions: Completions
     closing: Closing
     halting: Halting

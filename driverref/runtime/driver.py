@@ -10,11 +10,12 @@ instance is loaded with `erl_ddll.load_driver`.  A callback that the subclass do
 | `outputv` | `output` is called |
 | `output` as well | the data is swallowed, `port_command` returns `true` |
 | `control`, `call` | `badarg` |
-| `timeout`, `ready_input`, `ready_output` | nothing happens |
+| `timeout` | nothing happens |
+| `ready_input`, `ready_output`, `stop_select` | a fault, when it would be called |
 | `ready_async` | `async_free` gets the data of every job |
 | `flush` | a closing port with bytes in its driver queue waits until other callbacks empty it |
 | `process_exit` | `driver_monitor_process` returns -1 |
-| `init`, `stop`, `finish`, `stop_select`, `emergency_close` | nothing is called |
+| `init`, `stop`, `finish`, `emergency_close` | nothing is called |
 
 `Driver` declares every callback with its parameters, so that an editor completes it and a type
 checker compares a subclass with it.  `null` makes NULL of a declaration.  A callback is looked up
@@ -116,11 +117,17 @@ class Driver:
 
     @null
     def ready_input(self, drv_data: Any, event: Any, /) -> None:
-        """An event of `driver_select` can be read from.  Never called: there is no such call."""
+        """A descriptor that the port selects can be read from, or its peer is gone.
+
+        `event` is what was given to `driver_select`.  Called again until everything is read.
+        """
 
     @null
     def ready_output(self, drv_data: Any, event: Any, /) -> None:
-        """An event of `driver_select` can be written to.  Never called, as `ready_input`."""
+        """A descriptor that the port selects can be written to.
+
+        Called again and again, until `driver_select` switches it off.
+        """
 
     @null
     def finish(self, /) -> None:
@@ -171,7 +178,10 @@ class Driver:
 
     @null
     def stop_select(self, event: Any, reserved: Any, /) -> None:
-        """An event of `driver_select` may be closed.  Never called, as `ready_input`."""
+        """A descriptor that was given to `driver_select` may be closed: close it here.
+
+        Called without a port.  `reserved` is `None`.
+        """
 
     @null
     def emergency_close(self, drv_data: Any, /) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from driverref.posix import Socket
 from driverref.runtime import callbacks
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ErlDrvMonitor
@@ -48,6 +49,7 @@ class ErlDrvPort:
         "driver",
         "drv_data",
         "eof",
+        "events",
         "id",
         "jobs",
         "lines",
@@ -101,6 +103,8 @@ class ErlDrvPort:
         self.control_flags = 0
         # Jobs that were accepted and not yet completed.  They outlive the port.
         self.jobs = 0
+        # The descriptors that it selects.  A dict for its order.
+        self.events: dict[Socket, None] = {}
         # The process that asked with `Port ! {Owner, close}` and is owed `{Port, closed}`.  It may
         # not be the owner any more when `stop` has run.
         self._close_reply: Process | None = None

@@ -9,8 +9,8 @@ another thread's end, on a deadline, or on a socket; there is no other way to wa
 integer nanoseconds on the seam's own clock; a deadline is a point on that clock, not a duration.
 
 The way through this file: `Mode`, how a step uses what threads share; what they share and block on,
-from `Cell` to `Socket`; last `Threads`, which makes all of these.  A `Thread`, and how to ask for
-the running one, stand in `thread`.
+from `Cell` to `Work`; last `Threads`, which makes all of these.  A `Thread`, and how to ask for the
+running one, stand in `thread`; sockets, and how to wait for many of them, in `sockets`.
 
 What holds for every method, so that no docstring repeats it:
 
@@ -29,6 +29,8 @@ from contextlib import AbstractContextManager
 from enum import IntEnum
 from typing import Any, NoReturn, Protocol, TypeVar
 
+from driverref.threads.sockets import Poll as Poll
+from driverref.threads.sockets import Socket as Socket
 from driverref.threads.thread import OUTSIDE as OUTSIDE
 from driverref.threads.thread import Thread as Thread
 from driverref.threads.thread import current as current
@@ -207,30 +209,6 @@ EXPIRED = _Expired()
 """What `Queue.get_until` returns when the deadline has passed."""
 
 
-class Socket(Protocol):
-    """One end of a connected pair.  Words, units and errors are those of `socket.socket`."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Return 1 to `size` bytes, or `b""` at the end of the data.  Waits for data."""
-        ...
-
-    def send(self, data: bytes, /) -> int:
-        """Send all of `data` and return its length.  `BrokenPipeError` if the other end is shut."""
-        ...
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        """How long `recv` waits before `TimeoutError`.  0 does not wait (`BlockingIOError`)."""
-        ...
-
-    def shutdown(self, how: int, /) -> None:
-        """End one direction or both: `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`."""
-        ...
-
-    def close(self) -> None:
-        """End both directions.  From then on every other method raises `OSError`."""
-        ...
-
-
 Crashed = Callable[[BaseException], BaseException | None]
 """Takes the exception that left a thread; returns what the adopted thread should raise, if any."""
 
@@ -295,6 +273,10 @@ class Threads(Protocol):
 
     def socketpair(self) -> tuple[Socket, Socket]:
         """Make two sockets that are connected with each other."""
+        ...
+
+    def poll(self, name: str) -> Poll:
+        """Make what one thread can wait for many sockets with."""
         ...
 
     # What threads share.

@@ -34,6 +34,7 @@ from driverref.threads import (
     running_thread,
 )
 from driverref.threads.cells import PlainCell
+from driverref.threads.native_poll import NativePoll
 
 _PATIENCE = 20
 """How often `acquire_patiently` tries before it waits for the lock."""
@@ -154,6 +155,7 @@ class NativeThreads:
         # Those that are still in use, for `close`.  In the order in which they were made: a
         # server's items before its bell.
         self._queues: dict[weakref.ref[NativeQueue], None] = {}
+        self._polls: list[NativePoll] = []
         self._main: NativeThread
         self.new_id: Callable[[], int] = itertools.count(1).__next__
 
@@ -195,6 +197,10 @@ class NativeThreads:
 
     def socketpair(self) -> tuple[Socket, Socket]:
         return socket.socketpair()
+
+    def poll(self, name: str) -> NativePoll:
+        self._polls.append(NativePoll())
+        return self._polls[-1]
 
     def step(self, resource: object = None, mode: object = None) -> bool:
         return True
@@ -253,3 +259,5 @@ class NativeThreads:
                 while True:
                     each.get_nowait()
             each.put(None)
+        for poll in self._polls:
+            poll.end()

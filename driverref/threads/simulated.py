@@ -36,10 +36,10 @@ from driverref.threads.primitives import (
     SimulatedCondition,
     SimulatedMutex,
     SimulatedQueue,
-    SimulatedSocket,
     SimulatedWork,
 )
 from driverref.threads.schedule import FirstCome, Random
+from driverref.threads.simulated_sockets import SimulatedPoll, SimulatedSocket
 from driverref.threads.steps import CLOCK, Schedule, SimulatedThread, Steps, never
 
 _UNDIVIDED = nullcontext()
@@ -232,3 +232,6 @@ class SimulatedThreads(Steps):
         one, other = SimulatedSocket(self), SimulatedSocket(self)
         one.peer, other.peer = other, one
         return one, other
+
+    def poll(self, name: str) -> SimulatedPoll:
+        return SimulatedPoll(self, name)

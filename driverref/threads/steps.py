@@ -52,6 +52,9 @@ from driverref.threads.coroutine import Coroutine, Unwound
 CLOCK = "the clock"
 """The resource that a deadline reads, to be computed, kept or given up, and passing time writes."""
 
+EXPIRY = "the deadline of a thread"
+"""With a thread's number the resource that passing time writes when it ends the thread's wait."""
+
 TURN = 1_000
 """How many steps a thread may make in a row while another could go on."""
 
@@ -261,7 +264,8 @@ class Steps:
         # What is possible could have been done before the deadline passed as well as after.  If it
         # is not possible, only the passing of time has let the thread go on.
         possible = enabled is None or bool(enabled())
-        self.declare((CLOCK, READ if possible else AWAIT))
+        # But how often time has passed since then makes no difference.
+        self.declare((CLOCK, READ) if possible else ((EXPIRY, me.number), AWAIT))
         return possible
 
     def _next(self) -> SimulatedThread:
@@ -374,9 +378,11 @@ class Steps:
         waiting = [t for t in self.threads.values() if t.deadline is not None and not t.expired]
         # A deadline may lie in the past, and time does not go back for it.
         self.time = max(self.time, min(t.deadline for t in waiting if t.deadline is not None))
-        for thread in waiting:
-            thread.expired = thread.deadline is not None and thread.deadline <= self.time
         self.declare((CLOCK, WRITE))
+        for thread in waiting:
+            if thread.deadline is not None and thread.deadline <= self.time:
+                thread.expired = True
+                self.declare(((EXPIRY, thread.number), WRITE))
 
     def new_id(self) -> int:
         """A resource of its own, for something that is made now."""

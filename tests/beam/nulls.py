@@ -26,6 +26,7 @@ from otp import Missing, Tools, call, tools
 
 from driverref import Driver, Emulator, Ref, erl_driver
 from driverref.errors import Misuse
+from driverref.posix import pipe
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE / "nulls.json"
@@ -60,6 +61,7 @@ class World:
         self.key = c.ErlDrvTSDKey()
         c.erl_drv_tsd_key_create("k", self.key)
         self.block = c.driver_alloc(8)
+        self.socket, _ = pipe()
 
 
 def nothing(data: object) -> object:
@@ -90,6 +92,7 @@ RIGHT: dict[str, Callable[[World], tuple[Any, ...]]] = {
     "driver_peekq": lambda w: (w.port,),
     "driver_peekqv": lambda w: (w.port,),
     "driver_vec_to_buf": lambda w: (w.ev, bytearray(8), 1),
+    "driver_select": lambda w: (w.port, w.socket, c.ERL_DRV_READ, 0),
     "driver_set_timer": lambda w: (w.port, 1),
     "driver_cancel_timer": lambda w: (w.port,),
     "driver_read_timer": lambda w: (w.port, c.Key(0)),

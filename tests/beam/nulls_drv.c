@@ -123,6 +123,7 @@ static void the_port(void)
     unsigned long left;
 
     memset(&monitor, 0, sizeof monitor);
+    NUMBER("driver_select.port", driver_select(null, (ErlDrvEvent)(long)0, ERL_DRV_READ, 0));
     NUMBER("driver_set_timer.port", driver_set_timer(null, 1));
     NUMBER("driver_cancel_timer.port", driver_cancel_timer(null));
     NUMBER("driver_read_timer.port", driver_read_timer(null, &left));

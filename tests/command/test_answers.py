@@ -12,7 +12,18 @@ from command_line import printed, refused
 
 from driverref.command import book
 
-QUESTIONS = ["state", "header", "memory", "free", "key", "flow", "busy", "cancel", "timeout"]
+QUESTIONS = [
+    "state",
+    "header",
+    "memory",
+    "free",
+    "key",
+    "flow",
+    "busy",
+    "cancel",
+    "timeout",
+    "wake",
+]
 
 
 def words(text: str) -> list[str]:
@@ -30,7 +41,7 @@ def test_one_answer_is_the_page_s_title_and_its_short_answer() -> None:
         threads, as his may have been.""")
 
 
-def test_without_a_question_there_are_all_nine_in_the_book_s_order() -> None:
+def test_without_a_question_there_are_all_in_the_book_s_order() -> None:
     shown = printed("answers")
     assert shown == "".join(printed("answers", name) for name in QUESTIONS)
 

@@ -13,6 +13,7 @@ from support import vector_of
 import driverref.erl_driver as c
 from driverref import Driver, Emulator, Pid, Struct
 from driverref.erl_driver import ErlDrvPort
+from driverref.posix import pipe
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
 from driverref.threads.steps import Access
@@ -53,6 +54,7 @@ class World(Driver):
         self.key = c.ErlDrvTSDKey()
         c.erl_drv_tsd_key_create("k", self.key)
         self.monitor: Any = c.driver_monitor_process(port, self.pid)
+        self.socket, _ = pipe()
         self.tid = c.ErlDrvTid()
         c.erl_drv_thread_create("t", self.tid, str, 1, None)
         return port
@@ -126,6 +128,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "driver_read_timer": lambda w: c.driver_read_timer(w.handle, c.Key(0)),
     "driver_realloc": lambda w: c.driver_realloc(w.block, 16),
     "driver_realloc_binary": lambda w: c.driver_realloc_binary(w.binary, 8),
+    "driver_select": lambda w: c.driver_select(w.handle, w.socket, c.ERL_DRV_READ, 0),
     "driver_send_term": lambda w: c.driver_send_term(w.handle, w.pid, (1, 2)),
     "driver_set_timer": lambda w: c.driver_set_timer(w.handle, 5),
     "driver_sizeq": lambda w: c.driver_sizeq(w.handle),

@@ -42,7 +42,6 @@ DECLARED = """
 """.split()
 
 ABSENT = {
-    "driver_select": "waits for a file descriptor, of which the model has none",
     "erl_drv_consume_timeslice": "there are no time slices",
     "erl_errno_id": "errno.errorcode is Python's",
     "get_port_flags": "undocumented: it reads the flags of open_port",
@@ -158,6 +157,8 @@ DEFINED = {
     "PORT_CONTROL_FLAG_HEAVY": 2,
     "PORT_FLAG_BINARY": 1,
     "PORT_FLAG_LINE": 2,
+    "DO_READ": 1,
+    "DO_WRITE": 2,
     "ERL_DRV_READ": 1,
     "ERL_DRV_WRITE": 2,
     "ERL_DRV_USE": 4,
@@ -178,10 +179,6 @@ UNDEFINED = {
     "PORT_CONTROL_FLAG_HEAVY": "a hint to a scheduler that counts the cost of calls",
     "PORT_FLAG_BINARY": "for get_port_flags, which is absent",
     "PORT_FLAG_LINE": "for get_port_flags, which is absent",
-    "ERL_DRV_READ": "for driver_select, which is absent",
-    "ERL_DRV_WRITE": "for driver_select, which is absent",
-    "ERL_DRV_USE": "for driver_select, which is absent",
-    "ERL_DRV_USE_NO_CALLBACK": "for driver_select, which is absent",
     "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nobody has to free",
     "ERL_DRV_TIME_ERROR": "where C returns it, there is Misuse",
     "ERL_DRV_EXTENDED_MARKER": "there are no driver entries of another size",

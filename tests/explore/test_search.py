@@ -71,6 +71,8 @@ def alone(*lists: list[tuple[Any, ...]], joined: bool = True) -> Made:
 @example(made=alone([("wait",)], [("notify",)], [("notify_all",)]))
 @example(made=alone([("get", 0)], [("put", 0), ("get", 0), ("put", 0)]))
 @example(made=alone([("close", 0)], [("send", 0)]))
+@example(made=alone([("watch", 0, 1), ("reported",)], [("send", 1)], [("recv", 0, 2, 0)]))
+@example(made=alone([("put", 1), ("get_until", 1, 0)], [("get_until", 0, 0)]))
 @example(made=alone([], [("read", 0)], [("write", 0)], joined=False))
 @example(
     made=Made(

@@ -14,7 +14,7 @@ from driverref.threads import ACQUIRE, AWAIT, READ, WRITE, Thread
 from driverref.threads.choice import TIME, other_way, thread_of
 from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
-from driverref.threads.steps import CLOCK, TURN, Access, Steps
+from driverref.threads.steps import CLOCK, EXPIRY, TURN, Access, Steps
 
 
 class Scripted(FirstCome):
@@ -60,7 +60,8 @@ def test_a_deadline_is_a_use_of_the_clock_before_the_wait_and_after_it() -> None
     assert uses == [(CLOCK, READ), ("it", READ), (CLOCK, READ)]
     # Only time can end a sleep: the two cannot change places.
     slept = footprint(threads, lambda: threads.sleep(5))
-    assert slept == [(CLOCK, READ), (CLOCK, WRITE), (None, READ), (CLOCK, AWAIT)]
+    mine = (EXPIRY, threads.main.number)
+    assert slept == [(CLOCK, READ), (CLOCK, WRITE), (mine, WRITE), (None, READ), (mine, AWAIT)]
     threads.close()
 
 

@@ -330,6 +330,91 @@ def test_a_closed_socket_is_no_socket(threads: Threads) -> None:
     far.close()
 
 
+# A poll.
+
+READABLE, WRITABLE = 1, 2
+
+
+def test_a_poll_reports_a_socket_once_for_each_watch(threads: Threads, start: Start) -> None:
+    poll = threads.poll("a socket")
+    near, far = threads.socketpair()
+    poll.watch(near, READABLE, "near")
+
+    def sends() -> None:
+        far.send(b"ab")
+
+    peer = start("peer", sends)
+    assert poll.wait() == ("near", READABLE)
+    threads.join(peer)
+    poll.end()
+    assert poll.wait() is None
+    near.close()
+    far.close()
+
+
+def test_what_is_ready_already_is_reported_at_once(threads: Threads) -> None:
+    poll = threads.poll("a socket")
+    near, far = threads.socketpair()
+    far.send(b"a")
+    for what in (READABLE, WRITABLE, READABLE | WRITABLE):
+        poll.watch(near, what, what)
+        assert poll.wait() == (what, what)
+    far.close()
+    assert near.recv(10) == b"a"
+    poll.watch(near, READABLE, "the end of the data")
+    assert poll.wait() == ("the end of the data", READABLE)
+    poll.end()
+    assert poll.wait() is None
+    near.close()
+
+
+def test_a_later_watch_takes_the_place_of_an_earlier_one(threads: Threads) -> None:
+    poll = threads.poll("a socket")
+    near, far = threads.socketpair()
+    poll.watch(near, READABLE, "the first")
+    poll.watch(near, READABLE | WRITABLE, "the second")
+    assert poll.wait() == ("the second", WRITABLE)
+    poll.watch(near, READABLE, "the third")
+    poll.watch(near, 0, None)
+    poll.watch(far, 0, None)
+    far.send(b"a")
+    poll.end()
+    assert poll.wait() is None
+    near.close()
+    far.close()
+
+
+def test_a_socket_that_is_closed_is_watched_no_longer(threads: Threads) -> None:
+    poll = threads.poll("a socket")
+    near, far = threads.socketpair()
+    near.close()
+    poll.watch(near, 0, None)
+    poll.watch(far, READABLE, "far")
+    assert poll.wait() == ("far", READABLE)
+    far.close()
+    poll.end()
+    assert poll.wait() is None
+    poll.end()  # it is over
+
+
+def test_the_end_of_the_seam_ends_a_poll() -> None:
+    threads = NativeThreads()
+    threads.adopt("main")
+    poll = threads.poll("a socket")
+    crashes: list[BaseException] = []
+
+    def crashed(error: BaseException) -> None:
+        crashes.append(error)
+
+    def waits() -> None:
+        assert poll.wait() is None
+
+    waiting = threads.start("waits", waits, crashed)
+    threads.close()
+    threads.join(waiting)
+    assert crashes == []
+
+
 # Work, and who does it.
 
 
