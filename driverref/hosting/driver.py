@@ -26,6 +26,7 @@ from driverref.hosting.host import Handler, Module, host
 from driverref.hosting.run import Run
 from driverref.hosting.special import monitor_bytes
 from driverref.hosting.vectors import lay_out
+from driverref.posix import Socket
 from driverref.runtime.driver import CALLBACKS, Driver
 from driverref.runtime.port import ErlDrvPort
 from driverref.threads import OUTSIDE, running
@@ -126,6 +127,18 @@ def _timeout(self: HostedDriver, data: int) -> None:
     self._call("timeout", data)
 
 
+def _ready_input(self: HostedDriver, data: int, event: Socket) -> None:
+    self._call("ready_input", data, self._run.descriptors[event])
+
+
+def _ready_output(self: HostedDriver, data: int, event: Socket) -> None:
+    self._call("ready_output", data, self._run.descriptors[event])
+
+
+def _stop_select(self: HostedDriver, event: Socket, reserved: None) -> None:
+    self._call("stop_select", self._run.descriptors[event], 0)
+
+
 def _ready_async(self: HostedDriver, data: int, job: int) -> None:
     self._call("ready_async", data, job)
 
@@ -171,10 +184,13 @@ _BODIES = {
     "outputv": _outputv,
     "control": _control,
     "timeout": _timeout,
+    "ready_input": _ready_input,
+    "ready_output": _ready_output,
     "ready_async": _ready_async,
     "flush": _flush,
     "call": _call,
     "process_exit": _process_exit,
+    "stop_select": _stop_select,
     "finish": _finish,
 }
 

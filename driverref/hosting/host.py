@@ -364,8 +364,11 @@ class Host:
             files.append((out[0], self.place(out[1])))
             number += 1
         rows += [[("file opened", place)] for _, place in sorted(files)]
-        sockets = sorted(run.sockets.items())
-        return rows + [[("socket opened", at)] for _, (socket, at) in sockets if not socket.closed]
+        for _, (socket, place) in sorted(run.sockets.items()):
+            end: Any = socket.end
+            if not end.closed:
+                rows.append([("socket opened", place)])
+        return rows
 
 
 @cache

@@ -22,6 +22,7 @@ from driverref.threads.simulated import SimulatedThreads
 if TYPE_CHECKING:
     from driverref.erl_driver import ErlDrvTid
     from driverref.hosting.host import Host
+    from driverref.posix import Socket
     from driverref.runtime.core import Runtime
     from driverref.runtime.port import ErlDrvPort
     from driverref.threads.clocks import Stamp
@@ -60,7 +61,8 @@ class Run:
         """The keys of thread specific data, by number."""
         self.tids: dict[int, ErlDrvTid] = {}
         """By word, the threads that the driver knows."""
-        self.sockets: dict[int, tuple[Any, str]] = {}
+        self.sockets: dict[int, tuple[Socket, str]] = {}
+        self.descriptors: dict[Socket, int] = {}
         """By descriptor, each socket and the line that opened it."""
         self.peeked: dict[int, list[int]] = {}
         """By the number of a port, what was lent of its queue."""

@@ -1,8 +1,9 @@
-"""Sockets and pipes of a driver in C: its descriptors, on the sockets of the seam.
+"""Sockets and pipes of a driver in C: its descriptors, on the sockets of the simulation.
 
 `socketpair` and `pipe` make two sockets that are connected.  There is no network: the other calls
 of it are refused (`c/refused.c`), and a stand-in for `socket` or `connect` gives the driver one end
-of a pair with `descriptor`, while the scenario plays the far end with the other.
+of a pair with `descriptor`, while the scenario plays the far end with the other.  `driver_select`
+takes such a descriptor too.
 
 A descriptor is never given twice, so a use of one that is closed always fails.
 """
@@ -14,14 +15,16 @@ import struct
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from driverref import erl_driver, posix
 from driverref.diagnostics import caller, where
+from driverref.errors import Misuse
+from driverref.hosting.calls import signed
 from driverref.hosting.faults import Unmodelled
 from driverref.hosting.host import Handler, handles
 from driverref.threads import running
 
 if TYPE_CHECKING:
     from driverref.hosting.run import Run
-    from driverref.threads import Socket
 
 FIRST = 1 << 20
 """The first number of a descriptor: as in `c/posix.c`."""
@@ -33,8 +36,8 @@ _IN, _OUT, _HUP, _INVALID = 1, 4, 16, 32
 _POLL = struct.Struct("<ihh")  # struct pollfd: fd, events, revents
 
 
-def descriptor(run: Run, socket: Socket) -> int:
-    """Return a descriptor by which the driver uses a socket of the seam.
+def descriptor(run: Run, socket: posix.Socket) -> int:
+    """Return a descriptor by which the driver uses a socket of `driverref.posix`.
 
     The driver has to close it, or it is a leak.
     """
@@ -43,13 +46,19 @@ def descriptor(run: Run, socket: Socket) -> int:
     while number in run.sockets:
         number += 1
     run.sockets[number] = socket, where(caller())
+    run.descriptors[socket] = number
     return number
 
 
-def _socket(run: Run, number: int) -> Any:
+def _socket(run: Run, number: int) -> posix.Socket:
     if number not in run.sockets:
         raise OSError(errno.EBADF, "no socket has this descriptor")
     return run.sockets[number][0]
+
+
+def _end(run: Run, number: int) -> Any:
+    """The socket of the seam behind a descriptor: it also knows whether it is closed."""
+    return _socket(run, number).end
 
 
 def _errors_are_numbers(handler: Handler) -> Handler:
@@ -68,7 +77,17 @@ def _errors_are_numbers(handler: Handler) -> Handler:
 @handles("socketpair")
 @_errors_are_numbers
 def socketpair(run: Run, a: memoryview) -> None:
-    pair = run.threads.socketpair()
+    _give_two(run, a, posix.socketpair())
+
+
+@handles("pipe")
+@_errors_are_numbers
+def pipe(run: Run, a: memoryview) -> None:
+    _give_two(run, a, posix.pipe())
+
+
+def _give_two(run: Run, a: memoryview, pair: tuple[posix.Socket, posix.Socket]) -> None:
+    """Write two descriptors where the driver wants them."""
     for at, socket in zip((a[3], a[3] + 4), pair, strict=True):
         run.write_word(at, descriptor(run, socket), 4)
         if a[1] & _NONBLOCK:
@@ -79,7 +98,7 @@ def socketpair(run: Run, a: memoryview) -> None:
 @_errors_are_numbers
 def recv(run: Run, a: memoryview) -> int:
     socket, to, size, flags = _socket(run, a[0]), *a[1:4]
-    kept = socket.timeout
+    kept = _end(run, a[0]).timeout
     if flags & _DONTWAIT:
         socket.settimeout(0)
     try:
@@ -96,8 +115,7 @@ def recv(run: Run, a: memoryview) -> int:
 @_errors_are_numbers
 def send(run: Run, a: memoryview) -> int:
     socket, data = _socket(run, a[0]), run.read(a[1], a[2])
-    sent: int = socket.send(data)
-    return sent
+    return socket.send(data)
 
 
 @handles("shutdown")
@@ -109,16 +127,15 @@ def shutdown(run: Run, a: memoryview) -> None:
 @handles("close")
 @_errors_are_numbers
 def close(run: Run, a: memoryview) -> None:
-    socket = _socket(run, a[0])
-    socket.check_open()
-    socket.close()
+    _end(run, a[0]).check_open()
+    _socket(run, a[0]).close()
 
 
 @handles("fcntl")
 @_errors_are_numbers
 def fcntl(run: Run, a: memoryview) -> int:
     """Read or set `O_NONBLOCK`.  The other commands change nothing."""
-    socket, command, flags = _socket(run, a[0]), *a[1:3]
+    socket, command, flags = _end(run, a[0]), *a[1:3]
     if command == _SETFL:
         socket.settimeout(0 if flags & _NONBLOCK else None)
     return _NONBLOCK if command == _GETFL and socket.timeout == 0 else 0
@@ -134,7 +151,7 @@ def poll(run: Run, a: memoryview) -> int:
     for n, (number, events, _) in enumerate(asked):
         if 0 <= number < FIRST:
             found[n] = events & (_IN | _OUT)  # a file is always ready
-        elif number in run.sockets and not run.sockets[number][0].closed:
+        elif number in run.sockets and not _end(run, number).closed:
             found[n] = events & _OUT
             reads += [n] if events & _IN else []
         elif number >= 0:
@@ -145,7 +162,7 @@ def poll(run: Run, a: memoryview) -> int:
     now = run.threads.read_clock()
     deadline = now if ready else None if ms < 0 else now + ms * 1_000_000
     for n in reads:
-        socket = _socket(run, asked[n][0])
+        socket = _end(run, asked[n][0])
         if socket.wait(deadline):
             found[n] |= _IN | (_HUP if socket.ended else 0)
     if not reads and not ready:
@@ -153,3 +170,15 @@ def poll(run: Run, a: memoryview) -> int:
     for n, (number, events, _) in enumerate(asked):
         run.write(at + _POLL.size * n, _POLL.pack(number, events, found[n]))
     return sum(map(bool, found))
+
+
+@handles("driver_select")
+def driver_select(run: Run, a: memoryview) -> int:
+    port, number = run.port("driver_select", a[0]), signed(a[1])
+    if number < 0:
+        return -1
+    if number not in run.sockets:
+        raise Unmodelled(f"driver_select: descriptor {number} is no socket and no pipe of this run")
+    if _end(run, number).closed:
+        raise Misuse(f"driver_select: descriptor {number} is closed")
+    return erl_driver.driver_select(port, run.sockets[number][0], a[2] & 0xFFFFFFFF, int(a[3] != 0))

@@ -235,7 +235,7 @@ def test_what_the_model_does_not_have_is_told_by_name(tmp_path: Path) -> None:
         """
 #include <erl_driver.h>
 static ErlDrvData start(ErlDrvPort port, char *command)
-{ driver_select(port, (ErlDrvEvent)0, ERL_DRV_READ, 1); return 0; }
+{ driver_select(port, (ErlDrvEvent)(long)1, ERL_DRV_READ, 1); return 0; }
 static ErlDrvEntry entry = {.driver_name = "select_drv", .start = start,
     .extended_marker = ERL_DRV_EXTENDED_MARKER, .major_version = ERL_DRV_EXTENDED_MAJOR_VERSION};
 DRIVER_INIT(select_drv) { return &entry; }

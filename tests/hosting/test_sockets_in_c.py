@@ -16,6 +16,7 @@ from driverref.errors import Leak
 from driverref.hosting import Unmodelled, c_driver
 from driverref.hosting.run import Run
 from driverref.hosting.sockets import descriptor
+from driverref.posix import socketpair
 
 pytestmark = [pytest.mark.slow, needs_compiler]
 
@@ -111,7 +112,7 @@ class Far:
 
     @staticmethod
     def socket(run: Run, a: memoryview) -> int:
-        near, Far.end = run.threads.socketpair()
+        near, Far.end = socketpair()
         near.settimeout(0)
         return descriptor(run, near)
 

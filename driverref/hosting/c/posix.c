@@ -139,8 +139,8 @@ HIDDEN int socketpair(int domain, int type, int protocol, int fd[2])
 {
     return (int)result(ASK("socketpair", domain, type, protocol, fd));
 }
-HIDDEN int pipe(int fd[2]) { return (int)result(ASK("socketpair", 0, 0, 0, fd)); }
-HIDDEN int pipe2(int fd[2], int flags) { return (int)result(ASK("socketpair", 0, flags, 0, fd)); }
+HIDDEN int pipe(int fd[2]) { return (int)result(ASK("pipe", 0, 0, 0, fd)); }
+HIDDEN int pipe2(int fd[2], int flags) { return (int)result(ASK("pipe", 0, flags, 0, fd)); }
 HIDDEN ssize_t recv(int fd, void *to, size_t size, int flags) { return result(ASK("recv", fd, to, size, flags)); }
 HIDDEN ssize_t send(int fd, const void *from, size_t size, int flags)
 {
