@@ -120,9 +120,13 @@ class CheckIo:
         self._runtime.note(running().lane, "stop_select", event)
         stop_select(event, None)
 
+    def _wanted(self, event: Socket) -> int:
+        """The ways that the ports wait for."""
+        return sum(way for way, selected in event.selected.items() if not selected.due)
+
     def _watch(self, event: Socket) -> None:
         """Watch the descriptor for what the ports wait for.  With its guard held."""
-        ways = sum(way for way, selected in event.selected.items() if not selected.due)
+        ways = self._wanted(event)
         if self._poll is None:
             if not ways:
                 return
@@ -153,8 +157,11 @@ class CheckIo:
                     if ready & way and selected is not None and not selected.due:
                         selected.due = True
                         due.append((way, selected))
-                # A report ends the watch for both ways.
-                self._watch(event)
+                # A report ends the watch for both ways.  If neither is left, there is nothing to
+                # do; the port may have selected the descriptor anew since the report was made, and
+                # then that watch goes on.
+                if self._wanted(event):
+                    self._watch(event)
             for way, selected in due:
                 selected.scheduler.work.add(partial(self._ready, event, way, selected))
 

@@ -946,6 +946,12 @@ select_read_before() ->
     mark(),
     close(P).
 
+select_read_and_again() ->
+    P = selecting(""),
+    cmd(P, "WGD1S1"),
+    mark(),
+    close(P).
+
 select_level() ->
     P = selecting("i:Gs1"),
     cmd(P, "WW"),

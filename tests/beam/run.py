@@ -52,6 +52,8 @@ VARIANTS = {
     "judge_unloaded": "PORT",
 }
 """The drivers that `judge_drv.c` is compiled to, with their flags; PORT stands for port locking."""
+SLOW_POLL = "judge_poll.so"
+"""What holds up an emulator's poll thread, where the linker can load it before other libraries."""
 PATIENCE = 10
 """Seconds after which an emulator that says nothing hangs."""
 RUNS = 240
@@ -180,6 +182,8 @@ def lines_of(command: list[str], directory: Path) -> Iterator[str]:
         "ERL_AFLAGS": "",
         "ERL_ZFLAGS": "",
     }
+    if (slow := directory / SLOW_POLL).exists():
+        environment["LD_PRELOAD"] = str(slow)
     with (
         subprocess.Popen(
             command,
@@ -247,6 +251,8 @@ def build(directory: Path, found: Tools) -> None:
         macros = [f"-DJUDGE={name}", f"-DFLAGS={defined}", *others]
         files = ["-o", f"{name}.so", str(HERE / "judge_drv.c"), log]
         commands.append(found.compile_c("-pthread", *macros, *files, rpath))
+    if sys.platform == "linux":
+        commands.append(found.compile_c("-o", SLOW_POLL, str(HERE / "judge_poll.c"), "-ldl"))
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda command: call(command, directory), commands))
 

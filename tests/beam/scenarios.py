@@ -1279,9 +1279,9 @@ def select_close_job(s: Play) -> None:
     s.close(p)
 
 
-@scenario("output driver_select send ready_input", async_threads=(1,))
+@scenario("output driver_select send ready_input", async_threads=(1,), times=10)
 def select_off(s: Play) -> None:
-    """The descriptor is switched off in the callback that made it ready, and on again later: one `ready_input`, then."""
+    """The descriptor is switched off in the callback that made it ready, and on later: no `ready_input` in between."""
     p = selecting(s, "i:Gs1")
     s.cmd(p, "WD1")
     s.mark()
@@ -1290,9 +1290,9 @@ def select_off(s: Play) -> None:
     s.close(p)
 
 
-@scenario("output driver_select ready_input", async_threads=(1,))
+@scenario("output driver_select ready_input", async_threads=(1,), times=10)
 def select_off_and_on(s: Play) -> None:
-    """The descriptor is switched off and on again at once: one `ready_input`."""
+    """The descriptor is switched off and on again at once: one `ready_input`, and seldom another for nothing."""
     p = selecting(s, "i:Gs1")
     s.cmd(p, "WD1S1")
     s.await_(1)
@@ -1304,6 +1304,15 @@ def select_read_before(s: Play) -> None:
     """The callback that made the descriptor ready reads the byte itself: `ready_input` may come all the same."""
     p = selecting(s, "")
     s.cmd(p, "WG")
+    s.mark()
+    s.close(p)
+
+
+@scenario("output ready_input stop", async_threads=(1,), times=5)
+def select_read_and_again(s: Play) -> None:
+    """The byte is read, and the descriptor switched off and on: a report from before may still count."""
+    p = selecting(s, "")
+    s.cmd(p, "WGD1S1")
     s.mark()
     s.close(p)
 
