@@ -10,6 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,35 @@ def test_without_erlang_one_line_says_what_to_install(
     assert capsys.readouterr().out == (
         f"the real emulator was not asked: no erl, no erlc, no C compiler ({run.INSTALL})\n"
     )
+
+
+def test_new_scenarios_are_added_to_the_record_in_their_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The others stay as they are; a record of another emulator takes none."""
+    first, new, last = SCENARIOS[:3]
+    others = {s.name: RECORD["scenarios"][s.name] for s in (first, last)}
+    path = tmp_path / "record.json"
+    path.write_text(run.readable({**RECORD, "scenarios": others}), "utf-8")
+    played = run.Runs(1, 1)
+    played.orders[min(run.orders(new, 1, 1))] = 3
+    judge = run.Judge(tmp_path, "erl", RECORD["release"], RECORD["erts"])
+    monkeypatch.setattr(run, "RECORD", path)
+    monkeypatch.setattr(run, "SCENARIOS", [first, new, last])
+    monkeypatch.setattr(run, "compiled", lambda: nullcontext(judge))
+    monkeypatch.setattr(
+        run, "ask", lambda judge, chosen, *_, **__: {s.name: [played] for s in chosen}
+    )
+    before = path.read_text("utf-8")
+    judge.erts = "0"
+    assert run.main(["--new"]) == 1
+    assert path.read_text("utf-8") == before
+    judge.erts = RECORD["erts"]
+    assert run.main(["--new"]) == 0
+    written = json.loads(path.read_text("utf-8"))["scenarios"]
+    assert list(written) == [first.name, new.name, last.name]
+    assert {name: written[name] for name in others} == others
+    assert sum(entry["runs"] for entry in written[new.name]) == 3
 
 
 @pytest.fixture(scope="module")

@@ -193,7 +193,7 @@ class SimulatedPoll:
         while (socket := self.queue.get()) is not None:
             report: Report | None = socket.report()
             if report is not None:
-                # Between the report and what its reader does with it, other threads may do anything.
+                # Other threads may do anything before the reader of the report acts on it.
                 self.threads.step()
                 return report
         return None

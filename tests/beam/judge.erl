@@ -1033,7 +1033,7 @@ select_flush_job() ->
     give(2).
 
 select_fail() ->
-    P = selecting("i:fo"),
+    P = selecting("i:f"),
     cmd(P, "W"),
     judged = exit_reason(P).
 

@@ -385,19 +385,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each scenario")
     parser.add_argument("--only", nargs="*", help="only these scenarios; nothing is written")
+    parser.add_argument(
+        "--new", action="store_true", help="only scenarios that the record lacks; they are added"
+    )
     parser.add_argument("--unseen", action="store_true", help="play nothing: what was never seen")
     given = parser.parse_args(arguments)
     chosen = [s for s in SCENARIOS if given.only is None or s.name in given.only]
     if given.unseen:
         return list_unseen(chosen, json.loads(RECORD.read_text("utf-8")))
+    kept = json.loads(RECORD.read_text("utf-8")) if given.new else {"scenarios": {}}
+    chosen = [s for s in chosen if s.name not in kept["scenarios"]]
     try:
         with compiled() as judge:
+            if given.new and (judge.release, judge.erts) != (kept["release"], kept["erts"]):
+                print(f"the record is of OTP {kept['release']}, ERTS {kept['erts']}")
+                return 1
             data = record(judge, ask(judge, chosen, given.runs, progress=True))
     except Missing as missing:
         print(missing)
         return 1
     if given.only is None:
-        RECORD.write_text(readable(data), "utf-8")
+        played = kept["scenarios"] | data["scenarios"]
+        in_order = {s.name: played[s.name] for s in SCENARIOS if s.name in played}
+        RECORD.write_text(readable(data | {"scenarios": in_order}), "utf-8")
     return report(chosen, data)
 
 

@@ -1426,7 +1426,9 @@ def select_flush(s: Play) -> None:
     s.close(p)
 
 
-@scenario("flush async_return ready_async ready_input driver_deq stop async_free", async_threads=(1,))
+@scenario(
+    "flush async_return ready_async ready_input driver_deq stop async_free", async_threads=(1,)
+)
 def select_flush_job(s: Play) -> None:
     """A job writes the byte with which a closing port ends: its `ready_async` comes before, or it is freed."""
     p = selecting(s, "i:Gd1")
@@ -1436,10 +1438,10 @@ def select_flush_job(s: Play) -> None:
     s.give(2)
 
 
-@scenario("ready_input driver_failure_atom stop stop_select driver_output", async_threads=(1,))
+@scenario("ready_input driver_failure_atom stop stop_select", async_threads=(1,))
 def select_fail(s: Play) -> None:
     """`ready_input` fails the port: `stop` runs inside that call."""
-    p = selecting(s, "i:fo")
+    p = selecting(s, "i:f")
     s.cmd(p, "W")
     assert s.exit_reason(p) == "judged"
 
