@@ -10,6 +10,9 @@ A port *selects* a descriptor for reading, for writing, or for both:
 So a callback that does not read what is there is called again.  The signal stands in line with the
 other signals of the port.  If the port gives the descriptor up meanwhile, no callback is called.
 
+The report that a descriptor is ready may be outdated when the callback runs, because the port may
+have read the data in another callback.  So a callback may find nothing to read.
+
 A port that gives the descriptor up for good says so with `ERL_DRV_USE`.  Then `stop_select` is
 called, and the descriptor may be closed.  On some systems the emulator has to wait for its poll
 thread first.  On Linux it need not, so `stop_select` runs before `driver_select` returns.

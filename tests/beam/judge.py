@@ -4,8 +4,8 @@ A driver is told what to do by a *script*, a row of instructions: a letter, perh
 perhaps the script of a job in brackets.  `output` and `control` do what their data says.  What the
 other callbacks do is said when the port is opened, with their letter: `judge r:b0 z:n` clears busy
 in `ready_async` and schedules a job in `stop`.  The letters are `s`tart, `r`eady_async (`r2`: that
-of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, `z` for
-stop, `i` for ready_input and `o` for ready_output.  `stop_select` closes its descriptor.
+of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, `z` for stop, `i` for
+ready_input and `o` for ready_output.  `stop_select` closes its descriptor.
 
 A port may have a pair of sockets.  It selects the *near* end; what is written to the *far* end can be
 read from the near one.

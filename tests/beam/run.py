@@ -5,6 +5,9 @@ scenario many times, because it takes longer to start one than to play.  A scena
 emulator with it has one for every run; one in which the emulator was seen to crash has emulators
 that play nothing else.
 
+On Linux a library, `judge_poll.c`, holds up an emulator's poll thread now and then: some orders of
+`ready_input` and other callbacks would be too rare otherwise.
+
 An emulator that says nothing for a while hangs: it is killed, the run is counted as hung, and
 another emulator goes on with the next.  The same goes for one that crashes.  Neither is dropped: it
 stands in the record.
