@@ -942,13 +942,13 @@ select_off_and_on() ->
 
 select_read_before() ->
     P = selecting(""),
-    cmd(P, "WG"),
+    cmd(P, "WoG"),
     mark(),
     close(P).
 
 select_read_and_again() ->
     P = selecting(""),
-    cmd(P, "WGD1S1"),
+    cmd(P, "WoGD1S1"),
     mark(),
     close(P).
 

@@ -1279,7 +1279,7 @@ def select_close_job(s: Play) -> None:
     s.close(p)
 
 
-@scenario("output driver_select send ready_input", async_threads=(1,), times=10)
+@scenario("output driver_select send ready_input", async_threads=(1,), times=20)
 def select_off(s: Play) -> None:
     """The descriptor is switched off in the callback that made it ready, and on later: no `ready_input` in between."""
     p = selecting(s, "i:Gs1")
@@ -1290,7 +1290,7 @@ def select_off(s: Play) -> None:
     s.close(p)
 
 
-@scenario("output driver_select ready_input", async_threads=(1,), times=10)
+@scenario("output driver_select ready_input", async_threads=(1,), times=20)
 def select_off_and_on(s: Play) -> None:
     """The descriptor is switched off and on again at once: one `ready_input`, and seldom another for nothing."""
     p = selecting(s, "i:Gs1")
@@ -1303,16 +1303,16 @@ def select_off_and_on(s: Play) -> None:
 def select_read_before(s: Play) -> None:
     """The callback that made the descriptor ready reads the byte itself: `ready_input` may come all the same."""
     p = selecting(s, "")
-    s.cmd(p, "WG")
+    s.cmd(p, "WoG")
     s.mark()
     s.close(p)
 
 
-@scenario("output ready_input stop", async_threads=(1,), times=5)
+@scenario("output ready_input stop", async_threads=(1,), times=20)
 def select_read_and_again(s: Play) -> None:
     """The byte is read, and the descriptor switched off and on: a report from before may still count."""
     p = selecting(s, "")
-    s.cmd(p, "WGD1S1")
+    s.cmd(p, "WoGD1S1")
     s.mark()
     s.close(p)
 
