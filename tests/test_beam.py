@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -222,6 +223,35 @@ def test_what_keeps_a_newer_emulator_from_being_unpacked_is_said(tmp_path: Path)
     assert said("28") == "OTP 28 cannot be unpacked: only 27 and 29 are known\n"
     no_tools = "OTP 27 cannot be unpacked: this is no Debian (no apt-get, no dpkg)\n"
     assert said("27", PATH="/nowhere") == no_tools
+
+
+def test_new_scenarios_are_added_to_the_record_in_their_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The others stay as they are; what another version of the emulator did is not mixed in."""
+    first, new, last = SCENARIOS[:3]
+    others = {s.name: RECORD["scenarios"][s.name] for s in (first, last)}
+    path = tmp_path / "record.json"
+    path.write_text(run.readable({**RECORD, "scenarios": others}), "utf-8")
+    played = run.Runs(1, 1)
+    played.orders[min(verdict.orders(new, 1, 1, "25"))] = 3
+    judge = run.Judge(tmp_path, "erl", "25", RECORD["emulators"]["25"]["erts"])
+    monkeypatch.setattr(run, "RECORD", path)
+    monkeypatch.setattr(run, "SCENARIOS", [first, new, last])
+    monkeypatch.setattr(run, "compiled", lambda: nullcontext(judge))
+    monkeypatch.setattr(
+        run, "ask", lambda judge, chosen, *_, **__: {s.name: [played] for s in chosen}
+    )
+    before = path.read_text("utf-8")
+    known, judge.erts = judge.erts, "0"
+    assert run.main(["--new"]) == 1
+    assert path.read_text("utf-8") == before
+    judge.erts = known
+    assert run.main(["--new"]) == 0
+    written = json.loads(path.read_text("utf-8"))["scenarios"]
+    assert list(written) == [first.name, new.name, last.name]
+    assert {name: written[name] for name in others} == others
+    assert sum(entry["runs"] for entry in written[new.name]) == 3
 
 
 @pytest.fixture(scope="module")

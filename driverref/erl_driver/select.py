@@ -46,7 +46,8 @@ def driver_select(port: ErlDrvPort, event: Socket, mode: int, on: int) -> int:
       switches off the others too, and `stop_select(event, None)` is called: only then may the
       descriptor be closed.  `ERL_DRV_USE_NO_CALLBACK` calls nothing, and the others are named.
 
-    A callback is called again until the driver has read or written, or has switched it off.
+    A callback is called again until the driver has read or written, or has switched it off.  It may
+    be called when there is nothing to read, so it reads without waiting.
 
     Returns 0, or -1 if the port is closed.  It is `Misuse` if another port has selected the
     descriptor, if the descriptor or the port is closed while the port selects it, and if the driver

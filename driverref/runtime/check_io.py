@@ -10,6 +10,9 @@ A port *selects* a descriptor for reading, for writing, or for both:
 So a callback that does not read what is there is called again.  The signal stands in line with the
 other signals of the port.  If the port gives the descriptor up meanwhile, no callback is called.
 
+The report that a descriptor is ready may be outdated when the callback runs, because the port may
+have read the data in another callback.  So a callback may find nothing to read.
+
 A port that gives the descriptor up for good says so with `ERL_DRV_USE`.  Then `stop_select` is
 called, and the descriptor may be closed.  On some systems the emulator has to wait for its poll
 thread first.  On Linux it need not, so `stop_select` runs before `driver_select` returns.
@@ -120,9 +123,13 @@ class CheckIo:
         self._runtime.note(running().lane, "stop_select", event)
         stop_select(event, None)
 
+    def _wanted(self, event: Socket) -> int:
+        """The ways that the ports wait for."""
+        return sum(way for way, selected in event.selected.items() if not selected.due)
+
     def _watch(self, event: Socket) -> None:
         """Watch the descriptor for what the ports wait for.  With its guard held."""
-        ways = sum(way for way, selected in event.selected.items() if not selected.due)
+        ways = self._wanted(event)
         if self._poll is None:
             if not ways:
                 return
@@ -153,8 +160,11 @@ class CheckIo:
                     if ready & way and selected is not None and not selected.due:
                         selected.due = True
                         due.append((way, selected))
-                # A report ends the watch for both ways.
-                self._watch(event)
+                # A report ends the watch for both ways.  If neither is left, there is nothing to
+                # do; the port may have selected the descriptor anew since the report was made, and
+                # then that watch goes on.
+                if self._wanted(event):
+                    self._watch(event)
             for way, selected in due:
                 selected.scheduler.work.add(partial(self._ready, event, way, selected))
 

@@ -4,9 +4,9 @@ What has been sent to a socket is a queue of pieces, with a tail, a head and slo
 `primitives`.  Sending never waits: a socket takes whatever is sent to it.
 
 A socket that is watched has a *watcher*: its poll, and what for.  The thread that makes the socket
-ready puts the report into the poll's queue, within the same step, and the watcher is gone.  To take
-the report out of the queue is a step of the thread that waits there.  So other threads may do
-anything in between, such as read the data.
+ready puts the socket into the poll's queue, within the same step.  To take it out is a step of the
+thread that waits there.  Other threads may do anything in between, such as read the data.  So it is
+then that the report is made, of what the socket is ready for by now, and the watcher is gone.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class SimulatedSocket:
         self.closed = False
         self.timeout: float | None = None
         self.watcher: Watcher | None = None
+        # Whether this is in the poll's queue: once at most.
+        self.queued = False
 
     def __str__(self) -> str:
         return "data from a socket"
@@ -114,7 +116,7 @@ class SimulatedSocket:
             self.ended = True
         else:
             self.received.append((piece, self.threads.running.clock.stamp()))
-        self._report()
+        self._queue()
 
     def watch(self, watcher: Watcher | None) -> None:
         """Give the socket a watcher, in place of the one it has; or none."""
@@ -122,20 +124,39 @@ class SimulatedSocket:
         # Another thread may read what makes the socket ready, before this or after it.
         self.threads.declare((-self.id, ACQUIRE))
         self.watcher = watcher
-        self._report()
+        self._queue()
 
-    def _report(self) -> None:
-        """Tell the watcher, if there is one and the socket is ready for what it waits for."""
+    def _ready(self) -> int:
+        """What the socket is ready for, of what its watcher waits for."""
         self.threads.declare(((self.id, "watcher"), READ))
         if self.watcher is None:
-            return
-        poll, what, name = self.watcher
+            return 0
         # The first piece that is there, or the one that has not come: the answer depends on it.
         self.threads.declare(((self.id, self.read), READ))
-        if ready := what & (WRITABLE | (READABLE if self._readable() else 0)):
+        return self.watcher[1] & (WRITABLE | (READABLE if self._readable() else 0))
+
+    def _queue(self) -> None:
+        """Put the socket into the queue of the poll that waits for what it is ready for."""
+        if self._ready() and not self.queued:
+            assert self.watcher is not None
             self.threads.declare(((self.id, "watcher"), WRITE))
-            self.watcher = None
-            poll.reports.put_at_once((name, ready))
+            self.queued = True
+            self.watcher[0].queue.put_at_once(self)
+
+    def report(self) -> Report | None:
+        """End the watch and return the report; `None` if the socket is not ready any more.
+
+        In the step in which the poll has taken the socket out of its queue.
+        """
+        self.threads.declare(((self.id, "watcher"), WRITE))
+        self.threads.declare((-self.id, ACQUIRE))
+        self.queued = False
+        ready = self._ready()
+        if not ready:
+            return None
+        assert self.watcher is not None
+        name, self.watcher = self.watcher[2], None
+        return name, ready
 
     def settimeout(self, seconds: float | None, /) -> None:
         self.check_open()
@@ -166,21 +187,27 @@ class SimulatedSocket:
 
 
 class SimulatedPoll:
-    """The reports of the sockets that it watches are a queue."""
+    """The sockets that it watches and that have become ready are a queue."""
 
     def __init__(self, threads: Steps, name: str) -> None:
-        self.reports = SimulatedQueue(threads, name)
+        self.threads = threads
+        self.queue = SimulatedQueue(threads, name)
 
     def watch(self, socket: Socket, what: int, name: object) -> None:
         assert isinstance(socket, SimulatedSocket)
         socket.watch((self, what, name) if what else None)
 
     def wait(self) -> Report | None:
-        report: Report | None = self.reports.get()
-        return report
+        while (socket := self.queue.get()) is not None:
+            report: Report | None = socket.report()
+            if report is not None:
+                # Other threads may do anything before the reader of the report acts on it.
+                self.threads.step()
+                return report
+        return None
 
     def end(self) -> None:
-        self.reports.put_at_once(None)
+        self.queue.put_at_once(None)
 
 
 def _os_error(number: int) -> OSError:

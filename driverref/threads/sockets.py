@@ -48,15 +48,15 @@ class Poll(Protocol):
         """Report the socket once, under this name, when it is ready for something of `what`.
 
         This takes the place of an earlier `watch` of the socket.  With 0 it is watched no longer.
-        A report that is on its way already still comes.  Any thread may call this, and it is no
-        step.  A socket belongs to one poll at most.
+        Any thread may call this, and it is no step.  A socket belongs to one poll at most.
         """
         ...
 
     def wait(self) -> Report | None:
         """Wait for a report; `None` when `end` was called or the seam is closed.
 
-        One thread calls this.
+        The report says what the socket is ready for when it is made, not when it became ready.
+        It may be outdated when this returns.  One thread calls this.
         """
         ...
 

@@ -897,6 +897,204 @@ halt_waits_for_queue() ->
     mark("halt"),
     erlang:halt(0).
 
+%% A port that selects a descriptor to read it, and gives it up in `stop`.
+selecting(Callbacks) -> selecting(Callbacks, judge).
+selecting(Callbacks, Driver) -> open(Driver, "s:OS5 z:D4 " ++ Callbacks).
+
+select() ->
+    P = selecting("i:Gs1"),
+    cmd(P, "W"),
+    await(1),
+    close(P).
+
+select_job() ->
+    P = selecting("i:Gs1 r:s3"),
+    cmd(P, "n(W)"),
+    await(1), await(3),
+    close(P).
+
+select_close() ->
+    P = selecting("i:G"),
+    cmd(P, "W"),
+    mark(),
+    close(P).
+
+select_close_job() ->
+    P = selecting("i:G"),
+    cmd(P, "n(s1W)"),
+    await(1),
+    mark(),
+    close(P).
+
+select_off() ->
+    P = selecting("i:Gs1"),
+    cmd(P, "WD1"),
+    mark(),
+    cmd(P, "S1"),
+    await(1),
+    close(P).
+
+select_off_and_on() ->
+    P = selecting("i:Gs1"),
+    cmd(P, "WD1S1"),
+    await(1),
+    close(P).
+
+select_read_before() ->
+    P = selecting(""),
+    cmd(P, "WoG"),
+    mark(),
+    close(P).
+
+select_read_and_again() ->
+    P = selecting(""),
+    cmd(P, "WoGD1S1"),
+    mark(),
+    close(P).
+
+select_level() ->
+    P = selecting("i:Gs1"),
+    cmd(P, "WW"),
+    await(1), await(1),
+    close(P).
+
+select_again() ->
+    P = selecting("i:D1s1"),
+    cmd(P, "W"),
+    await(1),
+    cmd(P, "S1"),
+    await(1),
+    close(P).
+
+select_both() ->
+    P = open(judge, "s:O z:D4 i:Gs1 o:D2s3"),
+    cmd(P, "WS7"),
+    await(3), await(1),
+    close(P).
+
+select_both_off() ->
+    P = open(judge, "s:O z:D4 o:D3s3"),
+    cmd(P, "WS7"),
+    await(3),
+    mark(),
+    close(P).
+
+select_one_by_one() ->
+    P = open(judge, "s:O z:D4 i:Gs1 o:D2s3"),
+    cmd(P, "WS5S2"),
+    await(1), await(3),
+    close(P).
+
+select_write() ->
+    P = open(judge, "s:O z:D4 o:D2s1"),
+    cmd(P, "S6"),
+    await(1),
+    cmd(P, "S2"),
+    await(1),
+    close(P).
+
+select_stop() ->
+    P = open(judge, "s:OS5"),
+    cmd(P, "D4o"),
+    close(P).
+
+select_stop_unknown() ->
+    P = open(judge, "s:O"),
+    cmd(P, "D4o"),
+    close(P).
+
+select_stop_silent() ->
+    P = open(judge, "s:OS5"),
+    cmd(P, "D13oK"),
+    close(P).
+
+select_stop_ready() ->
+    P = open(judge, "s:OS5"),
+    cmd(P, "WD4"),
+    mark(),
+    close(P).
+
+select_end() ->
+    P = open(judge, "s:OS5 i:GD4s1"),
+    cmd(P, "X"),
+    await(1),
+    close(P).
+
+select_flush() ->
+    P = selecting("f:W i:Gd1"),
+    cmd(P, "q1"),
+    close(P).
+
+select_flush_job() ->
+    P = selecting("i:Gd1"),
+    cmd(P, "q1n(s1w2W)"),
+    await(1),
+    close(P),
+    give(2).
+
+select_fail() ->
+    P = selecting("i:f"),
+    cmd(P, "W"),
+    judged = exit_reason(P).
+
+select_eof() ->
+    P = selecting("i:Ge"),
+    cmd(P, "X"),
+    normal = exit_reason(P).
+
+select_start_refuses() ->
+    einval = failure(fun() -> open(judge, "s:OS5D4R-1") end).
+
+select_unload() ->
+    load(),
+    P = selecting("", judge_unloaded),
+    cmd(P, ""),
+    erl_ddll:monitor(driver, {"judge_unloaded", unloaded}),
+    {ok, pending_driver} = erl_ddll:try_unload("judge_unloaded", []),
+    driver_unloaded = exit_reason(P),
+    gone(driver).
+
+select_waits() ->
+    P = selecting("i:Gs1"),
+    cmd(P, "n(Wg2)w2o"),
+    await(1),
+    close(P).
+
+select_driver_lock() ->
+    P = open(judge_lock), Q = selecting("i:Gs1", judge_lock),
+    cmd(Q, "n(w3Wg2)"),
+    cmd(P, "g3w2o"),
+    await(1),
+    close(P),
+    close(Q).
+
+select_or_command() ->
+    P = selecting("i:Gs1"),
+    cmd(P, "W"),
+    mark(),
+    cmd(P, "o"),
+    await(1),
+    close(P).
+
+select_and_timer() ->
+    P = selecting("i:Gs1 t:s3"),
+    cmd(P, "Wt0"),
+    await(1), await(3),
+    close(P).
+
+select_busy() ->
+    P = selecting("i:Gb0s1"),
+    cmd(P, "b1W"),
+    cmd(P, ""),
+    await(1),
+    close(P).
+
+halt_selected() ->
+    P = selecting(""),
+    cmd(P, ""),
+    mark("halt"),
+    erlang:halt(0).
+
 %% No scenarios: what `process_exit` does crashes the emulator.
 
 fail_in_process_exit() -> in_process_exit("f").

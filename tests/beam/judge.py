@@ -4,7 +4,11 @@ A driver is told what to do by a *script*, a row of instructions: a letter, perh
 perhaps the script of a job in brackets.  `output` and `control` do what their data says.  What the
 other callbacks do is said when the port is opened, with their letter: `judge r:b0 z:n` clears busy
 in `ready_async` and schedules a job in `stop`.  The letters are `s`tart, `r`eady_async (`r2`: that
-of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, and `z` for stop.
+of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, `z` for stop, `i` for
+ready_input and `o` for ready_output.  `stop_select` closes its descriptor.
+
+A port may have a pair of sockets.  It selects the *near* end; what is written to the *far* end can be
+read from the near one.
 
 | in a callback | |
 |---|---|
@@ -23,8 +27,12 @@ of job 2), `t`imeout, `f`lush, `p`rocess_exit, `a`sync_free, and `z` for stop.
 | `L` `C` | create the port data lock, answer its count |
 | `B` `I` `Q` `A` `r` | allocate a binary, take a reference, enqueue it, free it, answer its count |
 | `Y` | answer `driver_async_port_key` modulo 100 |
+| `O` | open the pair of sockets |
+| `S5` `D5` | `driver_select` of the near end, on and off: 1 is `ERL_DRV_READ`, 2 `WRITE`, 4 `USE`, 12 `USE_NO_CALLBACK` |
+| `W` `G` | write a byte to the far end; get one from the near end, and answer how many were there |
+| `X` `K` | end what is written to the far end; close the near end |
 
-A job knows `w`, `g`, `s`, `m`, `M`, `H`, and `i`: end here if cancelled.
+A job knows `w`, `g`, `s`, `m`, `M`, `H`, `W`, and `i`: end here if cancelled.
 """
 
 from __future__ import annotations
@@ -32,11 +40,13 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from driverref import Atomic, Driver, Emulator, Pid, Port
 from driverref import erl_driver as c
 from driverref.errors import ErlangError
+from driverref.posix import SHUT_WR, Socket, socketpair
 from driverref.threads import running, running_thread
 
 INSTRUCTION = re.compile(r"(.)(-?\d*)(?:\(([^)]*)\))?")
@@ -74,6 +84,19 @@ class State:
         self.monitor: Any = None
         self.pdl: Any = None
         self.binary: Any = None
+        self.near: Any = None
+        self.far: Any = None
+
+    def write(self) -> None:
+        # The near end may be closed.
+        with suppress(BrokenPipeError):
+            self.far.send(b"w")
+
+    def read(self) -> int:
+        try:
+            return len(self.near.recv(1))
+        except BlockingIOError:
+            return 0
 
 
 class Job:
@@ -124,6 +147,15 @@ class Judge(Driver):
     def process_exit(self, state: State, monitor: c.ErlDrvMonitor) -> None:
         self.run(state, state.scripts.get("p", ""))
 
+    def ready_input(self, state: State, event: Socket) -> None:
+        self.run(state, state.scripts.get("i", ""))
+
+    def ready_output(self, state: State, event: Socket) -> None:
+        self.run(state, state.scripts.get("o", ""))
+
+    def stop_select(self, event: Socket, reserved: object) -> None:
+        event.close()
+
     def init(self) -> None:
         pass
 
@@ -158,6 +190,8 @@ class Judge(Driver):
                     c.erl_drv_output_term(state.id, (job.number,))
                 case "H":
                     c.erl_drv_send_term(state.id, state.caller, BIG_MAP)
+                case "W":
+                    state.write()
                 case _:
                     raise AssertionError(f"a job knows no {what}")
 
@@ -250,10 +284,10 @@ class Judge(Driver):
             case " ":
                 pass
             case _:
-                return self.count(state, what)
+                return self.count(state, what, n)
         return None
 
-    def count(self, state: State, what: str) -> int | None:
+    def count(self, state: State, what: str, n: int) -> int | None:
         match what:
             case "L":
                 state.pdl = c.driver_pdl_create(state.port)
@@ -270,6 +304,27 @@ class Judge(Driver):
                 c.driver_free_binary(state.binary)
             case "r":
                 return c.driver_binary_get_refc(state.binary)
+            case _:
+                return self.wait_for(state, what, n)
+        return None
+
+    def wait_for(self, state: State, what: str, n: int) -> int | None:
+        match what:
+            case "O":
+                state.near, state.far = socketpair()
+                state.near.settimeout(0)
+            case "S":
+                c.driver_select(state.port, state.near, n, 1)
+            case "D":
+                c.driver_select(state.port, state.near, n, 0)
+            case "W":
+                state.write()
+            case "G":
+                return state.read()
+            case "X":
+                state.far.shutdown(SHUT_WR)
+            case "K":
+                state.near.close()
             case _:
                 raise AssertionError(f"a callback knows no {what}")
         return None

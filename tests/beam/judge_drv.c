@@ -13,10 +13,13 @@
 #include "judge_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -37,6 +40,7 @@ typedef struct {
     ErlDrvMonitor monitor;
     ErlDrvPDL pdl;
     ErlDrvBinary *binary;
+    int near, far; /* a pair of sockets: what the port selects, and what is written to */
 } State;
 
 typedef struct {
@@ -79,6 +83,55 @@ static void callback(State *state, const char *name, char letter)
     judge_event(name, 0);
     run(state, script_for(state, letter, 0), NULL);
     judge_leave();
+}
+
+/* The pair of sockets. */
+
+static ErlDrvEvent event_of(int descriptor)
+{
+    return (ErlDrvEvent)(ErlDrvSInt)descriptor;
+}
+
+/* The emulator knows a descriptor by its number.  Its poll thread may still have a report of one that was closed in the
+ * run before, so the near end gets a number that was not used for a while.
+ */
+static int renumbered(int descriptor)
+{
+    enum { FIRST = 100, NUMBERS = 400 };
+    static atomic_uint used;
+    int result = fcntl(descriptor, F_DUPFD_CLOEXEC, FIRST + (int)(atomic_fetch_add(&used, 1) % NUMBERS));
+
+    close(descriptor);
+    return result;
+}
+
+static void open_pair(State *state)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == -1 ||
+        (ends[0] = renumbered(ends[0])) == -1) {
+        judge_event("bad-script", 0);
+        return;
+    }
+    state->near = ends[0];
+    state->far = ends[1];
+    judge_keep(state->far);
+}
+
+/* It fails if the near end is closed. */
+static void write_byte(const State *state)
+{
+    if (write(state->far, "w", 1) == -1 && errno != EPIPE)
+        judge_event("bad-script", 0);
+}
+
+/* How many bytes were read: 1 or 0. */
+static int read_byte(const State *state)
+{
+    char byte;
+
+    return read(state->near, &byte, 1) == 1;
 }
 
 /* Terms that crash some emulators. */
@@ -148,6 +201,9 @@ static void body(Job *job)
             break;
         case 'H':
             send_big_map(state);
+            break;
+        case 'W':
+            write_byte(state);
             break;
         default:
             judge_event("bad-script", 0);
@@ -381,6 +437,27 @@ static void run(State *state, const char *script, Reply *reply)
         case 'Y':
             answer(reply, (int)(driver_async_port_key(port) % 100));
             break;
+        case 'O':
+            open_pair(state);
+            break;
+        case 'S':
+            CALL("driver_select", driver_select(port, event_of(state->near), (int)n, 1));
+            break;
+        case 'D':
+            CALL("driver_select", driver_select(port, event_of(state->near), (int)n, 0));
+            break;
+        case 'W':
+            write_byte(state);
+            break;
+        case 'G':
+            answer(reply, read_byte(state));
+            break;
+        case 'X':
+            shutdown(state->far, SHUT_WR);
+            break;
+        case 'K':
+            close(state->near);
+            break;
         case ' ':
             break;
         default:
@@ -491,6 +568,27 @@ static void process_exit(ErlDrvData data, ErlDrvMonitor *monitor)
 }
 #endif
 
+static void ready_input(ErlDrvData data, ErlDrvEvent event)
+{
+    (void)event;
+    callback((State *)data, "ready_input", 'i');
+}
+
+static void ready_output(ErlDrvData data, ErlDrvEvent event)
+{
+    (void)event;
+    callback((State *)data, "ready_output", 'o');
+}
+
+static void stop_select(ErlDrvEvent event, void *reserved)
+{
+    (void)reserved;
+    judge_enter();
+    judge_event("stop_select", 0);
+    close((int)(ErlDrvSInt)event);
+    judge_leave();
+}
+
 #ifndef NO_READY_ASYNC
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
@@ -534,6 +632,9 @@ static ErlDrvEntry entry = {
 #ifndef NO_FLUSH
     .flush = flush,
 #endif
+    .ready_input = ready_input,
+    .ready_output = ready_output,
+    .stop_select = stop_select,
     .finish = finish,
     .driver_name = STRING(JUDGE),
     .extended_marker = (int)ERL_DRV_EXTENDED_MARKER,

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, GATES = 10, LINE = 16384, NAP = 2500000 };
+enum { EVENTS = 256, GATES = 10, DESCRIPTORS = 8, LINE = 16384, NAP = 2500000 };
 
 enum { RESET = 1, QUIET, GIVE, MARK, PRINT, SAY, AT_ONCE, HELD, LIMIT };
 
@@ -49,6 +49,7 @@ static int count, submitted, jobs_to_come, ports_to_come, callbacks, at_once;
 static int gates[GATES], waiting, passed;
 static struct timespec limit; /* until when a gate holds; no limit if 0 */
 static Block *blocks;
+static int descriptors[DESCRIPTORS], kept;
 static unsigned runs;
 
 /* Written between runs only. */
@@ -220,6 +221,14 @@ void judge_send(ErlDrvTermData *message, int size)
     erl_drv_send_term(own_term, player, message, size);
 }
 
+void judge_keep(int descriptor)
+{
+    pthread_mutex_lock(&lock);
+    if (kept < DESCRIPTORS)
+        descriptors[kept++] = descriptor;
+    pthread_mutex_unlock(&lock);
+}
+
 void *judge_alloc(size_t size)
 {
     Block *block = calloc(1, sizeof *block + size);
@@ -272,6 +281,8 @@ static void reset(void)
     limit.tv_sec = 0;
     memset(gates, 0, sizeof gates);
     unrest = (int)(runs++ % 4);
+    while (kept > 0)
+        close(descriptors[--kept]);
     while (blocks != NULL) {
         Block *next = blocks->next;
 

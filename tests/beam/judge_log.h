@@ -38,6 +38,9 @@ void judge_tell(int flag);
 /* Send any message to that process; the driver of `values.erl` does so. */
 void judge_send(ErlDrvTermData *message, int size);
 
+/* Close a descriptor when the next run begins: jobs may use it until then. */
+void judge_keep(int descriptor);
+
 /* Memory that lasts until the next run.  NULL if there is none. */
 void *judge_alloc(size_t size);
 

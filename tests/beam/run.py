@@ -5,6 +5,9 @@ scenario many times, because it takes longer to start one than to play.  A scena
 emulator with it has one for every run; one in which the emulator was seen to crash has emulators
 that play nothing else.
 
+On Linux a library, `judge_poll.c`, holds up an emulator's poll thread now and then: some orders of
+`ready_input` and other callbacks would be too rare otherwise.
+
 An emulator that says nothing for a while hangs: it is killed, the run is counted as hung, and
 another emulator goes on with the next.  The same goes for one that crashes.  Neither is dropped: it
 stands in the record.
@@ -48,6 +51,8 @@ VARIANTS = {
     "judge_unloaded": "PORT",
 }
 """The drivers that `judge_drv.c` is compiled to, with their flags; PORT stands for port locking."""
+SLOW_POLL = "judge_poll.so"
+"""What holds up an emulator's poll thread, where the linker can load it before other libraries."""
 PATIENCE = 10
 """Seconds after which an emulator that says nothing hangs."""
 RUNS = {"25": 240}
@@ -174,6 +179,8 @@ def lines_of(command: list[str], directory: Path) -> Iterator[str]:
         "ERL_AFLAGS": "",
         "ERL_ZFLAGS": "",
     }
+    if (slow := directory / SLOW_POLL).exists():
+        environment["LD_PRELOAD"] = str(slow)
     with (
         subprocess.Popen(
             command,
@@ -243,6 +250,8 @@ def build(directory: Path, found: Tools) -> None:
         macros = [f"-DJUDGE={name}", f"-DFLAGS={defined}", *others]
         files = ["-o", f"{name}.so", str(HERE / "judge_drv.c"), log]
         commands.append(found.compile_c("-pthread", *macros, *files, rpath))
+    if sys.platform == "linux":
+        commands.append(found.compile_c("-o", SLOW_POLL, str(HERE / "judge_poll.c"), "-ldl"))
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda command: call(command, directory), commands))
 
@@ -344,21 +353,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, help="runs of each scenario")
     parser.add_argument("--only", nargs="*", help="only these scenarios; nothing is written")
+    parser.add_argument(
+        "--new", action="store_true", help="only scenarios that the record lacks; they are added"
+    )
     parser.add_argument("--unseen", action="store_true", help="play nothing: what was never seen")
     given = parser.parse_args(arguments)
     chosen = [s for s in SCENARIOS if given.only is None or s.name in given.only]
+    old = read()
     if given.unseen:
-        return list_unseen(chosen, read())
+        return list_unseen(chosen, old)
     try:
         with compiled() as judge:
+            if given.new:
+                chosen = [s for s in chosen if not played_on(judge.release, old, s)]
+                erts = old["emulators"].get(judge.release, {}).get("erts", judge.erts)
+                if erts != judge.erts:
+                    print(f"the record of OTP {judge.release} is of ERTS {erts}: play everything")
+                    return 1
             runs = given.runs or RUNS.get(judge.release, FEWER_RUNS)
-            data = record(read(), judge, ask(judge, chosen, runs, progress=True))
+            data = record(old, judge, ask(judge, chosen, runs, progress=True))
     except Missing as missing:
         print(missing)
         return 1
     if given.only is None:
-        RECORD.write_text(readable(data), "utf-8")
+        scenarios = old["scenarios"] | data["scenarios"]
+        in_order = {s.name: scenarios[s.name] for s in SCENARIOS if s.name in scenarios}
+        RECORD.write_text(readable({**data, "scenarios": in_order}), "utf-8")
     return report(chosen, data, judge.release)
+
+
+def played_on(release: str, data: dict[str, Any], scenario: Scenario) -> bool:
+    """Whether the record says what an emulator of this release did in the scenario."""
+    return any(entry["release"] == release for entry in data["scenarios"].get(scenario.name, ()))
 
 
 if __name__ == "__main__":

@@ -1232,3 +1232,300 @@ def halt_waits_for_queue(s: Play) -> None:
     s.cmd(p, "q1n(s1w2)")
     s.await_(1)
     s.erl.halt(0)
+
+
+# `driver_select`.
+
+
+def selecting(s: Play, callbacks: str, driver: str = "judge") -> Port:
+    """Open a port that selects a descriptor to read it, and gives it up in `stop`."""
+    return s.open(driver, f"s:OS5 z:D4 {callbacks}")
+
+
+@scenario("output driver_select ready_input stop stop_select", async_threads=(1,))
+def select(s: Play) -> None:
+    """A byte arrives: `ready_input`.  `stop` gives the descriptor up: `stop_select`."""
+    p = selecting(s, "i:Gs1")
+    s.cmd(p, "W")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("async_invoke async_return ready_async ready_input", async_threads=(1, 2), times=2)
+def select_job(s: Play) -> None:
+    """A job writes the byte: `ready_input` comes while the job runs, or before or after `ready_async`."""
+    p = selecting(s, "i:Gs1 r:s3")
+    s.cmd(p, "n(W)")
+    s.await_(1, 3)
+    s.close(p)
+
+
+@scenario("ready_input stop stop_select", async_threads=(1,), times=3)
+def select_close(s: Play) -> None:
+    """The port is closed when the byte has arrived: `ready_input` comes before `stop`, or never."""
+    p = selecting(s, "i:G")
+    s.cmd(p, "W")
+    s.mark()
+    s.close(p)
+
+
+@scenario("async_return ready_input stop stop_select", async_threads=(1, 2), times=3)
+def select_close_job(s: Play) -> None:
+    """A job writes the byte while the port is being closed."""
+    p = selecting(s, "i:G")
+    s.cmd(p, "n(s1W)")
+    s.await_(1)
+    s.mark()
+    s.close(p)
+
+
+@scenario("output driver_select send ready_input", async_threads=(1,), times=20)
+def select_off(s: Play) -> None:
+    """The descriptor is switched off in the callback that made it ready, and on later: no `ready_input` in between."""
+    p = selecting(s, "i:Gs1")
+    s.cmd(p, "WD1")
+    s.mark()
+    s.cmd(p, "S1")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("output driver_select ready_input", async_threads=(1,), times=20)
+def select_off_and_on(s: Play) -> None:
+    """The descriptor is switched off and on again at once: one `ready_input`, and seldom another for nothing."""
+    p = selecting(s, "i:Gs1")
+    s.cmd(p, "WD1S1")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("output ready_input stop", async_threads=(1,), times=3)
+def select_read_before(s: Play) -> None:
+    """The callback that made the descriptor ready reads the byte itself: `ready_input` may come all the same."""
+    p = selecting(s, "")
+    s.cmd(p, "WoG")
+    s.mark()
+    s.close(p)
+
+
+@scenario("output ready_input stop", async_threads=(1,), times=20)
+def select_read_and_again(s: Play) -> None:
+    """The byte is read, and the descriptor switched off and on: a report from before may still count."""
+    p = selecting(s, "")
+    s.cmd(p, "WoGD1S1")
+    s.mark()
+    s.close(p)
+
+
+@scenario("output ready_input stop", async_threads=(1,))
+def select_level(s: Play) -> None:
+    """There are two bytes, and `ready_input` reads one: it is called again."""
+    p = selecting(s, "i:Gs1")
+    s.cmd(p, "WW")
+    s.await_(1, 1)
+    s.close(p)
+
+
+@scenario("output driver_select ready_input stop_select stop", async_threads=(1,))
+def select_again(s: Play) -> None:
+    """`ready_input` does not read, but switches itself off; the byte is still there for the next `driver_select`."""
+    p = selecting(s, "i:D1s1")
+    s.cmd(p, "W")
+    s.await_(1)
+    s.cmd(p, "S1")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("output ready_input ready_output", async_threads=(1,))
+def select_both(s: Play) -> None:
+    """The descriptor is ready both ways: `ready_output` comes first."""
+    p = s.open("judge", "s:O z:D4 i:Gs1 o:D2s3")
+    s.cmd(p, "WS7")
+    s.await_(3, 1)
+    s.close(p)
+
+
+@scenario("output ready_input ready_output stop", async_threads=(1,))
+def select_both_off(s: Play) -> None:
+    """The descriptor is ready both ways, and `ready_output` switches both off: no `ready_input`."""
+    p = s.open("judge", "s:O z:D4 o:D3s3")
+    s.cmd(p, "WS7")
+    s.await_(3)
+    s.mark()
+    s.close(p)
+
+
+@scenario("output ready_input ready_output", async_threads=(1,), times=3)
+def select_one_by_one(s: Play) -> None:
+    """The descriptor is ready both ways, and is selected to read and then to write."""
+    p = s.open("judge", "s:O z:D4 i:Gs1 o:D2s3")
+    s.cmd(p, "WS5S2")
+    s.await_(1, 3)
+    s.close(p)
+
+
+@scenario("output ready_output driver_select", async_threads=(1,))
+def select_write(s: Play) -> None:
+    """`ready_output` is called until it switches itself off."""
+    p = s.open("judge", "s:O z:D4 o:D2s1")
+    s.cmd(p, "S6")
+    s.await_(1)
+    s.cmd(p, "S2")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("output driver_select stop_select driver_output stop", async_threads=(1,))
+def select_stop(s: Play) -> None:
+    """`stop_select` is called before `driver_select` returns."""
+    p = s.open("judge", "s:OS5")
+    s.cmd(p, "D4o")
+    s.close(p)
+
+
+@scenario("output driver_select stop_select driver_output stop", async_threads=(1,))
+def select_stop_unknown(s: Play) -> None:
+    """`stop_select` is called for a descriptor that was never selected."""
+    p = s.open("judge", "s:O")
+    s.cmd(p, "D4o")
+    s.close(p)
+
+
+@scenario("output driver_select stop_select driver_output stop", async_threads=(1,))
+def select_stop_silent(s: Play) -> None:
+    """`ERL_DRV_USE_NO_CALLBACK` calls no `stop_select`."""
+    p = s.open("judge", "s:OS5")
+    s.cmd(p, "D13oK")
+    s.close(p)
+
+
+@scenario("output driver_select ready_input stop_select stop", async_threads=(1,))
+def select_stop_ready(s: Play) -> None:
+    """The descriptor is given up for good in the callback that made it ready."""
+    p = s.open("judge", "s:OS5")
+    s.cmd(p, "WD4")
+    s.mark()
+    s.close(p)
+
+
+@scenario("output driver_select ready_input stop_select stop", async_threads=(1,))
+def select_end(s: Play) -> None:
+    """The end of the data makes a descriptor ready; `ready_input` gives it up."""
+    p = s.open("judge", "s:OS5 i:GD4s1")
+    s.cmd(p, "X")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("port_close flush ready_input driver_deq stop stop_select", async_threads=(1,))
+def select_flush(s: Play) -> None:
+    """A closing port still reads; its `ready_input` empties the driver queue."""
+    p = selecting(s, "f:W i:Gd1")
+    s.cmd(p, "q1")
+    s.close(p)
+
+
+@scenario(
+    "flush async_return ready_async ready_input driver_deq stop async_free", async_threads=(1,)
+)
+def select_flush_job(s: Play) -> None:
+    """A job writes the byte with which a closing port ends: its `ready_async` comes before, or it is freed."""
+    p = selecting(s, "i:Gd1")
+    s.cmd(p, "q1n(s1w2W)")
+    s.await_(1)
+    s.close(p)
+    s.give(2)
+
+
+@scenario("ready_input driver_failure_atom stop stop_select", async_threads=(1,))
+def select_fail(s: Play) -> None:
+    """`ready_input` fails the port: `stop` runs inside that call."""
+    p = selecting(s, "i:f")
+    s.cmd(p, "W")
+    assert s.exit_reason(p) == "judged"
+
+
+@scenario("ready_input driver_failure_eof stop stop_select", async_threads=(1,))
+def select_eof(s: Play) -> None:
+    """`ready_input` reads the end of the data, and closes the port."""
+    p = selecting(s, "i:Ge")
+    s.cmd(p, "X")
+    assert s.exit_reason(p) == "normal"
+
+
+@scenario("start driver_select stop_select", async_threads=(1,))
+def select_start_refuses(s: Play) -> None:
+    """A `start` that fails gives up what it has selected."""
+    assert s.failure(lambda: s.open("judge", "s:OS5D4R-1")) == "einval"
+
+
+@scenario("stop stop_select finish", async_threads=(1,))
+def select_unload(s: Play) -> None:
+    """The driver is unloaded while a port selects: `finish` comes after `stop_select`."""
+    s.load()
+    p = selecting(s, "", "judge_unloaded")
+    s.cmd(p, "")
+    s.erl.erl_ddll.monitor("driver", ("judge_unloaded", "unloaded"))
+    assert s.erl.erl_ddll.try_unload("judge_unloaded") == ("ok", "pending_driver")
+    assert s.exit_reason(p) == "driver_unloaded"
+    s.gone("driver")
+
+
+@scenario("output driver_output ready_input", async_threads=(1,))
+def select_waits(s: Play) -> None:
+    """`ready_input` waits for the callback of its port."""
+    p = selecting(s, "i:Gs1")
+    s.cmd(p, "n(Wg2)w2o")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("output driver_output ready_input", async_threads=(1,))
+def select_driver_lock(s: Play) -> None:
+    """With a lock for the driver, `ready_input` waits for the callback of another port."""
+    p = s.open("judge_lock")
+    q = selecting(s, "i:Gs1", "judge_lock")
+    s.cmd(q, "n(w3Wg2)")
+    s.cmd(p, "g3w2o")
+    s.await_(1)
+    s.close(p)
+    s.close(q)
+
+
+@scenario("output driver_output ready_input", async_threads=(1,), times=3)
+def select_or_command(s: Play) -> None:
+    """A further command comes before `ready_input`, or after it."""
+    p = selecting(s, "i:Gs1")
+    s.cmd(p, "W")
+    s.mark()
+    s.cmd(p, "o")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("output ready_input timeout", async_threads=(1,), times=3)
+def select_and_timer(s: Play) -> None:
+    """A timer and a byte: either may be first."""
+    p = selecting(s, "i:Gs1 t:s3")
+    s.cmd(p, "Wt0")
+    s.await_(1, 3)
+    s.close(p)
+
+
+@scenario("output ready_input set_busy_port", async_threads=(1,))
+def select_busy(s: Play) -> None:
+    """A busy port is read all the same; its `ready_input` lets the sender go on."""
+    p = selecting(s, "i:Gb0s1")
+    s.cmd(p, "b1W")
+    s.cmd(p, "")
+    s.await_(1)
+    s.close(p)
+
+
+@scenario("halt stop stop_select", once=True, async_threads=(1,), times=1)
+def halt_selected(s: Play) -> None:
+    """`halt` closes the ports, and they give up what they select."""
+    p = selecting(s, "")
+    s.cmd(p, "")
+    s.erl.halt(0)

@@ -336,6 +336,76 @@ def test_a_close_comes_before_the_byte_is_read_or_after_it(schedulers: int) -> N
     assert outcomes.complete
 
 
+def test_selected_one_by_one_either_callback_may_come_first() -> None:
+    """`ready_output` comes first only if both ways are in one report."""
+    box = Box()
+
+    def begin(port: ErlDrvPort) -> None:
+        box.put(socketpair())
+        box.value[1].send(b"a")
+        driver_select(port, box.value[0], ERL_DRV_READ, 1)
+        driver_select(port, box.value[0], ERL_DRV_WRITE, 1)
+
+    def ready_input(port: ErlDrvPort, event: Socket) -> None:
+        driver_output(port, event.recv(1))
+        driver_select(port, event, ERL_DRV_READ, 0)
+
+    def ready_output(port: ErlDrvPort, event: Socket) -> None:
+        driver_output(port, b"written")
+        driver_select(port, event, ERL_DRV_WRITE, 0)
+
+    def story(erl: Emulator) -> tuple[bytes, bytes]:
+        port = opened(erl, scripted(begin, ready_input=ready_input, ready_output=ready_output))
+        do(erl, port, 0)
+        return data(erl), data(erl)
+
+    outcomes = explore(story)
+    assert set(outcomes) == {(b"a", b"written"), (b"written", b"a")}
+    assert outcomes.complete
+
+
+@pytest.mark.parametrize("schedulers", [1, 2])
+@pytest.mark.parametrize("again", [False, True])
+def test_ready_input_may_be_called_when_there_is_nothing_to_read(
+    schedulers: int, again: bool
+) -> None:
+    """What was there has been read since the poll's report, even before a further `driver_select`."""
+    box = Box()
+
+    def begin(port: ErlDrvPort) -> None:
+        box.put(pipe())
+        reads, writes = box.value
+        reads.settimeout(0)
+        driver_select(port, reads, READ_AND_USE, 1)
+        writes.send(b"a")
+        assert reads.recv(1) == b"a"
+        if again:
+            driver_select(port, reads, ERL_DRV_READ, 0)
+            driver_select(port, reads, ERL_DRV_READ, 1)
+
+    def ready_input(port: ErlDrvPort, event: Socket) -> None:
+        with pytest.raises(BlockingIOError):
+            event.recv(1)
+        driver_output(port, b"nothing")
+
+    def stop(port: ErlDrvPort) -> None:
+        driver_select(port, box.value[0], ERL_DRV_USE, 0)
+
+    def story(erl: Emulator) -> object:
+        driver = scripted(
+            begin, ready_input=ready_input, stop=stop, stop_select=lambda event, _: event.close()
+        )
+        port = opened(erl, driver)
+        do(erl, port, 0)
+        message = erl.receive(timeout=10)
+        erl.port_close(port)
+        return message and message[1][1]
+
+    outcomes = explore(story, schedulers=schedulers)
+    assert set(outcomes) == {None, b"nothing"}
+    assert outcomes.complete
+
+
 # What goes wrong.
 
 

@@ -384,6 +384,21 @@ def test_a_later_watch_takes_the_place_of_an_earlier_one(threads: Threads) -> No
     far.close()
 
 
+def test_a_report_is_of_what_holds_when_it_is_made(threads: Threads) -> None:
+    poll = threads.poll("a socket")
+    near, far = threads.socketpair()
+    poll.watch(near, READABLE, "read before")
+    far.send(b"a")
+    assert near.recv(1) == b"a"
+    poll.watch(far, READABLE | WRITABLE, "ready both ways")
+    near.send(b"b")
+    assert poll.wait() == ("ready both ways", READABLE | WRITABLE)
+    poll.end()
+    assert poll.wait() is None
+    near.close()
+    far.close()
+
+
 def test_a_socket_that_is_closed_is_watched_no_longer(threads: Threads) -> None:
     poll = threads.poll("a socket")
     near, far = threads.socketpair()
