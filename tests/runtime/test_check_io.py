@@ -336,6 +336,7 @@ def test_a_close_comes_before_the_byte_is_read_or_after_it(schedulers: int) -> N
     assert outcomes.complete
 
 
+@pytest.mark.rule("select.output-first")
 def test_selected_one_by_one_either_callback_may_come_first() -> None:
     """`ready_output` comes first only if both ways are in one report."""
     box = Box()
@@ -364,6 +365,7 @@ def test_selected_one_by_one_either_callback_may_come_first() -> None:
     assert outcomes.complete
 
 
+@pytest.mark.rule("select.spurious")
 @pytest.mark.parametrize("schedulers", [1, 2])
 @pytest.mark.parametrize("again", [False, True])
 def test_ready_input_may_be_called_when_there_is_nothing_to_read(
