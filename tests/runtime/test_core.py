@@ -13,6 +13,7 @@ from support import Gate, Job, Kind, PortLockingWorker, Worker, both, opened, re
 from driverref import Driver, Emulator, Pid, Port, Ref
 from driverref.erl_driver import ErlDrvPort, driver_deq, driver_enq
 from driverref.errors import EmulatorStopped, UseAfterFree
+from driverref.threads.simulated import SimulatedThreads
 
 
 class Keeps(Driver):
@@ -222,6 +223,19 @@ def test_a_value_error_that_is_no_buffers_is_shown_as_it_is() -> None:
     with pytest.raises(ValueError, match="not a number"):
         erl.port_command(port, b"x")
     erl.stop()
+
+
+def test_without_a_search_no_log_of_footprints_is_kept() -> None:
+    """It would grow with each step, and nothing reads it."""
+    with Emulator() as erl:
+        port = opened(erl, Worker())
+        for _ in range(3):
+            erl.port_command(port, b"a")
+            erl.receive()
+        threads = erl.runtime.threads
+        assert isinstance(threads, SimulatedThreads)
+        assert threads.made > 0
+        assert threads.log == []
 
 
 def test_without_a_trace_nothing_is_recorded() -> None:

@@ -240,6 +240,8 @@ def test_suspended_senders_go_on_when_the_port_is_busy_no_more(threads: Kind) ->
         assert erl.receive(timeout=1) is None
         erl.port_control(port, 0, b"")
         assert sorted(erl.receive()[1][1] for _ in range(3)) == [b"1", b"2", b"3"]
+    # Nothing is left of those that have waited: they would be woken for nothing ever after.
+    assert not erl.runtime.waiters.value
     assert len(erl.trace.select("suspended")) == len(erl.trace.select("resumed"))
 
 
