@@ -366,7 +366,7 @@ class Host:
         rows += [[("file opened", place)] for _, place in sorted(files)]
         for _, (socket, place) in sorted(run.sockets.items()):
             end: Any = socket.end
-            if not end.closed:
+            if place is not None and not end.closed:
                 rows.append([("socket opened", place)])
         return rows
 

@@ -61,7 +61,7 @@ class Run:
         """The keys of thread specific data, by number."""
         self.tids: dict[int, ErlDrvTid] = {}
         """By word, the threads that the driver knows."""
-        self.sockets: dict[int, tuple[Socket, str]] = {}
+        self.sockets: dict[int, tuple[Socket, str | None]] = {}
         self.descriptors: dict[Socket, int] = {}
         """By descriptor, each socket and the line that opened it."""
         self.peeked: dict[int, list[int]] = {}

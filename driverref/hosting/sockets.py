@@ -50,6 +50,14 @@ def descriptor(run: Run, socket: posix.Socket) -> int:
     return number
 
 
+def take_over(run: Run, number: int) -> None:
+    """Keep a descriptor in the driver's place, as a library may: it is no leak of the driver's.
+
+    For a stand-in.
+    """
+    run.sockets[number] = _socket(run, number), None
+
+
 def _socket(run: Run, number: int) -> posix.Socket:
     if number not in run.sockets:
         raise OSError(errno.EBADF, "no socket has this descriptor")
@@ -134,8 +142,10 @@ def close(run: Run, a: memoryview) -> None:
 @handles("fcntl")
 @_errors_are_numbers
 def fcntl(run: Run, a: memoryview) -> int:
-    """Read or set `O_NONBLOCK`.  The other commands change nothing."""
+    """Read or set `O_NONBLOCK`.  The flags of the descriptor itself are of no use here."""
     socket, command, flags = _end(run, a[0]), *a[1:3]
+    if command > _SETFL:
+        raise Unmodelled(f"fcntl: this model does not have its command {command}")
     if command == _SETFL:
         socket.settimeout(0 if flags & _NONBLOCK else None)
     return _NONBLOCK if command == _GETFL and socket.timeout == 0 else 0

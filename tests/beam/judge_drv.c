@@ -13,7 +13,6 @@
 #include "judge_log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,25 +91,12 @@ static ErlDrvEvent event_of(int descriptor)
     return (ErlDrvEvent)(ErlDrvSInt)descriptor;
 }
 
-/* The emulator knows a descriptor by its number.  Its poll thread may still have a report of one that was closed in the
- * run before, so the near end gets a number that was not used for a while.
- */
-static int renumbered(int descriptor)
-{
-    enum { FIRST = 100, NUMBERS = 400 };
-    static atomic_uint used;
-    int result = fcntl(descriptor, F_DUPFD_CLOEXEC, FIRST + (int)(atomic_fetch_add(&used, 1) % NUMBERS));
-
-    close(descriptor);
-    return result;
-}
-
 static void open_pair(State *state)
 {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == -1 ||
-        (ends[0] = renumbered(ends[0])) == -1) {
+        (ends[0] = judge_renumber(ends[0])) == -1) {
         judge_event("bad-script", 0);
         return;
     }

@@ -17,8 +17,10 @@
 #include "judge_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +221,16 @@ void judge_tell(int flag)
 void judge_send(ErlDrvTermData *message, int size)
 {
     erl_drv_send_term(own_term, player, message, size);
+}
+
+int judge_renumber(int descriptor)
+{
+    enum { FIRST = 100, NUMBERS = 400 };
+    static atomic_uint used;
+    int result = fcntl(descriptor, F_DUPFD_CLOEXEC, FIRST + (int)(atomic_fetch_add(&used, 1) % NUMBERS));
+
+    close(descriptor);
+    return result;
 }
 
 void judge_keep(int descriptor)

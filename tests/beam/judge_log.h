@@ -38,6 +38,11 @@ void judge_tell(int flag);
 /* Send any message to that process; the driver of `values.erl` does so. */
 void judge_send(ErlDrvTermData *message, int size);
 
+/* Give a descriptor a number that was not used for a while: the emulator knows it by its number, and its poll thread may
+ * still have a report of one that was closed in the run before.  -1 if it cannot.
+ */
+int judge_renumber(int descriptor);
+
 /* Close a descriptor when the next run begins: jobs may use it until then. */
 void judge_keep(int descriptor);
 
