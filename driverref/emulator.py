@@ -22,6 +22,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 from driverref import eras
 from driverref.erlang.calling import Calling, caller
 from driverref.erlang.commands import Commands
+from driverref.erlang.environment import Environment
 from driverref.erlang.erl_ddll import ErlDdll
 from driverref.erlang.info import Info
 from driverref.erlang.monitors import Monitors
@@ -65,7 +66,7 @@ DEFAULTS: EmulatorOptions = {"async_threads": None, "schedulers": 1, "release": 
 """What an option is that is not given, for `Emulator`, `explore`, and the command line alike."""
 
 
-class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
+class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environment):
     """An emulator with its schedulers and async threads running.
 
     * `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.
