@@ -288,7 +288,7 @@ ERLANG: list[Row] = [
     (lambda w: w.erl.os_putenv("A", "\ud800"), ErlangError, "value must be a string without NUL"),
     (lambda w: w.erl.system_info("x"), ErlangError, "item must be one of thread_pool_size, sch"),
     (lambda w: w.erl.system_info([]), ErlangError, "system_info: item must be one of thread_pool"),
-    (lambda w: w.erl.halt("0"), TypeError, "halt: status must be an int, not '0'"),
+    (lambda w: w.erl.halt(b"0"), TypeError, "halt: status must be an int, not b'0'"),
     (lambda w: w.erl.halt(256), ValueError, "halt: status must be from 0 to 255, not 256"),
     (lambda w: w.erl.halt(-1), ValueError, "halt: status must be from 0 to 255, not -1"),
     (lambda w: w.erl.halt(flush=1), ErlangError, "halt: flush must be True or False, not 1"),
