@@ -22,6 +22,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 from driverref import eras
 from driverref.erlang.calling import Calling, caller
 from driverref.erlang.commands import Commands
+from driverref.erlang.environment import Environment
 from driverref.erlang.erl_ddll import ErlDdll
 from driverref.erlang.info import Info
 from driverref.erlang.monitors import Monitors
@@ -40,7 +41,7 @@ from driverref.errors import (
 )
 from driverref.release import Release, find
 from driverref.runtime.core import Runtime
-from driverref.runtime.halting import PortsToClose, close_ports
+from driverref.runtime.halting import PortsToClose, close_ports, emergency_close
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import KILL
@@ -65,7 +66,7 @@ DEFAULTS: EmulatorOptions = {"async_threads": None, "schedulers": 1, "release": 
 """What an option is that is not given, for `Emulator`, `explore`, and the command line alike."""
 
 
-class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
+class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environment):
     """An emulator with its schedulers and async threads running.
 
     * `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.
@@ -179,7 +180,9 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
 
     # The end.
 
-    def halt(self, status: int = 0, *, flush: bool = True, flush_timeout: int | None = None) -> int:
+    def halt(
+        self, status: int | str = 0, *, flush: bool = True, flush_timeout: int | None = None
+    ) -> int:
         """Halt the emulator and return its exit status; in Erlang the call does not return.
 
         With `flush`, every port is closed with reason `killed`, closing ports are waited for, and
@@ -192,11 +195,15 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
         Before R15B01 no port is closed.  R7B to R9C exit at once; later releases let the queued
         jobs run first if the status is 0, but hand nothing over.
 
+        A `status` that is a `str` is the slogan of a crash dump: `emergency_close` is called for
+        every port, everything stops where it is, and the exit status is 1.  Nothing is written.
+
         No leak is reported: the memory went with the emulator.  If another process than the first
         calls it, the first gets `EmulatorStopped` from its next BIF.  Stands for `erlang:halt/2`.
         """
         process = Calling(self.runtime, "halt").process
-        check_int("halt", "status", status, 0, 255)
+        if not isinstance(status, str):
+            check_int("halt", "status", status, 0, 255)
         if not isinstance(flush, bool):
             raise badarg("halt", "flush", "True or False", flush)
         release = self.runtime.release
@@ -211,7 +218,11 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info):
         # From here on this scheduler handles no completions, but to flush.
         with process.scheduler.mutex:
             self.runtime.note(process.scheduler.name, "halt", status)
-            halting.jobs_first(process, status)
+            if isinstance(status, str):
+                emergency_close(process)
+                status, flush = 1, False
+            else:
+                halting.jobs_first(process, status)
         if flush and not halting.flush(process, deadline):
             status = 255
         if process is self._main:

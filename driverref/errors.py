@@ -288,6 +288,17 @@ def errno_name(error: int, unknown: str) -> str:
     """The name of an errno as Erlang has it: `enoent`.
 
     For a number without a name it is `unknown`, with the number for `{}`: what
-    `Release.unknown_errno` says.  Source: `erl_posix_str.c:erl_errno_id`.
+    `Release.unknown_errno` says.  Where that has the number, more errnos have names.
+    Source: `erl_posix_str.c:erl_errno_id`.
     """
-    return errno.errorcode.get(error, unknown.format(error)).lower()
+    name = errno.errorcode.get(error, "").lower()
+    if not name or (name in _NAMED_LATE and "{" not in unknown):
+        return unknown.format(error)
+    return "edeadlk" if name == "edeadlock" else name  # Linux has two names for this number
+
+
+_NAMED_LATE = frozenset(
+    "erestart estrpipe eisnam enomedium emediumtype ecanceled enokey ekeyexpired ekeyrevoked"
+    " ekeyrejected eownerdead enotrecoverable erfkill".split()
+)
+"""The names that an errno has only where none is `unknown`: seen on OTP 25, 27 and 29."""

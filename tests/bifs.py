@@ -28,6 +28,8 @@ CALLS: dict[str, Call] = {
     "demonitor": lambda erl, port: erl.demonitor(Ref(1)),
     "make_ref": lambda erl, port: erl.make_ref(),
     "monotonic_time": lambda erl, port: erl.monotonic_time("second"),
+    "os_getenv": lambda erl, port: erl.os_getenv("NAME"),
+    "os_putenv": lambda erl, port: erl.os_putenv("NAME", "value"),
     "is_process_alive": lambda erl, port: erl.is_process_alive(erl.self()),
     "process_info": lambda erl, port: erl.process_info(erl.self(), "links"),
     "register": lambda erl, port: erl.register("p", port),

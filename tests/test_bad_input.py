@@ -71,6 +71,7 @@ class World:
         return (
             *(port.state.value, port.drv_data, port.owner.value.pid, parts_of(port.senders)),
             *(parts_of(port.timer), port.control_flags, port.pdl.refc, port.jobs),
+            *(port.os_pid, port.lock.timeslice, dict(runtime.environment)),
             *(set(port.bonds.value.links), dict(port.bonds.value.monitors)),
             pieces_of([element for element, _ in port.queue.value.elements()]),
             *(list(runtime.ports), runtime.entities.processes(), dict(runtime.drivers)),
@@ -273,9 +274,21 @@ ERLANG: list[Row] = [
     (lambda w: w.erl.port_info(w.port, "memory"), ErlangError, "item must be one of registered_n"),
     (lambda w: w.erl.port_info(w.port, []), ErlangError, "item must be one of registered_name"),
     # The system.
+    *[
+        (call, ErlangError, 'name must be a string without NUL and "=", not ')
+        for call in (
+            lambda w: w.erl.os_getenv(5),
+            lambda w: w.erl.os_getenv("A=B"),
+            lambda w: w.erl.os_putenv("A\0B", "value"),
+            lambda w: w.erl.os_putenv("A=B", "value"),
+        )
+    ],
+    (lambda w: w.erl.os_putenv("A", b"b"), ErlangError, "value must be a string without NUL, not"),
+    (lambda w: w.erl.os_putenv("A", "\0"), ErlangError, "value must be a string without NUL, not"),
+    (lambda w: w.erl.os_putenv("A", "\ud800"), ErlangError, "value must be a string without NUL"),
     (lambda w: w.erl.system_info("x"), ErlangError, "item must be one of thread_pool_size, sch"),
     (lambda w: w.erl.system_info([]), ErlangError, "system_info: item must be one of thread_pool"),
-    (lambda w: w.erl.halt("0"), TypeError, "halt: status must be an int, not '0'"),
+    (lambda w: w.erl.halt(b"0"), TypeError, "halt: status must be an int, not b'0'"),
     (lambda w: w.erl.halt(256), ValueError, "halt: status must be from 0 to 255, not 256"),
     (lambda w: w.erl.halt(-1), ValueError, "halt: status must be from 0 to 255, not -1"),
     (lambda w: w.erl.halt(flush=1), ErlangError, "halt: flush must be True or False, not 1"),
@@ -363,6 +376,10 @@ DRIVER: list[Row] = [
         lambda w: c.driver_failure(5, 1),
         lambda w: c.driver_failure(5, 0),
         lambda w: c.driver_exit(5, 1),
+        lambda w: c.driver_lock_driver(5),
+        lambda w: c.get_port_flags(5),
+        lambda w: c.erl_drv_set_os_pid(5, 1),
+        lambda w: c.erl_drv_consume_timeslice(5, 1),
         lambda w: c.driver_mk_port(5),
         lambda w: c.driver_connected(5),
         lambda w: c.driver_caller(5),
@@ -518,6 +535,12 @@ DRIVER: list[Row] = [
         lambda w: c.erl_drv_output_term(w.port, [print]),
         lambda w: c.erl_drv_send_term(w.port, Pid(1), None),
     ),
+    (lambda w: c.erl_errno_id("2"), TypeError, "erl_errno_id: error must be an int (an errno), n"),
+    (lambda w: c.erl_errno_id(2**31), ValueError, "error must be an errno from -2147483648 to"),
+    (lambda w: c.erl_drv_set_os_pid(w.handle, "1"), TypeError, "pid must be an int (a process of"),
+    (lambda w: c.erl_drv_set_os_pid(w.handle, 2**63), ValueError, "pid must be a process of the s"),
+    (lambda w: c.erl_drv_consume_timeslice(w.handle, 1.5), TypeError, "percent must be an int (p"),
+    (lambda w: c.erl_drv_consume_timeslice(w.handle, 2**31), ValueError, "percent must be percent"),
     (lambda w: c.driver_mk_atom(5), TypeError, "driver_mk_atom: string must be a str, not 5"),
     (
         lambda w: c.driver_mk_atom("€"),
@@ -558,7 +581,7 @@ DRIVER: list[Row] = [
     (lambda w: c.set_busy_port(w.handle, None), TypeError, "on must be an int (a flag), not None"),
     (lambda w: c.erl_drv_busy_msgq_limits(w.handle, 1, None), TypeError, "low must be a Key or N"),
     (lambda w: c.erl_drv_busy_msgq_limits(w.handle, None, "h"), TypeError, "high must be a Key o"),
-    (lambda w: c.set_port_control_flags(w.handle, 2), ValueError, "flags must be PORT_CONTROL_FL"),
+    (lambda w: c.set_port_control_flags(w.handle, 4), ValueError, "flags must be PORT_CONTROL_FL"),
     (lambda w: c.set_port_control_flags(w.handle, "b"), TypeError, "flags must be an int (PORT_C"),
     (lambda w: c.driver_failure_atom(w.handle, 5), TypeError, "string must be a str, not 5"),
     (lambda w: c.driver_failure_posix(w.handle, "x"), TypeError, "error must be an int (an errno"),
@@ -583,10 +606,50 @@ DRIVER: list[Row] = [
         lambda w: c.driver_compare_monitors(c.ErlDrvMonitor(Ref(1), Pid(1)), 5),
     ),
     *needs(
-        "time_unit must be one of sec, msec, usec, nsec, not ",
-        lambda w: c.erl_drv_monotonic_time("hour"),
-        lambda w: c.erl_drv_monotonic_time([]),
+        "must be an int (an ErlDrvTimeUnit), not ",
+        lambda w: c.erl_drv_monotonic_time("msec"),
+        lambda w: c.erl_drv_monotonic_time(None),
+        lambda w: c.erl_drv_time_offset([]),
+        lambda w: c.erl_drv_convert_time_unit(1, "msec", 0),
+        lambda w: c.erl_drv_convert_time_unit(1, 0, None),
     ),
+    *needs(
+        "erl_drv_convert_time_unit: val must be an int (an ErlDrvTime), not ",
+        lambda w: c.erl_drv_convert_time_unit(1.5, 0, 1),
+    ),
+    (
+        lambda w: c.erl_drv_convert_time_unit(2**63, 0, 1),
+        ValueError,
+        "val must be an ErlDrvTime fr",
+    ),
+    (
+        lambda w: c.erl_drv_convert_time_unit(10**10, c.ERL_DRV_SEC, c.ERL_DRV_NSEC),
+        Misuse,
+        "val is 10000000000 and overflows 64 bits when it is converted",
+    ),
+    (
+        lambda w: c.erl_drv_convert_time_unit(c.ERL_DRV_TIME_ERROR, 3, 1),
+        Misuse,
+        "val is ERL_DRV_TIME_ERROR, which is no time, and overflows",
+    ),
+    # The environment.
+    *needs(
+        "key must be a str, not ",
+        lambda w: c.erl_drv_putenv(b"K", "v"),
+        lambda w: c.erl_drv_getenv(5, bytearray(8), c.Key(8)),
+    ),
+    *needs("erl_drv_putenv: value must be a str, not ", lambda w: c.erl_drv_putenv("K", b"v")),
+    *needs(
+        "erl_drv_getenv: value must be a block or a bytearray, not ",
+        lambda w: c.erl_drv_getenv("K", b"        ", c.Key(8)),
+    ),
+    *needs(
+        "erl_drv_getenv: value_size must be a Key, not 8",
+        lambda w: c.erl_drv_getenv("K", bytearray(8), 8),
+    ),
+    (lambda w: c.erl_drv_putenv("K\0", "v"), ValueError, "key must be text without NUL, not 'K"),
+    (lambda w: c.erl_drv_putenv("K", "\ud800"), ValueError, "value must be text without NUL, not"),
+    (lambda w: c.erl_drv_getenv(None, bytearray(8), c.Key(8)), Misuse, "key is NULL"),
     # Memory.
     (
         lambda w: c.driver_alloc("8"),
@@ -829,6 +892,8 @@ ANYTHING = {
     "stop": "takes nothing",
     "loaded_drivers": "takes nothing",
     "driver_system_info": "takes nothing",
+    "driver_get_now": "takes nothing",
+    "driver_mk_term_nil": "takes nothing",
     "socketpair": "takes nothing",
     "pipe": "takes nothing",
 }

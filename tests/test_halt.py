@@ -26,6 +26,7 @@ from driverref.erl_driver import (
 from driverref.errors import (
     Deadlock,
     EmulatorStopped,
+    Misuse,
 )
 from driverref.posix import usleep
 
@@ -215,3 +216,69 @@ def test_a_crash_of_a_job_while_halt_waits_for_it_is_seen(threads: Kind) -> None
         with pytest.raises(ArithmeticError, match="late"):
             erl.halt()
         erl.stop()
+
+
+class Emergency(Halting):
+    """Says which callback has come, with the number of the port."""
+
+    def emergency_close(self, port: ErlDrvPort) -> None:
+        pass
+
+
+@both
+@pytest.mark.rule("header.emergency-close")
+def test_a_halt_with_a_slogan_closes_in_an_emergency(threads: Kind) -> None:
+    """What OTP 25, 27 and 29 were seen to do."""
+    with Emulator(threads=threads) as erl:
+        driver = Emergency()
+        ports = [opened(erl, driver), erl.open_port(("spawn_driver", driver.driver_name))]
+        assert erl.halt("it is over") == 1
+        erl.stop()
+    names = ("halt", "stop", "flush", "emergency_close", "async_invoke")
+    assert [event.name for event in erl.trace if event.name in names] == [
+        "halt",
+        "emergency_close",
+        "emergency_close",
+    ]
+    closed = [event.port for event in erl.trace if event.name == "emergency_close"]
+    assert closed == ports
+
+
+@both
+@pytest.mark.rule("header.emergency-close")
+def test_a_halt_with_a_number_is_no_emergency(threads: Kind) -> None:
+    for flush in (True, False):
+        with Emulator(threads=threads) as erl:
+            opened(erl, Emergency())
+            assert erl.halt(3, flush=flush) == 3
+        assert "emergency_close" not in str(erl.trace.order())
+
+
+@pytest.mark.rule("header.emergency-close")
+def test_a_driver_that_crashes_is_not_closed_in_an_emergency() -> None:
+    class Crashes(Emergency):
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), Emulator() as erl:
+        erl.port_command(opened(erl, Crashes()), b"")
+    assert "emergency_close" not in str(erl.trace.order())
+
+
+@both
+def test_a_release_before_18_does_not_know_it(threads: Kind) -> None:
+    with Emulator(threads=threads, release="R16B") as erl:
+        opened(erl, Emergency())
+        assert erl.halt("it is over") == 1
+    assert erl.trace.order("emergency_close") == []
+
+
+def test_a_driver_that_closes_in_an_emergency_is_no_process() -> None:
+    class Asks(Emergency):
+        def emergency_close(self, port: ErlDrvPort) -> None:
+            driver_enq(port, b"late")
+
+    with Emulator() as erl:
+        opened(erl, Asks())
+        with pytest.raises(Misuse, match="driver_enq: scheduler 1 does not run a callback of #Por"):
+            erl.halt("it is over")

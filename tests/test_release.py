@@ -40,7 +40,7 @@ def test_every_field_tells_releases_apart(field: Any) -> None:
 
 
 def test_no_two_eras_are_one() -> None:
-    known = {"name", "version", "years", "covers", "erts", "driver_version"}
+    known = {"name", "version", "years", "covers", "erts", "driver_version", "nif_version"}
     behaviours = [
         tuple(v for k, v in vars_of(release).items() if k not in known) for release in ERAS
     ]
@@ -74,6 +74,8 @@ TABLE = {
     "bare_integer_crashes":  (False,     False,    False,    False,    False,     True),
     "big_map_crashes":       (False,     False,    False,    False,    False,     True),
     "unknown_errno":         ("unknown",) * 6,
+    "nif_version":           (None,      None,     None,     (2, 2),   (2, 4),    (2, 16)),
+    "getenv_tells_size":     (True,      True,     True,     True,     True,      False),
 }  # fmt: skip
 """The eras as the sources tell them, a column a record of `ERAS`."""
 
@@ -90,6 +92,17 @@ def test_a_release_is_asked_for_by_name(name: str) -> None:
         assert erl.system_info("version") == RELEASES[name].erts
 
 
+NIF_VERSIONS = {
+    "23": (2, 15),
+    "24": (2, 16),
+    "26": (2, 17),
+    "27": (2, 17),
+    "28": (2, 17),
+    "29": (2, 18),
+}
+"""As the history in `erl_nif.h` of OTP 29 has them; 25, 27 and 29 were asked."""
+
+
 @pytest.mark.parametrize("name", ["23", "24", "26", "27", "28", "29"])
 def test_from_23_on_only_the_names_differ_and_what_27_and_29_changed(name: str) -> None:
     same = dataclasses.replace(RELEASES[name], name="25", version=OTP_25.version, erts=OTP_25.erts)
@@ -97,6 +110,7 @@ def test_from_23_on_only_the_names_differ_and_what_27_and_29_changed(name: str) 
         OTP_25,
         big_map_crashes=int(name) < 27,
         unknown_errno="unknown" if int(name) < 29 else "errno_{}",
+        nif_version=NIF_VERSIONS[name],
     )
 
 

@@ -20,13 +20,16 @@ HEADERS = {
     ("R6B-0", "R9C"): "sys_alloc_from sys_free",
     ("R7B-0", "17.0"): "driver_async_cancel",
     ("R8B-0", None): "driver_peekqv",
+    ("R9B-0", None): "get_port_flags",
+    ("R9C-0", None): "driver_mk_term_nil",
     ("R11B-0", None): """
         driver_binary_get_refc driver_binary_inc_refc driver_binary_dec_refc
     """,
+    ("R11B-2", None): "driver_lock_driver",
     ("R11B-3", None): """
         driver_pdl_create driver_pdl_lock driver_pdl_unlock driver_pdl_get_refc driver_pdl_inc_refc driver_pdl_dec_refc
         driver_monitor_process driver_demonitor_process driver_get_monitored_process driver_compare_monitors
-        driver_system_info
+        driver_system_info driver_get_now
     """,
     ("R12B-0", None): """
         erl_drv_mutex_create erl_drv_mutex_destroy erl_drv_mutex_lock erl_drv_mutex_trylock erl_drv_mutex_unlock
@@ -37,11 +40,14 @@ HEADERS = {
         erl_drv_thread_exit erl_drv_thread_self erl_drv_equal_tids
         erl_drv_tsd_key_create erl_drv_tsd_key_destroy erl_drv_tsd_set erl_drv_tsd_get
     """,
+    ("R12B-1", None): "erl_drv_getenv erl_drv_putenv",
     ("R16A", None): "erl_drv_output_term erl_drv_send_term erl_drv_busy_msgq_limits",
+    ("R16B", None): "erl_drv_consume_timeslice",
     ("R16B02", None): """
         driver_async_port_key erl_drv_mutex_name erl_drv_cond_name erl_drv_rwlock_name erl_drv_thread_name
     """,
-    ("18.3", None): "erl_drv_monotonic_time",
+    ("18.3", None): "erl_drv_monotonic_time erl_drv_time_offset erl_drv_convert_time_unit",
+    ("19.0", None): "erl_drv_set_os_pid",
 }
 """What the headers of the releases declare, by the release that came with it and the one it was gone in."""
 

@@ -100,6 +100,8 @@ NOT_ASKED = {
     "make_ref": "a reference is a new one each time",
     "monotonic_time": "its value is the emulator's own",
     "registered": "an emulator has names of its own; `whereis` shows the case's",
+    "os_getenv": "module `os`; the tests of `environment` have what was seen",
+    "os_putenv": "module `os`; the tests of `environment` have what was seen",
     "system_info": "its values are the emulator's own",
     "halt": "the judge of orders has it",
     "stop": "no BIF: `init:stop` in good order",
@@ -108,6 +110,7 @@ NOT_ASKED = {
 
 NOT_CALLED = {
     "driver_mk_atom": "it asks neither a port nor a thread",
+    "driver_mk_term_nil": "it asks neither a port nor a thread",
     "memset": "the C library's",
     "sizeof": "C's own",
     "driver_async_cancel": "gone since OTP 17",

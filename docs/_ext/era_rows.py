@@ -209,6 +209,12 @@ MAP: dict[str, list[Row]] = {
             Cell("after `stop`", "port.exit-before-stop"),
         ),
         Row("a closed port's identifier leads", ("slots",), closed_port),
+        either(
+            "a value that `erl_drv_getenv` has no room for",
+            "getenv_tells_size",
+            Cell("its size is told", "era.getenv-size"),
+            Cell("its size is not told", "header.environment"),
+        ),
         as_is("an errno without a name, as a reason", "unknown_errno", "era.unknown-errno"),
     ],
     "Cancelling": [

@@ -13,7 +13,7 @@ This module only hands on names, as a header does.  In reading order:
 * `output`, `queue`: what a driver sends, and what it keeps until it can send it.
 * `select`: descriptors that the emulator waits for.
 * `ports`, `failure`: the timer, busy, the processes a port knows, and a port's failure.
-* `system`: what a driver asks of the emulator.
+* `system`, `clock`, `environment`: what a driver asks of the emulator.
 * `locks`, `handles`: what threads share, and the checks on its use.
 * `own_threads`: threads that a driver starts.
 * `checks`, `sent_terms`: what every call on a port checks first, and what a term may be.
@@ -27,6 +27,8 @@ other folders are imported `as` themselves: from that a type checker knows that 
 import types
 
 from driverref.erl_driver.asynchronous import *
+from driverref.erl_driver.clock import *
+from driverref.erl_driver.environment import *
 from driverref.erl_driver.failure import *
 from driverref.erl_driver.handles import *
 from driverref.erl_driver.locks import *

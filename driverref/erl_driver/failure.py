@@ -24,6 +24,7 @@ __all__ = [
     "driver_failure_atom",
     "driver_failure_eof",
     "driver_failure_posix",
+    "erl_errno_id",
     "set_errno",
 ]
 
@@ -96,6 +97,16 @@ def driver_exit(port: ErlDrvPort, err: int) -> int:
         # The owner gets no signal because nothing links it any more, not by an exception for it.
         port.runtime.entities.unlink(port, port.owner.value)
     return _fail("driver_exit", port, _errno("driver_exit", err) if err else NORMAL)
+
+
+def erl_errno_id(error: int) -> str:
+    """The name of an errno, in small letters: `enoent`.
+
+    For a number without a name it is `unknown`, and from OTP 29 on, for 9999, `errno_9999`.  Any
+    thread.  Stands for `erl_errno_id`.
+    """
+    check_int("erl_errno_id", "error", error, -(2**31), 2**31 - 1, "an errno")
+    return errno_name(error, current("erl_errno_id").runtime.unknown_errno)
 
 
 def _errno(call: str, error: int) -> Atom:

@@ -31,12 +31,14 @@ from driverref.threads import current, running
 
 __all__ = [
     "driver_mk_atom",
+    "driver_mk_term_nil",
     "driver_output",
     "driver_output2",
     "driver_output_binary",
     "driver_output_term",
     "driver_outputv",
     "driver_send_term",
+    "driver_term_nil",
     "erl_drv_output_term",
     "erl_drv_send_term",
 ]
@@ -283,3 +285,13 @@ def driver_mk_atom(string: str) -> Atom:
     """
     in_any_callback("driver_mk_atom")
     return atom("driver_mk_atom", string)
+
+
+@since("R9C-0")
+def driver_mk_term_nil() -> list[object]:
+    """The empty list, for a term that is sent.  Any thread.  Stands for `driver_mk_term_nil`."""
+    return []
+
+
+driver_term_nil: list[object] = []
+"""The same as a constant.  It is shared, so put nothing into it."""

@@ -22,17 +22,24 @@ from driverref.terms import Pid, Port, Ref
 __all__ = [
     "ERL_DRV_BUSY_MSGQ_DISABLED",
     "ERL_DRV_BUSY_MSGQ_READ_ONLY",
+    "PORT_CONTROL_FLAG_HEAVY",
+    "PORT_FLAG_BINARY",
+    "PORT_FLAG_LINE",
     "driver_caller",
     "driver_cancel_timer",
     "driver_compare_monitors",
     "driver_connected",
     "driver_demonitor_process",
     "driver_get_monitored_process",
+    "driver_lock_driver",
     "driver_mk_port",
     "driver_monitor_process",
     "driver_read_timer",
     "driver_set_timer",
     "erl_drv_busy_msgq_limits",
+    "erl_drv_consume_timeslice",
+    "erl_drv_set_os_pid",
+    "get_port_flags",
     "set_busy_port",
     "set_port_control_flags",
 ]
@@ -40,6 +47,9 @@ __all__ = [
 ERL_DRV_BUSY_MSGQ_READ_ONLY = 0
 ERL_DRV_BUSY_MSGQ_DISABLED = 2**32 - 1
 """All bits of a size, which in a `Key` are 32."""
+PORT_CONTROL_FLAG_HEAVY = 1 << 1
+PORT_FLAG_BINARY = 1 << 0
+PORT_FLAG_LINE = 1 << 1
 _DISABLED = (ERL_DRV_BUSY_MSGQ_DISABLED, ERL_DRV_BUSY_MSGQ_DISABLED)
 
 
@@ -148,11 +158,68 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
 def set_port_control_flags(port: ErlDrvPort, flags: int) -> None:
     """Choose the reply of `port_control`: with `PORT_CONTROL_FLAG_BINARY` a binary, with 0 a list.
 
-    It is a list of bytes.  Only in a callback of the port.  Stands for `set_port_control_flags`.
+    It is a list of bytes.  `PORT_CONTROL_FLAG_HEAVY` changes nothing.  Only in a callback of the
+    port.  Stands for `set_port_control_flags`.
     """
-    check_int("set_port_control_flags", "flags", flags, 0, 1, "PORT_CONTROL_FLAG_BINARY or 0")
+    check_int("set_port_control_flags", "flags", flags, 0, 3, "PORT_CONTROL_FLAG_*")
     if in_callback("set_port_control_flags", port):
         port.control_flags = flags
+
+
+# What the port was opened with, and what it is to the system.
+
+
+@since("R9B-0")
+def get_port_flags(port: ErlDrvPort) -> int:
+    """What `open_port` was told: `PORT_FLAG_BINARY` and `PORT_FLAG_LINE`, or'ed.
+
+    0 also if the port is closed.  Only in a callback of the port.  Stands for `get_port_flags`.
+    """
+    if not in_callback("get_port_flags", port):
+        return 0
+    return PORT_FLAG_BINARY * port.binary | PORT_FLAG_LINE * (port.lines is not None)
+
+
+@since("19.0")
+def erl_drv_set_os_pid(port: ErlDrvPort, pid: int) -> None:
+    """Set what `port_info` says to `os_pid`, for a port with a process of the operating system.
+
+    With a negative `pid` it is `undefined`, as before the first call.  A closed port is left as it
+    is.  Only in a callback of the port.  Stands for `erl_drv_set_os_pid`.
+    """
+    check_int("erl_drv_set_os_pid", "pid", pid, -(2**63), 2**63 - 1, "a process of the system")
+    if in_callback("erl_drv_set_os_pid", port):
+        port.os_pid = None if pid < 0 else pid
+
+
+@since("R16B")
+def erl_drv_consume_timeslice(port: ErlDrvPort, percent: int) -> int:
+    """Say how much of its time slice a callback has used since it began, or since the last call.
+
+    Less than 1 percent counts as 1, and more than 100 as 100.  Returns 1 if the slice is used up,
+    so that the callback should return and go on later, by `driver_set_timer` for example; else 0.
+    A slice begins each time that the port's lock is taken.  -1 if the port is closed.  Only in a
+    callback of the port.  Source: `erl_port_task.c:erl_drv_consume_timeslice`.
+    """
+    check_int("erl_drv_consume_timeslice", "percent", percent, -(2**31), 2**31 - 1, "percent")
+    if not in_callback("erl_drv_consume_timeslice", port):
+        return -1
+    port.lock.timeslice += min(max(percent, 1), 100)
+    return int(port.lock.timeslice >= 100)
+
+
+@since("R11B-2")
+def driver_lock_driver(port: ErlDrvPort) -> int:
+    """Keep the port's driver in memory for ever: unloading it is `{error, permanent}` from now on.
+
+    For a driver whose own threads cannot be ended before it is unloaded.  What waits for the
+    unloading is told so.  Returns 0, or -1 if the port is closed.  Only in a callback of the port.
+    Stands for `driver_lock_driver`.
+    """
+    if not in_callback("driver_lock_driver", port):
+        return -1
+    port.driver.make_permanent()
+    return 0
 
 
 # The port's identifier, and the processes it knows.

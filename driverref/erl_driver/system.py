@@ -1,17 +1,15 @@
-"""What a driver asks of the emulator: its versions, its numbers of threads, its clock."""
+"""What a driver asks of the emulator: its versions, its numbers of threads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driverref.errors import Misuse, wrong_type
 from driverref.since import since
 from driverref.threads import current
 
 __all__ = [
     "ErlDrvSysInfo",
     "driver_system_info",
-    "erl_drv_monotonic_time",
 ]
 
 
@@ -27,18 +25,22 @@ class ErlDrvSysInfo:
     smp_support: int
     async_threads: int
     scheduler_threads: int
+    nif_major_version: int
+    nif_minor_version: int
+    dirty_scheduler_support: int
 
 
 @since("R11B-3")
 def driver_system_info() -> ErlDrvSysInfo:
     """The emulator's versions and numbers of threads.
 
-    C fills a struct of the caller's; here it is returned.  Any thread.  Stands for
-    `driver_system_info`.
+    C fills a struct of the caller's, as much of it as the caller knows; here it is returned, and
+    what an older release has no field for is 0.  Any thread.  Stands for `driver_system_info`.
     """
     runtime = current("driver_system_info").runtime
     release = runtime.release
     major, minor = release.driver_version or (0, 0)
+    nif_major, nif_minor = release.nif_version or (0, 0)
     return ErlDrvSysInfo(
         major,
         minor,
@@ -49,23 +51,7 @@ def driver_system_info() -> ErlDrvSysInfo:
         int(len(runtime.schedulers) > 1 or not release.async_thread_completes),
         runtime.pool.size,
         len(runtime.schedulers),
+        nif_major,
+        nif_minor,
+        int(not release.lacks("dirty_scheduler_support", "20.0")),
     )
-
-
-@since("18.3")
-def erl_drv_monotonic_time(time_unit: str) -> int:
-    """The emulator's clock, in the unit `time_unit`: `"sec"`, `"msec"`, `"usec"` or `"nsec"`.
-
-    Only on a scheduler's thread, else `Misuse`; C returns `ERL_DRV_TIME_ERROR` there.  Stands for
-    `erl_drv_monotonic_time`.
-    """
-    units = {"sec": 1_000_000_000, "msec": 1_000_000, "usec": 1_000, "nsec": 1}
-    if not isinstance(time_unit, str) or time_unit not in units:
-        raise wrong_type(
-            "erl_drv_monotonic_time", "time_unit", "one of " + ", ".join(units), time_unit
-        )
-    thread = current("erl_drv_monotonic_time")
-    if thread.scheduler is None:
-        raise Misuse("erl_drv_monotonic_time: only on a scheduler")
-    now: int = thread.runtime.threads.read_clock()
-    return now // units[time_unit]

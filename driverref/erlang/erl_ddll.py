@@ -40,6 +40,7 @@ _ITEMS: dict[str, Callable[[LoadedDriver], object]] = {
     "awaiting_load": lambda driver: [],
     "awaiting_unload": lambda driver: _counted(driver.waiting()),
 }
+_COUNTS = ("processes", "port_count", "awaiting_load", "awaiting_unload")
 
 
 class ErlDdll:
@@ -220,6 +221,7 @@ class ErlDdll:
         With `(name, "loaded")` the message comes at once in every case, because drivers are not
         reloaded here.  It is `{'UP', Ref, driver, Name, loaded}`, `{'DOWN', ..., load_cancelled}`
         if the driver waits to be unloaded, or `{'DOWN', ..., unloaded}` if it is not loaded.
+        Of a driver that cannot be unloaded any more, both are told `{'UP', ..., permanent}`.
         `unloaded_only` is not modelled.  Since R11B-3.  Stands for `erl_ddll:monitor/2`.
         """
         with Calling(self._runtime, "monitor") as process:
@@ -235,10 +237,11 @@ class ErlDdll:
             # message would never come.
             with self._runtime.drivers_lock:
                 loaded = self._runtime.drivers.get(name)
-                if loaded is not None and wanted == "unloaded":
+                permanent = loaded is not None and loaded.state.value is PERMANENT
+                if loaded is not None and wanted == "unloaded" and not permanent:
                     return self._watch(loaded, process)
-                how = ("DOWN", "unloaded")
-                if loaded is not None:
+                how = ("UP", "permanent") if permanent else ("DOWN", "unloaded")
+                if loaded is not None and not permanent:
                     how = ("DOWN", "load_cancelled") if loaded.pending() else ("UP", "loaded")
             ref = self._runtime.new(Ref)
             process.deliver(told(how[0], ref, name, how[1]))
@@ -273,8 +276,9 @@ class ErlDdll:
         | `permanent` | whether it can be unloaded no more |
         | `awaiting_load`, `awaiting_unload` | the processes that monitor it, each with how often |
 
-        Raises `badarg` if no such driver is loaded.  Since R11B-3.  Stands for
-        `erl_ddll:info/1,2`.
+        For a permanent driver the numbers are no longer kept: `processes`, `port_count` and the
+        last two are `permanent`.  Raises `badarg` if no such driver is loaded.  Since R11B-3.
+        Stands for `erl_ddll:info/1,2`.
         """
         with Calling(self._runtime, "info"):
             check_bif(self._runtime.release, "erl_ddll:info", "R11B-3")
@@ -285,13 +289,19 @@ class ErlDdll:
                 if loaded is None:
                     raise badarg("erl_ddll.info", "name", "the name of a loaded driver", name)
                 if item is not None:
-                    return _ITEMS[item](loaded)
-                return [Tuple((Atom(item), tell(loaded))) for item, tell in _ITEMS.items()]
+                    return _item(loaded, item)
+                return [Tuple((Atom(item), _item(loaded, item))) for item in _ITEMS]
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
         with Calling(self._runtime, "loaded_drivers"):
             return Tuple((OK, sorted(self._runtime.drivers)))
+
+
+def _item(driver: LoadedDriver, item: str) -> object:
+    if item in _COUNTS and driver.state.value is PERMANENT:
+        return Atom("permanent")
+    return _ITEMS[item](driver)
 
 
 def _counted(processes: Counter[Pid]) -> list[Tuple]:

@@ -36,7 +36,7 @@ _PORT: dict[str, Callable[[Entities, ErlDrvPort], object]] = {
     "connected": lambda entities, port: port.owner.value.pid,
     "input": lambda entities, port: port.bytes_in,
     "output": lambda entities, port: port.bytes_out,
-    "os_pid": lambda entities, port: None,
+    "os_pid": lambda entities, port: port.os_pid,
     "monitors": lambda entities, port: list(map(_watch, entities.watches(port))),
     "monitored_by": lambda entities, port: entities.watchers(port),
     "locking": lambda entities, port: _locking(port),
@@ -72,7 +72,7 @@ class Info:
         | `connected` | its owner, also when that has ended |
         | `input` | bytes that `driver_output` and its relatives have sent; terms do not count |
         | `output` | bytes of commands that reached the driver; `port_control` does not count |
-        | `os_pid` | `undefined` |
+        | `os_pid` | what `erl_drv_set_os_pid` has set, or `undefined` |
         | `monitors`, `monitored_by` | what the driver monitors, and what monitors the port |
         | `locking` | `port_level` or `driver_level` |
         | `parallelism` | what `open_port` was told |

@@ -25,6 +25,7 @@ R7B_3 = Release(
     covers="R7B to R10B",
     erts="5.0.2.4",
     driver_version=None,
+    nif_version=None,
     callbacks=_CALLBACKS_R7B,
     driver_flags=0,
     init_may_refuse=False,
@@ -55,6 +56,7 @@ R7B_3 = Release(
     busy_holds_any_message=True,
     signals_wait=True,
     busy_msgq_limits=None,
+    getenv_tells_size=True,
     threads_send_terms=False,
     bare_integer_crashes=False,
     big_map_crashes=False,
@@ -110,6 +112,7 @@ R14B04 = replace(
     covers="R14B03 and R14B04",
     erts="5.8.5",
     driver_version=(1, 5),
+    nif_version=(2, 2),
     driver_async_cancel="search",
     smp_halt="join",
 )
@@ -122,6 +125,7 @@ R16B = replace(
     covers="R15B to 22",
     erts="5.10.4",
     driver_version=(2, 2),
+    nif_version=(2, 4),
     driver_flags=0b111,
     default_async_threads=10,
     numbers_inline_jobs=False,
@@ -147,24 +151,35 @@ OTP_25 = replace(
     covers="23 to 29",
     erts="13.1.5",
     driver_version=(3, 3),
+    nif_version=(2, 16),
     callbacks=_CALLBACKS_R13B | {"emergency_close"},
     default_async_threads=1,
     min_async_threads=1,
     copies_small_parts=True,
     empty_binary_is_element=True,
     zero_timeout_in_line=True,
+    getenv_tells_size=False,
     driver_async_cancel=None,
     bare_integer_crashes=True,
     big_map_crashes=True,
 )
 
-_LIKE_25 = {"23": "11.0", "24": "12.0", "26": "14.0"}
+_LIKE_25 = {"23": ("11.0", (2, 15)), "24": ("12.0", (2, 16)), "26": ("14.0", (2, 17))}
 
-_OTP_27 = replace(OTP_25, name="27", version="27", erts="15.0", big_map_crashes=False)
+_OTP_27 = replace(
+    OTP_25, name="27", version="27", erts="15.0", nif_version=(2, 17), big_map_crashes=False
+)
 
-_OTP_29 = replace(_OTP_27, name="29", version="29", erts="17.0", unknown_errno="errno_{}")
+_OTP_29 = replace(
+    _OTP_27,
+    name="29",
+    version="29",
+    erts="17.0",
+    nif_version=(2, 18),
+    unknown_errno="errno_{}",
+)
 
-_LIKE_27 = {"28": "16.0"}
+_LIKE_27 = {"28": ("16.0", (2, 17))}
 
 ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
 """One record for each era, oldest first."""
@@ -172,9 +187,9 @@ ERAS = (R7B_3, R11B_5, R13B, R14B04, R16B, OTP_25)
 RELEASES: Mapping[str, Release] = {
     **{era.name: era for era in (*ERAS, _OTP_27, _OTP_29)},
     **{
-        name: replace(like, name=name, version=name, erts=erts)
+        name: replace(like, name=name, version=name, erts=erts, nif_version=nif)
         for like, others in ((OTP_25, _LIKE_25), (_OTP_27, _LIKE_27))
-        for name, erts in others.items()
+        for name, (erts, nif) in others.items()
     },
 }
 """Every release that `Emulator` takes, by name."""

@@ -31,6 +31,11 @@ class Release:
 
     `None` before there were any.
     """
+    nif_version: tuple[int, int] | None
+    """`ERL_NIF_MAJOR_VERSION` and `_MINOR_VERSION`, which `driver_system_info` reports.
+
+    `None` where it does not (R13B03 `erl_driver.h`).  Source: the history in 29 `erl_nif.h`.
+    """
 
     # The driver entry.
 
@@ -191,6 +196,15 @@ class Release:
     are not queued as signals.
     """
 
+    # The system.
+
+    getenv_tells_size: bool
+    """Whether `erl_drv_getenv` says what size a value needs that does not fit.
+
+    Else it leaves one less than it was given.  Source: 19.2 `sys.c:erts_sys_getenv__`; seen on
+    25.2.3, 27.3.4 and 29.1.1.
+    """
+
     # Terms that a driver sends.
 
     threads_send_terms: bool
@@ -226,7 +240,7 @@ class Release:
         Two releases with equal behaviours have the same schedules and outcomes in a scenario that
         calls nothing that only one of them has.
         """
-        return replace(self, name="", version="", years="", covers="", erts="")
+        return replace(self, name="", version="", years="", covers="", erts="", nif_version=None)
 
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
         """The sentence that says that this release lacks `what`, or `None` if it has it.

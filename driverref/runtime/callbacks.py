@@ -92,6 +92,7 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
                 return False
             # From here on the thread runs the driver's code, so it is no process.
             lock.holder, thread.process, port.caller = thread, None, process.pid
+            lock.timeslice = 0
             if record is not None:
                 now = runtime.now
                 record((now(), thread.lane, "output", port.number, None, data))

@@ -91,6 +91,11 @@ class Runtime:
         self.waiters: Cell[dict[Process, None]] = threads.cell({})
         # `with runtime.driver_code:` what the driver's code raises in the block is a crash.
         self.driver_code = DriverCode(self)
+        self.environment: MutableMapping[str, str] = threads.table()
+        """The environment variables."""
+        # What `driver_get_now` has returned last, in microseconds.
+        self.last_now = threads.cell(0)
+        self.last_now_lock = threads.guard("the last time of driver_get_now")
         self.down: str | None = None
         """Why nothing can be asked of the emulator any more, or `None` while it runs."""
         # Not a cell.  It changes once, with the end of the run, and `stop_running` puts something

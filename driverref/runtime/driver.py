@@ -185,7 +185,12 @@ class Driver:
 
     @null
     def emergency_close(self, drv_data: Any, /) -> None:
-        """The emulator crashes: give up what the port has outside of it.  Never called here."""
+        """Give up what the port has outside of the emulator, which writes a crash dump and ends.
+
+        That is `halt` with a slogan.  It is called without the port's lock, and for every port,
+        also while another thread runs a callback of it.  When a driver has crashed the emulator, it
+        is not called.
+        """
 
 
 # By what is declared above, so that a callback cannot be in one list and not in the other.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from driverref.runtime.core import Runtime
 from driverref.runtime.process import Process
 from driverref.terms import KILLED
+from driverref.threads import running
 
 if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
@@ -43,6 +44,23 @@ class Halting:
         # none of them.  That is why the last `async_free` may not be called.
         with process.scheduler.mutex:
             return join_pool(process, deadline)
+
+
+def emergency_close(process: Process) -> None:
+    """Call `emergency_close` for every port: the emulator writes a crash dump, and is gone.
+
+    No lock is taken, so another thread may be in a callback of the same port.  With the scheduler's
+    mutex held.
+    """
+    runtime, thread = process.runtime, running()
+    # From here on the thread runs the driver's code, so it is no process.
+    thread.process = None
+    try:
+        with runtime.driver_code:
+            for port in list(runtime.ports):
+                port.callback("emergency_close", port.drv_data)
+    finally:
+        thread.process = process
 
 
 class PortsToClose:

@@ -56,6 +56,7 @@ class ErlDrvPort:
         "lock",
         "name",
         "number",
+        "os_pid",
         "owner",
         "parallelism",
         "pdl",
@@ -101,6 +102,8 @@ class ErlDrvPort:
         self.bytes_in = self.bytes_out = 0
         # What `set_port_control_flags` has set: whether a reply of `control` is a binary.
         self.control_flags = 0
+        # What `erl_drv_set_os_pid` has set.
+        self.os_pid: int | None = None
         # Jobs that were accepted and not yet completed.  They outlive the port.
         self.jobs = 0
         # The descriptors that it selects.  A dict for its order.

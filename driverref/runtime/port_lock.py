@@ -25,7 +25,7 @@ Work = Callable[[], None]
 class PortLock:
     """The lock, and the thread that holds it."""
 
-    __slots__ = ("_process", "_waiting", "holder", "mutex")
+    __slots__ = ("_process", "_waiting", "holder", "mutex", "timeslice")
 
     def __init__(self, threads: Threads, whose: str, contended: bool) -> None:
         # None with one scheduler: what is on that scheduler has the lock, because nothing else can
@@ -36,6 +36,8 @@ class PortLock:
         self.holder: Thread | None = None
         # The process that the holder's thread carries below the driver's code.
         self._process: Process | None = None
+        # Percent of a time slice that the holder has used, as far as the driver has said.
+        self.timeslice = 0
         self._waiting: Cell[deque[Work]] = threads.cell(deque())
 
     def acquire(self, blocking: bool = True) -> bool:
@@ -47,6 +49,7 @@ class PortLock:
             return False
         self.holder = thread = running()
         self._process, thread.process = thread.process, None
+        self.timeslice = 0
         return True
 
     def release(self) -> None:

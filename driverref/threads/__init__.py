@@ -234,6 +234,9 @@ class Threads(Protocol):
         """Return the time, for a caller that acts on it or computes a deadline from it."""
         ...
 
+    time_offset: int
+    """Nanoseconds to add to the clock for the time of day, which counts from 1970."""
+
     def sleep(self, ns: int) -> None:
         """Wait until `ns` nanoseconds have passed.  0 only lets other threads go first."""
         ...

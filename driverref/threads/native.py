@@ -164,6 +164,7 @@ class NativeThreads:
     counter = staticmethod(partial(itertools.count, 1))
 
     now = read_clock = staticmethod(time.monotonic_ns)
+    time_offset = time.time_ns() - time.monotonic_ns()
 
     def sleep(self, ns: int) -> None:
         time.sleep(ns / 1e9)

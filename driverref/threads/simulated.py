@@ -160,6 +160,8 @@ class SimulatedThreads(Steps):
 
     # The primitives, each a step or two.
 
+    time_offset = 10**18  # a billion seconds, so that no driver takes one clock for the other
+
     def now(self) -> int:
         return self.time  # no step and no use of `CLOCK`: nothing may depend on it
 

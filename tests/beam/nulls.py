@@ -62,6 +62,7 @@ class World:
         c.erl_drv_tsd_key_create("k", self.key)
         self.block = c.driver_alloc(8)
         self.socket, _ = pipe()
+        c.erl_drv_putenv("NULLS", "x")
 
 
 def nothing(data: object) -> object:
@@ -156,7 +157,18 @@ RIGHT: dict[str, Callable[[World], tuple[Any, ...]]] = {
     "erl_drv_tsd_set": lambda w: (w.key, w),
     "erl_drv_tsd_get": lambda w: (w.key,),
     "driver_system_info": lambda w: (),
-    "erl_drv_monotonic_time": lambda w: ("sec",),
+    "erl_drv_monotonic_time": lambda w: (0,),
+    "erl_drv_time_offset": lambda w: (0,),
+    "erl_drv_convert_time_unit": lambda w: (1, 0, 1),
+    "driver_get_now": lambda w: (),
+    "driver_mk_term_nil": lambda w: (),
+    "erl_errno_id": lambda w: (2,),
+    "erl_drv_putenv": lambda w: ("NULLS", "x"),
+    "erl_drv_getenv": lambda w: ("NULLS", bytearray(8), c.Key(8)),
+    "driver_lock_driver": lambda w: (w.port,),
+    "get_port_flags": lambda w: (w.port,),
+    "erl_drv_set_os_pid": lambda w: (w.port, 1),
+    "erl_drv_consume_timeslice": lambda w: (w.port, 1),
     "set_errno": lambda w: (1,),
 }
 """The right arguments of each call."""

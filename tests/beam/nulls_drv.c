@@ -139,6 +139,10 @@ static void the_port(void)
     NUMBER("driver_failure_eof.port", driver_failure_eof(null));
     NUMBER("driver_failure.port", driver_failure(null, 1));
     NUMBER("driver_exit.port", driver_exit(null, 1));
+    NUMBER("driver_lock_driver.port", driver_lock_driver(null));
+    NUMBER("get_port_flags.port", get_port_flags(null));
+    DONE("erl_drv_set_os_pid.port", erl_drv_set_os_pid(null, 1));
+    NUMBER("erl_drv_consume_timeslice.port", erl_drv_consume_timeslice(null, 1));
     NUMBER("driver_mk_port.port", driver_mk_port(null));
     NUMBER("driver_connected.port", driver_connected(null));
     NUMBER("driver_caller.port", driver_caller(null));
@@ -205,6 +209,19 @@ static void locks(void)
     erl_drv_mutex_destroy(mutex);
 }
 
+static void the_system(void)
+{
+    char value[8];
+    size_t size = sizeof value;
+
+    erl_drv_putenv("NULLS", "x");
+    NUMBER("erl_drv_putenv.key", erl_drv_putenv(null, "x"));
+    NUMBER("erl_drv_putenv.value", erl_drv_putenv("NULLS", null));
+    NUMBER("erl_drv_getenv.key", erl_drv_getenv(null, value, &size));
+    NUMBER("erl_drv_getenv.value", erl_drv_getenv("NULLS", null, &size));
+    NUMBER("erl_drv_getenv.value_size", erl_drv_getenv("NULLS", value, null));
+}
+
 static void own_threads(void)
 {
     ErlDrvTid self = erl_drv_thread_self(), tid;
@@ -250,6 +267,7 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int command, char *buf, Er
     the_port();
     memory();
     locks();
+    the_system();
     own_threads();
     driver_free_binary(binary);
     length = strlen(answer);

@@ -42,33 +42,22 @@ DECLARED = """
 """.split()
 
 ABSENT = {
-    "erl_drv_consume_timeslice": "there are no time slices",
-    "erl_errno_id": "errno.errorcode is Python's",
-    "get_port_flags": "undocumented: it reads the flags of open_port",
     "add_driver_entry": "for drivers that are linked into the emulator",
     "remove_driver_entry": "for drivers that are linked into the emulator",
     "null_func": "a placeholder of the header itself",
-    "driver_mk_term_nil": "a term is written as one: []",
     "driver_create_port": "a port without open_port: none of the questions is about it",
-    "driver_lock_driver": "nothing is unloaded behind the model's back",
-    "driver_get_now": "deprecated in favour of erl_drv_monotonic_time",
-    "erl_drv_time_offset": "there is one clock, and no wall clock",
-    "erl_drv_convert_time_unit": "arithmetic",
     "driver_dl_open": "there are no shared objects",
     "driver_dl_sym": "there are no shared objects",
     "driver_dl_close": "there are no shared objects",
     "driver_dl_error": "there are no shared objects",
-    "erl_drv_putenv": "os.environ is Python's",
-    "erl_drv_getenv": "os.environ is Python's",
     "erl_drv_init_ack": "an open_port that waits for a job: none of the questions is about it",
-    "erl_drv_set_os_pid": "there are no OS processes behind a port",
 }
 
-LOOKS_LIKE_C = re.compile(r"(driver|erl_drv|set|get)_\w+\Z")
+LOOKS_LIKE_C = re.compile(r"(driver|erl|set|get)_\w+\Z")
 GONE = {"driver_async_cancel"}
 """What older headers declared; `since` says until when."""
-BESIDE = {"set_errno"}
-"""What looks like a function of the header and stands for something else: the assignment `errno = ...`."""
+BESIDE = {"set_errno", "driver_term_nil"}
+"""What looks like a function of the header and is none: the assignment `errno = ...`, and a constant."""
 
 
 @pytest.mark.rule("header.names")
@@ -165,6 +154,10 @@ DEFINED = {
     "ERL_DRV_USE_NO_CALLBACK": 12,
     "DRIVER_CALL_KEEP_BUFFER": 1,
     "ERL_DRV_TIME_ERROR": -(2**63),
+    "ERL_DRV_SEC": 0,
+    "ERL_DRV_MSEC": 1,
+    "ERL_DRV_USEC": 2,
+    "ERL_DRV_NSEC": 3,
     "ERL_DRV_EXTENDED_MARKER": 0xFEEEEEED,
     "ERL_DRV_EXTENDED_MAJOR_VERSION": 3,
     "ERL_DRV_EXTENDED_MINOR_VERSION": 3,
@@ -176,11 +169,7 @@ UNDEFINED = {
     "ERL_DRV_BUSY_MSGQ_LIM_MAX": "the limits are what erl_drv_busy_msgq_limits takes",
     "ERL_DRV_BUSY_MSGQ_LIM_MIN": "the limits are what erl_drv_busy_msgq_limits takes",
     "ERL_DRV_FLAG_USE_INIT_ACK": "for erl_drv_init_ack, which is absent",
-    "PORT_CONTROL_FLAG_HEAVY": "a hint to a scheduler that counts the cost of calls",
-    "PORT_FLAG_BINARY": "for get_port_flags, which is absent",
-    "PORT_FLAG_LINE": "for get_port_flags, which is absent",
     "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nobody has to free",
-    "ERL_DRV_TIME_ERROR": "where C returns it, there is Misuse",
     "ERL_DRV_EXTENDED_MARKER": "there are no driver entries of another size",
     "ERL_DRV_EXTENDED_MAJOR_VERSION": "driver_system_info tells it",
     "ERL_DRV_EXTENDED_MINOR_VERSION": "driver_system_info tells it",
@@ -198,7 +187,7 @@ def test_every_number_has_its_value_or_is_absent_for_a_reason() -> None:
 
 
 TYPES = set(
-    "ErlDrvBinary ErlDrvCond ErlDrvMonitor ErlDrvMutex ErlDrvPDL ErlDrvPort ErlDrvRWLock ErlDrvSysInfo"
+    "ErlDrvBinary ErlDrvCond ErlDrvMonitor ErlDrvMutex ErlDrvNowData ErlDrvPDL ErlDrvPort ErlDrvRWLock ErlDrvSysInfo"
     " ErlDrvTSDKey ErlDrvThreadOpts ErlDrvTid ErlIOVec SysIOVec".split()
 )
 """The types of the header that a driver in Python needs a name for."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from scripted import do, made_of, scripted
 from support import opened, received
@@ -12,6 +14,7 @@ from driverref.erl_driver import (
     ErlDrvPort,
     driver_exit,
     driver_failure_posix,
+    erl_errno_id,
     set_errno,
 )
 from driverref.errors import ErlangError
@@ -52,3 +55,19 @@ def test_an_errno_without_a_name_is_unknown_or_has_its_number(release: str, reas
         with pytest.raises(ErlangError) as refused:
             erl.open_port(("spawn_driver", "refuses"))
         assert refused.value.reason == reason
+
+
+@pytest.mark.rule("era.unknown-errno")
+@pytest.mark.parametrize(
+    ("release", "names"),
+    [
+        ("R7B-3", ["enoent", "edeadlk", "unknown", "unknown", "unknown", "unknown"]),
+        ("25", ["enoent", "edeadlk", "unknown", "unknown", "unknown", "unknown"]),
+        ("29", ["enoent", "edeadlk", "errno_0", "errno_-2", "errno_9999", "ecanceled"]),
+    ],
+)
+def test_an_errno_is_named_as_the_emulator_names_it(release: str, names: list[str]) -> None:
+    """What emulators of Erlang/OTP 25, 27 and 29 were seen to do."""
+    numbers = (errno.ENOENT, errno.EDEADLK, 0, -2, 9999, errno.ECANCELED)
+    with Emulator(release=release):
+        assert [erl_errno_id(number) for number in numbers] == names

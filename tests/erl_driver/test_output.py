@@ -28,6 +28,7 @@ from driverref.erl_driver import (
     driver_free_binary,
     driver_mk_atom,
     driver_mk_port,
+    driver_mk_term_nil,
     driver_output,
     driver_output2,
     driver_output_binary,
@@ -39,6 +40,7 @@ from driverref.erl_driver import (
     driver_pushqv,
     driver_send_term,
     driver_set_timer,
+    driver_term_nil,
     driver_vec_to_buf,
     erl_drv_output_term,
     erl_drv_send_term,
@@ -694,3 +696,14 @@ def test_a_port_that_has_stopped_but_waits_for_its_data_lock_sends_nothing() -> 
         erl.port_close(port)
         assert received(erl) == []
     assert answers == [-1, -1]
+
+
+@both
+@pytest.mark.rule("header.atoms")
+def test_the_empty_list_is_a_term_as_any_other(threads: Kind) -> None:
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        driver_output_term(port, (driver_mk_atom("none"), driver_mk_term_nil(), driver_term_nil))
+
+    with Emulator(threads=threads) as erl:
+        erl.port_command(opened(erl, made_of(output=output)), b"")
+        assert erl.receive() == ("none", [], [])

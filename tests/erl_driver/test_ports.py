@@ -13,6 +13,9 @@ from support import Gate, Kind, both, opened
 from driverref import Emulator, Pid, Port, explore
 from driverref.erl_driver import (
     ERL_DRV_BUSY_MSGQ_DISABLED,
+    PORT_CONTROL_FLAG_HEAVY,
+    PORT_FLAG_BINARY,
+    PORT_FLAG_LINE,
     ErlDrvMonitor,
     ErlDrvPort,
     Key,
@@ -27,6 +30,7 @@ from driverref.erl_driver import (
     driver_exit,
     driver_failure_eof,
     driver_get_monitored_process,
+    driver_lock_driver,
     driver_mk_port,
     driver_monitor_process,
     driver_output,
@@ -34,13 +38,14 @@ from driverref.erl_driver import (
     driver_set_timer,
     driver_system_info,
     erl_drv_busy_msgq_limits,
-    erl_drv_monotonic_time,
+    erl_drv_consume_timeslice,
+    erl_drv_set_os_pid,
+    get_port_flags,
     set_busy_port,
     set_errno,
     set_port_control_flags,
 )
 from driverref.errors import Misuse
-from driverref.posix import usleep
 
 OFF = ERL_DRV_BUSY_MSGQ_DISABLED
 
@@ -266,6 +271,8 @@ def test_a_closed_port_knows_nobody(threads: Kind) -> None:
         driver_failure_eof(port)
         set_busy_port(port, 1)
         set_port_control_flags(port, 1)
+        erl_drv_set_os_pid(port, 1)
+        assert get_port_flags(port) == 0
         erl_drv_busy_msgq_limits(port, left, left)
         with pytest.raises(Misuse, match="driver_mk_port: the port is closed"):
             driver_mk_port(port)
@@ -279,13 +286,145 @@ def test_a_closed_port_knows_nobody(threads: Kind) -> None:
             driver_demonitor_process(port, monitor),
             driver_get_monitored_process(port, monitor),
             driver_async(port, None, print, None),
+            driver_lock_driver(port),
+            erl_drv_consume_timeslice(port, 1),
         ]
 
     with Emulator(threads=threads) as erl:
         driver = scripted(after_the_end, process_exit=lambda port, monitor: None)
         answer = do(erl, opened(erl, driver), 0)
-        assert answer == f"[None, -1, -1, -1, {OFF}, -1, -1, <0.1.0>, -1]"
+        assert answer == f"[None, -1, -1, -1, {OFF}, -1, -1, <0.1.0>, -1, -1, -1]"
         assert erl.trace.order("set_busy_port", "driver_set_timer", "driver_async") == []
+
+
+# What the port was opened with, and what it is to the system.
+
+
+@pytest.mark.rule("header.port-settings")
+@pytest.mark.parametrize(
+    ("options", "flags"),
+    [
+        ([], 0),
+        (["binary"], PORT_FLAG_BINARY),
+        ([("line", 5)], PORT_FLAG_LINE),
+        (["binary", ("line", 5)], PORT_FLAG_BINARY | PORT_FLAG_LINE),
+        ([("packet", 2)], 0),
+        (["stream", "eof", "in", "hide"], 0),
+    ],
+)
+def test_a_driver_is_told_the_port_s_options(options: list[object], flags: int) -> None:
+    """What OTP 25, 27 and 29 were seen to return."""
+    with Emulator() as erl:
+        erl.erl_ddll.load_driver(scripted(get_port_flags))
+        port = erl.open_port(("spawn_driver", "d"), options)
+        assert do(erl, port, 0) == str(flags)
+
+
+@both
+@pytest.mark.rule("header.port-settings")
+@pytest.mark.parametrize(
+    ("pid", "shown"),
+    [(4242, 4242), (0, 0), (-1, None), (-7, None), (99_999_999_999, 99_999_999_999)],
+)
+def test_a_port_shows_the_process_that_its_driver_names(
+    threads: Kind, pid: int, shown: int | None
+) -> None:
+    """What OTP 25, 27 and 29 were seen to show."""
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, scripted(lambda port: erl_drv_set_os_pid(port, pid)))
+        assert erl.port_info(port, "os_pid") == ("os_pid", None)
+        assert do(erl, port, 0) == "None"
+        assert erl.port_info(port, "os_pid") == ("os_pid", shown)
+        assert ("os_pid", shown) in erl.port_info(port)
+
+
+@pytest.mark.rule("header.port-settings")
+@pytest.mark.parametrize(
+    ("flags", "reply"),
+    [(0, list(b"ab")), (PORT_CONTROL_FLAG_HEAVY, list(b"ab")), (1, b"ab"), (3, b"ab")],
+)
+def test_only_one_control_flag_chooses_the_reply(flags: int, reply: object) -> None:
+    def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+        set_port_control_flags(port, flags)
+        return b"ab"
+
+    with Emulator() as erl:
+        assert erl.port_control(opened(erl, made_of(control=control)), 0, b"") == reply
+
+
+@both
+@pytest.mark.rule("header.timeslice")
+@pytest.mark.parametrize(
+    ("percents", "results"),
+    [
+        ([30, 30, 30, 30, 30, 0, -5], [0, 0, 0, 1, 1, 1, 1]),
+        ([60, 39, 1, 1], [0, 0, 1, 1]),
+        ([0, -5, 97, 1], [0, 0, 0, 1]),
+        ([200], [1]),
+        ([100], [1]),
+    ],
+)
+def test_a_time_slice_is_used_up_at_100_percent(
+    threads: Kind, percents: list[int], results: list[int]
+) -> None:
+    """What OTP 25, 27 and 29 were seen to return; each callback begins a slice."""
+
+    def consume(port: ErlDrvPort, buf: object = None) -> None:
+        told.append([erl_drv_consume_timeslice(port, percent) for percent in percents])
+
+    told: list[list[int]] = []
+    with Emulator(threads=threads) as erl:
+        driver = scripted(consume, output=consume, timeout=consume)
+        port = opened(erl, driver)
+        for _ in range(2):
+            erl.port_command(port, b"")
+            do(erl, port, 0)
+    assert told == [results] * 4
+
+
+@both
+@pytest.mark.rule("header.lock-driver")
+def test_a_locked_driver_is_never_unloaded(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        ddll = erl.erl_ddll
+        driver = scripted(driver_lock_driver)
+        port = opened(erl, driver)
+        assert ddll.info("d", "permanent") is False
+        assert do(erl, port, 0) == do(erl, port, 0) == "0"
+        assert ddll.info("d", "permanent") is True
+        for wanted in ("unloaded", "loaded"):
+            ref = ddll.monitor("driver", ("d", wanted))
+            assert erl.receive(timeout=0) == ("UP", ref, "driver", "d", "permanent")
+        assert ddll.info("d") == [
+            ("processes", "permanent"),
+            ("driver_options", ["kill_ports"]),
+            ("port_count", "permanent"),
+            ("linked_in_driver", False),
+            ("permanent", True),
+            ("awaiting_load", "permanent"),
+            ("awaiting_unload", "permanent"),
+        ]
+        refused = ("error", "permanent")
+        assert ddll.unload_driver("d") == ddll.unload("d") == refused
+        assert ddll.load_driver(driver) == ddll.load(driver) == refused
+        assert ddll.try_unload("d", ["kill_ports"]) == refused
+        erl.port_close(port)
+        assert isinstance(erl.open_port(("spawn_driver", "d")), Port)
+
+
+@both
+@pytest.mark.rule("header.lock-driver")
+def test_a_lock_takes_an_unloading_back(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        erl.erl_ddll.load(scripted(driver_lock_driver))
+        port = erl.open_port(("spawn_driver", "d"))
+        ref = erl.erl_ddll.monitor("driver", ("d", "unloaded"))
+        assert erl.erl_ddll.try_unload("d", []) == ("ok", "pending_driver")
+        do(erl, port, 0)
+        assert erl.receive(timeout=1000) == ("UP", ref, "driver", "d", "permanent")
+        erl.port_close(port)
+        assert "finish" not in erl.trace.order()
+        assert isinstance(erl.open_port(("spawn_driver", "d")), Port)
 
 
 # The system.
@@ -304,32 +443,9 @@ def test_the_system_is_what_the_header_says(threads: Kind) -> None:
         assert (info.erts_version, info.otp_release) == ("13.1.5", "25")
         assert (info.thread_support, info.smp_support) == (1, 1)
         assert (info.async_threads, info.scheduler_threads) == (3, 2)
+        assert (info.nif_major_version, info.nif_minor_version) == (2, 16)
+        assert info.dirty_scheduler_support == 1
         assert info.async_threads == erl.system_info("thread_pool_size")
-
-
-def test_the_clock_is_read_in_four_units() -> None:
-    def clock(port: ErlDrvPort) -> list[int]:
-        usleep(1_500_000)
-        return [erl_drv_monotonic_time(unit) for unit in ("sec", "msec", "usec", "nsec")]
-
-    with Emulator() as erl:
-        port = opened(erl, scripted(clock))
-        assert do(erl, port, 0) == "[1, 1500, 1500000, 1500000000]"
-
-
-@both
-def test_only_a_scheduler_has_that_clock(threads: Kind) -> None:
-    caught: list[str] = []
-
-    def work(data: object) -> None:
-        with pytest.raises(Misuse, match="erl_drv_monotonic_time: only on a scheduler") as error:
-            erl_drv_monotonic_time("sec")
-        caught.append(str(error.value))
-
-    with Emulator(threads=threads) as erl:
-        driver = made_of(output=lambda port, buf: driver_async(port, None, work, None))
-        erl.port_command(opened(erl, driver), b"")
-    assert len(caught) == 1
 
 
 def test_outside_an_emulator_there_is_no_system() -> None:
@@ -337,5 +453,3 @@ def test_outside_an_emulator_there_is_no_system() -> None:
         driver_system_info()
     with pytest.raises(Misuse, match="set_errno: no emulator is running in this thread"):
         set_errno(1)
-    with pytest.raises(Misuse, match="erl_drv_monotonic_time: no emulator is running"):
-        erl_drv_monotonic_time("sec")

@@ -277,7 +277,7 @@ def test_a_method_that_another_one_mentions_is_a_helper() -> None:
         {"Stop": type("Stop", (Exception,), {})},
         {"on_ready_input": helper, "readyOutput": helper, "stop_slect": helper},
     ],
-    ids=["an underscore", "two", "a number", "a property", "a class", "what is never called"],
+    ids=["an underscore", "two", "a number", "a property", "a class", "what helpers are called"],
 )
 def test_what_is_no_public_method_for_a_callback_of_the_model_is_not_refused(
     members: dict[str, object],

@@ -8,6 +8,8 @@ from support import opened
 
 from driverref import Atom, Driver, Emulator, Pid, Port, Struct
 from driverref.erl_driver import (
+    ERL_DRV_MSEC,
+    ERL_DRV_NSEC,
     ErlDrvCond,
     ErlDrvMutex,
     ErlDrvPort,
@@ -23,6 +25,7 @@ from driverref.erl_driver import (
     erl_drv_cond_create,
     erl_drv_cond_destroy,
     erl_drv_cond_wait,
+    erl_drv_convert_time_unit,
     erl_drv_monotonic_time,
     erl_drv_mutex_create,
     erl_drv_mutex_destroy,
@@ -213,14 +216,21 @@ TIMER_FROM_THREAD = Wrong(
 )
 
 
+def now() -> int:
+    """The time in milliseconds."""
+    return erl_drv_convert_time_unit(
+        erl_drv_monotonic_time(ERL_DRV_NSEC), ERL_DRV_NSEC, ERL_DRV_MSEC
+    )
+
+
 class TimeInThread(Talks):
     def work(self, job: Job) -> None:
-        job.began = erl_drv_monotonic_time("msec")
+        job.began = now()
 
 
 class TimeInOutput(TimeInThread):
     def submit(self, port: ErlDrvPort, job: Job) -> None:
-        job.began = erl_drv_monotonic_time("msec")
+        job.began = now()
         super().submit(port, job)
 
     def work(self, job: Job) -> None:
