@@ -246,6 +246,26 @@ def two_references_are_made(erl: Emulator) -> object:
     return side_by_side(erl, lambda: erl.monitor("process", me), lambda: erl.monitor("process", me))
 
 
+def a_name_is_looked_up_while_it_is_given(erl: Emulator) -> object:
+    me = erl.self()
+    return side_by_side(erl, lambda: erl.register("name", me), lambda: erl.whereis("name"))
+
+
+def a_process_takes_two_names_while_they_are_listed(erl: Emulator) -> object:
+    me = erl.self()
+
+    def take() -> object:
+        erl.register("one", me)
+        erl.unregister("one")
+        return erl.register("two", me)
+
+    return side_by_side(erl, take, lambda: erl.process_info(me, "registered_name"))
+
+
+def a_variable_is_set_while_it_is_read(erl: Emulator) -> object:
+    return side_by_side(erl, lambda: erl.os_putenv("NAME", "value"), lambda: erl.os_getenv("NAME"))
+
+
 def two_jobs_are_submitted(erl: Emulator) -> object:
     def control(port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
         return b"%d" % driver_async(port, None, nothing, None, None)

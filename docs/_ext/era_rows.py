@@ -120,6 +120,12 @@ def interface(release: Release) -> Cell:
     return Cell(".".join(map(str, release.driver_version)), "era.calls")
 
 
+def nifs(release: Release) -> Cell:
+    if release.nif_version is None:
+        return Cell("none", "era.calls")
+    return Cell(".".join(map(str, release.nif_version)), "era.calls")
+
+
 def callbacks_lacking(release: Release) -> Cell:
     """Return the callbacks of today's entry that the release does not have, in its order."""
     lacking = OTP_25.callbacks - release.callbacks
@@ -295,6 +301,7 @@ MAP: dict[str, list[Row]] = {
     ],
     "The header": [
         Row("driver interface", ("driver_version",), interface),
+        Row("NIF interface that `driver_system_info` tells", ("nif_version",), nifs),
         Row("callbacks it lacks", ("callbacks",), callbacks_lacking),
         Row("flags it knows", ("driver_flags",), flags),
         either(

@@ -6,7 +6,8 @@ A row says how each parameter of C becomes one of `driverref.erl_driver`, and th
 |---|---|---|
 | `port` | `ErlDrvPort` | `ErlDrvPort` |
 | `thing`, `null` | a handle, an identifier, an atom; `null` may be NULL | the object, `None` |
-| `int`, `uint`, `size` | a number of 32 bits, with and without a sign; of 64 | `int` |
+| `int`, `uint` | a number of 32 bits, with and without a sign | `int` |
+| `long`, `size` | a number of 64 bits, with and without a sign | `int` |
 | `flag` | 0 or not | `int`, 0 or 1 |
 | `text`, `name` | `char *` up to a zero byte; `name` may be NULL | `str`, `None` |
 | `buf` | `char *` and a length | `bytes` |
@@ -44,6 +45,16 @@ driver_enq_bin                port bin size size     -> int
 driver_pushq_bin              port bin size size     -> int
 driver_deq                    port size              -> int
 driver_sizeq                  port                   -> int
+
+driver_lock_driver            port                   -> int
+erl_drv_consume_timeslice     port int               -> int
+erl_drv_set_os_pid            port long              -> int
+get_port_flags                port                   -> int
+
+erl_drv_monotonic_time        uint                   -> int
+erl_drv_time_offset           uint                   -> int
+erl_drv_convert_time_unit     long uint uint         -> int
+erl_drv_putenv                text text              -> int
 
 driver_set_timer              port size              -> int
 driver_cancel_timer           port                   -> int
@@ -121,6 +132,7 @@ TAKE: dict[str, tuple[int, _Take]] = {
     "null": (1, lambda run, call, a, at: run.thing(call, a[at]) if a[at] else None),
     "int": (1, lambda run, call, a, at: _int(a[at])),
     "uint": (1, lambda run, call, a, at: a[at] & 0xFFFFFFFF),
+    "long": (1, lambda run, call, a, at: signed(a[at])),
     "size": (1, lambda run, call, a, at: unsigned(a[at])),
     "flag": (1, lambda run, call, a, at: int(_int(a[at]) != 0)),
     "text": (1, lambda run, call, a, at: run.text(a[at])),

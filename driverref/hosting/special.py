@@ -60,12 +60,27 @@ def erl_drv_busy_msgq_limits(run: Run, a: memoryview) -> None:
             run.write_word(at, -1 if disabled else key.value)
 
 
-@handles("erl_drv_monotonic_time")
-def erl_drv_monotonic_time(run: Run, a: memoryview) -> int:
-    units = ("sec", "msec", "usec", "nsec")
-    if not 0 <= a[0] < len(units):
-        raise Misuse("erl_drv_monotonic_time: the argument is no ErlDrvTimeUnit")
-    return c.erl_drv_monotonic_time(units[a[0]])
+@handles("driver_get_now")
+def driver_get_now(run: Run, a: memoryview) -> int:
+    now = c.driver_get_now()
+    run.write(a[0], struct.pack("<QQQ", now.megasecs, now.secs, now.microsecs))
+    return 0
+
+
+@handles("erl_drv_getenv")
+def erl_drv_getenv(run: Run, a: memoryview) -> int:
+    size = c.Key(run.read_word(a[2]) & 0xFFFFFFFF)
+    value = bytearray(size.value)
+    result = c.erl_drv_getenv(run.text(a[0]), value, size)
+    if result == 0:
+        run.write(a[1], bytes(value[: size.value + 1]))
+    run.write_word(a[2], size.value)
+    return result
+
+
+@handles("driver_mk_term_nil")
+def driver_mk_term_nil(run: Run, a: memoryview) -> int:
+    return run.word(c.driver_term_nil)
 
 
 # Processes.

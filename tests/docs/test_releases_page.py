@@ -104,8 +104,13 @@ def test_everything_that_came_or_went_is_listed_in_order(page: BeautifulSoup) ->
     assert expected <= listed
     assert {name for *_, name in listed - expected} == {
         "memory_data", "erl_ddll:load", "erl_ddll:unload", "erl_ddll:try_unload",
-        "erl_ddll:monitor", "port_call", "port_command/3",
-        "halt's flush", "halt's flush_timeout", "monitor of a port",
+        "erl_ddll:monitor", "erl_ddll:demonitor", "erl_ddll:info", "port_call", "port_command/3",
+        "halt's flush", "halt's flush_timeout", "monitor of a port", "demonitor/2",
+        "demonitor's info", "send/3", "register of a port", "process_flag's `message_queue_data`",
+        "monotonic_time", "open_port's `parallelism`", "open_port's `busy_limits_msgq`",
+        "port_info's `os_pid`", "port_info's `registered_name`", "port_info's `queue_size`",
+        "`locking` and `monitors`", "port_info's `parallelism`", "port_info's `monitored_by`",
+        "dirty_scheduler_support",
         "the crash on thread options without a name",
     }  # fmt: skip
     order = [version for version, *_ in table]

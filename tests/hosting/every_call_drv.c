@@ -276,6 +276,29 @@ static void lock_calls(State *s)
 }
 
 /* How a port ends; the test says by its number which call. */
+static void system_calls(State *s)
+{
+    ErlDrvNowData now = {0, 0, 0}, later = {0, 0, 0};
+    char value[8] = "";
+    size_t size = sizeof value;
+
+    HOLDS(erl_drv_time_offset(ERL_DRV_SEC) > 0);
+    HOLDS(erl_drv_convert_time_unit(-1999, ERL_DRV_MSEC, ERL_DRV_SEC) == -2);
+    HOLDS(driver_get_now(&now) == 0 && driver_get_now(&later) == 0);
+    HOLDS(later.secs == now.secs && later.microsecs == now.microsecs + 1);
+    HOLDS(erl_drv_getenv("NAME", value, &size) == -1);
+    HOLDS(erl_drv_putenv("NAME", "value") == 0);
+    size = sizeof value;
+    HOLDS(erl_drv_getenv("NAME", value, &size) == 0 && size == 5 && strcmp(value, "value") == 0);
+    size = 5;
+    HOLDS(erl_drv_getenv("NAME", value, &size) == 1);
+    HOLDS(erl_drv_consume_timeslice(s->port, 99) == 0 && erl_drv_consume_timeslice(s->port, 1) == 1);
+    HOLDS(get_port_flags(s->port) == PORT_FLAG_BINARY);
+    HOLDS(driver_mk_term_nil() == driver_mk_term_nil());
+    erl_drv_set_os_pid(s->port, 4242);
+    HOLDS(driver_lock_driver(s->port) == 0);
+}
+
 static void end_calls(State *s, int which)
 {
     ErlDrvPort port = s->port;
@@ -297,7 +320,8 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int command, char *buf, Er
 {
     State *s = (State *)data;
     static void (*const tests[])(State *) = {output_calls, term_calls,   queue_calls, binary_calls,
-                                             port_calls,   monitor_calls, thread_calls, lock_calls};
+                                             port_calls,   monitor_calls, thread_calls, lock_calls,
+                                             system_calls};
     if (command >= 200)
         return -1;
     if (command >= 100) {

@@ -49,23 +49,25 @@ def test_every_function_of_the_model_that_the_header_declares_has_a_handler() ->
         name
         for name in vars(erl_driver)
         if isinstance(getattr(erl_driver, name), FunctionType)
-        and name.startswith(("driver_", "erl_drv_", "set_"))
+        and name.startswith(("driver_", "erl_", "set_", "get_"))
     } - NOT_IN_C
     header = set(declared(header_folder()))
     assert len(header) > 100
     assert functions & header <= HANDLERS.keys() | IN_C
-    assert not header & HANDLERS.keys() - functions - {"erl_errno_id"}
+    assert not header & HANDLERS.keys() - functions
 
 
-OUTPUT, TERM, QUEUE, BINARY, PORT, MONITOR, THREAD, LOCK = range(8)
+OUTPUT, TERM, QUEUE, BINARY, PORT, MONITOR, THREAD, LOCK, SYSTEM = range(9)
 END = 100
 
 
-@pytest.mark.parametrize("group", range(8))
+@pytest.mark.parametrize("group", range(9))
 def test_the_calls_do_in_c_what_they_do_in_python(group: int) -> None:
     with Emulator(async_threads=1) as erl:
         port = opened(erl)
         assert erl.port_control(port, group, b"") == b"ok"
+        if group == SYSTEM:
+            assert erl.port_info(port, "os_pid") == ("os_pid", 4242)
         if group == LOCK:  # its job uses the port's state
             assert data(erl) == b"job"
         erl.port_close(port)

@@ -114,7 +114,7 @@ def scenario(erl: Emulator) -> bytes:
     # error: call-arg, reportCallIssue
     erl.open_port(("spawn_driver", "calls"), binary=True)
     # error: arg-type, reportArgumentType
-    erl.port_command("calls", b"")
+    erl.port_command(5, b"")
     # error: arg-type, reportArgumentType
     erl.receive(timeout="soon")
     return b""
