@@ -137,11 +137,16 @@ def check_command(
             _tell(checked, again)
     mistakes = [mistake for checked in report for mistake in checked.mistakes]
     if as_json:
-        click.echo(json.dumps(_as_json(report, again), indent=2))
+        click.echo(json.dumps(_as_json(report, again, driver), indent=2))
     else:
         runs = sum(checked.outcomes.schedules for checked in report)
         found = f"{counted(len(mistakes), 'mistake')} in {counted(len(report), 'row')}"
         click.echo(f"{found}; {counted(runs, 'schedule')} run")
+        if driver.never_called:
+            click.echo(
+                f"never called: {', '.join(driver.never_called)}; --open, --command and --control "
+                "give the data that leads there"
+            )
     ctx.exit(1 if mistakes else 0)
 
 
@@ -211,7 +216,7 @@ def _tell(checked: Checked, again: str) -> None:
         click.echo(f"\n  see it: {_shown_again(again, mistake)}\n")
 
 
-def _as_json(report: list[Checked], again: str) -> dict[str, object]:
+def _as_json(report: list[Checked], again: str, driver: CDriver) -> dict[str, object]:
     """The report, for a program."""
     return {
         "rows": [
@@ -237,4 +242,5 @@ def _as_json(report: list[Checked], again: str) -> dict[str, object]:
             for checked in report
             for mistake in checked.mistakes
         ],
+        "never_called": driver.never_called,
     }

@@ -58,11 +58,12 @@ class Entry(NamedTuple):
 class HostedDriver(Driver):
     """A driver whose callbacks are C's.  A driver's subclass leaves out those that are NULL."""
 
-    def __init__(self, run: Run, at: dict[str, int]) -> None:
-        self._run, self._at = run, at
+    def __init__(self, run: Run, at: dict[str, int], called: set[str]) -> None:
+        self._run, self._at, self._called = run, at, called
 
     def _call(self, name: str, *words: int) -> int:
         run = self._run
+        self._called.add(name)
         if running().runtime is not run.runtime:
             raise Misuse(f"{name}: a driver in C is of one emulator: make another for the next")
         return run.host.call(run, self._at[name], *words)
@@ -201,6 +202,7 @@ class CDriver:
     def __init__(self, module: Module, options: tuple[Any, ...]) -> None:
         self._module, self._options = module, options
         self._classes: dict[Entry, type[HostedDriver]] = {}
+        self._called: set[str] = set()
         self.sources = tuple(map(str, module.build.sources))
         """The files that it was compiled from."""
 
@@ -229,7 +231,7 @@ class CDriver:
             (at["flags"] >> 32) & 0xFFFFFFFF,
             tuple(name for name in CALLBACKS if at[name]),
         )
-        fresh: Driver = self._class(entry)(run, at)
+        fresh: Driver = self._class(entry)(run, at, self._called)
         run.made[self] = fresh
         return fresh
 
@@ -241,6 +243,12 @@ class CDriver:
             members |= {"driver_name": entry.name, "driver_flags": entry.flags}
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found
+
+    @property
+    def never_called(self) -> list[str]:
+        """The callbacks of its entry that no run in this process has called so far."""
+        entries = {name for entry in self._classes for name in entry.callbacks}
+        return [name for name in _BODIES if name in entries - self._called]
 
     @property
     def paths(self) -> dict[str, str]:

@@ -44,6 +44,19 @@ def test_the_book_s_drivers_pass() -> None:
     assert with_argument.exit_code == 0, with_argument.output
 
 
+def test_what_the_data_did_not_lead_to_is_said() -> None:
+    """A driver that refuses its command would else look right."""
+    flow = BOOK / "flow/flow_drv.c"
+    done = driverref("check", "--limit", 20, flow)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-1] == (
+        "never called: ready_async; --open, --command and --control give the data that leads there"
+    )
+    assert "never called" not in driverref("check", "--command", COMMAND, flow).output
+    report = json.loads(driverref("check", "--json", "--limit", 20, flow).output)
+    assert report["never_called"] == ["ready_async"]
+
+
 def test_a_driver_with_a_timer_waits_for_it() -> None:
     data = "".join(f"\\x{byte:02x}" for byte in (1).to_bytes(8, "big") + bytes((0, 5, 0, 0, 0, 9)))
     done = driverref("check", "--limit", 60, "--command", data, BOOK / "timeout/timeout_drv.c")
