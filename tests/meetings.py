@@ -14,6 +14,7 @@ from scripted import made_of
 
 from driverref import Atomic, Driver, Emulator, Port
 from driverref.erl_driver import (
+    ERL_DRV_FLAG_USE_INIT_ACK,
     ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
     ErlDrvTid,
@@ -33,6 +34,7 @@ from driverref.erl_driver import (
     driver_pdl_unlock,
     driver_set_timer,
     erl_drv_busy_msgq_limits,
+    erl_drv_init_ack,
     erl_drv_mutex_create,
     erl_drv_mutex_destroy,
     erl_drv_mutex_lock,
@@ -260,6 +262,24 @@ def a_process_takes_two_names_while_they_are_listed(erl: Emulator) -> object:
         return erl.register("two", me)
 
     return side_by_side(erl, take, lambda: erl.process_info(me, "registered_name"))
+
+
+def a_port_is_acknowledged_while_its_opener_waits(erl: Emulator) -> object:
+    def ready_async(port: ErlDrvPort, data: object) -> None:
+        erl_drv_init_ack(port, port)
+
+    def start(port: ErlDrvPort, command: str) -> ErlDrvPort:
+        driver_async(port, None, nothing, None, None)
+        return port
+
+    flags = LOCKING | ERL_DRV_FLAG_USE_INIT_ACK
+    erl.erl_ddll.load_driver(made_of(flags=flags, start=start, ready_async=ready_async))
+
+    def owner() -> bool:
+        erl.open_port(("spawn_driver", "d"))
+        return True
+
+    return side_by_side(erl, owner, owner)
 
 
 def a_variable_is_set_while_it_is_read(erl: Emulator) -> object:

@@ -68,3 +68,15 @@ def test_a_socket_pair_is_connected(threads: Threads) -> None:
     assert one.recv(1) == other.recv(1) == b""
     one.close()
     other.close()
+
+
+def test_a_pipe_has_one_end_to_read_and_one_to_write(threads: Threads) -> None:
+    reads, writes = posix.pipe()
+    assert writes.send(b"one way") == 7
+    assert reads.recv(100) == b"one way"
+    for call in (lambda: reads.send(b"x"), lambda: writes.recv(1)):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            call()
+    writes.close()
+    assert reads.recv(1) == b""
+    reads.close()

@@ -47,7 +47,7 @@ HEADERS = {
         driver_async_port_key erl_drv_mutex_name erl_drv_cond_name erl_drv_rwlock_name erl_drv_thread_name
     """,
     ("18.3", None): "erl_drv_monotonic_time erl_drv_time_offset erl_drv_convert_time_unit",
-    ("19.0", None): "erl_drv_set_os_pid",
+    ("19.0", None): "erl_drv_init_ack erl_drv_set_os_pid",
 }
 """What the headers of the releases declare, by the release that came with it and the one it was gone in."""
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from driverref.erl_driver.checks import atom, in_callback
 from driverref.erl_driver.output import deliver_lines
 from driverref.errors import check_int, errno_name
+from driverref.runtime.callbacks import acknowledge
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import DRAINING
+from driverref.since import since
 from driverref.terms import NORMAL, Atom, Tuple
-from driverref.threads import current
+from driverref.threads import current, running
 
 __all__ = [
     "ERL_DRV_ERROR_BADARG",
@@ -24,6 +26,7 @@ __all__ = [
     "driver_failure_atom",
     "driver_failure_eof",
     "driver_failure_posix",
+    "erl_drv_init_ack",
     "erl_errno_id",
     "set_errno",
 ]
@@ -40,6 +43,33 @@ def set_errno(value: int) -> None:
     """
     check_int("set_errno", "value", value, 0, 2**31 - 1, "an errno")
     current("set_errno").errno = value
+
+
+@since("19.0")
+def erl_drv_init_ack(port: ErlDrvPort, res: object) -> None:
+    """Say that the port is ready; `res` is its driver data from now on.
+
+    For a driver with `ERL_DRV_FLAG_USE_INIT_ACK`, whose `start` has returned: until this call
+    `open_port` does not return.  With `ERL_DRV_ERROR_GENERAL`, `ERL_DRV_ERROR_ERRNO` or
+    `ERL_DRV_ERROR_BADARG` it fails, as if `start` had returned that.  Then the port is closed with
+    reason `normal`, and `stop` runs before this returns.
+
+    A call in `start`, a second call, and one without the flag have no effect.  Only in a callback
+    of the port.  Stands for `erl_drv_init_ack`.
+    """
+    call = "erl_drv_init_ack"
+    if not in_callback(call, port) or port.opener is None:
+        return
+    port.note(call)
+    if type(res) is int and res in (-1, -2, -3):
+        reason = {-1: "einval", -3: "badarg"}.get(res)
+        # The process is told by `open_port`, and not by an exit signal.
+        port.runtime.entities.unlink(port, port.opener)
+        acknowledge(port, reason or _errno(call, running().errno))
+        port.runtime.closing.fail(port, NORMAL)
+    else:
+        port.drv_data = res
+        acknowledge(port, port.id)
 
 
 def driver_failure_atom(port: ErlDrvPort, string: str) -> int:

@@ -14,7 +14,7 @@ from driverref.erlang.port_options import PortOptions, port_options
 from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks
 from driverref.runtime.core import Runtime
-from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ
+from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ERL_DRV_FLAG_USE_INIT_ACK
 from driverref.runtime.driver_state import KILLING
 from driverref.runtime.lines import Lines
 from driverref.runtime.loaded_driver import LoadedDriver
@@ -51,7 +51,8 @@ class Ports:
           directory)`, `("env", [(name, value), ...])`, and `("packet", N)`, which excludes `line`.
 
         Raises `badarg` if no such driver is loaded, and `enfile` if the port table is full.  If
-        `start` refuses, raises what it asked for: `einval`, `badarg`, or the name of an errno.
+        `start` or `erl_drv_init_ack` refuses, raises what it asked for: `einval`, `badarg`, or the
+        name of an errno.
         `("spawn", ...)` without a driver would run an OS program in Erlang.  Here it raises
         `enoent`.  Stands for `erlang:open_port/2`.
         """
@@ -70,11 +71,14 @@ class Ports:
             if limits and driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
                 raise ErlangError("badarg", f"open_port: {driver.name!r} has NO_BUSY_MSGQ")
             with process.scheduler.mutex:
-                return self._open(process, driver, command, found)
+                port = self._open(process, driver, command, found)
+            if driver.flag(ERL_DRV_FLAG_USE_INIT_ACK):
+                _await_acknowledgement(process, port)
+            return port.id
 
     def _open(
         self, process: Process, driver: LoadedDriver, command: str, options: PortOptions
-    ) -> Port:
+    ) -> ErlDrvPort:
         """Make the port and run `start`."""
         runtime = self.runtime
         number = runtime.ports.new_number()
@@ -95,7 +99,7 @@ class Ports:
                 refused = callbacks.start(port, command, process.pid)
         if refused is not None:
             raise ErlangError(refused, f"open_port: start of driver {driver.name!r} failed")
-        return port.id
+        return port
 
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
@@ -142,6 +146,14 @@ class Ports:
         """The ports that exist, closing ones too.  Stands for `erlang:ports/0`."""
         with Calling(self.runtime, "ports"):
             return [port.id for port in self.runtime.ports]
+
+
+def _await_acknowledgement(process: Process, port: ErlDrvPort) -> None:
+    """Wait until the driver has called `erl_drv_init_ack`, or the port is closed."""
+    answer = port.acknowledged
+    process.wait_until(f"erl_drv_init_ack for {port.id}", lambda: answer.value is not None)
+    if isinstance(reason := answer.value, str):
+        raise ErlangError(reason, f"open_port: driver {port.driver.name!r} acknowledged an error")
 
 
 def _command(name: object) -> tuple[str, str]:

@@ -161,7 +161,9 @@ def _unfreeable(used: Used, address: int) -> str:
 
 def variable_at(host: Host, address: int) -> tuple[str, int] | None:
     """The global variable that an address lies in or just behind, and the byte in it."""
-    for module in host.modules.values():
-        if 0 <= address - module.base < 1 << 31 and module.table.variables:
-            return module.table.variable(address - module.base)
-    return None
+    below = [module for module in host.modules.values() if module.base <= address]
+    # Drivers lie close to each other, so only the nearest one can be meant.
+    module = max(below, key=lambda module: module.base, default=None)
+    if module is None or address - module.base >= 1 << 31:
+        return None
+    return module.table.variable(address - module.base)

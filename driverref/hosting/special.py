@@ -78,6 +78,12 @@ def erl_drv_getenv(run: Run, a: memoryview) -> int:
     return result
 
 
+@handles("erl_drv_init_ack")
+def erl_drv_init_ack(run: Run, a: memoryview) -> None:
+    # A word, as what `start` returns; those of an error are negative.
+    c.erl_drv_init_ack(run.port("erl_drv_init_ack", a[0]), signed(a[1]))
+
+
 @handles("driver_mk_term_nil")
 def driver_mk_term_nil(run: Run, a: memoryview) -> int:
     return run.word(c.driver_term_nil)

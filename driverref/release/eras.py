@@ -152,6 +152,7 @@ OTP_25 = replace(
     erts="13.1.5",
     driver_version=(3, 3),
     nif_version=(2, 16),
+    driver_flags=0b1111,
     callbacks=_CALLBACKS_R13B | {"emergency_close"},
     default_async_threads=1,
     min_async_threads=1,

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from driverref.diagnostics import defined
 from driverref.errors import UseAfterFree, errno_name
 from driverref.runtime.core import LENT
+from driverref.runtime.driver import ERL_DRV_FLAG_USE_INIT_ACK
 from driverref.runtime.ioq import taken_over
 from driverref.runtime.port_state import CLOSING, CONNECTED
-from driverref.terms import Part, Pid, Tuple
+from driverref.terms import Part, Pid, Port, Tuple
 from driverref.threads import Thread, running
 
 if TYPE_CHECKING:
@@ -57,7 +58,18 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
     port.drv_data = result
     port.transit("start returned")
     port.runtime.entities.link(port, port.owner.value)
+    if port.driver.flag(ERL_DRV_FLAG_USE_INIT_ACK):
+        # Only now: a driver that acknowledges within `start` is not heard.
+        port.opener = port.owner.value
     return None
+
+
+def acknowledge(port: ErlDrvPort, answer: Port | str) -> None:
+    """Have `open_port` return the port, or fail with this reason, if it still waits."""
+    opener, port.opener = port.opener, None
+    if opener is not None:
+        port.acknowledged.value = answer
+        opener.wake()
 
 
 def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: bytes) -> bool:

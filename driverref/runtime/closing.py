@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driverref.errors import Misuse
-from driverref.runtime import senders
+from driverref.runtime import callbacks, senders
 from driverref.runtime.port_state import CLOSED, CLOSING, CONNECTED, OPENING
 from driverref.terms import KILLED, Atom, Tuple
 
@@ -106,6 +106,8 @@ class Closing:
         # it does not come here a second time.
         if port.state.value is CLOSING:
             port.transit("driver queue empty")
+        # A process that still waits for the port to be acknowledged gets it, closed.
+        callbacks.acknowledge(port, port.id)
         # A timer that fires now would find the driver data freed.
         port.timer.cancel()
         port.callback("stop", port.drv_data)

@@ -42,6 +42,8 @@ ERL_DRV_FLAG_USE_PORT_LOCKING = 1 << 0
 ERL_DRV_FLAG_SOFT_BUSY = 1 << 1
 # However many commands wait for a port that is locked, their senders are not suspended.
 ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
+# `open_port` returns only when the driver has called `erl_drv_init_ack`.
+ERL_DRV_FLAG_USE_INIT_ACK = 1 << 3
 
 Declared = TypeVar("Declared", bound=Callable[..., object])
 

@@ -40,6 +40,7 @@ class ErlDrvPort:
     __slots__ = (
         "_close_reply",
         "_fired",
+        "acknowledged",
         "binary",
         "bonds",
         "bytes_in",
@@ -56,6 +57,7 @@ class ErlDrvPort:
         "lock",
         "name",
         "number",
+        "opener",
         "os_pid",
         "owner",
         "parallelism",
@@ -108,6 +110,10 @@ class ErlDrvPort:
         self.jobs = 0
         # The descriptors that it selects.  A dict for its order.
         self.events: dict[Socket, None] = {}
+        # The process whose `open_port` waits for `erl_drv_init_ack`, and what that call is told:
+        # the port's identifier, or the reason why it fails.
+        self.opener: Process | None = None
+        self.acknowledged: Cell[Port | str | None] = threads.cell(None)
         # The process that asked with `Port ! {Owner, close}` and is owed `{Port, closed}`.  It may
         # not be the owner any more when `stop` has run.
         self._close_reply: Process | None = None

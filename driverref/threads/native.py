@@ -156,6 +156,7 @@ class NativeThreads:
         # server's items before its bell.
         self._queues: dict[weakref.ref[NativeQueue], None] = {}
         self._polls: list[NativePoll] = []
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._main: NativeThread
         self.new_id: Callable[[], int] = itertools.count(1).__next__
 
@@ -197,7 +198,9 @@ class NativeThreads:
         return NativeWork(self.queue(name), self.queue(name))
 
     def socketpair(self) -> tuple[Socket, Socket]:
-        return socket.socketpair()
+        pair = socket.socketpair()
+        self._sockets.update(pair)
+        return pair
 
     def poll(self, name: str) -> NativePoll:
         self._polls.append(NativePoll())
@@ -262,3 +265,6 @@ class NativeThreads:
             each.put(None)
         for poll in self._polls:
             poll.end()
+        # What a driver has left open, as the operating system closes it when the emulator ends.
+        for left in list(self._sockets):
+            left.close()

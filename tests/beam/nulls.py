@@ -102,6 +102,7 @@ RIGHT: dict[str, Callable[[World], tuple[Any, ...]]] = {
     "set_port_control_flags": lambda w: (w.port, 0),
     "driver_failure_atom": lambda w: (w.port, "x"),
     "driver_failure_posix": lambda w: (w.port, 1),
+    "erl_drv_init_ack": lambda w: (w.port, None),
     "driver_failure_eof": lambda w: (w.port,),
     "driver_failure": lambda w: (w.port, 1),
     "driver_exit": lambda w: (w.port, 1),

@@ -133,6 +133,7 @@ static void the_port(void)
     DONE("erl_drv_busy_msgq_limits.low", erl_drv_busy_msgq_limits(port, null, &limit));
     DONE("erl_drv_busy_msgq_limits.high", erl_drv_busy_msgq_limits(port, &limit, null));
     DONE("set_port_control_flags.port", set_port_control_flags(null, 0));
+    DONE("erl_drv_init_ack.port", erl_drv_init_ack(null, NULL));
     NUMBER("driver_failure_atom.port", driver_failure_atom(null, "x"));
     NUMBER("driver_failure_atom.string", driver_failure_atom(port, null));
     NUMBER("driver_failure_posix.port", driver_failure_posix(null, 1));

@@ -143,6 +143,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "erl_drv_cond_destroy": lambda w: c.erl_drv_cond_destroy(w.cond),
     "erl_drv_cond_name": lambda w: c.erl_drv_cond_name(w.cond),
     "erl_drv_cond_signal": lambda w: c.erl_drv_cond_signal(w.cond),
+    "erl_drv_init_ack": lambda w: c.erl_drv_init_ack(w.handle, w),
     "erl_drv_equal_tids": lambda w: c.erl_drv_equal_tids(w.tid, w.tid),
     "erl_drv_consume_timeslice": lambda w: c.erl_drv_consume_timeslice(w.handle, 1),
     "erl_drv_convert_time_unit": lambda w: c.erl_drv_convert_time_unit(1, 0, 1),

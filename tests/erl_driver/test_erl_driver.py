@@ -50,7 +50,6 @@ ABSENT = {
     "driver_dl_sym": "there are no shared objects",
     "driver_dl_close": "there are no shared objects",
     "driver_dl_error": "there are no shared objects",
-    "erl_drv_init_ack": "an open_port that waits for a job: none of the questions is about it",
 }
 
 LOOKS_LIKE_C = re.compile(r"(driver|erl|set|get)_\w+\Z")
@@ -168,7 +167,6 @@ DEFINED = {
 UNDEFINED = {
     "ERL_DRV_BUSY_MSGQ_LIM_MAX": "the limits are what erl_drv_busy_msgq_limits takes",
     "ERL_DRV_BUSY_MSGQ_LIM_MIN": "the limits are what erl_drv_busy_msgq_limits takes",
-    "ERL_DRV_FLAG_USE_INIT_ACK": "for erl_drv_init_ack, which is absent",
     "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nobody has to free",
     "ERL_DRV_EXTENDED_MARKER": "there are no driver entries of another size",
     "ERL_DRV_EXTENDED_MAJOR_VERSION": "driver_system_info tells it",

@@ -1,4 +1,7 @@
-"""`failure.py`: the name of an errno, as each release has it.  What a failure does is in `test_port_failure`."""
+"""`failure.py`: the name of an errno, and a port that is acknowledged.
+
+What a failure does is in `test_port_failure`.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,24 @@ import errno
 
 import pytest
 from scripted import do, made_of, scripted
-from support import opened, received
+from support import Kind, both, opened, received
 
-from driverref import Emulator
+from driverref import Driver, Emulator, explore
 from driverref.erl_driver import (
+    ERL_DRV_ERROR_BADARG,
     ERL_DRV_ERROR_ERRNO,
+    ERL_DRV_ERROR_GENERAL,
+    ERL_DRV_FLAG_USE_INIT_ACK,
+    ERL_DRV_FLAG_USE_PORT_LOCKING,
     ErlDrvPort,
+    driver_async,
     driver_exit,
     driver_failure_posix,
+    erl_drv_init_ack,
     erl_errno_id,
     set_errno,
 )
-from driverref.errors import ErlangError
+from driverref.errors import ErlangError, Misuse
 
 
 @pytest.mark.rule("era.unknown-errno")
@@ -71,3 +80,102 @@ def test_an_errno_is_named_as_the_emulator_names_it(release: str, names: list[st
     numbers = (errno.ENOENT, errno.EDEADLK, 0, -2, 9999, errno.ECANCELED)
     with Emulator(release=release):
         assert [erl_errno_id(number) for number in numbers] == names
+
+
+class Slow(Driver):
+    """A driver whose port is ready when its first job is back."""
+
+    driver_name = "slow"
+    driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING | ERL_DRV_FLAG_USE_INIT_ACK
+    answer: object = "ready"
+    """What it acknowledges."""
+
+    def start(self, port: ErlDrvPort, command: str) -> object:
+        erl_drv_init_ack(port, "too early")  # is not heard
+        driver_async(port, None, str, port)
+        return "not ready"
+
+    def ready_async(self, drv_data: object, port: ErlDrvPort) -> None:
+        set_errno(errno.ENOENT)
+        erl_drv_init_ack(port, self.answer)
+        erl_drv_init_ack(port, "too late")
+
+    def control(self, drv_data: object, command: int, buf: memoryview) -> bytes:
+        return str(drv_data).encode()
+
+    def stop(self, drv_data: object) -> None:
+        """Seen in the trace."""
+
+
+@both
+@pytest.mark.rule("port.init-ack")
+def test_open_port_waits_until_the_driver_has_acknowledged(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = opened(erl, Slow())
+        assert erl.trace.order("ready_async", "erl_drv_init_ack") == [
+            "ready_async(1)",
+            "erl_drv_init_ack",
+        ]
+        reply = erl.port_control(port, 0, b"")
+        assert isinstance(reply, list)
+        assert bytes(reply) == b"ready"
+
+
+@both
+@pytest.mark.rule("port.init-ack")
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (ERL_DRV_ERROR_GENERAL, "einval"),
+        (ERL_DRV_ERROR_ERRNO, "enoent"),
+        (ERL_DRV_ERROR_BADARG, "badarg"),
+    ],
+)
+def test_an_error_that_is_acknowledged_is_raised_by_open_port(
+    threads: Kind, answer: int, reason: str
+) -> None:
+    driver = Slow()
+    driver.answer = answer
+    with Emulator(threads=threads) as erl:
+        with pytest.raises(ErlangError, match="'slow' acknowledged an error") as refused:
+            opened(erl, driver)
+        assert refused.value.reason == reason
+        assert erl.trace.order("erl_drv_init_ack", "stop") == ["erl_drv_init_ack", "stop"]
+        assert erl.receive(timeout=0) is None
+
+
+@pytest.mark.rule("port.init-ack")
+@pytest.mark.parametrize("schedulers", [1, 2])
+def test_a_port_that_is_closed_before_is_returned_all_the_same(schedulers: int) -> None:
+    """A process finds the port by `ports`, and closes it while its opener waits."""
+
+    def story(erl: Emulator) -> str:
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(Slow())
+
+        def close() -> None:
+            for port in erl.ports():
+                erl.port_close(port)
+
+        erl.spawn(close)
+        port = erl.open_port(("spawn_driver", "slow"))
+        return "open" if port in erl.ports() else "closed"
+
+    outcomes = explore(story, schedulers=schedulers, async_threads=1)
+    assert set(outcomes) == {"open", "closed"}
+
+
+@pytest.mark.rule("port.init-ack")
+def test_without_the_flag_or_before_it_was_known_nothing_is_acknowledged() -> None:
+    class Plain(Slow):
+        driver_flags = 0
+
+    with Emulator() as erl:
+        port = opened(erl, Plain())
+        reply = erl.port_control(port, 0, b"")
+        assert isinstance(reply, list)
+        assert bytes(reply) == b"not ready"
+    with Emulator(release="R16B") as erl:
+        with pytest.raises(Misuse, match="erl_drv_init_ack: .*it came with 19.0"):
+            opened(erl, Slow())
+        erl.stop()

@@ -556,7 +556,7 @@ def test_a_search_costs_what_the_page_says() -> None:
 
         return scenario
 
-    assert 15 <= explore(jobs(2), async_threads=2).inequivalent < 30
+    assert 10 <= explore(jobs(2), async_threads=2).inequivalent < 15
     assert 100 <= explore(jobs(3), async_threads=2).inequivalent < 1000
     assert explore(jobs(4), async_threads=1).inequivalent < 100
     assert not explore(jobs(4), async_threads=2, limit=1000).complete

@@ -118,7 +118,10 @@ WRONG = {
         "OutOfBounds",
     ),
     "an errno below zero": ("driver_failure_posix(port, -1);", "Misuse"),
-    "no time unit": ("erl_drv_monotonic_time((ErlDrvTimeUnit)9);", "Misuse"),
+    "no time to convert": (
+        "erl_drv_convert_time_unit(ERL_DRV_TIME_ERROR, ERL_DRV_SEC, ERL_DRV_NSEC);",
+        "Misuse",
+    ),
     "an assertion": (
         'extern void __assert_fail(const char *, const char *, unsigned, const char *); __assert_fail("x", "", 1, "");',
         "Crash",

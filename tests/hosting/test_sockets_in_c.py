@@ -20,7 +20,7 @@ from driverref.posix import socketpair
 
 pytestmark = [pytest.mark.slow, needs_compiler]
 
-HEAD = "#include <poll.h>\n#include <sys/socket.h>\n"
+HEAD = "#include <fcntl.h>\n#include <poll.h>\n#include <sys/socket.h>\n"
 
 
 def test_a_pair_and_a_pipe_do_what_they_do(tmp_path: Path) -> None:
@@ -87,6 +87,7 @@ static void test(void) { pipe(p); driver_async(port, NULL, work, NULL, done); }
         "struct pollfd two[] = {{s[0], POLLIN, 0}, {s[1], POLLIN, 0}}; poll(two, 2, 1);",
         "poll(NULL, 0, -1);",
         "pthread_rwlock_t l = PTHREAD_RWLOCK_INITIALIZER; pthread_rwlock_rdlock(&l);",
+        "fcntl(s[0], F_DUPFD, 3);",
         "fork();",
     ],
 )

@@ -585,6 +585,16 @@ def test_a_native_queue_goes_when_nobody_can_wait_for_it() -> None:
 
 
 @pytest.mark.native
+def test_sockets_that_are_left_open_are_closed_at_the_end_of_the_seam() -> None:
+    threads = NativeThreads()
+    threads.adopt("main")
+    pair = threads.socketpair()
+    threads.close()
+    for end in pair:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            end.send(b"x")
+
+
 def test_native_threads_that_are_left_behind_can_end() -> None:
     threads = NativeThreads()
     threads.adopt("main")
