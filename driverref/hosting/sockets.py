@@ -31,7 +31,7 @@ FIRST = 1 << 20
 
 _OF_A_THREAD = 1 << 10
 _NONBLOCK, _DONTWAIT = 0o4000, 0x40
-_GETFL, _SETFL = 3, 4
+_GETFD, _SETFD, _GETFL, _SETFL = 1, 2, 3, 4
 _IN, _OUT, _HUP, _INVALID = 1, 4, 16, 32
 _POLL = struct.Struct("<ihh")  # struct pollfd: fd, events, revents
 
@@ -144,7 +144,7 @@ def close(run: Run, a: memoryview) -> None:
 def fcntl(run: Run, a: memoryview) -> int:
     """Read or set `O_NONBLOCK`.  The flags of the descriptor itself are of no use here."""
     socket, command, flags = _end(run, a[0]), *a[1:3]
-    if command > _SETFL:
+    if command not in (_GETFD, _SETFD, _GETFL, _SETFL):
         raise Unmodelled(f"fcntl: this model does not have its command {command}")
     if command == _SETFL:
         socket.settimeout(0 if flags & _NONBLOCK else None)
