@@ -296,6 +296,7 @@ static void system_calls(State *s)
     HOLDS(get_port_flags(s->port) == PORT_FLAG_BINARY);
     HOLDS(driver_mk_term_nil() == driver_mk_term_nil());
     erl_drv_set_os_pid(s->port, 4242);
+    erl_drv_init_ack(s->port, (ErlDrvData)s); /* without the flag it has no effect */
     HOLDS(driver_lock_driver(s->port) == 0);
 }
 
