@@ -10,12 +10,12 @@ from __future__ import annotations
 from driverref.erl_driver.checks import atom, in_callback
 from driverref.erl_driver.output import deliver_lines
 from driverref.errors import check_int, errno_name
-from driverref.runtime.callbacks import acknowledge
+from driverref.runtime.callbacks import acknowledge, refusal
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import DRAINING
 from driverref.since import since
 from driverref.terms import NORMAL, Atom, Tuple
-from driverref.threads import current, running
+from driverref.threads import current
 
 __all__ = [
     "ERL_DRV_ERROR_BADARG",
@@ -61,11 +61,10 @@ def erl_drv_init_ack(port: ErlDrvPort, res: object) -> None:
     if not in_callback(call, port) or port.opener is None:
         return
     port.note(call)
-    if type(res) is int and res in (-1, -2, -3):
-        reason = {-1: "einval", -3: "badarg"}.get(res)
+    if (reason := refusal(port, res)) is not None:
         # The process is told by `open_port`, and not by an exit signal.
         port.runtime.entities.unlink(port, port.opener)
-        acknowledge(port, reason or _errno(call, running().errno))
+        acknowledge(port, reason)
         port.runtime.closing.fail(port, NORMAL)
     else:
         port.drv_data = res

@@ -44,15 +44,11 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
     port.caller = caller
     result = port.callback("start", port, command, detail=command)
     port.caller = None
-    # ERL_DRV_ERROR_GENERAL, _ERRNO and _BADARG are -1, -2 and -3.  In C the result is a pointer,
-    # and these are the pointers that no driver data can have.
-    if type(result) is int and result in (-1, -2, -3):
+    if (reason := refusal(port, result)) is not None:
         port.transit("start failed")
         # `stop` is not called: there is no driver data that it could free.
         port.runtime.closing.gone(port)
-        if result == -2:
-            return errno_name(thread.errno, port.runtime.unknown_errno)
-        return "einval" if result == -1 else "badarg"
+        return reason
     # Only now.  A job that `start` submitted, and that finishes at once, waits for the lock, so its
     # `ready_async` finds the data.
     port.drv_data = result
@@ -62,6 +58,17 @@ def start(port: ErlDrvPort, command: str, caller: Pid) -> str | None:
         # Only now: a driver that acknowledges within `start` is not heard.
         port.opener = port.owner.value
     return None
+
+
+def refusal(port: ErlDrvPort, result: object) -> str | None:
+    """The reason with which `open_port` fails, if the driver data is one of `ERL_DRV_ERROR_*`."""
+    # _GENERAL, _ERRNO and _BADARG are -1, -2 and -3.  In C the data is a pointer, and these are the
+    # pointers that no driver data can have.
+    if type(result) is not int or result not in (-1, -2, -3):
+        return None
+    if result == -2:
+        return errno_name(running().errno, port.runtime.unknown_errno)
+    return "einval" if result == -1 else "badarg"
 
 
 def acknowledge(port: ErlDrvPort, answer: Port | str) -> None:
