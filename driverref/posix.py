@@ -46,8 +46,6 @@ class Socket:
         self.guard = threads.guard("a socket")
         self.selected: dict[int, Any] = {}
         """Which port waits for it, to read (1) or to write (2)."""
-        self.used = False
-        """Whether the driver will say when it needs the socket no longer."""
 
     def __repr__(self) -> str:
         return f"<{self._name}>"

@@ -47,16 +47,21 @@ _WAYS = {ERL_DRV_WRITE: "ready_output", ERL_DRV_READ: "ready_input"}
 class Selected:
     """One way in which a port waits for a descriptor: to read or to write."""
 
-    __slots__ = ("due", "place", "port", "scheduler")
+    __slots__ = ("_place", "due", "port", "scheduler")
 
     def __init__(self, port: ErlDrvPort) -> None:
         self.port = port
         # The callback runs on the scheduler that has selected last.
         self.scheduler = running().scheduler
         # The line that has called `driver_select`.
-        self.place = where(caller())
+        self._place = caller()
         # Whether the callback is on its way.  Then the descriptor is not watched for it.
         self.due = False
+
+    @property
+    def place(self) -> str:
+        """The text of the line that has called `driver_select`."""
+        return where(self._place)
 
 
 class CheckIo:
@@ -93,10 +98,6 @@ class CheckIo:
                     port.events[event] = None
                 else:
                     event.selected.pop(way, None)
-            if on and ways:
-                event.used = event.used or bool(mode & ERL_DRV_USE)
-            elif not event.selected:
-                event.used = event.used and not mode & ERL_DRV_USE
             if all(selected.port is not port for selected in event.selected.values()):
                 port.events.pop(event, None)
             self._watch(event)
