@@ -353,16 +353,27 @@ def key_of(run: Run, call: str, word: int) -> Any:
     return run.keys[number]
 
 
-@handles("erl_drv_tsd_key_destroy")
-def erl_drv_tsd_key_destroy(run: Run, a: memoryview) -> None:
-    c.erl_drv_tsd_key_destroy(key_of(run, "erl_drv_tsd_key_destroy", a[0]))
+# The C library has the same three calls, under names of its own.
 
 
-@handles("erl_drv_tsd_set")
-def erl_drv_tsd_set(run: Run, a: memoryview) -> None:
-    c.erl_drv_tsd_set(key_of(run, "erl_drv_tsd_set", a[0]), a[1])
+def _destroy_key(call: str, run: Run, a: memoryview) -> None:
+    c.erl_drv_tsd_key_destroy(key_of(run, call, a[0]))
 
 
-@handles("erl_drv_tsd_get")
-def erl_drv_tsd_get(run: Run, a: memoryview) -> int:
-    return signed(c.erl_drv_tsd_get(key_of(run, "erl_drv_tsd_get", a[0])) or 0)
+def _set_value(call: str, run: Run, a: memoryview) -> None:
+    c.erl_drv_tsd_set(key_of(run, call, a[0]), a[1])
+
+
+def _get_value(call: str, run: Run, a: memoryview) -> int:
+    return signed(c.erl_drv_tsd_get(key_of(run, call, a[0])) or 0)
+
+
+for call, serve in {
+    "erl_drv_tsd_key_destroy": _destroy_key,
+    "pthread_key_delete": _destroy_key,
+    "erl_drv_tsd_set": _set_value,
+    "pthread_setspecific": _set_value,
+    "erl_drv_tsd_get": _get_value,
+    "pthread_getspecific": _get_value,
+}.items():
+    HANDLERS[call] = partial(serve, call)

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from driverref import erl_driver as c
 from driverref.erl_driver import Pointer
 from driverref.errors import Misuse
-from driverref.hosting.calls import signed
 from driverref.hosting.host import ADDRESSES, handles
-from driverref.hosting.special import function, key_of, tid_of, tid_word
+from driverref.hosting.special import function, tid_of, tid_word
 from driverref.threads import ACQUIRE, AWAIT, SPURIOUS, WRITE, running
 
 if TYPE_CHECKING:
@@ -325,18 +324,3 @@ def pthread_key_create(run: Run, a: memoryview) -> int:
         return -1
     run.keys.append(key)
     return len(run.keys) - 1
-
-
-@handles("pthread_key_delete")
-def pthread_key_delete(run: Run, a: memoryview) -> None:
-    c.erl_drv_tsd_key_destroy(key_of(run, "pthread_key_delete", a[0]))
-
-
-@handles("pthread_setspecific")
-def pthread_setspecific(run: Run, a: memoryview) -> None:
-    c.erl_drv_tsd_set(key_of(run, "pthread_setspecific", a[0]), a[1])
-
-
-@handles("pthread_getspecific")
-def pthread_getspecific(run: Run, a: memoryview) -> int:
-    return signed(c.erl_drv_tsd_get(key_of(run, "pthread_getspecific", a[0])) or 0)
