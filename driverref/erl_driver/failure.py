@@ -97,12 +97,13 @@ def driver_failure_eof(port: ErlDrvPort) -> int:
     that, a port that was opened with `line` sends what it has of the last line.  Stands for
     `driver_failure_eof`.
     """
-    if in_callback("driver_failure_eof", port) and port.lines is not None:
-        deliver_lines(port, port.lines.rest())
-    if in_callback("driver_failure_eof", port) and port.eof and port.state.value not in DRAINING:
-        port.note("driver_failure_eof")
-        port.owner.value.deliver(Tuple((port.id, Atom("eof"))))
-        return 0
+    if in_callback("driver_failure_eof", port):
+        if port.lines is not None:
+            deliver_lines(port, port.lines.rest())
+        if port.eof and port.state.value not in DRAINING:
+            port.note("driver_failure_eof")
+            port.owner.value.deliver(Tuple((port.id, Atom("eof"))))
+            return 0
     return _fail("driver_failure_eof", port, NORMAL)
 
 
