@@ -296,10 +296,10 @@ def test_what_stop_sends_is_delivered(threads: Kind) -> None:
 
 @both
 def test_a_receiver_that_is_gone_is_zero(threads: Kind) -> None:
-    nobody = Pid(99)
+    gone = Pid(99)
 
     def act(port: ErlDrvPort) -> list[int]:
-        return [driver_send_term(port, nobody, ()), erl_drv_send_term(port.id, nobody, ())]
+        return [driver_send_term(port, gone, ()), erl_drv_send_term(port.id, gone, ())]
 
     assert in_callback(threads, act) == [[0, 0]]
 

@@ -1,4 +1,4 @@
-"""The text that names a run: whoever copies it needs nothing else, and is told where it does not fit."""
+"""The text that names a run: it is all that a replay needs, and a replay says where it does not fit."""
 
 from __future__ import annotations
 

@@ -407,7 +407,7 @@ broken(
     (SQUARE, "    driver_async(job->port, NULL, driver_free, NULL, NULL);"),
 )
 broken(
-    "flow: driver_caller where nobody calls",
+    "flow: driver_caller where no process calls",
     FLOW_ANSWERED,
     "Misuse",
     "thread_data; job->caller = driver_caller",
@@ -545,7 +545,7 @@ broken(
     ),
 )
 broken(
-    "key: a count that nobody gives back",
+    "key: a count that is never given back",
     KEY_ONE,
     "Leak",
     "Sum *sum = driver_alloc",

@@ -126,7 +126,7 @@ WRONG = {
         "Deadlock",
         "pthread mutex m",
     ),
-    "nobody signals": (
+    "no signal comes": (
         "pthread_mutex_lock(&m); pthread_cond_wait(&c, &m);",
         "Deadlock",
         "condition c",

@@ -435,7 +435,7 @@ def test_a_sender_that_dies_with_its_port_never_sees_badarg(reason: str, told: s
 
 @pytest.mark.rule("busy.linked-sender", "busy.close-resumes")
 def test_a_sender_that_survives_its_port_gets_badarg() -> None:
-    """A port that closes normally takes nobody along."""
+    """A port that closes normally takes no process along."""
 
     def story(erl: Emulator) -> object:
         return at_busy_port(erl, "port_command", lambda port, _: erl.port_close(port))
