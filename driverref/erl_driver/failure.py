@@ -54,8 +54,11 @@ def erl_drv_init_ack(port: ErlDrvPort, res: object) -> None:
     `ERL_DRV_ERROR_BADARG` it fails, as if `start` had returned that.  Then the port is closed with
     reason `normal`, and `stop` runs before this returns.
 
-    A call in `start`, a second call, and one without the flag have no effect.  Only in a callback
-    of the port.  Stands for `erl_drv_init_ack`.
+    A call in `start`, a second call, and one without the flag have no effect.  If the driver fails
+    the port instead, `open_port` returns it.  If another process closes the port before that,
+    `open_port` waits for ever, unless the port's exit signal ends its caller.
+
+    Only in a callback of the port.  Stands for `erl_drv_init_ack`.
     """
     call = "erl_drv_init_ack"
     if not in_callback(call, port) or port.opener is None:
@@ -101,6 +104,7 @@ def driver_failure_eof(port: ErlDrvPort) -> int:
         if port.lines is not None:
             deliver_lines(port, port.lines.rest())
         if port.eof and port.state.value not in DRAINING:
+            acknowledge(port, port.id)
             port.note("driver_failure_eof")
             port.owner.value.deliver(Tuple((port.id, Atom("eof"))))
             return 0

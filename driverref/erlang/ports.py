@@ -149,7 +149,7 @@ class Ports:
 
 
 def _await_acknowledgement(process: Process, port: ErlDrvPort) -> None:
-    """Wait until the driver has called `erl_drv_init_ack`, or the port is closed."""
+    """Wait until the driver has called `erl_drv_init_ack`, or has failed the port."""
     answer = port.acknowledged
     process.wait_until(f"erl_drv_init_ack for {port.id}", lambda: answer.value is not None)
     if isinstance(reason := answer.value, str):

@@ -68,6 +68,9 @@ class Closing:
             raise Misuse(f"driver_failure was called in start, which crashes the emulator: {hint}")
         if state is CLOSED:
             return -1
+        # A process that waits for the port to be acknowledged gets it, closed.  One whose port is
+        # closed by another process waits on.
+        callbacks.acknowledge(port, port.id)
         # A driver that has failed cannot be asked to deliver anything, so there is no `flush`.
         self.clear_queue(port)
         if state is CLOSING:
@@ -106,8 +109,6 @@ class Closing:
         # it does not come here a second time.
         if port.state.value is CLOSING:
             port.transit("driver queue empty")
-        # A process that still waits for the port to be acknowledged gets it, closed.
-        callbacks.acknowledge(port, port.id)
         # A timer that fires now would find the driver data freed.
         port.timer.cancel()
         port.callback("stop", port.drv_data)

@@ -6,6 +6,7 @@ What a failure does is in `test_port_failure`.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 
 import pytest
 from scripted import do, made_of, scripted
@@ -21,6 +22,8 @@ from driverref.erl_driver import (
     ErlDrvPort,
     driver_async,
     driver_exit,
+    driver_failure_atom,
+    driver_failure_eof,
     driver_failure_posix,
     erl_drv_init_ack,
     erl_errno_id,
@@ -146,23 +149,54 @@ def test_an_error_that_is_acknowledged_is_raised_by_open_port(
 
 @pytest.mark.rule("port.init-ack")
 @pytest.mark.parametrize("schedulers", [1, 2])
-def test_a_port_that_is_closed_before_is_returned_all_the_same(schedulers: int) -> None:
-    """A process finds the port by `ports`, and closes it while its opener waits."""
+@pytest.mark.parametrize("traps", [True, False])
+def test_open_port_waits_for_ever_if_another_process_closes_the_port(
+    schedulers: int, traps: bool
+) -> None:
+    """As emulators of Erlang/OTP 25, 27 and 29 were seen to do; an exit signal may end the caller."""
 
     def story(erl: Emulator) -> str:
-        erl.process_flag("trap_exit", True)
         erl.erl_ddll.load_driver(Slow())
+        me = erl.self()
 
-        def close() -> None:
-            for port in erl.ports():
-                erl.port_close(port)
+        def opens() -> None:
+            erl.process_flag("trap_exit", traps)
+            erl.open_port(("spawn_driver", "slow"))
+            erl.send(me, "opened")
 
-        erl.spawn(close)
-        port = erl.open_port(("spawn_driver", "slow"))
-        return "open" if port in erl.ports() else "closed"
+        pid = erl.spawn(opens)
+        ref = erl.monitor("process", pid)
+        for port in erl.ports():
+            erl.exit(port, "closed")
+        message = erl.receive()
+        return message if message == "opened" else "ended" if message[1] == ref else "other"
 
     outcomes = explore(story, schedulers=schedulers, async_threads=1)
-    assert set(outcomes) == {"open", "closed"}
+    assert outcomes.complete
+    ended = {fault.name for fault in outcomes.faults}
+    assert ended == ({"Deadlock"} if traps else set())
+    assert {*outcomes} - {*outcomes.faults} == ({"opened"} if traps else {"opened", "ended"})
+
+
+@both
+@pytest.mark.rule("port.init-ack")
+@pytest.mark.parametrize(
+    "fail", [driver_failure_eof, lambda port: driver_failure_atom(port, "bad")]
+)
+@pytest.mark.parametrize("options", [["binary"], ["binary", "eof"]])
+def test_a_driver_that_fails_the_port_lets_its_opener_go_on(
+    threads: Kind, fail: Callable[[ErlDrvPort], int], options: list[str]
+) -> None:
+    class Failing(Slow):
+        def ready_async(self, drv_data: object, port: ErlDrvPort) -> None:
+            fail(port)
+
+    with Emulator(threads=threads) as erl:
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(Failing())
+        port = erl.open_port(("spawn_driver", "slow"), options)
+        message = erl.receive()
+        assert port in message
 
 
 @pytest.mark.rule("port.init-ack")
