@@ -10,6 +10,8 @@ SPHINX_OPTIONS = -q -n -W --keep-going -c .
 APART = tests/docs/test_book.py tests/docs/test_real_code.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
 
 RUN = $(VENV)/bin/python
+PIP = $(RUN) -m pip install -qq --disable-pip-version-check
+BOOK = $(VENV)/.book
 READY = $(VENV)/.ready
 
 # One process a core.
@@ -21,14 +23,22 @@ PYTEST = $(RUN) -m pytest -q -n auto
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml
-	@echo "making $(VENV) with $$($(PYTHON) --version)"
+# What the book needs, and no more; pip installs dependency groups since version 25.1.
+$(BOOK): pyproject.toml
+	@echo "making $(VENV) with $$($(PYTHON) --version), and installing what the book needs: about a minute"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) -m pip install -qq --disable-pip-version-check -e ".[dev]"
+	@$(PIP) "pip>=25.1"
+	@$(PIP) -e . --group docs
 	@touch $@
 
-html: $(READY) ## build the book
+$(READY): $(BOOK)
+	@echo "installing what the tests and the checks need: about a minute"
+	@$(PIP) -e . --group dev
+	@touch $@
+
+html: $(BOOK) ## build the book
+	@echo "building the book, whose examples run meanwhile: about a minute"
 	@$(RUN) -m sphinx $(SPHINX_OPTIONS) docs $(HTML)
 	@echo "open file://$(abspath $(HTML))/index.html"
 

@@ -15,7 +15,10 @@ from typing import Any
 ROOT = Path(__file__).parent
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
+from driverref import __version__ as release  # noqa: E402 - from this checkout
+
 project = "driverref"
+version = release
 author = "the driverref authors"
 copyright = "2026, the driverref authors; MIT, the code shown here 0BSD"
 language = "en"

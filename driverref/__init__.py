@@ -24,6 +24,8 @@ from driverref.runtime.driver import Driver
 from driverref.terms import Atom, Pid, Port, Ref
 from driverref.trace import Event, Trace
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Atom",
     "Atomic",
@@ -36,6 +38,7 @@ __all__ = [
     "Ref",
     "Struct",
     "Trace",
+    "__version__",
     "assert_outcomes",
     "compare",
     "explore",

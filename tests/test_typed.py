@@ -1,4 +1,4 @@
-"""What a type checker tells the author of a driver, and that the wheel lets it look."""
+"""What a type checker tells the author of a driver."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
-from hatchling.build import build_wheel
 
 TYPED = Path(__file__).parent / "typed"
-ROOT = TYPED.parents[1]
 
 MARK = re.compile(r" *# error: ([\w-]+), (\w+)")
 """The line above a mistake: mypy's error code, and pyright's rule."""
@@ -76,12 +73,3 @@ def test_most_callbacks_are_among_the_mistakes() -> None:
 
 def test_the_driver_without_a_mistake_runs() -> None:
     runpy.run_path(str(TYPED / "right_driver.py"), run_name="__main__")
-
-
-@pytest.mark.slow
-def test_the_wheel_says_that_the_package_is_typed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    with ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
-        assert "driverref/py.typed" in wheel.namelist()
