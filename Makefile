@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 HTML ?= build/html
 SPHINX_OPTIONS = -q -n -W --keep-going -c .
+# All forms of the book are written from one reading, in which the examples run.
+SPHINX = $(RUN) -m sphinx $(SPHINX_OPTIONS) -d build/doctrees
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 
 # Tests that look at something else than the lines of the package, or that end threads in crowds: not traced.
 APART = tests/docs/test_book.py tests/docs/test_real_code.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
@@ -18,7 +21,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help html serve quick test traced coverage soak shake bench beam picture format lint check clean
+.PHONY: help html epub pdf forms linkcheck serve quick test traced coverage soak shake bench beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +42,31 @@ $(READY): $(BOOK)
 
 html: $(BOOK) ## build the book
 	@echo "building the book, whose examples run meanwhile: about a minute"
-	@$(RUN) -m sphinx $(SPHINX_OPTIONS) docs $(HTML)
+	@$(SPHINX) docs $(HTML)
 	@echo "open file://$(abspath $(HTML))/index.html"
 
+epub: $(BOOK) ## the book as an EPUB
+	@$(SPHINX) -b epub docs build/epub
+	@echo "open build/epub/driverref.epub"
+
+pdf: $(BOOK) ## the book as a PDF, printed by Chromium
+	@test -n "$(CHROMIUM)" || { echo "Chromium prints the PDF: apt install chromium, or make pdf CHROMIUM=..." >&2; exit 1; }
+	@$(SPHINX) -b singlehtml docs build/singlehtml
+	@echo "printing build/driverref.pdf: some minutes"
+	@$(CHROMIUM) --headless --no-sandbox --disable-gpu --no-pdf-header-footer \
+		--print-to-pdf=build/driverref.pdf "file://$(abspath build/singlehtml/index.html)" 2>build/chromium.log \
+		|| { cat build/chromium.log >&2; exit 1; }
+	@echo "open build/driverref.pdf"
+
+# Each form that Sphinx writes, strictly: the tables are in it, and nothing is left out.
+forms: $(BOOK)
+	@for form in epub latex text man; do $(SPHINX) -b $$form docs build/$$form || exit 1; done
+
+linkcheck: $(BOOK) ## try the book's links to other hosts
+	@$(RUN) -m sphinx -n --keep-going -c . -d build/doctrees -b linkcheck docs build/linkcheck
+
 serve: $(READY) ## serve the book and rebuild it on change
-	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) --watch driverref --watch tests --watch conf.py --re-ignore __pycache__ docs $(HTML)
+	@$(RUN) -m sphinx_autobuild $(SPHINX_OPTIONS) -d build/doctrees --watch driverref --watch tests --watch conf.py --re-ignore __pycache__ docs $(HTML)
 
 quick: $(READY) ## the loop while you work: no test that compiles, builds, starts a process or searches long
 	@$(PYTEST) -m "not slow" -x --ff tests driverref
@@ -90,7 +113,7 @@ lint: $(READY) ## format, lint, types, spelling
 	@$(RUN) -m mypy
 	@$(RUN) -m codespell_lib
 
-check: lint coverage html ## the gate: lint, tests with coverage, tests under two Pythons, strict book
+check: lint coverage html forms ## the gate: lint, tests with coverage, tests under two Pythons, strict book
 
 clean: ## remove what was built
 	@rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis

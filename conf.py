@@ -36,6 +36,7 @@ extensions = [
     "_ext.downloads",
     "_ext.real_thing",
     "_ext.releases",
+    "_ext.forms",
 ]
 
 exclude_patterns = ["_ext", "LICENSE-snippets"]

@@ -38,7 +38,6 @@ __all__ = [
     "Ref",
     "Struct",
     "Trace",
-    "__version__",
     "assert_outcomes",
     "compare",
     "explore",

@@ -17,5 +17,6 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
 
+`forms` is for the book as an EPUB, as a PDF, as text: its tables in HTML become docutils' own.
 `docstrings` lets docstrings be Markdown, and `picture` draws the README's picture.
 """

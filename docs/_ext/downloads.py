@@ -27,8 +27,8 @@ class Program(BookDirective):
         if not program(self.page, docname):
             raise self.error("program: this page has no examples")
         name = filename(docname)
-        link = self.download("Download this page's program", name, "program")
-        note = nodes.inline("", f" ({name}: every block of this page, in order)")
+        link = self.download(f"Download {name}", name, "program")
+        note = nodes.inline("", ", this page's program: every block, in order")
         return [nodes.paragraph("", "", link, note, classes=["program-line"])]
 
 

@@ -27,11 +27,12 @@ from _ext.workshop import (
     SAFE,
     ExampleDirective,
     folded,
-    html_table,
+    link,
     literal,
     page_link,
     raw,
     scrolling,
+    table_start,
     titled,
 )
 from driverref import timeline
@@ -41,7 +42,6 @@ from driverref.release import ERAS
 
 COLUMNS = {"outcome": "outcome", "schedules": "schedule", "witness": "witness"}
 """The columns, each with the term of the glossary that explains it."""
-GLOSSARY = "reference/glossary"
 RELEASES = "reference/releases"
 """The page that says in what the releases differ."""
 
@@ -77,10 +77,12 @@ class OutcomesTable(ExampleDirective):
         `rows` are those of the text.
         """
         title = self.options["title"]
-        glossary = self.env.app.builder.get_relative_uri(self.env.docname, GLOSSARY)
-        head = [f'<a href="{glossary}#term-{COLUMNS[name]}">{name}</a>' for name in COLUMNS]
         box = titled(kind, title)
-        box += raw(html_table(title, self.options["description"], head))
+        box += raw(f"{table_start(title, self.options['description'])}<thead><tr>")
+        for name, term in COLUMNS.items():
+            explained = link("term", term, nodes.inline("", name), domain="std")
+            box += [raw('<th scope="col">'), nodes.inline("", "", explained), raw("</th>")]
+        box += raw("</tr></thead>")
         box += bodies
         box += raw("</table>")
         summary = found.summary()
@@ -194,7 +196,7 @@ def as_html(outcome: Hashable, told: str) -> str:
     """Return the outcome as HTML. `told` is the same as text; a fault has several lines of it."""
     if isinstance(outcome, Fault):
         name, _, text = told.partition(": ")
-        text = re.sub(r"\n\s*", "<br>", escape(text))
+        text = re.sub(r"\n\s*", "<br/>", escape(text))
         return f'<strong class="fault">Fault: {escape(name)}</strong><span>{text}</span>'
     match outcome:
         case (value, Order() as order):

@@ -100,12 +100,12 @@ def in_words(text: str) -> list[nodes.Node]:
 def code(name: str) -> nodes.literal:
     """Return a name that a narrow column can break after an underscore.
 
-    `<wbr>` only allows the break, so the name is copied without it.
+    `<wbr/>` only allows the break, so the name is copied without it.
     """
     first, *others = name.split("_")
     found = nodes.literal(name, first)
     for other in others:
-        found += [nodes.Text("_"), raw("<wbr>"), nodes.Text(other)]
+        found += [nodes.Text("_"), raw("<wbr/>"), nodes.Text(other)]
     return found
 
 

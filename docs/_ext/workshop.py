@@ -57,13 +57,12 @@ class BookDirective(SphinxDirective):
             self.env.note_dependency(str(file))
 
     def depends_on_package(self) -> None:
-        """Have Sphinx read the page again when any file of `driverref` has changed."""
-        self.depends_on(*PACKAGE.rglob("*.py"))
+        """Have Sphinx read the page again when any file of `driverref` or of `_ext` has changed."""
+        self.depends_on(*PACKAGE.rglob("*.py"), *Path(__file__).parent.glob("*.py"))
 
     def download(self, text: str, file: str, css: str) -> nodes.reference:
-        """Return a link to `file`, a path below `DOWNLOADS`."""
-        up = "../" * self.env.docname.count("/")
-        return nodes.reference("", text, refuri=f"{up}{DOWNLOADS}/{file}", classes=[css])
+        """Return a link to `file`, a path below `DOWNLOADS`; `forms` gives it its address."""
+        return nodes.reference("", text, refuri=file, downloaded=file, classes=[css])
 
 
 class ExampleDirective(BookDirective):
@@ -233,16 +232,18 @@ def figure(
     return box
 
 
-def html_table(label: str, caption: str, columns: Iterable[str]) -> str:
-    """Return the start of a table: its start tag, its caption, and its head.
+def table_start(label: str, caption: str) -> str:
+    """Return the start tag of a table, and its caption.
 
-    `label` is what a screen reader calls the table, and `columns` are HTML.
+    `label` is what a screen reader calls the table.
     """
+    return f'<table aria-label="{escape(label)}"><caption>{escape(caption)}</caption>'
+
+
+def html_table(label: str, caption: str, columns: Iterable[str]) -> str:
+    """Return the start of a table with its head. `columns` are HTML."""
     cells = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    return (
-        f'<table aria-label="{escape(label)}"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{cells}</tr></thead>"
-    )
+    return f"{table_start(label, caption)}<thead><tr>{cells}</tr></thead>"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

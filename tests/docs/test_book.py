@@ -16,10 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from xml.parsers import expat
 
+import book
 import pytest
 from _ext import pages
-from book import PAGES, ROOT, WITH_EXAMPLES, page_id, run, same, shown
+from book import PAGES, ROOT, WITH_EXAMPLES, page_id, run, same, shown, sphinx
 from bs4 import BeautifulSoup, Tag
 
 import driverref
@@ -318,3 +320,32 @@ def test_every_page_s_program_can_be_downloaded(built_book: Path) -> None:
         (link,) = html.select("a.program")
         file = (built_book / page_id(page)).parent / str(link["href"])
         compile(file.read_text("utf-8"), str(file), "exec")
+
+
+def form(built_book: Path, name: str) -> Path:
+    """Write the book in another form, from the reading that the HTML was made of."""
+    folder = built_book.parent / name
+    built = sphinx(book.DOCS, folder, "-b", name, "-d", str(built_book / ".doctrees"))
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+def test_every_page_of_the_epub_is_xml_and_offers_no_file_that_it_lacks(built_book: Path) -> None:
+    epub = form(built_book, "epub")
+    found = list(epub.rglob("*.xhtml"))
+    assert len(found) > len(PAGES)
+    for page in found:
+        parser = expat.ParserCreate()
+        parser.UseForeignDTD(True)  # which declares the entities
+        parser.Parse(page.read_bytes(), True)
+        assert "_programs/" not in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["text", "man"])
+def test_the_tables_of_outcomes_are_in_forms_without_html(built_book: Path, name: str) -> None:
+    files = [path for path in form(built_book, name).rglob("*.*") if path.suffix in {".txt", ".1"}]
+    text = "\n".join(path.read_text("utf-8") for path in files)
+    ways = text.count("inequivalent schedule")
+    assert ways >= 15
+    assert text.count("schedules | witness") + text.count("\nwitness\n") >= ways // 2
+    assert re.search(r"OTP 29 ERTS", text), "the table of the record"
