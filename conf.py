@@ -37,9 +37,11 @@ extensions = [
     "_ext.real_thing",
     "_ext.releases",
     "_ext.forms",
+    "_ext.pair",
+    "_ext.cards",
 ]
 
-exclude_patterns = ["_ext", "LICENSE-snippets"]
+exclude_patterns = ["_ext", "symptoms", "LICENSE-snippets"]
 highlight_language = "python"
 smartquotes = True
 
@@ -76,7 +78,7 @@ nitpick_ignore_regex = [
 html_theme = "furo"
 html_title = "driverref"
 html_static_path = ["docs/_static"]
-html_css_files = ["book.css"]
+html_css_files = ["book.css", "pages.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

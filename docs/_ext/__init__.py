@@ -8,6 +8,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `judged`: the runs of the real emulator, compared with the model; `judged_rows`: the same as HTML;
 * `judged_values`: what was returned there, as HTML;
 * `era_rows`: what the table of eras says;
+* `pairs`: wrong lines beside right ones, and the C and Erlang files that a page shows;
 * `words`: a number with its noun.
 
 `workshop` has what the directives share. The directive modules import it, and never each other:
@@ -15,6 +16,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `rules`: `{rule}`, `{rule-table}` and the role `{rule}`;
 * `timeline`: `{timeline}`; `outcomes`: `{outcomes}` and `{then-and-now}`;
 * `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
+* `pair`: `{pair}`; `cards`: `{cards}`, and what stands where a link to a page is shared;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
 
 `forms` is for the book as an EPUB, as a PDF, as text: its tables in HTML become docutils' own.

@@ -1,8 +1,8 @@
 """The directive `{program}`: a link to a page's examples as one file.
 
 The file is written when the build ends, into the folder `DOWNLOADS` of the built book. The C and
-Erlang files that lie beside the pages are copied into the same folder, so that a page can link to
-them (`real_thing`).
+Erlang files that the pages show are copied into the same folder, so that a page can link to them
+(`real_thing`, `pairs`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
+from _ext import pairs
 from _ext.program import filename, program
 from _ext.workshop import DOWNLOADS, SAFE, BookDirective
 
@@ -42,8 +43,8 @@ def write(app: Sphinx, error: Exception | None) -> None:
         page = Path(app.env.doc2path(docname))
         if text := program(page, docname):
             (downloads / filename(docname)).write_text(text, "utf-8")
-        for path in (*page.parent.glob("*_drv.*"), *page.parent.glob("*_nif.*")):
-            target = downloads / page.parent.name
+        for path in pairs.files(page):
+            target = downloads / path.parent.name
             target.mkdir(exist_ok=True)
             shutil.copyfile(path, target / path.name)
 

@@ -5,8 +5,8 @@ pages with Sybil, and the build has to run what the tests run. markdown-it, whic
 every fence that a reader sees (`fences`). Sybil takes only fences with the language `python` and
 skips others without a word, so `silent` compares the two and finds examples that are never run.
 
-The way through the file: fences; the order of the pages; blocks and their examples; `silent`; and
-`Run`, which runs a page block by block.
+The way through the file: fences; the order of the pages, and what a page says of itself; blocks
+and their examples; `silent`; and `Run`, which runs a page block by block.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.colon_fence import colon_fence_plugin
@@ -104,6 +105,24 @@ def pages(docs: Path) -> list[Path]:
 def docname(page: Path, docs: Path) -> str:
     """Return the page's name in Sphinx: its path below `docs`, without the ending."""
     return page.resolve().relative_to(docs.resolve()).with_suffix("").as_posix()
+
+
+class Card(NamedTuple):
+    """What a page says of itself, in Markdown."""
+
+    title: str
+    summary: str
+    """The `summary` of its front matter; empty if there is none."""
+
+
+def card(page: Path) -> Card:
+    """Return a page's card."""
+    head, text = "", page.read_text("utf-8")
+    if text.startswith("---\n"):
+        head, _, text = text.removeprefix("---\n").partition("\n---\n")
+    titles = (line[2:].strip() for line in text.splitlines() if line.startswith("# "))
+    summary = (yaml.safe_load(head) or {}).get("summary", "")
+    return Card(next(titles, page.stem), " ".join(summary.split()))
 
 
 class Block(NamedTuple):

@@ -41,10 +41,8 @@ def program(page: Path, name: str) -> str:
     )
     if not body:
         return ""
-    lines = page.read_text("utf-8").splitlines()
-    title = next((line[2:].strip() for line in lines if line.startswith("# ")), name)
     parts = [
-        f"# {title}\n"
+        f"# {pages.card(page).title}\n"
         f"# The program of the page {name} of the driverref book.\n"
         "# Licence: 0BSD. Do with it what you like.\n\n",
     ]

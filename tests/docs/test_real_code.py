@@ -1,4 +1,4 @@
-"""The C and Erlang files beside the questions: what a reader copies compiles, runs, and keeps what its head promises.
+"""The C and Erlang files beside the pages: what a reader copies compiles, runs, and keeps what its head promises.
 
 A pair is `<name>.c` and `<name>.erl`, and its head comments are the test's input: the indented lines that begin with
 `cc`, `erlc`, `erl` or `NAME=` are the commands, and the indented lines under "prints:" are what `main/0` prints, where
@@ -33,7 +33,12 @@ pytestmark = pytest.mark.slow
 
 QUESTIONS = DOCS / "questions"
 FOLDERS = sorted(page.parent for page in QUESTIONS.glob("*/index.md"))
-PAIRS = sorted(path for kind in ("drv", "nif") for path in QUESTIONS.glob(f"*/*_{kind}.c"))
+PAIRS = sorted(
+    path
+    for kind in ("drv", "nif")
+    for path in DOCS.rglob(f"*_{kind}.c")
+    if path.with_suffix(".erl").is_file()
+)
 NAMES = [path.stem for path in PAIRS]
 PATIENCE = 100
 """Seconds after which a tool that has not ended is given up."""
