@@ -2,12 +2,13 @@
 
 They show drivers for the real emulator, and what it did with drivers in the runs of the record.
 
-`{real-thing} free` is used on the page of a question. It shows, in tabs, the page's program in
-Python and the files of the page's folder: `free_drv.c` in C, `free_drv.erl` in Erlang, and
-`free_nif.c` with `free_nif.erl`, which is what one writes today. Each has a link to the file. The
-other drivers of the folder follow, each under the first sentence of its head comment. The
-directive's content names scenarios of the record, and a table shows what the real emulator did in
-them.
+`{real-thing} free` is used on the page of a question. It shows, in tabs, the files of the page's
+folder: `free_drv.c` in C, `free_drv.erl` in Erlang, and `free_nif.c` with `free_nif.erl`, which is
+what one writes today. Each has a link to the file. With `:others:` it shows the other drivers of
+the folder instead, each under the first sentence of its head comment; those that the page shows
+elsewhere are left out. The directive's content names scenarios of the record, and a table shows
+what the real emulator did in them. A language that the reader chooses is chosen in all tabs of the
+book.
 
 `{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
 scenario, and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
@@ -23,22 +24,23 @@ import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util.typing import ExtensionMetadata
+from sphinx.util.typing import ExtensionMetadata, OptionSpec
 from sphinx_design.shared import create_component
 
 from _ext import judged, judged_values
 from _ext.judged_rows import in_html, scenario_line, scenario_rows, totals_row, unseen_row
-from _ext.program import filename, program
 from _ext.words import counted, listed
 from _ext.workshop import SAFE, BookDirective, html_table, raw, scrolling, titled
 
-LANGUAGES = {".py": "python", ".c": "c", ".erl": "erlang"}
+LANGUAGES = {".c": "c", ".erl": "erlang"}
 
 TABS = {"C": ("drv.c",), "Erlang": ("drv.erl",), "NIF": ("nif.c", "nif.erl")}
-"""The tabs behind Python, and how the names of their files end."""
+"""The tabs, and how the names of their files end."""
 
 
 class RecordDirective(BookDirective):
@@ -81,26 +83,24 @@ class RealThing(RecordDirective):
 
     required_arguments = 1
     has_content = True
+    option_spec: ClassVar[OptionSpec] = {"others": directives.flag}
 
     def run(self) -> list[nodes.Node]:
-        """Return the tabs of each driver, and the table."""
+        """Return the tabs of the driver or of the others, and the table."""
         name = self.arguments[0]
         folder = self.page.parent
         box = nodes.container(classes=["real-thing"])
+        text = self.page.read_text("utf-8")
         for driver in drivers(folder, name):
+            if (driver == name) == ("others" in self.options):
+                continue
             if driver == name:
-                box += tab_set([*self.program_tab(), *self.file_tabs(driver)])
-            else:
+                box += tab_set(self.file_tabs(driver))
+            elif f"{{literalinclude}} {driver}_drv.c" not in text:
                 title = purpose(folder / f"{driver}_drv.c")
                 box += nodes.paragraph(title, title, classes=["pattern"])
                 box += tab_set(self.file_tabs(driver))
         return [*([box] if box.children else []), *self.table(" ".join(self.content).split())]
-
-    def program_tab(self) -> list[nodes.Node]:
-        """Return the tab with the page's program; none if the page has no examples."""
-        name = filename(self.env.docname)
-        text = program(self.page, self.env.docname)
-        return [tab("Python", self.code(text, name, name))] if text else []
 
     def file_tabs(self, driver: str) -> list[nodes.Node]:
         """Return a tab for each language in which the folder has the driver."""
@@ -223,7 +223,14 @@ def tab(label: str, content: Sequence[nodes.Node]) -> nodes.Node:
         "tab-item",
         classes=["sd-tab-item"],
         children=[
-            nodes.rubric(label, "", nodes.Text(label), classes=["sd-tab-label"]),
+            nodes.rubric(
+                label,
+                "",
+                nodes.Text(label),
+                classes=["sd-tab-label"],
+                sync_id=label.lower(),
+                sync_group="language",
+            ),
             create_component("tab-content", classes=["sd-tab-content"], children=content),
         ],
     )

@@ -35,6 +35,10 @@ Jobs *begin* in order.
 ```
 
 ```{real-thing} lock
+```
+
+```{real-thing} lock
+:others:
 closed many
 ```
 
@@ -162,28 +166,44 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BeautifulSoup]
     return folder, real_book(folder, SEEN)
 
 
-def test_files_stand_in_tabs_the_page_s_own_first(real: tuple[Path, BeautifulSoup]) -> None:
+def test_files_stand_in_tabs_c_first_and_the_others_by_themselves(
+    real: tuple[Path, BeautifulSoup],
+) -> None:
     _, page = real
     sets = page.select("div.real-thing div.sd-tab-set")
     assert [[label.text.strip() for label in tabs.select("label")] for tabs in sets] == [
-        ["Python", "C", "Erlang", "NIF"],
+        ["C", "Erlang", "NIF"],
         ["C"],
     ]
     assert page.select("p.pattern")[0].text == "A line of its own."
     texts = [block.text.strip() for block in sets[0].select("pre")]
-    assert texts[0].endswith("_show(1 + 1)")
     files = ["lock_drv.c", "lock_drv.erl", "lock_nif.c", "lock_nif.erl"]
-    assert texts[1:] == [remark(name) for name in files]
+    assert texts == [remark(name) for name in files]
 
 
 def test_each_file_can_be_downloaded_as_it_is(real: tuple[Path, BeautifulSoup]) -> None:
     folder, page = real
     links = page.select("a.file-link")
-    assert [link.text for link in links][1:3] == ["Download lock_drv.c", "Download lock_drv.erl"]
+    assert [link.text for link in links][:2] == ["Download lock_drv.c", "Download lock_drv.erl"]
     for link, block in zip(links, page.select("div.real-thing pre"), strict=True):
         assert (folder / "html" / str(link["href"])).read_text(
             "utf-8"
         ).strip() == block.text.strip()
+
+
+def test_a_language_that_is_chosen_is_chosen_in_all_tabs(real: tuple[Path, BeautifulSoup]) -> None:
+    _, page = real
+    chosen = [
+        (label["data-sync-group"], label["data-sync-id"])
+        for label in page.select("label[data-sync-id]")
+    ]
+    assert chosen == [("language", name) for name in ("c", "erlang", "nif", "c")]
+
+
+def test_a_driver_that_the_page_shows_itself_is_not_shown_again(tmp_path: Path) -> None:
+    shown = "```{literalinclude} line_drv.c\n```\n\n```{real-thing} lock\n:others:\n"
+    page = REAL.replace("```{real-thing} lock\n:others:\n", shown)
+    assert len(real_book(tmp_path, page=page).select("div.real-thing div.sd-tab-set")) == 1
 
 
 def test_what_was_seen_stands_beside_the_model(real: tuple[Path, BeautifulSoup]) -> None:

@@ -3,6 +3,7 @@ found."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from textwrap import dedent
 
@@ -145,3 +146,22 @@ def test_a_computed_id_is_a_fault(tree: Path) -> None:
         """,
     )
     assert faults(tree) == ["tests/test_busy.py:3: test_busy must name a rule by a plain string"]
+
+
+@pytest.mark.parametrize(
+    "page", sorted((DOCS / "questions").glob("*/index.md")), ids=lambda page: page.parent.name
+)
+def test_the_title_above_folded_rules_says_how_many_there_are(page: Path) -> None:
+    text = page.read_text("utf-8")
+    (said,) = re.findall(r"\{dropdown\} (\d+) rules, each with its tests", text)
+    assert int(said) == text.count("```{rule} ")
+
+
+@pytest.mark.parametrize(
+    "page", sorted((DOCS / "questions").glob("*/index.md")), ids=lambda page: page.parent.name
+)
+def test_the_title_above_folded_scenarios_says_how_many_there_are(page: Path) -> None:
+    text = page.read_text("utf-8")
+    (said,) = re.findall(r"\{dropdown\} (\d+) scenarios?, played", text)
+    (names,) = re.findall(r"\{real-thing\} \w+\n:others:\n([^`]*)```", text)
+    assert int(said) == len(names.split())
