@@ -35,9 +35,14 @@ from sphinx_design.shared import create_component
 from _ext import judged, judged_values
 from _ext.judged_rows import in_html, scenario_line, scenario_rows, totals_row, unseen_row
 from _ext.words import counted, listed
-from _ext.workshop import SAFE, BookDirective, html_table, raw, scrolling, titled
+from _ext.workshop import SAFE, BookDirective, folded, html_table, literal, raw, scrolling, titled
 
 LANGUAGES = {".c": "c", ".erl": "erlang"}
+
+HEAD = re.compile(r"/\*.*?\*/\n+|(?:%%[^\n]*\n)+", re.DOTALL)
+"""The comment that opens a file in C or in Erlang."""
+REMARK = re.compile(r"^(?:/\*| \*/| \* ?|%%) ?(?:SPDX.*\n)?", re.MULTILINE)
+"""What makes it a comment, at the start of a line."""
 
 TABS = {"C": ("drv.c",), "Erlang": ("drv.erl",), "NIF": ("nif.c", "nif.erl")}
 """The tabs, and how the names of their files end."""
@@ -118,13 +123,24 @@ class RealThing(RecordDirective):
         return tabs
 
     def code(self, text: str, name: str, where: str) -> list[nodes.Node]:
-        """Return a file: a link to its copy `where` below the downloads, and its text."""
+        """Return a file: a link to its copy `where` below the downloads, and its text.
+
+        The comment at its head, which tells how it is compiled and run, is folded below it.
+        """
         link = self.download(f"Download {name}", where, "file-link")
+        head, rest = HEAD.match(text), text
+        if head is not None and (words := REMARK.sub("", head[0]).strip()):
+            rest = text[head.end() :].lstrip()
         return [
             nodes.paragraph("", "", link, classes=["program-line"]),
             raw(scrolling("file", name)),
-            nodes.literal_block(text, text, language=LANGUAGES[Path(name).suffix]),
+            nodes.literal_block(rest, rest, language=LANGUAGES[Path(name).suffix]),
             raw("</div>"),
+            *(
+                folded("What it does, and how to compile and run it", [literal(words)])
+                if rest != text
+                else []
+            ),
         ]
 
 
