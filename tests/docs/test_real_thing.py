@@ -121,7 +121,7 @@ def real_book(folder: Path, record: object = None, page: str = REAL) -> Beautifu
     for name in ("lock_drv.c", "lock_drv.erl", "lock_nif.c", "lock_nif.erl"):
         (folder / "docs" / name).write_text(f"{remark(name)}\n", "utf-8")
     head = "/* line_drv.c: a line\n * of its own. And more.\n */\n"
-    (folder / "docs" / "line_drv.c").write_text(head, "utf-8")
+    (folder / "docs" / "line_drv.c").write_text(f"{head}int line;\n", "utf-8")
     if record is not None:
         (folder / "tests" / "beam").mkdir(parents=True)
         (folder / "tests" / "beam" / "scenarios.py").write_text(SCENARIOS, "utf-8")
@@ -185,10 +185,15 @@ def test_each_file_can_be_downloaded_as_it_is(real: tuple[Path, BeautifulSoup]) 
     folder, page = real
     links = page.select("a.file-link")
     assert [link.text for link in links][:2] == ["Download lock_drv.c", "Download lock_drv.erl"]
-    for link, block in zip(links, page.select("div.real-thing pre"), strict=True):
-        assert (folder / "html" / str(link["href"])).read_text(
-            "utf-8"
-        ).strip() == block.text.strip()
+    for link, block in zip(links, page.select("div.real-thing div.file pre"), strict=True):
+        file = (folder / "html" / str(link["href"])).read_text("utf-8").strip()
+        assert file.endswith(block.text.strip())
+
+
+def test_the_comment_at_a_file_s_head_is_folded_below_it(real: tuple[Path, BeautifulSoup]) -> None:
+    _, page = real
+    (folded,) = page.select("div.real-thing details")
+    assert folded.select("pre")[0].text.strip() == "line_drv.c: a line\nof its own. And more."
 
 
 def test_a_language_that_is_chosen_is_chosen_in_all_tabs(real: tuple[Path, BeautifulSoup]) -> None:
