@@ -16,8 +16,10 @@ A string pattern matches an atom and a tuple pattern matches a message, so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isfinite
+from operator import is_
 
 from driverref.diagnostics import shown
 
@@ -130,6 +132,78 @@ def binary_part(subject: bytes, start: int, length: int) -> SubBinary:
     return part
 
 
+class NoTerm(ValueError):
+    """A value that no Erlang term stands for.  The text says which part of it, and why."""
+
+
+MOST_NESTED = 200
+"""How deep a term may be nested that is copied.
+
+Erlang has no such limit.  A list that contains itself is deeper than any, and is no term.
+"""
+
+# What nothing can change, so that a copy of it is the same object.
+_FIXED = frozenset({Atom, bytes, SubBinary, int, bool, Port, Pid, Ref})
+
+
+def copied(
+    term: object, otherwise: Callable[[object], object] | None = None, depth: int = 0
+) -> object:
+    """A copy of `term`, as it reaches another process or a driver: they share nothing.
+
+    A `str` stands for an atom, and a tuple becomes a `Tuple`.  What cannot be changed is not
+    copied.  `otherwise` gives the term for a value that is none.  Raises `NoTerm` without it, or if
+    the term is nested deeper than `MOST_NESTED`.  Any thread.
+    """
+    if type(term) in _FIXED:
+        return term
+    if depth > MOST_NESTED:
+        raise NoTerm(f"nested deeper than {MOST_NESTED}, or contains itself")
+
+    if isinstance(term, tuple | list | dict):
+        return _rebuilt(term, lambda part: copied(part, otherwise, depth + 1))
+    # Erlang has no infinity and no "not a number".
+    if isinstance(term, float) and isfinite(term):
+        return float(term)
+    # Erlang has no type for text.  A bare `str` is taken for the shorthand of an atom.
+    if isinstance(term, str):
+        return Atom(term)
+    if isinstance(term, int):
+        return int(term)
+    if otherwise is not None:
+        return otherwise(term)
+    if isinstance(term, bytes | bytearray | memoryview):
+        return bytes(term)
+    hint = "; the atom is Atom('undefined')" if term is None else ""
+    raise NoTerm(f"{shown(term, 60)} is no Erlang term{hint}")
+
+
+def _rebuilt(
+    term: tuple[object, ...] | list[object] | dict[object, object], copy: Callable[[object], object]
+) -> object:
+    """A container of its own with a copy of each part.  A tuple that needs no copy is itself."""
+    if isinstance(term, dict):
+        return {copy(key): copy(value) for key, value in term.items()}
+    if isinstance(term, ImproperList):
+        return ImproperList(map(copy, term))
+    if isinstance(term, list):
+        # Mostly the bytes of a port's data, of which there may be millions.
+        return list(term) if _FIXED.issuperset(map(type, term)) else list(map(copy, term))
+    parts = tuple(map(copy, term))
+    return term if type(term) is Tuple and all(map(is_, parts, term)) else Tuple(parts)
+
+
+def holds_bytes(message: object) -> bool:
+    """Whether it is `{Port, {data, Binary}}`: what a port mostly sends, and nothing can change."""
+    return (
+        type(message) is Tuple
+        and len(message) == 2
+        and type(message[1]) is tuple
+        and type(message[1][-1]) is bytes
+        and len(message[1]) == 2
+    )
+
+
 NORMAL = Atom("normal")
 KILL = Atom("kill")
 KILLED = Atom("killed")
@@ -205,6 +279,8 @@ def iolist_to_binary(data: object) -> bytes:
     return data if isinstance(data, bytes) else b"".join(iodata_parts(data))
 
 
+_END = object()
+
 Part = bytes | bytearray
 """A part of iodata: `bytes` are a binary, and a `bytearray` is a run of bytes from lists."""
 
@@ -221,9 +297,15 @@ def iodata_parts(data: object) -> list[Part]:
     gathered = bytearray()
     # A stack of our own, because a list may be nested deeper than Python can recurse.
     pending: list[object] = [data]
+    # The lists that the one at hand stands in.  `_END` is where the innermost of them ends.
+    around: dict[int, None] = {}
     while pending:
         match pending.pop():
             case list() as items:
+                if id(items) in around:
+                    raise ValueError("a list in it contains itself")
+                around[id(items)] = None
+                pending.append(_END)
                 if isinstance(items, ImproperList) and isinstance(items[-1], int):
                     raise ValueError(f"{erlang(items[-1])} is not a binary, and it ends a list")
                 pending.extend(reversed(items))
@@ -237,6 +319,8 @@ def iodata_parts(data: object) -> list[Part]:
                 part = binary if isinstance(binary, bytes) else bytes(binary)
                 # An empty binary in a list is no bytes of the list.  One by itself is a binary.
                 parts.append(part if part or binary is data else bytearray())
+            case item if item is _END:
+                around.popitem()
             case item:
                 raise ValueError(f"{erlang(item)} is not a byte, a binary or a list of these")
     return [*parts, gathered] if gathered else parts

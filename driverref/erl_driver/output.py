@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from driverref.erl_driver.checks import atom, check_type, in_any_callback, in_callback
-from driverref.erl_driver.sent_terms import check_harmless, sendable
+from driverref.erl_driver.sent_terms import check_harmless
 from driverref.errors import OutOfBounds, check_int
 from driverref.memory.binary import ErlDrvBinary
+from driverref.runtime.crossing import handed_out
 from driverref.runtime.ioq import output_bytes
 from driverref.runtime.iovec import Element, ErlIOVec, SysIOVec, read, skipped
 from driverref.runtime.port import ErlDrvPort
@@ -193,7 +194,7 @@ def driver_output_term(port: ErlDrvPort, term: object) -> int:
     Stands for `driver_output_term`.
     """
     # The term is copied first: the receiver must not see what the driver changes afterwards.
-    message = sendable("driver_output_term", term)
+    message = handed_out("driver_output_term", "term", term)
     if not in_callback("driver_output_term", port):
         return -1
     return _term(port, "driver_output_term", port.owner.value.pid, message)
@@ -206,7 +207,7 @@ def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
     any thread may call this.  Stands for `driver_send_term`.
     """
     check_type("driver_send_term", "receiver", receiver, Pid, "a Pid")
-    message = sendable("driver_send_term", term)
+    message = handed_out("driver_send_term", "term", term)
     if isinstance(port, ErlDrvPort) and _threads_send_terms(port):
         # As in `_by_identifier`: the port may close at this step.
         current("driver_send_term").runtime.threads.step()
@@ -229,7 +230,7 @@ def erl_drv_output_term(port: Port, term: object) -> int:
     Any thread of the emulator may call this.  Two kinds of terms crash some releases, and are a
     `Misuse` there (`sent_terms`).  Stands for `erl_drv_output_term`.
     """
-    message = sendable("erl_drv_output_term", term)
+    message = handed_out("erl_drv_output_term", "term", term)
     handle = _by_identifier("erl_drv_output_term", port)
     if handle is None:
         return -1
@@ -240,7 +241,7 @@ def erl_drv_output_term(port: Port, term: object) -> int:
 def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
     """As `erl_drv_output_term`, to any process.  Stands for `erl_drv_send_term`."""
     check_type("erl_drv_send_term", "receiver", receiver, Pid, "a Pid")
-    message = sendable("erl_drv_send_term", term)
+    message = handed_out("erl_drv_send_term", "term", term)
     handle = _by_identifier("erl_drv_send_term", port)
     if handle is None:
         return -1

@@ -19,14 +19,8 @@ Source: OTP 25 `io.c:driver_deliver_term`; erlang/otp issue 8208.
 
 from __future__ import annotations
 
-from math import isfinite
-
-from driverref.errors import Misuse, wrong_type
-from driverref.memory import Memory
-from driverref.memory.binary import ErlDrvBinary
+from driverref.errors import Misuse
 from driverref.release import Release
-from driverref.runtime.ioq import output_bytes
-from driverref.terms import Atom, ImproperList, Pid, Port, Ref, Tuple
 from driverref.threads import running
 
 SMALL = range(-(1 << 59), 1 << 59)
@@ -60,31 +54,3 @@ def _biggest_map(term: object) -> int:
         case tuple() | list():
             return max(map(_biggest_map, term), default=0)
     return 0
-
-
-def sendable(call: str, term: object) -> object:
-    """A copy of `term` as the receiver gets it.
-
-    Raises `TypeError` if something in it is not an Erlang term.
-    """
-    match term:
-        case Atom() | bytes() | int() | Port() | Pid() | Ref():
-            return term
-        # Erlang has no infinity and no "not a number".
-        case float() if isfinite(term):
-            return term
-        # Erlang has no type for text.  A bare `str` is taken for the shorthand of an atom.
-        case str():
-            return Atom(term)
-        case ErlDrvBinary() | Memory() | bytearray() | memoryview():
-            return output_bytes(call, "term", term)
-        case tuple():
-            return Tuple(sendable(call, item) for item in term)
-        case ImproperList():
-            return ImproperList(sendable(call, item) for item in term)
-        case list():
-            # Copied, as everything that can be changed: a process shares no data with a driver.
-            return [sendable(call, item) for item in term]
-        case dict():
-            return {sendable(call, k): sendable(call, v) for k, v in term.items()}
-    raise wrong_type(call, "term", "an Erlang term", term)

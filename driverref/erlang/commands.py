@@ -30,6 +30,7 @@ from driverref.erlang.calling import (
 from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks, senders
 from driverref.runtime.core import Runtime
+from driverref.runtime.crossing import given
 from driverref.runtime.driver import ERL_DRV_FLAG_SOFT_BUSY
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSING, CONNECTED
@@ -108,6 +109,8 @@ class Commands:
     def send(self, dest: Dest, message: object, options: Sequence[str] | None = None) -> object:
         """`Dest ! Message`.  Returns the message.
 
+        What arrives is a copy.  Raises `TypeError` for what is no Erlang term.
+
         `dest` is a process or a port, the name of one, or `(name, node)`.  A message to what is
         gone is dropped, and so is one to a `(name, node)` that leads nowhere.  A name that nothing
         has is `badarg`.
@@ -130,16 +133,20 @@ class Commands:
                 check_options("send", options, ("nosuspend", "noconnect"))
                 check_bif(self.runtime.release, "send/3", "R9C-0")
             to = self._destination(dest)
+            # Iodata is taken out of a command here, and not when it is carried out: a list may have
+            # been changed by then.
+            parts = _command(message) if isinstance(to, Port) else None
+            sent = given("send", "message", message) if parts is None else message
             port = self.runtime.ports.find(to) if isinstance(to, Port) else None
             if port is not None:
                 nosuspend = options is not None and "nosuspend" in options
-                if not self._signal(process, port, message, nosuspend):
+                if not self._signal(process, port, sent, parts, nosuspend):
                     return Atom("nosuspend")
             elif not isinstance(to, Port):
                 receiver = None if to is None else self.runtime.entities.find_process(to)
-                self.runtime.note(process.scheduler.name, "send", message)
+                self.runtime.note(process.scheduler.name, "send", sent)
                 if receiver is not None:
-                    receiver.deliver(Tuple(message) if isinstance(message, tuple) else message)
+                    receiver.deliver(sent)
         return message if options is None else Atom("ok")
 
     def _destination(self, dest: object) -> Pid | Port | None:
@@ -157,19 +164,25 @@ class Commands:
                 return None if name is None else names.find(name)
         raise badarg("send", "dest", "a Pid, a Port, or the name of one", dest)
 
-    def _signal(self, process: Process, port: ErlDrvPort, message: object, nosuspend: bool) -> bool:
+    def _signal(
+        self,
+        process: Process,
+        port: ErlDrvPort,
+        message: object,
+        parts: list[Part] | None,
+        nosuspend: bool,
+    ) -> bool:
         """Have a port carry out a message, or leave it there if the port is locked.
 
-        `False`, and nothing is done, if the sender would be suspended and `nosuspend` is true.
+        `parts` is the data of a command, or `None` if it is no iodata.  `False`, and nothing is
+        done, if the sender would be suspended and `nosuspend` is true.
         """
         line = port.senders
-        parts: list[Part] | None = None
-        is_command = False
         match message:
-            case (Pid(), ("command", data)):
+            case (Pid(), ("command", _)):
                 is_command = True
-                # Here and not when it is carried out: a list may have been changed by then.
-                parts = _iodata_or_none(data)
+            case _:
+                is_command = False
         waits_if_busy = is_command or self.runtime.release.busy_holds_any_message
 
         def carry_out() -> None:
@@ -241,16 +254,18 @@ class Commands:
     def port_call(self, port: Port | str, operation: int, term: object) -> object:
         """Have `call` called with a term and return the term that it replies.
 
-        May be called, and raises `badarg`, as `port_control`.  Stands for `erlang:port_call/3`.
+        Both are copied.  May be called, and raises `badarg`, as `port_control`.  Raises `TypeError`
+        for what is no Erlang term.  Stands for `erlang:port_call/3`.
         """
         with Waiting(self.runtime, "port_call") as process:
             check_bif(self.runtime.release, "port_call", "R8B-0")
             handle = find_port(self.runtime, "port_call", port)
             _check_operation("port_call", operation)
+            sent = given("port_call", "term", term)
             with process.scheduler.mutex, handle:
                 catch_up("port_call", handle, CONNECTED, CLOSING)
                 with self.runtime.driver_code:
-                    reply = callbacks.call(handle, operation, term, process.pid)
+                    reply = callbacks.call(handle, operation, sent, process.pid)
             return _reply("port_call", handle, reply)
 
 
@@ -274,12 +289,15 @@ def _iodata(call: str, data: object) -> list[Part]:
         raise ErlangError("badarg", f"{call}: data must be iodata: {error}") from None
 
 
-def _iodata_or_none(data: object) -> list[Part] | None:
-    """The parts of a message's iodata, as `_iodata` returns them; `None` if it is no iodata.
+def _command(message: object) -> list[Part] | None:
+    """The parts of the iodata of `(sender, ("command", data))`; `None` if it is no such message.
 
     The sender of a message gets no answer, so there is nothing to raise.
     """
-    try:
-        return iodata_parts(data)
-    except ValueError:
-        return None
+    match message:
+        case (Pid(), ("command", data)):
+            try:
+                return iodata_parts(data)
+            except ValueError:
+                return None
+    return None

@@ -22,7 +22,7 @@ from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSING, CONNECTED
 from driverref.runtime.process import Process
 from driverref.since import check_bif
-from driverref.terms import Atom, Pid, Port, Tuple
+from driverref.terms import Atom, Pid, Port, Tuple, copied
 
 LISTED = ("registered_name", "name", "links", "id", "connected", "input", "output", "os_pid")
 """The items in the list that `port_info` returns without an item."""
@@ -51,7 +51,7 @@ _PROCESS: dict[str, Callable[[Entities, Process], object]] = {
     "registered_name": lambda entities, process: entities.names.of(process.pid),
     "trap_exit": lambda entities, process: process.trap_exit.value,
     "message_queue_len": lambda entities, process: len(process.mailbox()),
-    "messages": lambda entities, process: list(process.mailbox()),
+    "messages": lambda entities, process: [copied(message) for message in process.mailbox()],
 }
 
 

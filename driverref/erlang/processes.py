@@ -25,12 +25,24 @@ from driverref.errors import (
     wrong_type,
 )
 from driverref.runtime.core import Runtime
+from driverref.runtime.crossing import given, given_if_term
 from driverref.runtime.entities import Entity
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.process import Matching, Process
 from driverref.runtime.senders import signal
 from driverref.since import check_bif
-from driverref.terms import EXIT, NOPROC, NORMAL, Atom, Pid, Port, Ref, Tuple
+from driverref.terms import (
+    EXIT,
+    NOPROC,
+    NORMAL,
+    Atom,
+    Pid,
+    Port,
+    Ref,
+    Tuple,
+    copied,
+    holds_bytes,
+)
 from driverref.threads import EXPIRED, Empty, running
 
 _UNITS = {
@@ -62,6 +74,9 @@ class Processes:
     ) -> Pid:
         """Start a process that calls `function(*args)`, and return its identifier.
 
+        A list, a map or a tuple in `args` is copied, if it is a term; anything else, and what the
+        function knows by itself, is the program's and is shared.
+
         The process runs on `scheduler`, a number from 1 to the number of schedulers.  By default
         the schedulers take turns.  With `link` the process is linked to the caller.
 
@@ -77,7 +92,9 @@ class Processes:
                 raise badarg("spawn", "function", "callable", function)
             if scheduler is not None:
                 check_int("spawn", "scheduler", scheduler, 1, len(self.runtime.schedulers))
-            return self._spawn(parent if link else None, scheduler, partial(function, *args))
+            return self._spawn(
+                parent if link else None, scheduler, partial(function, *map(given_if_term, args))
+            )
 
     def _spawn(
         self, linked_to: Process | None, scheduler: int | None, function: Callable[[], object]
@@ -123,9 +140,10 @@ class Processes:
         """Wait for a message and take it out of the mailbox.
 
         Returns the oldest message for which `matching(message)` is true; without `matching`, the
-        oldest of all.  `timeout` is in milliseconds, as in `receive ... after`.  If it passes
-        first, the result is `None`, which is no Erlang term.  Without a `timeout`, waiting for a
-        message that can never come is a `Deadlock` on simulated threads.
+        oldest of all.  What `matching` raises passes through, and each message stays where it is.
+        `timeout` is in milliseconds, as in `receive ... after`.  If it passes first, the result is
+        `None`, which is no Erlang term.  Without a `timeout`, waiting for a message that can never
+        come is a `Deadlock` on simulated threads.
         """
         # A `Calling`, written out: this is called for each answer of a driver.  The step is that of
         # the mailbox, or that of the clock.
@@ -159,7 +177,9 @@ class Processes:
             return None
         if runtime.record is not None:
             now, record = runtime.now, runtime.record
-            record((now(), process.scheduler.name, "receive", None, None, message))
+            # The message is the program's from now on, and the trace keeps what it was.
+            noted = message if holds_bytes(message) else copied(message)
+            record((now(), process.scheduler.name, "receive", None, None, noted))
         return message
 
     def process_flag(self, flag: str, value: object) -> object:
@@ -259,19 +279,20 @@ class Processes:
         """`exit(reason)` ends the calling process; `exit(dest, reason)` sends an exit signal.
 
         `dest` is a process or a port.  A port closes at any reason, even `normal`; `kill` closes it
-        without `flush`.  Stands for `erlang:exit/1` and `exit/2`.
+        without `flush`.  Raises `TypeError` for a reason that is no Erlang term.  Stands for
+        `erlang:exit/1` and `exit/2`.
         """
         with Calling(self.runtime, "exit") as process:
             if len(arguments) == 1:
                 # An exception, so that the function's `finally` clauses run.  `spawn` catches it.
-                raise ProcessExit(_atom(arguments[0]))
+                raise ProcessExit(given("exit", "reason", arguments[0]))
             if len(arguments) != 2:
                 raise TypeError("exit takes a reason, or a destination and a reason")
-            dest, reason = arguments
+            dest, reason = arguments[0], given("exit", "reason", arguments[1])
             with process.scheduler.mutex:
                 entity = self._entity("exit", "dest", dest)
                 if entity is not None:
-                    entity.exit_signal(process.pid, _atom(reason))
+                    entity.exit_signal(process.pid, reason)
             # A process that sends itself a deadly signal does not come back (OTP 25, 300 of 300).
             if entity is process:
                 process.heed()
@@ -282,8 +303,3 @@ class Processes:
         if not isinstance(id, Pid | Port):
             raise badarg(call, parameter, "a Pid or a Port", id)
         return self.runtime.entities.find(id)
-
-
-def _atom(reason: object) -> object:
-    """A reason as Erlang has it: a `str` stands for an atom."""
-    return Atom(reason) if type(reason) is str else reason

@@ -13,16 +13,18 @@ Source: `io.c:erts_open_driver`, `call_driver_output`, `call_driver_control`, `c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from driverref.diagnostics import defined
 from driverref.errors import UseAfterFree, errno_name
 from driverref.runtime.core import LENT
+from driverref.runtime.crossing import handed_out
 from driverref.runtime.driver import ERL_DRV_FLAG_USE_INIT_ACK
 from driverref.runtime.ioq import taken_over
 from driverref.runtime.port_state import CLOSING, CONNECTED
-from driverref.terms import Part, Pid, Port, Tuple
+from driverref.terms import Part, Pid, Port
 from driverref.threads import Thread, running
 
 if TYPE_CHECKING:
@@ -115,13 +117,16 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
             if record is not None:
                 now = runtime.now
                 record((now(), thread.lane, "output", port.number, None, data))
-            buf = memoryview(data)
-            port.bytes_out += len(data)
+            buf, port.bytes_out = memoryview(data), port.bytes_out + len(data)
+            there = ref(buf)
             output(port.drv_data, buf)
             try:
                 buf.release()
             except BufferError:
                 raise _kept(output) from None
+            del buf
+            if there() is not None:
+                runtime.kept_buffers.append(there())
             port.caller = None
             # No epilogue: a connected port that has closed itself meanwhile has done so within
             # `driver_failure`, and another thread cannot have closed it.
@@ -137,26 +142,24 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
         turn.release()
 
 
-class Lent:
-    """`with Lent(callback, data) as buf:` the data as a callback gets it, for the call only."""
-
-    __slots__ = ("_buf", "_callback")
-
-    def __init__(self, callback: object, data: bytes) -> None:
-        self._callback = callback
-        self._buf = memoryview(data)
-
-    def __enter__(self) -> memoryview:
-        return self._buf
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        # What the callback has raised says more.  Its traceback keeps the callback's variables, and
-        # one of them may be a part of the buffer.
-        if error is None:
-            try:
-                self._buf.release()
-            except BufferError:
-                raise _kept(self._callback) from None
+def lend(
+    port: ErlDrvPort, callback: object, data: bytes, call: Callable[[memoryview], object]
+) -> object:
+    """Run a callback with data as it gets it, for the call only: `call(buf)`.  What it returns."""
+    buf = memoryview(data)
+    # What the callback raises says more, so nothing is done then.  Its traceback keeps the
+    # callback's variables, and one of them may be a part of the buffer.
+    result = call(buf)
+    try:
+        buf.release()
+    except BufferError:
+        raise _kept(callback) from None
+    there = ref(buf)
+    del buf
+    # To keep it is no fault, but to use it then is one: see `Runtime.fault`.
+    if there() is not None:
+        port.runtime.kept_buffers.append(there())
+    return result
 
 
 def _kept(callback: object) -> UseAfterFree:
@@ -179,8 +182,12 @@ def command(port: ErlDrvPort, parts: Sequence[Part], caller: Pid) -> None:
         ev.take_back()
     else:
         joined = b"".join(parts)
-        with Lent(port.driver.entry.output, joined) as buf:
-            port.callback("output", port.drv_data, buf, detail=joined)
+        lend(
+            port,
+            port.driver.entry.output,
+            joined,
+            lambda buf: port.callback("output", port.drv_data, buf, detail=joined),
+        )
     # Cleared, so that `driver_caller` in a later callback that has no caller is found out.
     port.caller = None
 
@@ -191,8 +198,12 @@ def control(port: ErlDrvPort, operation: int, data: bytes, caller: Pid) -> objec
     # A driver without `control` answers as one whose `control` returns -1.
     reply: object = -1
     if port.driver.entry.control is not None:
-        with Lent(port.driver.entry.control, data) as buf:
-            reply = port.callback("control", port.drv_data, operation, buf, detail=operation)
+        reply = lend(
+            port,
+            port.driver.entry.control,
+            data,
+            lambda buf: port.callback("control", port.drv_data, operation, buf, detail=operation),
+        )
     port.caller = None
     if type(reply) is int and reply < 0:
         return None
@@ -202,13 +213,12 @@ def control(port: ErlDrvPort, operation: int, data: bytes, caller: Pid) -> objec
 
 
 def call(port: ErlDrvPort, operation: int, term: object, caller: Pid) -> object:
-    """Run `call`.  The term it replies, or `None` for `badarg`."""
+    """Run `call`.  The term it replies, or `None` for `badarg`.  `term` is the driver's own."""
     port.caller = caller
-    # In C the term comes and goes in the external format.  Here it is the term itself.
+    # In C the term comes and goes in the external format.  Here it is a copy.
     reply = port.callback("call", port.drv_data, operation, term, detail=operation)
     port.caller = None
-    # A tuple that comes from Erlang's side prints in Erlang's syntax.
-    return Tuple(reply) if isinstance(reply, tuple) else reply
+    return None if reply is None else handed_out("call", "the reply", reply)
 
 
 def process_exit(port: ErlDrvPort, monitor: ErlDrvMonitor) -> None:

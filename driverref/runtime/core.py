@@ -10,7 +10,7 @@ reader's program.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from driverref.diagnostics import Place, raised
@@ -93,6 +93,8 @@ class Runtime:
         self.driver_code = DriverCode(self)
         self.environment: MutableMapping[str, str] = threads.table()
         """The environment variables."""
+        self.kept_buffers: list[object] = []
+        """The buffers that were lent to a callback and that something has kept."""
         # What `driver_get_now` has returned last, in microseconds.
         self.last_now = threads.cell(0)
         self.last_now_lock = threads.guard("the last time of driver_get_now")
@@ -145,7 +147,7 @@ class Runtime:
 
         Returns the error that the caller should raise.
         """
-        return self._go_down(_explained(error))
+        return self._go_down(_explained(error, self.kept_buffers))
 
     def _go_down(self, crash: BaseException) -> BaseException:
         """Take the emulator down, and return the error that the caller should raise."""
@@ -225,7 +227,7 @@ class DriverCode:
 LENT = "it is lent for the call only: copy it with bytes(buf)"
 
 
-def _explained(error: BaseException) -> BaseException:
+def _explained(error: BaseException, kept: Sequence[object]) -> BaseException:
     """The driver's fault behind an error of Python's that names neither."""
     if isinstance(error, RecursionError) and (nesting := repeated(error)):
         then = f"{nesting.until}; in C, unless they end, the emulator dies of it"
@@ -233,10 +235,32 @@ def _explained(error: BaseException) -> BaseException:
     if isinstance(error, StackOverflow):
         # It may have come through a thousand frames.  The message names the one that matters.
         return error.with_traceback(None)
-    # A `memoryview` was released, and used then.  In C the buffer is the emulator's memory, and
-    # this would be a use after free.
-    if isinstance(error, ValueError) and "released memoryview" in str(error):
+    # A `memoryview` was released, and used then.  If it is one that a callback was lent, it is the
+    # emulator's memory in C, and this would be a use after free.
+    released = isinstance(error, ValueError) and "released memoryview" in str(error)
+    if released and _uses_lent(error, kept):
         then = f", after the callback had returned; {LENT}"
         fault = UseAfterFree("a callback's buffer was used", then, place=raised(error))
         return fault.with_traceback(error.__traceback__)
     return error
+
+
+def _uses_lent(error: BaseException, kept: Sequence[object]) -> bool:
+    """Whether an error of a released `memoryview` is about one of those that were lent and kept.
+
+    The error does not name it.  It may be a variable of the function that has raised; a driver that
+    has released one of its own there has made another mistake.
+    """
+    traceback, views = error.__traceback__, []
+    while traceback is not None:
+        found = traceback.tb_frame.f_locals.values()
+        views = [view for view in found if isinstance(view, memoryview) and _is_released(view)]
+        traceback = traceback.tb_next
+    return any(view is one for view in views for one in kept) if views else bool(kept)
+
+
+def _is_released(view: memoryview) -> bool:
+    try:
+        return view.nbytes < 0
+    except ValueError:
+        return True

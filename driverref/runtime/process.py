@@ -26,7 +26,7 @@ from driverref.errors import ProcessExit
 from driverref.runtime.core import Runtime
 from driverref.runtime.entities import Bonds
 from driverref.runtime.scheduler import Scheduler
-from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple
+from driverref.terms import DOWN, EXIT, KILL, KILLED, NORMAL, Atom, Pid, Port, Ref, Tuple, copied
 from driverref.threads import EXPIRED, LATE, Cell, Thread, running
 
 Matching = Callable[[Any], object]
@@ -91,9 +91,9 @@ class Process:
     # What other threads do to it.
 
     def deliver(self, message: object) -> None:
-        """Put a message into the mailbox."""
+        """Put a copy of a message into the mailbox: the sender, or the trace, keeps the other."""
         # Also of a process that has ended: nothing reads it any more, and the sender cannot know.
-        self.inbox.put(message)
+        self.inbox.put(copied(message))
 
     def exit_signal(self, sender: Pid | Port, reason: object, *, broken_link: bool = False) -> None:
         """Take an exit signal: as a message if the process traps exits, else as its end."""
@@ -104,11 +104,11 @@ class Process:
         # killed arrives as `killed`, and a link that breaks with `kill` is a reason like any other.
         kill = reason == KILL and not broken_link
         if self.trap_exit.value and not kill:
-            self.inbox.put(Tuple((EXIT, sender, reason)))
+            self.deliver(Tuple((EXIT, sender, reason)))
         # A linked process that ends normally kills nothing.  `exit(self(), normal)` does.
         elif reason != NORMAL or sender == self.pid:
             if self.doom.value is None:
-                self.doom.value = ProcessExit(KILLED if kill else reason)
+                self.doom.value = ProcessExit(KILLED if kill else copied(reason))
                 self._own_doom = running() is self.thread
             # It may wait for a message, and has to be told.
             self.inbox.put(None)
@@ -205,10 +205,13 @@ class Process:
                 return message
             if message is None:
                 continue
-            if matching is None or matching(message):
+            if matching is None:
                 return message
-            # A selective receive leaves what does not match, for a later one.
+            # A selective receive leaves what does not match, for a later one.  It is saved before
+            # it is looked at: `matching` is the program's, and may raise.
             self.saved.append(message)
+            if matching(message):
+                return self.saved.pop()
 
     def mailbox(self) -> list[object]:
         """Every message that has come and was not taken, oldest first."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
@@ -23,6 +25,7 @@ from driverref.explore import Fault, explore
 from driverref.memory import Memory
 from driverref.memory.races import Accesses
 from driverref.threads import READ, WRITE, running_thread
+from driverref.threads.clocks import VectorClock
 from driverref.threads.simulated import SimulatedThreads
 
 T = TypeVar("T")
@@ -499,3 +502,74 @@ def test_the_first_race_of_a_run_is_found_and_nothing_else_is(
     races = witnessed.races()
     assert set(witnessed.found) <= races
     assert {later for _, later in witnessed.found} == {later for _, later in races}
+
+
+# What a long block costs.
+
+
+def forwards(size: int) -> Iterable[int]:
+    return range(size)
+
+
+def backwards(size: int) -> Iterable[int]:
+    return reversed(range(size))
+
+
+def from_both_ends(size: int) -> Iterable[int]:
+    return (at for pair in zip(range(size // 2), backwards(size), strict=False) for at in pair)
+
+
+def shuffled(size: int) -> Iterable[int]:
+    return random.Random(1).sample(range(size), size)
+
+
+ORDERS = [forwards, backwards, from_both_ends, shuffled]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_byte_of_a_long_block_is_compared_with_no_more_accesses_than_one_of_a_short_block(
+    order: Callable[[int], Iterable[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = Counter[int]()
+    knows = VectorClock.knows
+
+    def counted(clock: VectorClock, thread: int, tick: int) -> bool:
+        compared[size] += 1
+        return knows(clock, thread, tick)
+
+    monkeypatch.setattr(VectorClock, "knows", counted)
+    with Emulator() as erl:
+        erl.self()
+        for size in (500, 4_000):
+            block = given_block(driver_alloc(size))
+            for at in order(size):
+                block[at] = at & 0xFF
+            for at in order(size):
+                assert block[at] == at & 0xFF
+            for at in range(1, size):  # two places, which take turns
+                block[at] = block[at - 1]
+            driver_free(block)
+    assert compared[4_000] <= 8.1 * compared[500]
+
+
+def test_equal_neighbours_are_one_stretch() -> None:
+    with Emulator():
+        block = given_block(driver_alloc(1_000))
+        for at in shuffled(1_000):
+            block[at] = 0
+        accesses = block._row._accesses["contents"]
+        assert accesses._first == [-1, 0, 1_000]
+        assert [len(kept) for kept in accesses._kept] == [0, 1, 0]
+        driver_free(block)
+
+
+def test_what_uses_no_byte_races_with_the_free_alone() -> None:
+    def empty(block: Memory) -> None:
+        block[0:0] = b""
+
+    assert race_of(lambda: given_block(driver_alloc(4)), empty, empty) == ""
+    found = {
+        race_of(lambda: given_block(driver_alloc(4)), empty, driver_free, seed=seed)
+        for seed in range(8)
+    }
+    assert any("contents freed by" in race or "and freed by" in race for race in found)

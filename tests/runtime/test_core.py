@@ -334,3 +334,42 @@ def test_a_buffer_of_the_driver_s_own_is_the_driver_s_own_mistake(threads: Kind)
     for command in (b"", [b""]):
         with pytest.raises(BufferError, match="Existing exports"), Emulator(threads=threads) as erl:
             erl.port_command(opened(erl, made_of(output=output)), command)
+
+
+@both
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_the_driver_does_to_a_view_of_its_own_is_not_called_the_emulators_buffer(
+    threads: Kind, kept: bool
+) -> None:
+    """Also where a buffer that was lent has been kept, and is not what is used."""
+
+    class Own(Driver):
+        driver_name = "own"
+        lent: memoryview
+
+        def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+            return port
+
+        def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+            if kept:
+                self.lent = buf
+
+        def control(self, port: ErlDrvPort, command: int, buf: memoryview) -> bytes:
+            if command == 0:
+                block = bytearray(5)
+                view = memoryview(block)
+                block.append(len(view))
+            other = memoryview(b"mine")
+            view = memoryview(b"mine")
+            view.release()
+            return bytes(view[:1]) + other
+
+    def scenario(command: int) -> None:
+        with Emulator(threads=threads) as erl:
+            port = opened(erl, Own())
+            erl.port_command(port, b"lent")
+            erl.port_control(port, command, b"")
+
+    for command, what in ((0, "Existing exports of data"), (1, "released memoryview")):
+        with pytest.raises((BufferError, ValueError), match=what):
+            scenario(command)

@@ -313,3 +313,19 @@ def test_a_wait_that_is_broken_off_gives_the_schedulers_work_back() -> None:
         assert work.attend(print)
         work.leave()
         assert erl.self() == process.pid
+
+
+@both
+def test_no_message_is_lost_if_the_match_raises(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        me = erl.self()
+        for message in (("a", 1), 5, ("b", 2)):
+            erl.send(me, message)
+
+        def is_b(message: Any) -> bool:
+            return bool(message[0] == "b")
+
+        for _ in range(2):  # first from the inbox, then from what was saved
+            with pytest.raises(TypeError, match="'int' object is not subscriptable"):
+                erl.receive(is_b)
+        assert [erl.receive(timeout=0) for _ in range(4)] == [("a", 1), 5, ("b", 2), None]
