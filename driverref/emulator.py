@@ -19,7 +19,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from driverref import eras
+from driverref import diagnostics, eras
+from driverref.diagnostics import where
 from driverref.erlang.calling import Calling, caller
 from driverref.erlang.commands import Commands
 from driverref.erlang.environment import Environment
@@ -40,12 +41,12 @@ from driverref.errors import (
     wrong_value,
 )
 from driverref.release import Release, find
-from driverref.runtime.core import Runtime
+from driverref.runtime.core import OVER, Over, Runtime
 from driverref.runtime.halting import PortsToClose, close_ports, emergency_close
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import KILL
-from driverref.threads import OUTSIDE, Threads, running
+from driverref.threads import Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import Trace
@@ -86,6 +87,9 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
     that made it and in functions that were given to `spawn`.
     """
 
+    made: str
+    """The place in the program where it was made."""
+
     def __init__(
         self,
         *,
@@ -123,11 +127,16 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
             async_threads = release.default_async_threads
         check_int("Emulator", "async_threads", async_threads, 0, release.max_async_threads)
         check_int("Emulator", "schedulers", schedulers, 1, release.max_schedulers)
-        if running() is not OUTSIDE:
-            raise Misuse("Emulator: this thread already runs an emulator; stop that one first")
+        if (other := self.running()) is not None:
+            raise Misuse(
+                f"Emulator: this thread already runs an emulator, made at {other.made}; stop that"
+                " one first; if nothing has kept it: Emulator.running().stop()"
+            )
         threads = make_threads()
         thread = threads.adopt("process <0.1.0>")
+        self.made = where(diagnostics.caller())
         self.runtime = Runtime(threads, release, trace, eras.ports_for(release, threads))
+        self.runtime.emulator = self
         try:
             eras.furnish(self.runtime, schedulers, async_threads)
         except RuntimeError:  # the operating system has no thread left
@@ -140,6 +149,16 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
         self._ended = False
         self.erl_ddll = ErlDdll(self.runtime)
         """The functions of Erlang's module `erl_ddll`."""
+
+    @staticmethod
+    def running() -> Emulator | None:
+        """The emulator that the calling thread runs; `None` if it runs none.
+
+        In a notebook, after an error, this is the way back to one that nothing has kept:
+        `Emulator.running().stop()`.
+        """
+        runtime = running().runtime
+        return None if runtime is None else runtime.emulator
 
     def __enter__(self) -> Emulator:
         return self
@@ -245,7 +264,10 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
         if self._ended:
             return
         if running().process is not self._main:
-            raise Misuse("stop: only the process that made the emulator may stop it")
+            raise Misuse(
+                "stop: only the process that made the emulator may stop it, on the thread that it"
+                " was made on"
+            )
         if self.runtime.crash_was_seen():
             self._abandon("it crashed")
             return
@@ -294,6 +316,13 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
             self.runtime.threads.close()
             if not self.runtime.threads.simulated:
                 self.runtime.pool.give_up()
+
+
+class OverEmulator(Over, Emulator):
+    """An `Emulator` whose run is over."""
+
+    def __repr__(self) -> str:
+        return f"<Emulator, {OVER}>"
 
 
 def _seam(threads: object, seed: object) -> Threads:

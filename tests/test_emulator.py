@@ -321,9 +321,7 @@ def test_only_the_process_that_made_it_may_stop_it(threads: Kind) -> None:
         thread.join()
         port = opened(erl, made_of(output=lambda port, buf: stop(erl)))
         erl.port_command(port, b"")
-        said = (
-            "stop: only the process that made the emulator may stop it; called at test_emulator.py:"
-        )
+        said = "stop: only the process that made the emulator may stop it, on the thread that it was made on; called at test_emulator.py:"
         assert [text.startswith(said) for text in refused] == [True] * 3
         assert repr(erl) == "<Emulator +A 1 +S 1, running>"
         assert erl.ports() == [port]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import UnionType
 
 from driverref.errors import Misuse, null_pointer, wrong_type, wrong_value
+from driverref.runtime.core import OVER, Over
 from driverref.runtime.port import ErlDrvPort
 from driverref.runtime.port_state import CLOSED
 from driverref.terms import Atom, Pid, Port
@@ -33,6 +34,10 @@ def in_callback(call: str, port: ErlDrvPort) -> bool:
         # Every call is a step: not all that it uses is under the port's lock.
         port.runtime.threads.step()
         return port.state.value is not CLOSED
+    if isinstance(port.runtime, Over):
+        raise Misuse(f"{call}: {port.id} is not there any more: {OVER}")
+    if thread.runtime not in (None, port.runtime):
+        raise Misuse(f"{call}: {port.id} is a port of another emulator")
     if thread.scheduler is None:
         raise Misuse(f"{call}: only a callback of {port.id} may call it, not {thread.name}")
     # A closed port has no callbacks, and C finds no port by the handle.  So a scheduler that calls

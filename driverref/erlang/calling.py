@@ -90,11 +90,14 @@ def caller(runtime: Runtime, call: str) -> Process:
     if runtime.down is not None:
         raise runtime.refusal()
     thread = running()
-    # A notebook runs each cell in a new context, which does not know the adopted thread yet.
     if thread is OUTSIDE:
-        thread = runtime.threads.adopted()
+        raise Misuse(
+            f"{call}: this thread is no process of this emulator; call it on the thread that made"
+            " the emulator, or in a function that was given to spawn, and not by asyncio.to_thread,"
+            " an executor or a threading.Thread"
+        )
     if thread.runtime is not runtime:
-        raise Misuse(f"{call}: this thread is no process of this emulator")
+        raise Misuse(f"{call}: this thread is no process of this emulator; it runs another one")
     process: Process | None = thread.process
     if process is None:
         raise Misuse(f"{call} is Erlang's side; a driver's code, on {thread.name}, cannot call it")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from driverref.diagnostics import Place, message, raised, shown, where
-from driverref.emulator import Emulator, EmulatorOptions
+from driverref.emulator import Emulator, EmulatorOptions, OverEmulator
 from driverref.errors import (
     DriverFault,
     EmulatorHang,
@@ -28,7 +28,7 @@ from driverref.errors import (
 )
 from driverref.explore.schedules import Deviation, Replay, written
 from driverref.explore.witness import STEP_LIMIT, ending
-from driverref.runtime.core import Runtime
+from driverref.runtime.core import OverRuntime, Runtime
 from driverref.runtime.overflow import repeated
 from driverref.threads import ALLOCATION, LATE, SPURIOUS, WRITE
 from driverref.threads.schedule import FirstCome
@@ -263,6 +263,8 @@ def _untie(threads: SimulatedThreads, runtime: Runtime, erl: Emulator) -> None:
     """
     for part in (*runtime.schedulers, runtime.pool, runtime, threads, erl):
         vars(part).clear()
+    # The scenario may have kept them.
+    erl.__class__, runtime.__class__ = OverEmulator, OverRuntime
 
 
 def check_observe(observe: object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ reader's program.
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from driverref.diagnostics import Place, raised
 from driverref.errors import EmulatorStopped, StackOverflow, UseAfterFree
@@ -56,6 +56,8 @@ class Runtime:
     """Whether a signal that finds its port locked waits for the lock; else it is left there."""
     unknown_errno: str
     """The name of an errno that has none, with `{}` for the number."""
+    emulator: object
+    """The `Emulator`, for who has lost it."""
 
     def __init__(
         self, threads: Threads, release: Release, trace: Trace | None, ports: PortTable
@@ -203,6 +205,30 @@ class Runtime:
             crash, self._crash = self._crash, None
             return crash
         return EmulatorStopped(f"the emulator is not running: {self.down}")
+
+
+OVER = "it belonged to one run of a scenario, which is over"
+
+
+class Over:
+    """What is left of an object whose run is over: it has nothing, and says so when it is asked.
+
+    `explore` empties the emulator of a run at its end (`explore.run`), and a scenario may have kept
+    a part of it.
+    """
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # What Python and a notebook ask of any object.
+        if name.startswith(("__", "_repr_", "_ipython_")):
+            raise AttributeError(name)
+        raise EmulatorStopped(
+            f"the emulator is not running: {OVER}; have the scenario return what is to be kept,"
+            " such as a message, or look at the emulator that replay returns"
+        )
+
+
+class OverRuntime(Over, Runtime):
+    """A `Runtime` whose run is over."""
 
 
 # Around every call that may run a callback.  One object serves all blocks: it holds no state.

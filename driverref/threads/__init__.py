@@ -336,14 +336,6 @@ class Threads(Protocol):
         """Make the calling thread, which the seam did not start, its first thread.  Called once."""
         ...
 
-    def adopted(self) -> Thread:
-        """Return the running thread, and recognise the adopted one in any context.
-
-        A notebook may run each of its cells in a new context, in which `running()` is `OUTSIDE`.
-        From this call on that context knows the adopted thread too.
-        """
-        ...
-
     def start(
         self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
     ) -> Thread:

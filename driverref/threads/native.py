@@ -226,12 +226,6 @@ class NativeThreads:
         running_thread.set(self._main)
         return self._main
 
-    def adopted(self) -> Thread:
-        # The OS thread is the same in every context.
-        if self._main.carrier is threading.current_thread():
-            running_thread.set(self._main)
-        return running()
-
     def start(
         self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
     ) -> Thread:

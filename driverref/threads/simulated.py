@@ -25,7 +25,6 @@ from driverref.threads import (
     Mutex,
     Socket,
     Thread,
-    running,
     running_thread,
 )
 from driverref.threads.cells import PlainCell, T, TrackedCell, TrackedCounter, TrackedTable
@@ -81,12 +80,6 @@ class SimulatedThreads(Steps):
         running_thread.set(main)
         return main
 
-    def adopted(self) -> Thread:
-        # `running` alone does not tell: a thread of another emulator may ask, on another stack.
-        if self.running is self.main and self.main.coroutine.is_running():
-            running_thread.set(self.main)
-        return running()
-
     def start(
         self, name: str, target: Callable[[], None], crashed: Crashed, settle: bool = False
     ) -> Thread:
@@ -113,8 +106,6 @@ class SimulatedThreads(Steps):
                 self.declare((("the end", thread.number), WRITE))
                 self._remove(thread)
                 thread.coroutine.finish_into(self._next().coroutine)
-            # The greenlet is kept with its context, which must not keep the emulator alive.
-            running_thread.set(OUTSIDE)
 
         thread = self._new(name)
         thread.coroutine = Coroutine(run)
@@ -129,6 +120,7 @@ class SimulatedThreads(Steps):
             me = self._starter = self.running
             thread.coroutine.switch()
             self.running = me
+            running_thread.set(me)
         return thread
 
     def join(self, thread: Thread) -> None:

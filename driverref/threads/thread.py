@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from driverref.errors import Misuse
@@ -59,20 +60,39 @@ OUTSIDE = Thread("a thread without an emulator")
 """Stands for every thread that no emulator has started or adopted."""
 
 
-running_thread: ContextVar[Thread] = ContextVar("the running thread", default=OUTSIDE)
-"""`running_thread.get()` is the `Thread` that is running, or `OUTSIDE` outside every emulator.
+class RunningThread(threading.local):
+    """Which `Thread` is running, or `OUTSIDE` outside every emulator.
 
-It is a context variable because an OS thread and a greenlet each have a context of their own, so
-one line serves both kinds of threads.  None of the alternatives is as fast.
-"""
+    It belongs to the OS thread.  A context variable would be handed on to every OS thread that gets
+    a copy of the context, such as that of `asyncio.to_thread`, and would be forgotten where a
+    context ends, as that of a notebook's cell does.  Simulated threads share one OS thread, so each
+    says that it runs when it goes on.
+    """
+
+    thread = OUTSIDE
+
+    def get(self) -> Thread:
+        """The thread that is running."""
+        return self.thread
+
+    def set(self, thread: Thread) -> None:
+        """Have the caller be this thread."""
+        self.thread = thread
 
 
-running: Callable[[], Thread] = running_thread.get
-"""`running()` is `running_thread.get()`; CPython 3.11 calls it faster than an imported method."""
+running_thread = RunningThread()
+
+
+running: Callable[[], Thread] = partial(getattr, running_thread, "thread")
+"""`running()` is `running_thread.get()`; CPython calls it faster."""
 
 
 def current(call: str) -> Thread:
     """The running thread, for `call`, which needs an emulator; outside every emulator `Misuse`."""
-    if running() is OUTSIDE:
-        raise Misuse(f"{call}: no emulator is running in this thread")
-    return running()
+    thread = running()
+    if thread is OUTSIDE:
+        raise Misuse(
+            f"{call}: no emulator is running in this thread; a driver's code runs in callbacks, in"
+            " jobs, and on threads that erl_drv_thread_create has made"
+        )
+    return thread

@@ -541,20 +541,26 @@ def test_patience_ends_in_line(monkeypatch: pytest.MonkeyPatch, patience: int) -
     threads.close()
 
 
-def test_the_adopted_thread_is_known_in_another_context_too(threads: Threads) -> None:
+def test_the_running_thread_is_the_same_in_every_context(threads: Threads) -> None:
     main = running_thread.get()
-
-    def cell() -> tuple[Thread, Thread]:
-        return running_thread.get(), threads.adopted()
-
-    assert contextvars.Context().run(cell) == (OUTSIDE, main)
+    assert contextvars.Context().run(running_thread.get) is main
+    assert contextvars.copy_context().run(running_thread.get) is main
 
 
-def test_no_other_thread_is_taken_for_the_adopted_one(threads: Threads, start: Start) -> None:
+def test_no_context_brings_a_thread_to_another_os_thread(threads: Threads, start: Start) -> None:
     found: list[Thread] = []
-    started = start("async 1", lambda: found.append(threads.adopted()))
-    threads.join(started)
-    assert found == [started]
+
+    def elsewhere() -> None:
+        context = contextvars.copy_context()
+        foreign = threading.Thread(
+            target=context.run, args=(lambda: found.append(running_thread.get()),)
+        )
+        foreign.start()
+        foreign.join()
+
+    elsewhere()
+    threads.join(start("async 1", elsewhere))
+    assert found == [OUTSIDE, OUTSIDE]
 
 
 # Native.
