@@ -73,7 +73,7 @@ class Run:
 
     def over(self) -> bool:
         """Whether the emulator has ended."""
-        return getattr(self.runtime, "down", "its objects were emptied") is not None
+        return self.runtime.down is not None
 
     def site(self, number: int) -> int:
         """The driver's line, as an address, at which a thread stands; 0 if it stands in none."""

@@ -230,6 +230,8 @@ class Over:
 class OverRuntime(Over, Runtime):
     """A `Runtime` whose run is over."""
 
+    down = OVER
+
 
 # Around every call that may run a callback.  One object serves all blocks: it holds no state.
 class DriverCode:
