@@ -200,7 +200,7 @@ def explore_command(
         say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
     if html is not None:
         with loading.silence():
-            page = report.page(" ".join(target), again, outcomes)
+            page = report.page(" ".join(target), outcomes, again)
         write(html, page)
     ctx.exit(1 if outcomes.faults else 0)
 

@@ -11,9 +11,11 @@ threads two events that no lock or queue orders may stand either way round.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
+from driverref.diagnostics import shown
 from driverref.terms import Port, erlang
 
 Raw = tuple[int, str, str, int | None, int | None, object]
@@ -77,6 +79,12 @@ class Event(NamedTuple):
         return " ".join(parts)
 
 
+def _hint(name: object) -> str:
+    """What to write in place of a name that no event has."""
+    near = difflib.get_close_matches(str(name), NAMES, 1)
+    return f"did you mean {near[0]}?" if near else f"events are {', '.join(sorted(NAMES))}"
+
+
 _WIDTH = 6
 
 
@@ -132,13 +140,20 @@ class Trace(Sequence[Event]):
         return Event(time - self._start, thread, name, port, job, detail)
 
     def select(self, *names: str) -> Trace:
-        """The events with one of these names, as a trace of its own."""
+        """The events with one of these names, as a trace of its own.
+
+        Raises `ValueError` for a name that no event has: a test that waits for it would always
+        pass.
+        """
+        for name in names:
+            if name not in NAMES and all(event.name != name for event in self):
+                raise ValueError(f"Trace: {shown(name)} is no event; {_hint(name)}")
         return Trace(event for event in self if event.name in names)
 
     def order(self, *names: str) -> list[str]:
         """The order of events as short strings: `["async_invoke(1)", "stop", "async_free(1)"]`.
 
-        A job's id follows in brackets.  Without `names`, all events.
+        A job's id follows in brackets.  Without `names`, all events.  Raises as `select`.
         """
         chosen = self.select(*names) if names else self
         return [e.name if e.job is None else f"{e.name}({e.job})" for e in chosen]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from driverref import timeline
@@ -86,3 +88,16 @@ def test_a_trace_prints_as_its_table_and_shows_as_its_picture(trace: Trace) -> N
     assert repr(trace) == "<Trace of 5 events>"
     assert str(trace) == timeline.text(trace)
     assert trace._repr_html_() == timeline.svg(trace)
+
+
+@pytest.mark.parametrize("look", [Trace.select, Trace.order])
+def test_a_name_that_no_event_has_is_an_error(look: Callable[..., object]) -> None:
+    trace = Trace([Event(0, "async 1", "async_free"), Event(0, "async 1", "of my own")])
+    with pytest.raises(
+        ValueError, match=r"^Trace: 'asnyc_free' is no event; did you mean async_free\?$"
+    ):
+        look(trace, "stop", "asnyc_free")
+    with pytest.raises(ValueError, match="^Trace: 'xyzzy' is no event; events are async_free, "):
+        look(trace, "xyzzy")
+    assert list(look(trace, "stop")) == []  # type: ignore[call-overload]  # an event that has not happened
+    assert len(look(trace, "of my own")) == 1  # type: ignore[arg-type]

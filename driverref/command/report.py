@@ -27,12 +27,13 @@ summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
 """
 
 
-def page(name: str, again: str, outcomes: Outcomes) -> str:
+def page(name: str, outcomes: Outcomes, again: str | None = None) -> str:
     """Return the page about a scenario called `name`.
 
-    `again` is the command that shows a witness, but for the witness at its end.
+    `again` is the command that shows a witness, but for the witness at its end.  Without it, the
+    call in Python stands there.
     """
-    folds = "\n".join(_fold(outcome, again, outcomes) for outcome in outcomes)
+    folds = "\n".join(_fold(outcome, outcomes, again) for outcome in outcomes)
     return f"""\
 <!doctype html>
 <html lang="en">
@@ -52,11 +53,12 @@ def page(name: str, again: str, outcomes: Outcomes) -> str:
 """
 
 
-def _fold(outcome: Hashable, again: str, outcomes: Outcomes) -> str:
+def _fold(outcome: Hashable, outcomes: Outcomes, again: str | None) -> str:
     """Return the fold of one outcome."""
     said, fault = label(outcome), isinstance(outcome, Fault)
     story = f"<pre>{escape(str(outcome))}</pre>" if fault else ""
-    command = f"{again} {outcomes[outcome].witness}"
+    call = outcomes.again(outcome)
+    command = call if again is None else f"{again} {outcomes[outcome].witness}"
     picture = svg(outcomes.replay(outcome).trace, title=f"A run that ends with {said}")
     return f"""\
 <details{' class="fault" open' if fault else ""}>

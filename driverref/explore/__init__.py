@@ -22,7 +22,7 @@ works, and so does `from driverref.explore import assert_outcomes`.  A type chec
 attributes of a function; typed code uses the second form.
 """
 
-from driverref.explore.check import assert_outcomes
+from driverref.explore.check import UnexpectedOutcomes, assert_outcomes
 from driverref.explore.comparison import Comparison, System, compare
 from driverref.explore.outcomes import Found, Outcomes, label, replay
 from driverref.explore.run import Fault, Order, Scenario
@@ -36,6 +36,7 @@ __all__ = [
     "Outcomes",
     "Scenario",
     "System",
+    "UnexpectedOutcomes",
     "assert_outcomes",
     "compare",
     "explore",

@@ -31,6 +31,9 @@ from types import FrameType
 
 import greenlet
 
+from driverref.errors import Misuse
+from driverref.threads.thread import running, running_thread
+
 Unwound = greenlet.GreenletExit
 """Raised in a coroutine that is left behind: by `unwind`, or when nothing refers to it any more."""
 
@@ -160,9 +163,21 @@ class Coroutine:
         """The top of its stack; `None` if it has not begun."""
         return sys._getframe(1) if self.is_running() else self._greenlet.gr_frame
 
+    def check_running(self) -> None:
+        """Raise `Misuse` unless the caller is this coroutine."""
+        if not self.is_running():
+            raise Misuse(
+                "the emulator is called on another greenlet than the one that made it; call it"
+                " there, or in a function that was given to spawn"
+            )
+
     def switch(self) -> None:
         """Leave the running coroutine here and go on with this one."""
-        self._greenlet.switch()
+        thread = running()
+        try:
+            self._greenlet.switch()
+        finally:  # also where the one that was left is unwound, or ended by Ctrl-C
+            running_thread.set(thread)
 
     def finish_into(self, successor: Coroutine) -> None:
         """Have `successor` go on when this coroutine's body returns."""

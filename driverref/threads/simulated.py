@@ -120,7 +120,6 @@ class SimulatedThreads(Steps):
             me = self._starter = self.running
             thread.coroutine.switch()
             self.running = me
-            running_thread.set(me)
         return thread
 
     def join(self, thread: Thread) -> None:

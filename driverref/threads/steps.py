@@ -43,8 +43,8 @@ from operator import attrgetter
 from typing import Protocol
 
 from driverref.diagnostics import standing, where
-from driverref.errors import Deadlock, EmulatorHang, Livelock, Misuse, Nondeterministic
-from driverref.threads import AWAIT, READ, WRITE, Mode, Thread, running_thread
+from driverref.errors import Deadlock, EmulatorHang, Livelock, Nondeterministic
+from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
 from driverref.threads.choice import TIME, named, other_way, thread_of
 from driverref.threads.clocks import Stamp, VectorClock
 from driverref.threads.coroutine import Coroutine, Unwound
@@ -232,6 +232,7 @@ class Steps:
                 script.pop()
                 self.declare((resource, mode))
                 return True
+        me.coroutine.check_running()
         # What the thread is about to do stands in the thread, where the schedule can look at it.
         me.resource, me.mode, me.enabled, me.deadline, me.what, me.chance = (
             resource, mode, enabled, deadline, what, chance,
@@ -251,7 +252,8 @@ class Steps:
         if chosen is not me or self.made - self._turn_began >= TURN:
             self._turn_began = self.made
         if chosen is not me:
-            self._switch(me, chosen)
+            chosen.coroutine.switch()  # returns when this thread is chosen again
+            self.running = me
         # With a failure `_choose` chooses the adopted thread.  So this is that thread.
         if self.failure is not None:
             failure, self.failure = self.failure, None
@@ -266,19 +268,6 @@ class Steps:
         # But how often time has passed since then makes no difference.
         self.declare((CLOCK, READ) if possible else ((EXPIRY, me.number), AWAIT))
         return possible
-
-    def _switch(self, me: SimulatedThread, to: SimulatedThread) -> None:
-        """Let another thread go on.  Returns when the running one, `me`, is chosen again."""
-        if me is self.main and not me.coroutine.is_running():
-            raise Misuse(
-                "the emulator is called on another greenlet than the one that made it; call it"
-                " there, or in a function that was given to spawn"
-            )
-        try:
-            to.coroutine.switch()
-        finally:  # also where it is unwound, or ended by Ctrl-C
-            self.running = me
-            running_thread.set(me)
 
     def _next(self) -> SimulatedThread:
         """The thread that goes on: the one that waits for another to settle, or the one chosen."""
