@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from driverref import diagnostics, eras
+from driverref import diagnostics, eras, notebook
 from driverref.diagnostics import where
 from driverref.erlang.calling import Calling, caller
 from driverref.erlang.commands import Commands
@@ -174,6 +175,9 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
         state = self.runtime.down or "running"
         return f"<Emulator +A {size} +S {count}, {state}>"
 
+    def _repr_html_(self) -> str:
+        return notebook.emulator(self.runtime, f"{self!r}, made at {self.made}")
+
     # The system.
 
     def system_info(self, item: str) -> Any:
@@ -323,6 +327,9 @@ class OverEmulator(Over, Emulator):
 
     def __repr__(self) -> str:
         return f"<Emulator, {OVER}>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"
 
 
 def _seam(threads: object, seed: object) -> Threads:

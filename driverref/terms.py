@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 from operator import is_
 
@@ -49,6 +50,11 @@ class Port:
 
     def __repr__(self) -> str:
         return f"#Port<0.{self.number}>"
+
+    def _repr_html_(self) -> str:
+        from driverref.notebook import identifier
+
+        return identifier(self)
 
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
@@ -243,6 +249,35 @@ def erlang(term: object) -> str:
             return "undefined"
         case _:
             return shown(term)
+
+
+def brief(term: object, most: int) -> str:
+    """`erlang(term)`, cut to `most` characters.  It takes no longer for a longer term.  Any thread.
+
+    >>> print(brief(bytes(10_000_000), 20))
+    <<0,0,0,0,0,0,0,0...
+    """
+    text = erlang(_beginning(term, most))
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _beginning(term: object, most: int) -> object:
+    """As much of a term as its first `most` characters are made of; else it is the same."""
+    match term:
+        case bytes() | bytearray() | memoryview():
+            return bytes(term[: most + 1])
+        case str() if len(term) > most:
+            return type(term)(term[: most + 1])
+        case tuple():
+            return tuple(_beginning(part, most) for part in term[: most + 1])
+        case ImproperList() if len(term) <= most:
+            return ImproperList(_beginning(part, most) for part in term)
+        case list():
+            return [_beginning(part, most) for part in term[: most + 1]]
+        case dict():
+            pairs = islice(term.items(), most + 1)
+            return {_beginning(key, most): _beginning(value, most) for key, value in pairs}
+    return term
 
 
 def _quoted(text: str, quote: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
 from driverref.diagnostics import shown
-from driverref.terms import Port, erlang
+from driverref.terms import Port, brief
 
 Raw = tuple[int, str, str, int | None, int | None, object]
 """`(now, thread, name, the port's number, job, detail)`."""
@@ -52,8 +52,12 @@ whether it has called that or has returned.
 """
 
 
+LONGEST = 200
+"""How many characters of an event's detail are shown."""
+
+
 class Event(NamedTuple):
-    """One thing that happened.  `print(event)` gives one line."""
+    """One thing that happened.  `print(event)` gives one line, which cuts a long detail."""
 
     time: int
     """Nanoseconds since the emulator started; virtual on simulated threads."""
@@ -75,7 +79,7 @@ class Event(NamedTuple):
         if self.job is not None:
             parts.append(f"job {self.job}")
         if self.detail is not None:
-            parts.append(erlang(self.detail))
+            parts.append(brief(self.detail, LONGEST))
         return " ".join(parts)
 
 
@@ -170,6 +174,6 @@ class Trace(Sequence[Event]):
         return text(self)
 
     def _repr_html_(self) -> str:
-        from driverref.timeline import svg
+        from driverref.notebook import last_events
 
-        return svg(self)
+        return last_events(self)

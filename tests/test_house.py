@@ -20,7 +20,7 @@ FLOORS = (
     "since posix timeline",
     "memory",
     "runtime instrument",
-    "eras erlang erl_driver",
+    "eras erlang erl_driver notebook",
     "emulator",
     "explore",
     "conformance hosting",
@@ -31,8 +31,13 @@ FLOORS = (
 
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
 
-LATE = {("trace", "timeline")}
-"""What a function imports where it is called: a trace is shown by what is drawn from it, and knows no picture."""
+LATE = {
+    ("trace", "timeline"),
+    ("trace", "notebook"),
+    ("terms", "notebook"),
+    ("runtime", "notebook"),
+}
+"""What a function imports where it is called: a trace or a port is shown by what is drawn from it, and knows no picture."""
 
 SEAM_ONLY = {"threading", "time", "queue", "greenlet", "_thread"}
 
@@ -121,7 +126,7 @@ def test_only_the_emulator_knows_the_eras(path: Path) -> None:
 
 @every_file
 def test_only_what_shows_something_knows_the_picture(path: Path) -> None:
-    if room_of(path) not in ("timeline", "explore", "command", "__main__"):
+    if room_of(path) not in ("timeline", "notebook", "explore", "command", "__main__"):
         assert "timeline" not in {found.room for found in own_imports(path) if not found.late}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from driverref.terms import (
     SubBinary,
     Tuple,
     binary_part,
+    brief,
     erlang,
     iodata_parts,
     iolist_to_binary,
@@ -261,3 +263,53 @@ def test_what_is_printed_can_be_read_back(term: object) -> None:
     assert rest == ""
     assert read_back == term
     assert type(read_back) is type(term)
+
+
+SHORT_AND_LONG = [
+    (b"", 10),
+    (b"ab", 10),
+    (bytes(1_000), 20),
+    (b"x" * 1_000, 20),
+    (bytearray(1_000), 20),
+    ("x" * 1_000, 20),
+    (Atom("x" * 200), 20),
+    (list(range(1_000)), 20),
+    (tuple(range(1_000)), 20),
+    (Tuple([b"x" * 1_000] * 3), 20),
+    (ImproperList([1, b"x" * 1_000]), 20),
+    (ImproperList(range(1_000)), 20),
+    ({number: bytes(1_000) for number in range(1_000)}, 20),
+    ([[[b"deep" * 100]]], 20),
+    (None, 20),
+]
+
+
+@pytest.mark.parametrize(("term", "most"), SHORT_AND_LONG)
+def test_a_brief_text_is_the_beginning_of_the_whole_one(term: object, most: int) -> None:
+    whole, text = erlang(term), brief(term, most)
+    if len(whole) <= most:
+        assert text == whole
+    else:
+        assert text == whole[: most - 3] + "..."
+
+
+@given(st.recursive(st.binary() | st.integers(), lambda inner: st.lists(inner) | st.tuples(inner)))
+def test_a_brief_text_is_never_longer(term: object) -> None:
+    whole = erlang(term)
+    assert brief(term, 30) == (whole if len(whole) <= 30 else whole[:27] + "...")
+
+
+def test_a_brief_text_looks_at_no_more_than_it_shows() -> None:
+    class Counted(list[object]):
+        asked = 0
+
+        def __getitem__(self, index: Any) -> Any:
+            assert isinstance(index, slice)
+            Counted.asked += len(range(*index.indices(len(self))))
+            return super().__getitem__(index)
+
+        def __iter__(self) -> Any:
+            raise AssertionError("the whole of it is looked at")
+
+    assert brief(Counted(range(100_000)), 30).startswith("[0,1,2,")
+    assert Counted.asked <= 31

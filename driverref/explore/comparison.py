@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from html import escape
 from typing import NamedTuple
 
 from driverref.emulator import DEFAULTS, EmulatorOptions
 from driverref.errors import check_int
-from driverref.explore.outcomes import Outcomes, columns, label, uncut
+from driverref.explore.outcomes import Outcomes, _folded, columns, label, uncut
 from driverref.explore.run import Scenario
 from driverref.explore.strategy import explore
 from driverref.release import ERAS, Release, find
@@ -121,6 +122,16 @@ class Comparison(Mapping[System, Outcomes]):
         return "\n".join([*columns([head, *self.rows()], "<"), self.summary(), *self.below()])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("emulator", "outcome", "schedules"))
+        outcomes = [outcome for group in self.groups() for outcome in self[group[0]]]
+        body = "".join(
+            f"<tr><td>{escape(first)}</td><td>{_folded(outcome)}</td><td>{escape(count)}</td></tr>"
+            for outcome, (first, _, count) in zip(outcomes, self.rows(), strict=True)
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{table}<p>{escape(self.summary())}</p>"
 
 
 def compare(

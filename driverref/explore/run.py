@@ -14,6 +14,7 @@ import gc
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 
 from driverref.diagnostics import Place, message, raised, shown, where
 from driverref.emulator import Emulator, EmulatorOptions, OverEmulator
@@ -78,6 +79,11 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text}" if self.text else self.name
+
+    def _repr_html_(self) -> str:
+        places = "".join(f"<li><code>{escape(place)}</code></li>" for place in self.places)
+        text = f'<pre style="white-space: pre-wrap">{escape(self.text)}</pre>' if self.text else ""
+        return f"<p><b>{escape(self.name)}</b></p>{text}{f'<ul>{places}</ul>' if places else ''}"
 
 
 class Order(tuple[str, ...]):

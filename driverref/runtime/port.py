@@ -123,6 +123,11 @@ class ErlDrvPort:
     def __repr__(self) -> str:
         return f"<ErlDrvPort {self.id} of {self.driver.name}, {self.state.value.value}>"
 
+    def _repr_html_(self) -> str:
+        from driverref.notebook import port
+
+        return port(self)
+
     def transit(self, event: str) -> None:
         """Go to the next state.
 

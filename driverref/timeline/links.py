@@ -98,5 +98,16 @@ def _key(wait: str, event: Event) -> Hashable:
         case "message", (Port() as port, ("data", _)):
             return port
         case "message", term if event.name == "receive" or event.name.endswith("_term"):
-            return erlang(term)
+            return _comparable(term)
     return event.port
+
+
+def _comparable(term: object) -> Hashable:
+    """Return what equal terms have in common, and can be a key: a list and a map cannot."""
+    match term:
+        case tuple() | list():
+            kind = "tuple" if isinstance(term, tuple) else type(term).__name__
+            return kind, *map(_comparable, term)
+        case dict():
+            return frozenset((_comparable(key), _comparable(part)) for key, part in term.items())
+    return term if isinstance(term, bytes) else erlang(term)

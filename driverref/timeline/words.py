@@ -6,7 +6,8 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from driverref.terms import erlang
+from driverref.terms import brief
+from driverref.trace import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +67,7 @@ def label(event: Event, *, with_port: bool = False) -> tuple[str, str]:
         parts.append(f"job {event.job}")
     if event.detail is not None:
         unit = " ms" if event.name == "driver_set_timer" else ""
-        parts.append(erlang(event.detail) + unit)
+        parts.append(brief(event.detail, LONGEST) + unit)
     return one_line(event.name), one_line(" ".join(parts))
 
 

@@ -456,3 +456,13 @@ def test_every_table_has_a_line_for_each_event(events: list[Event]) -> None:
     assert len(lines) == len(events) + 1 if events else lines == ["no events"]
     for event, line in zip(events, lines[1:], strict=True):
         assert event.name in line.split()
+
+
+def test_a_message_with_lists_and_maps_is_known_by_its_parts() -> None:
+    term = Tuple((PORT, [1, {Atom("key"): [b"long" * 1_000]}]))
+    other = Tuple((PORT, [1, {Atom("key"): [b"long" * 1_000, 2]}]))
+    events = [
+        Event(0, "scheduler 1", "erl_drv_output_term", PORT, None, sent) for sent in (other, term)
+    ]
+    events.append(Event(0, "scheduler 1", "receive", None, None, term))
+    assert [(link.cause, link.effect) for link in links.links_of(events)] == [(1, 2)]
