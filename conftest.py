@@ -33,6 +33,9 @@ from sybil.sybil import SybilCollection
 settings.register_profile("driverref", deadline=None)
 settings.load_profile("driverref")
 
+# The package's own plug-in, also where the package is not installed.
+pytest_plugins = ["pytest_driverref"]
+
 FAILED = pytest.StashKey[int]()
 """Key of a page's collector: the line at which the page failed."""
 

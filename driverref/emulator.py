@@ -85,7 +85,7 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
     already has an emulator.
 
     Use it in a `with` block, or call `stop` at the end.  The methods may be called by the thread
-    that made it and in functions that were given to `spawn`.
+    that made it, in any context, and in functions that were given to `spawn`; `Misuse` elsewhere.
     """
 
     made: str

@@ -112,6 +112,7 @@ DOORS: list[Door] = [
 
 
 @both
+@pytest.mark.rule("explore.terms-are-copied")
 @pytest.mark.parametrize("door", DOORS)
 def test_what_has_crossed_does_not_change_with_what_was_given(threads: Kind, door: Door) -> None:
     with Emulator(threads=threads) as erl:
