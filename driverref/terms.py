@@ -205,8 +205,8 @@ def holds_bytes(message: object) -> bool:
         type(message) is Tuple
         and len(message) == 2
         and type(message[1]) is tuple
-        and type(message[1][-1]) is bytes
         and len(message[1]) == 2
+        and type(message[1][1]) is bytes
     )
 
 

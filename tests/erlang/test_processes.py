@@ -306,7 +306,11 @@ def test_a_thread_of_nobody_cannot_call(threads: Kind) -> None:
         thread = threading.Thread(target=stranger)
         thread.start()
         thread.join()
-        assert "self: this thread is no process of this emulator; called at" in str(caught[0])
+        told = str(caught[0])
+        assert told.startswith(
+            "self: this thread is no process of this emulator; call it on the thread"
+        )
+        assert "; called at test_processes.py:" in told
 
 
 @both
