@@ -29,7 +29,7 @@ from driverref.hosting.tools import CompileError, call, compiler, header_folder
 
 HERE = Path(__file__).parent / "c"
 RUNTIME = "stacks arena blocks shadow modules tsan signals files run".split()
-LINKED_IN = "api libc posix refused".split()
+LINKED_IN = "api libc posix locks refused".split()
 CPLUSPLUS = {".cc", ".cpp", ".cxx", ".C"}
 IN_C = {"driver_alloc", "driver_realloc", "driver_free"}
 """The functions of the header that the runtime has itself."""

@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from ctypes import string_at
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from driverref.errors import Misuse
-from driverref.hosting import atomics, calls, library, sockets, special, waiting, wrong
-from driverref.hosting.building import build
+from driverref.hosting import atomics, calls, library, locks, sockets, special, waiting, wrong
+from driverref.hosting.building import Build, build
 from driverref.hosting.calls import signed
 from driverref.hosting.external import decode, encode
 from driverref.hosting.host import Handler, Module, host
@@ -31,7 +32,7 @@ from driverref.runtime.driver import CALLBACKS, Driver
 from driverref.runtime.port import ErlDrvPort
 from driverref.threads import OUTSIDE, running
 
-REQUESTS = (atomics, calls, sockets, special, waiting, wrong)
+REQUESTS = (atomics, calls, locks, sockets, special, waiting, wrong)
 """The modules whose handlers serve what the driver's code asks for."""
 
 _ENTRY = (
@@ -199,12 +200,25 @@ _BODIES = {
 class CDriver:
     """What `c_driver` returns: call it in a scenario, and load the driver that it returns."""
 
-    def __init__(self, module: Module, options: tuple[Any, ...]) -> None:
-        self._module, self._options = module, options
+    def __init__(self, build: Build, options: tuple[Any, ...]) -> None:
+        self._build, self._options = build, options
         self._classes: dict[Entry, type[HostedDriver]] = {}
-        self._called: set[str] = set()
-        self.sources = tuple(map(str, module.build.sources))
+        self.callbacks: set[str] = set()
+        """The callbacks that its entry has, as far as it has been run."""
+        self.called: set[str] = set()
+        """Those that were called."""
+        self.sources = tuple(map(str, build.sources))
         """The files that it was compiled from."""
+
+    @cached_property
+    def _module(self) -> Module:
+        module = host().load(self._build)
+        module.handlers.update(self._options[-1] or {})
+        return module
+
+    def load(self) -> None:
+        """Load the driver into this process, if that has not been done."""
+        self._module  # noqa: B018 - it is made when it is asked for
 
     def __call__(self) -> Driver:
         """The driver for the emulator that runs: its variables are as they are after loading.
@@ -231,7 +245,7 @@ class CDriver:
             (at["flags"] >> 32) & 0xFFFFFFFF,
             tuple(name for name in CALLBACKS if at[name]),
         )
-        fresh: Driver = self._class(entry)(run, at, self._called)
+        fresh: Driver = self._class(entry)(run, at, self.called)
         run.made[self] = fresh
         return fresh
 
@@ -241,23 +255,29 @@ class CDriver:
         if found is None:
             members: dict[str, Any] = {name: _BODIES.get(name, _never) for name in entry.callbacks}
             members |= {"driver_name": entry.name, "driver_flags": entry.flags}
+            self.callbacks |= {*_BODIES} & {*entry.callbacks}
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found
 
+    def learn(self, other: CDriver) -> None:
+        """Take over what another process has learnt of this driver."""
+        self.callbacks |= other.callbacks
+        self.called |= other.called
+
     @property
     def never_called(self) -> list[str]:
-        """The callbacks of its entry that no run in this process has called so far."""
-        entries = {name for entry in self._classes for name in entry.callbacks}
-        return [name for name in _BODIES if name in entries - self._called]
+        """The callbacks of its entry that no run has called so far."""
+        return [name for name in _BODIES if name in self.callbacks - self.called]
 
     @property
     def paths(self) -> dict[str, str]:
         """By its name, the path of each file that a line of the driver's code is in."""
-        return {Path(file).name: file for _, file, _ in self._module.table.lines}
+        return {Path(file).name: file for _, file, _ in self._build.table.lines}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process compiles it, which finds it compiled, and loads it.
-        return _again, (self.sources, self._options)
+        # Another process compiles it, which finds it compiled, and loads it when it runs it.
+        known = {"callbacks": self.callbacks, "called": self.called}
+        return c_driver_unloaded, (self.sources, *self._options), known
 
     def __repr__(self) -> str:
         return f"<CDriver {self.sources[0]}>"
@@ -299,13 +319,18 @@ def c_driver(
     Raises `CompileError` with what the compiler said, or with what is missing: a compiler,
     binutils, `erl_driver.h`.
     """
+    driver = c_driver_unloaded(sources, flags, libs, cc, stand_ins)
+    driver.load()
+    return driver
+
+
+def c_driver_unloaded(
+    sources: Sequence[str | os.PathLike[str]],
+    flags: Sequence[str] = (),
+    libs: Sequence[str] = (),
+    cc: str | None = None,
+    stand_ins: Mapping[str, Handler] | None = None,
+) -> CDriver:
+    """Do as `c_driver`, but load the driver only when it is run: for a process that does not."""
     made = build(sources, flags, libs, cc, sorted(stand_ins or ()))
-    module = host().load(made)
-    module.handlers.update(stand_ins or {})
-    return CDriver(module, (tuple(flags), tuple(libs), cc, stand_ins))
-
-
-def _again(sources: tuple[str, ...], options: tuple[Any, ...]) -> CDriver:
-    """The same driver in another process."""
-    flags, libs, cc, stand_ins = options
-    return c_driver(*sources, flags=flags, libs=libs, cc=cc, stand_ins=stand_ins)
+    return CDriver(made, (tuple(flags), tuple(libs), cc, stand_ins))

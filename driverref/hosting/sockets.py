@@ -22,6 +22,7 @@ from driverref.hosting.calls import signed
 from driverref.hosting.faults import Unmodelled
 from driverref.hosting.host import Handler, handles
 from driverref.threads import running
+from driverref.threads.simulated_sockets import wait_for_any
 
 if TYPE_CHECKING:
     from driverref.hosting.run import Run
@@ -154,7 +155,7 @@ def fcntl(run: Run, a: memoryview) -> int:
 @handles("poll")
 @_errors_are_numbers
 def poll(run: Run, a: memoryview) -> int:
-    """Wait for one socket.  One that could be written to is ready at once: `send` never waits."""
+    """Wait for sockets.  One that could be written to is ready at once: `send` never waits."""
     at, count, ms = a[:3]
     asked = [_POLL.unpack(run.read(at + _POLL.size * n, _POLL.size)) for n in range(count)]
     found, reads = [0] * count, []
@@ -166,17 +167,13 @@ def poll(run: Run, a: memoryview) -> int:
             reads += [n] if events & _IN else []
         elif number >= 0:
             found[n] = _INVALID
-    ready = any(found)
-    if len(reads) > 1 or (ms < 0 and not ready and not reads):
-        raise Unmodelled("poll: this model waits for one socket, and not for several or for none")
     now = run.threads.read_clock()
-    deadline = now if ready else None if ms < 0 else now + ms * 1_000_000
-    for n in reads:
-        socket = _end(run, asked[n][0])
-        if socket.wait(deadline):
+    deadline = now if any(found) else None if ms < 0 else now + ms * 1_000_000
+    sockets = {n: _end(run, asked[n][0]) for n in reads}
+    wait_for_any(run.threads, [*sockets.values()], deadline)
+    for n, socket in sockets.items():
+        if socket.readable():
             found[n] |= _IN | (_HUP if socket.ended else 0)
-    if not reads and not ready:
-        run.threads.sleep(ms * 1_000_000)
     for n, (number, events, _) in enumerate(asked):
         run.write(at + _POLL.size * n, _POLL.pack(number, events, found[n]))
     return sum(map(bool, found))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from driverref.threads.clocks import Stamp
 
 _CLOCK_REALTIME = 0
-_BEGINNING = 1_000_000_000 * 10**9
+BEGINNING = 1_000_000_000 * 10**9
 """What the clock on the wall says, in nanoseconds, when an emulator starts."""
 
 
@@ -54,7 +54,7 @@ def sched_yield(run: Run, a: memoryview) -> None:
 @handles("clock_gettime")
 def clock_gettime(run: Run, a: memoryview) -> int:
     now = run.threads.read_clock()
-    return now + _BEGINNING if a[0] == _CLOCK_REALTIME else now
+    return now + BEGINNING if a[0] == _CLOCK_REALTIME else now
 
 
 # Locks.
@@ -65,7 +65,7 @@ _NORMAL, _RECURSIVE, _ERRORCHECK = range(3)
 class Lock:
     """A `pthread_mutex_t`."""
 
-    def __init__(self, run: Run, resource: int, where: str, kind: int = _NORMAL) -> None:
+    def __init__(self, run: Run, resource: object, where: str, kind: int = _NORMAL) -> None:
         self.threads, self.resource, self.kind = run.threads, resource, kind
         self.where = where
         self.holder: Any = None
@@ -76,16 +76,20 @@ class Lock:
         held = f", held by {self.holder.name}" if self.holder else ""
         return f"the pthread mutex {self.where}{held}"
 
-    def lock(self) -> int:
+    def lock(self, deadline: int | None = None) -> int:
         me: Any = running()
         if self.holder is me and self.kind != _NORMAL:
             if self.kind == _ERRORCHECK:
                 return errno.EDEADLK
             self.count += 1
             return 0
-        self.threads.step(self.resource, ACQUIRE, lambda: self.holder is None, None, self)
+        if not self.threads.step(self.resource, ACQUIRE, self.free, deadline, self):
+            return errno.ETIMEDOUT
         self._taken(me)
         return 0
+
+    def free(self) -> bool:
+        return self.holder is None
 
     def trylock(self) -> int:
         me: Any = running()
@@ -116,17 +120,21 @@ class Lock:
 
 
 class Condition:
-    """A `pthread_cond_t`.  The threads that wait stand in line."""
+    """A `pthread_cond_t`.  The threads that wait stand in line.
 
-    def __init__(self, run: Run, resource: int, where: str) -> None:
-        self.threads, self.resource, self.where = run.threads, resource, where
+    `of` is what is made of it and a lock: no thread wakes there without a signal, and what a thread
+    waits for is called after that.
+    """
+
+    def __init__(self, run: Run, resource: object, where: str, of: object = None) -> None:
+        self.threads, self.resource, self.where, self.of = run.threads, resource, where, of
         self.line: deque[list[Stamp]] = deque()
         self.tickets = 0
         # The threads that have been woken without a signal.
         self.woken: list[Any] = []
 
     def __str__(self) -> str:
-        return f"the pthread condition {self.where}"
+        return f"the pthread condition {self.where}" if self.of is None else str(self.of)
 
     def wait(self, lock: Lock, deadline: int | None) -> int:
         me: Any = running()
@@ -134,7 +142,7 @@ class Condition:
             raise Misuse(f"pthread_cond_wait: {me.name} does not hold {lock}")
         # A wake-up without a signal may come at once: the thread then waits for the lock, and that
         # may take any time.  Once for each thread, or a correct driver would never end.
-        spurious = me not in self.woken and self.threads.chance(SPURIOUS)
+        spurious = self.of is None and me not in self.woken and self.threads.chance(SPURIOUS)
         ticket: list[Stamp] = []
         count, lock.count = lock.count, 1
         if spurious:
@@ -178,16 +186,21 @@ class Once:
         self.done = False
 
 
-def _name(run: Run, address: int) -> tuple[int, str]:
+def deadline_of(until: int) -> int | None:
+    """The deadline that is given as a time of the clock on the wall; below 0 is none."""
+    return None if until < 0 else max(0, until - BEGINNING)
+
+
+def named(run: Run, address: int) -> tuple[int, str]:
     """The resource of a lock, and the words for it."""
     resource, where = run.host.name(address)
     return ADDRESSES | resource, where
 
 
-def _known(run: Run, address: int, make: Callable[[Run, int, str], Any]) -> Any:
+def known(run: Run, address: int, make: Callable[[Run, int, str], Any]) -> Any:
     """The lock at an address, made when a thread comes to it for the first time."""
     run.host.look(run, address, 4)
-    resource, where = _name(run, address)
+    resource, where = named(run, address)
     found = run.locks.get(resource)
     if found is None:
         found = run.locks[resource] = make(run, resource, where)
@@ -196,13 +209,13 @@ def _known(run: Run, address: int, make: Callable[[Run, int, str], Any]) -> Any:
 
 @handles("pthread_mutex_init")
 def pthread_mutex_init(run: Run, a: memoryview) -> None:
-    resource, where = _name(run, a[0])
+    resource, where = named(run, a[0])
     run.locks[resource] = Lock(run, resource, where, a[1])
 
 
 @handles("pthread_mutex_destroy")
 def pthread_mutex_destroy(run: Run, a: memoryview) -> None:
-    lock = _known(run, a[0], Lock)
+    lock = known(run, a[0], Lock)
     if lock.holder is not None:
         raise Misuse(f"pthread_mutex_destroy: {lock}")
     del run.locks[lock.resource]
@@ -210,31 +223,37 @@ def pthread_mutex_destroy(run: Run, a: memoryview) -> None:
 
 @handles("pthread_mutex_lock")
 def pthread_mutex_lock(run: Run, a: memoryview) -> int:
-    result: int = _known(run, a[0], Lock).lock()
+    result: int = known(run, a[0], Lock).lock()
+    return result
+
+
+@handles("pthread_mutex_timedlock")
+def pthread_mutex_timedlock(run: Run, a: memoryview) -> int:
+    result: int = known(run, a[0], Lock).lock(deadline_of(a[1]))
     return result
 
 
 @handles("pthread_mutex_trylock")
 def pthread_mutex_trylock(run: Run, a: memoryview) -> int:
-    result: int = _known(run, a[0], Lock).trylock()
+    result: int = known(run, a[0], Lock).trylock()
     return result
 
 
 @handles("pthread_mutex_unlock")
 def pthread_mutex_unlock(run: Run, a: memoryview) -> int:
-    result: int = _known(run, a[0], Lock).unlock()
+    result: int = known(run, a[0], Lock).unlock()
     return result
 
 
 @handles("pthread_cond_init")
 def pthread_cond_init(run: Run, a: memoryview) -> None:
-    resource, where = _name(run, a[0])
+    resource, where = named(run, a[0])
     run.locks[resource] = Condition(run, resource, where)
 
 
 @handles("pthread_cond_destroy")
 def pthread_cond_destroy(run: Run, a: memoryview) -> None:
-    condition = _known(run, a[0], Condition)
+    condition = known(run, a[0], Condition)
     if condition.line:
         raise Misuse(f"pthread_cond_destroy: {len(condition.line)} threads wait for {condition}")
     del run.locks[condition.resource]
@@ -244,27 +263,27 @@ def pthread_cond_destroy(run: Run, a: memoryview) -> None:
 @handles("pthread_cond_timedwait")
 def pthread_cond_wait(run: Run, a: memoryview) -> int:
     at, mutex, until = a[:3]
-    deadline = None if until < 0 else max(0, until - _BEGINNING)
-    lock = _known(run, mutex, Lock)
-    result: int = _known(run, at, Condition).wait(lock, deadline)
+    deadline = deadline_of(until)
+    lock = known(run, mutex, Lock)
+    result: int = known(run, at, Condition).wait(lock, deadline)
     return result
 
 
 @handles("pthread_cond_signal")
 def pthread_cond_signal(run: Run, a: memoryview) -> int:
-    result: int = _known(run, a[0], Condition).signal(all=False)
+    result: int = known(run, a[0], Condition).signal(all=False)
     return result
 
 
 @handles("pthread_cond_broadcast")
 def pthread_cond_broadcast(run: Run, a: memoryview) -> int:
-    result: int = _known(run, a[0], Condition).signal(all=True)
+    result: int = known(run, a[0], Condition).signal(all=True)
     return result
 
 
 @handles("pthread_once")
 def pthread_once(run: Run, a: memoryview) -> None:
-    once, call = _known(run, a[0], Once), function(run, "pthread_once", "the function", a[1])
+    once, call = known(run, a[0], Once), function(run, "pthread_once", "the function", a[1])
     once.lock.lock()
     if not once.done:
         once.done = True

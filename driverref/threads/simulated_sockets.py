@@ -55,7 +55,7 @@ class SimulatedSocket:
     def __str__(self) -> str:
         return "data from a socket"
 
-    def _readable(self) -> bool:
+    def readable(self) -> bool:
         """Whether `recv` need not wait."""
         return bool(self.received) or self.ended
 
@@ -69,7 +69,7 @@ class SimulatedSocket:
         """Wait until `recv` need not wait.  `False` if the deadline comes first."""
         self.check_open()
         threads = self.threads
-        if not threads.step(-self.id, ACQUIRE, self._readable, deadline, self):
+        if not threads.step(-self.id, ACQUIRE, self.readable, deadline, self):
             # The piece that has not arrived: had it come sooner, this would have seen it.
             threads.declare(((self.id, self.read), READ))
             return False
@@ -133,7 +133,7 @@ class SimulatedSocket:
             return 0
         # The first piece that is there, or the one that has not come: the answer depends on it.
         self.threads.declare(((self.id, self.read), READ))
-        return self.watcher[1] & (WRITABLE | (READABLE if self._readable() else 0))
+        return self.watcher[1] & (WRITABLE | (READABLE if self.readable() else 0))
 
     def _queue(self) -> None:
         """Put the socket into the queue of the poll that waits for what it is ready for."""
@@ -208,6 +208,22 @@ class SimulatedPoll:
 
     def end(self) -> None:
         self.queue.put_at_once(None)
+
+
+def wait_for_any(threads: Steps, sockets: list[SimulatedSocket], deadline: int | None) -> None:
+    """Wait until `recv` of one of the sockets need not wait, or until the deadline."""
+
+    def readable() -> bool:
+        return any(one.readable() for one in sockets)
+
+    for one in sockets:
+        one.check_open()
+    threads.step(None, READ, readable, deadline, "data from one of several sockets")
+    for one in sockets:
+        # Which of them are readable depends on what other threads have read, and on the first piece
+        # that is there, or the one that has not come.
+        threads.declare((-one.id, READ))
+        threads.declare(((one.id, one.read), READ))
 
 
 def _os_error(number: int) -> OSError:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dfs
 import pytest
 from broken import BOOK, number
 from cc import faults, line_of, needs_compiler, run, small
@@ -84,17 +85,16 @@ static void test(void) { pipe(p); driver_async(port, NULL, work, NULL, done); }
     "code",
     [
         "socket(AF_INET, SOCK_STREAM, 0);",
-        "struct pollfd two[] = {{s[0], POLLIN, 0}, {s[1], POLLIN, 0}}; poll(two, 2, 1);",
-        "poll(NULL, 0, -1);",
-        "pthread_rwlock_t l = PTHREAD_RWLOCK_INITIALIZER; pthread_rwlock_rdlock(&l);",
+        "pthread_spinlock_t l = 0; pthread_spin_lock(&l);",
+        "pthread_barrier_t b = {0}; pthread_barrier_wait(&b);",
         "fcntl(s[0], F_DUPFD, 3);",
         "fork();",
     ],
 )
 def test_what_would_wait_for_real_is_refused_by_name(code: str, tmp_path: Path) -> None:
     text = f"{HEAD}static void test(void) {{ int s[2]; socketpair(AF_UNIX, SOCK_STREAM, 0, s); {code} }}"
-    name = code.partition("(")[0].split()[-1]
-    with pytest.raises(Unmodelled, match=f"^{'poll' if 'poll' in code else name}: this model"):
+    name = code[: code.rindex("(")].rsplit(maxsplit=1)[-1]
+    with pytest.raises(Unmodelled, match=f"^{name}: this model"):
         run(small(tmp_path, text))
 
 
@@ -104,6 +104,71 @@ char *strdup(const char *s) { static char own[] = "own"; return own; }
 static void test(void) { say(strdup("x")); }
 """
     assert run(small(tmp_path, text)) == b"own"
+
+
+SEVERAL = (
+    HEAD
+    + """
+static int p[2], q[2], seen;
+static char got[2];
+static void work(void *unused)
+{
+    struct pollfd both[] = {{p[0], POLLIN, 0}, {q[0], POLLIN, 0}};
+    seen = poll(both, 2, MS);
+    for (int i = 0; i < 2; i++)
+        if (both[i].revents & POLLIN)
+            read(both[i].fd, got + i, 1);
+}
+static void done(void *job)
+{
+    char text[4] = {'0' + seen, got[0] ? got[0] : '-', got[1] ? got[1] : '-', 0};
+    close(p[0]), close(p[1]), close(q[0]), close(q[1]);
+    say(text);
+}
+#define READY done
+static void test(void)
+{
+    pipe(p), pipe(q);
+    driver_async(port, NULL, work, NULL, done);
+    SEND
+}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("ms", "send", "answers"),
+    [
+        ("-1", 'write(q[1], "b", 1);', {b"1-b"}),
+        ("-1", 'write(p[1], "a", 1); write(q[1], "b", 1);', {b"1a-", b"2ab"}),
+        ("5", 'write(q[1], "b", 1); write(p[1], "a", 1);', {b"0--", b"1-b", b"2ab"}),
+        ("0", 'write(q[1], "b", 1);', {b"0--", b"1-b"}),
+    ],
+)
+def test_poll_waits_for_several_and_finds_what_is_there(
+    ms: str, send: str, answers: set[bytes], tmp_path: Path
+) -> None:
+    driver = small(tmp_path, SEVERAL.replace("MS", ms).replace("SEND", send))
+
+    def scenario(erl: Emulator) -> object:
+        erl.erl_ddll.load_driver(driver())
+        port = erl.open_port(("spawn_driver", "small"), ("binary",))
+        erl.port_command(port, b"go")
+        (_, (_, data)) = erl.receive()
+        return data
+
+    outcomes = explore(scenario, async_threads=1, progress=False)
+    assert {*outcomes} == answers
+    assert outcomes.complete
+    seen = dfs.every_schedule(dfs.on_emulator(scenario, async_threads=1), 1500)
+    assert {*map(str, seen.outcomes)} == {*map(str, answers)}
+
+
+def test_a_poll_that_nothing_can_end_is_a_deadlock(tmp_path: Path) -> None:
+    for call in ("poll(NULL, 0, -1)", "poll((struct pollfd[]){{-1, POLLIN, 0}}, 1, -1)"):
+        found = faults(small(tmp_path, f"{HEAD}static void test(void) {{ {call}; }}"))
+        assert [fault.name for fault in found] == ["Deadlock"]
+        assert "waits for data from one of several sockets" in found[0].text
 
 
 class Far:

@@ -12,11 +12,12 @@
  *   signals.c  what ends a real emulator: SIGSEGV, SIGFPE, abort
  *   real.h     the C library's own functions, for the checked ones in libc.c
  *
- * Four more files are linked into each driver, because their names must be the driver's alone:
+ * Five more files are linked into each driver, because their names must be the driver's alone:
  *
  *   api.c      the functions of erl_driver.h
  *   libc.c     the functions of the C library that allocate or use memory
  *   posix.c    those that wait, open files or end the process
+ *   locks.c    read/write locks, semaphores, and C11's threads.h
  *   refused.c  those that the host does not have
  *
  * One OS thread runs all of this, so nothing here takes a lock.
@@ -161,6 +162,13 @@ typedef struct Thread {
 extern Call *current;     /* the call whose code runs; NULL: Python does */
 extern Thread **threads;  /* by number */
 extern uint32_t thread_count;
+
+/* Where the driver's code is: another process reads it when this one has ended (`apart.py`). */
+typedef struct {
+    long running;   /* whether it is the driver's code that runs, and not Python */
+    long function;  /* the one that Python has called last */
+    long site;      /* the line of its last request; 0 if it has made none, or has returned */
+} Note;
 
 HOST long dr_ask(const char *what, uintptr_t pc, long a, long b, long c, long d, long e, long f);
 __attribute__((noreturn)) void tell(uintptr_t pc);

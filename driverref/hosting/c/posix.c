@@ -70,6 +70,11 @@ HIDDEN int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *att
 HIDDEN int pthread_mutex_destroy(pthread_mutex_t *m) { return (int)ASK("pthread_mutex_destroy", m, 0, 0, 0); }
 HIDDEN int pthread_mutex_lock(pthread_mutex_t *m) { return (int)ASK("pthread_mutex_lock", m, 0, 0, 0); }
 HIDDEN int pthread_mutex_trylock(pthread_mutex_t *m) { return (int)ASK("pthread_mutex_trylock", m, 0, 0, 0); }
+HIDDEN int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *t)
+{
+    R(t, sizeof *t);
+    return (int)ASK("pthread_mutex_timedlock", m, t->tv_sec * 1000000000L + t->tv_nsec, 0, 0);
+}
 HIDDEN int pthread_mutex_unlock(pthread_mutex_t *m) { return (int)ASK("pthread_mutex_unlock", m, 0, 0, 0); }
 HIDDEN int pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attributes)
 {

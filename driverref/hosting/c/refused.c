@@ -10,13 +10,8 @@ CALL(select) CALL(pselect) CALL(ppoll) CALL(epoll_create) CALL(epoll_create1) CA
 CALL(eventfd) CALL(getaddrinfo) CALL(gethostbyname)
 
 /* Locks and threads that the host does not have. */
-CALL(pthread_rwlock_rdlock) CALL(pthread_rwlock_wrlock) CALL(pthread_rwlock_tryrdlock)
-CALL(pthread_rwlock_trywrlock) CALL(pthread_rwlock_timedrdlock) CALL(pthread_rwlock_timedwrlock)
-CALL(pthread_mutex_timedlock) CALL(pthread_barrier_wait) CALL(pthread_spin_lock) CALL(pthread_spin_trylock)
-CALL(pthread_cancel) CALL(pthread_kill)
-CALL(sem_wait) CALL(sem_timedwait) CALL(sem_trywait) CALL(sem_post)
-CALL(mtx_lock) CALL(mtx_timedlock) CALL(mtx_trylock) CALL(cnd_wait) CALL(cnd_timedwait) CALL(cnd_signal)
-CALL(cnd_broadcast) CALL(thrd_create) CALL(thrd_join) CALL(thrd_sleep) CALL(call_once)
+CALL(pthread_barrier_wait) CALL(pthread_spin_lock) CALL(pthread_spin_trylock) CALL(pthread_cancel)
+CALL(pthread_kill) CALL(sem_open)
 
 /* Processes and signals. */
 CALL(fork) CALL(vfork) CALL(system) CALL(popen) CALL(wait) CALL(waitpid) CALL(posix_spawn) CALL(execv) CALL(execve)
