@@ -81,6 +81,10 @@ class Run:
         call = self.host._calls.get((number, depth - 1)) if depth else None
         return call.box[library.SITE] if call and call.box[library.WHAT] else 0
 
+    def errno(self, number: int) -> int:
+        """What the driver's code has in `errno` in the call that a thread is in."""
+        return self.host._calls[number, self.depth[number] - 1].box[library.ERRNO]
+
     def stack_of(self, address: int) -> str | None:
         """The name of the thread on whose stack an address lies, or `None`."""
         for (number, _), call in self.host._calls.items():

@@ -13,6 +13,7 @@ from driverref.hosting import library
 from driverref.hosting.calls import signed, unsigned
 from driverref.hosting.host import HANDLERS, handles
 from driverref.hosting.vectors import entries, lay_out, vector
+from driverref.threads import running
 
 if TYPE_CHECKING:
     from driverref.erl_driver import ErlDrvPort, ErlDrvTid
@@ -80,6 +81,8 @@ def erl_drv_getenv(run: Run, a: memoryview) -> int:
 
 @handles("erl_drv_init_ack")
 def erl_drv_init_ack(run: Run, a: memoryview) -> None:
+    thread: Any = running()
+    thread.errno = run.errno(thread.number)
     # A word, as what `start` returns; those of an error are negative.
     c.erl_drv_init_ack(run.port("erl_drv_init_ack", a[0]), signed(a[1]))
 

@@ -1,0 +1,108 @@
+"""Every C driver of the book and of the tests is hosted, unchanged and silent, or it is said here why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from broken import BOOK, CASES, commands
+from cc import needs_compiler
+
+from driverref import Emulator, ErlangError, explore
+from driverref.hosting import c_driver
+
+pytestmark = [pytest.mark.slow, needs_compiler]
+
+ROOT = BOOK.parents[1]
+
+ELSEWHERE = {
+    "docs/questions/wake/wake_drv.c": "test_select_in_c.py hosts it: it has a thread of its own",
+    "docs/questions/timeout/socket_drv.c": "test_sockets_in_c.py hosts it: its far end is a stand-in",
+    "docs/lookup_drv.c": "test_check.py hosts it: it is wrong on purpose",
+    "tests/beam/judge_log.c": "it keeps the log of the other drivers, on locks of the real machine",
+    "tests/beam/judge_drv.c": "test_judge_hosted.py hosts it: its log is a stand-in",
+    "tests/hosting/every_call_drv.c": "test_calls.py hosts it",
+    "tests/hosting/store/store_drv.c": "test_store.py hosts it: it needs zlib",
+    "tests/beam/vectors_drv.c": "it keeps the vectors that it is lent, to be looked at: that is a leak",
+    "tests/beam/nulls_drv.c": "it gives NULL to each call on purpose",
+    "tests/beam/values/values_drv.c": "it gives each call values that are wrong on purpose",
+}
+"""The drivers that are not among the scenes of `test_broken.py`, nor here."""
+
+HERE = {
+    "docs/questions/flow/slow_drv.c",
+    "tests/beam/bench_drv.c",
+    "tests/beam/blast_drv.c",
+}
+
+
+def test_no_driver_is_left_out() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("docs", "tests")
+        for path in (ROOT / folder).rglob("*.c")
+        if "DRIVER_INIT(" in path.read_text("utf-8")
+    }
+    scenes = {f"docs/questions/{case.scene.driver}" for case in CASES}
+    known = [*scenes, *ELSEWHERE, *HERE]
+    assert len(known) == len(set(known))
+    assert found == set(known)
+
+
+def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
+    """What comes of a scenario with a driver, in every order."""
+    driver = c_driver(ROOT / file)
+
+    def scenario(erl: Emulator) -> object:
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(driver())
+        return play(erl)
+
+    found = explore(scenario, async_threads=1, limit=4000, progress=False)
+    assert found.complete, found
+    assert not found.faults, found
+    return {*found}
+
+
+@pytest.mark.rule("hosting.same-outcomes")
+@pytest.mark.parametrize("file", ["bench_drv", "blast_drv 2"])
+def test_the_drivers_of_the_benchmark_are_silent(file: str) -> None:
+    source = f"tests/beam/{file.split(maxsplit=1)[0]}.c"
+    assert outcomes(source, commands(file, b"x", b"x")) == {None}
+
+
+def read_whole(path: object) -> Callable[[Emulator], object]:
+    """Do as `slow_drv.erl`: open a port for a file, read it, and close the port."""
+
+    def play(erl: Emulator) -> object:
+        try:
+            port = erl.open_port(("spawn_driver", f"slow_drv {path}"))
+        except ErlangError as error:
+            return str(error.reason)
+        some: Any = erl.port_control(port, 1, (1).to_bytes(4, "big") + (3).to_bytes(4, "big"))
+        erl.port_close(port)
+        return bytes(some)
+
+    return play
+
+
+@pytest.mark.rule("port.init-ack", "hosting.same-outcomes")
+def test_a_driver_that_acknowledges_late_opens_when_the_file_is_read(tmp_path: Path) -> None:
+    slow = "docs/questions/flow/slow_drv.c"
+    file = tmp_path / "file"
+    file.write_bytes(b"abcdef")
+    assert outcomes(slow, read_whole(file)) == {b"bcd"}
+    assert outcomes(slow, read_whole(tmp_path / "gone")) == {"enoent"}
+    assert outcomes(slow, read_whole(tmp_path)) == {"einval"}
+
+    def opener_killed(erl: Emulator) -> object:
+        pid = erl.spawn(lambda: read_whole(file)(erl))
+        monitor = erl.monitor("process", pid)
+        erl.exit(pid, "kill")
+        message = erl.receive()
+        assert message[1] == monitor
+        return str(message[-1])
+
+    assert outcomes(slow, opener_killed) <= {"killed", "normal", "noproc"}
