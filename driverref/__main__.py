@@ -12,10 +12,9 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from importlib import metadata
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -23,8 +22,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.markdown import Markdown
 
-from driverref import timeline
-from driverref.command import BadInput, beginning, book, loading, releases, report
+from driverref.command import BadInput, beginning, book, loading, releases, report, running
 from driverref.command.checking import check_command
 from driverref.command.checking import scenario as scenario_of
 from driverref.command.options import (
@@ -39,10 +37,10 @@ from driverref.command.options import (
     writable,
 )
 from driverref.errors import Nondeterministic
-from driverref.explore import compare, explore
-from driverref.explore.outcomes import follow
+from driverref.explore import compare
 from driverref.explore.strategy import ExploreOptions
 from driverref.explore.witness import RunOptions
+from driverref.hosting.apart import Died
 
 
 class OneLine(click.Group):
@@ -77,7 +75,7 @@ def refusing() -> Iterator[None]:
     """Turn an error of `explore` or `replay` in the block into one line about the input."""
     try:
         yield
-    except (ValueError, TypeError, Nondeterministic) as error:
+    except (ValueError, TypeError, Nondeterministic, Died) as error:
         raise BadInput(str(error)) from None
     except SystemExit:
         raise BadInput("the scenario calls sys.exit: let it return") from None
@@ -189,33 +187,20 @@ def explore_command(
         )
     if options["strategy"] != "all" and processes is not None:
         raise click.UsageError(f"--jobs is for --strategy all, not for {options['strategy']}")
-    scenario = scenario_of(target)
-    with refusing(), loading.silence(), workers(target, processes) as executor:
-        options["executor"] = executor
-        outcomes = explore(scenario, **given(options))
-    say(str(outcomes))
+    scenario, file = scenario_of(target), loading.split(target[-1]).file
     again = f"driverref timeline {shlex.join(target)} --witness"
+    with refusing(), loading.silence(), running.place(target, loading.begin_worker) as place:
+        shared = partial(running.shared, file, processes)
+        outcomes = place.explore(scenario, given(options), shared)
+        if html is not None:
+            pictures = running.pictures(place, scenario, outcomes)
+    say(str(outcomes))
     for first in outcomes.faults[:1] or list(outcomes)[:1]:
         what = "fault" if outcomes.faults else "outcome"
         say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
     if html is not None:
-        with loading.silence():
-            page = report.page(" ".join(target), outcomes, again)
-        write(html, page)
+        write(html, report.page(" ".join(target), outcomes, pictures, again))
     ctx.exit(1 if outcomes.faults else 0)
-
-
-def workers(
-    target: tuple[str, ...], processes: int | None
-) -> AbstractContextManager[Executor | None]:
-    """Return worker processes that load the file before they work; without a number, no executor.
-
-    They are spawned: a forked process would have copies of locks that threads of this one hold.
-    """
-    if processes is None:
-        return nullcontext()
-    file = loading.split(target[-1]).file
-    return ProcessPoolExecutor(processes, get_context("spawn"), loading.begin_worker, (file,))
 
 
 @main.command("timeline", short_help="Run a scenario once and show what ran where.")
@@ -251,13 +236,18 @@ def timeline_command(
     Exit status: 0 the run ended well, 1 it ended in a fault, 2 bad input.
     """
     scenario = scenario_of(target)
-    with refusing(), redirect_stdout(sys.stderr):
-        erl, fault = follow(scenario, witness, cast(RunOptions, given(options)))
-    trace = erl.trace.select(*events) if events else erl.trace
+    title = None if svg is None else f"A run of {' '.join(target)}"
+    show = partial(running.drawn, events, title)
+    with (
+        refusing(),
+        redirect_stdout(sys.stderr),
+        running.place(target, running.begin_aloud) as place,
+    ):
+        shown, fault = place.follow(scenario, witness, cast(RunOptions, given(options)), show)
     if svg is None:
-        say(timeline.text(trace))
+        say(shown)
     else:
-        write(svg, timeline.as_file(timeline.svg(trace, title=f"A run of {' '.join(target)}")))
+        write(svg, shown)
     if fault is not None:
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)
@@ -300,7 +290,7 @@ def releases_command() -> None:
 
     Exit status: 0 the table has been printed, 2 bad input.
     """
-    click.echo(shown(releases.table(), max(Console().width, 100)), nl=False)
+    click.echo(rendered(releases.table(), max(Console().width, 100)), nl=False)
 
 
 @main.command("answers", short_help="Read the short answers to the questions.")
@@ -320,10 +310,10 @@ def answers_command(question: str | None) -> None:
     for name in [question] if question else book.questions():
         page = book.page(name)
         answer = Markdown(f"`{name}`: **{page.title}**\n\n{page.answer}")
-        click.echo(shown(answer, min(Console().width, 80)))
+        click.echo(rendered(answer, min(Console().width, 80)))
 
 
-def shown(what: RenderableType, width: int) -> str:
+def rendered(what: RenderableType, width: int) -> str:
     """Return the lines that rich prints, without the blanks at their ends."""
     console = Console(width=width)
     with console.capture() as lines:

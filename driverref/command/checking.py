@@ -15,10 +15,11 @@ from driverref.command import BadInput, loading
 from driverref.command.options import given, run_options
 from driverref.emulator import Emulator
 from driverref.explore import Scenario
-from driverref.explore.outcomes import follow
 from driverref.explore.witness import RunOptions
-from driverref.hosting import CDriver, CompileError, c_driver
+from driverref.hosting import CDriver, CompileError
+from driverref.hosting.apart import ENDED, Apart
 from driverref.hosting.battery import LIMIT, Checked, Data, Mistake, around, check, rows
+from driverref.hosting.driver import c_driver_unloaded
 
 LIBRARIES = (".o", ".a", ".so")
 
@@ -37,7 +38,7 @@ def compiled(arguments: tuple[str, ...]) -> CDriver:
     if not sources:
         raise click.UsageError("Missing argument 'FILE.c'.")
     try:
-        return c_driver(*sources, flags=flags, libs=libs)
+        return c_driver_unloaded(sources, flags, libs)
     except CompileError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(2) from None
@@ -142,7 +143,8 @@ def check_command(
         runs = sum(checked.outcomes.schedules for checked in report)
         found = f"{counted(len(mistakes), 'mistake')} in {counted(len(report), 'row')}"
         click.echo(f"{found}; {counted(runs, 'schedule')} run")
-        if driver.never_called:
+        lost = any(checked.outcomes.stopped == ENDED for checked in report)
+        if driver.never_called and not lost:
             click.echo(
                 f"never called: {', '.join(driver.never_called)}; --open, --command and --control "
                 "give the data that leads there"
@@ -159,14 +161,20 @@ def _once(
     options: RunOptions,
 ) -> None:
     """Run one row under one schedule, and print what ran where."""
-    known = {found.name: found for found in rows(driver, data, dict(options))}
-    if row not in known:
-        raise BadInput(f"no row is called {row!r}; the rows: {', '.join(known)}")
-    try:
-        erl, fault = follow(known[row], witness, options)
-    except ValueError as error:
-        raise BadInput(str(error)) from None
-    click.echo(timeline.text(erl.trace))
+    with Apart() as apart:
+        # One after the other: a row that ends its process is not run here unless it is the one.
+        passed = []
+        for found in rows(apart, driver, data, options):
+            passed.append(found.name)
+            if found.name == row:
+                break
+        else:
+            raise BadInput(f"no row is called {row!r}; the rows: {', '.join(passed)}")
+        try:
+            shown, fault = apart.follow(found, witness, options, timeline.text)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+    click.echo(shown)
     if fault is not None:
         click.echo(f"ended in {fault}", err=True)
         ctx.exit(1)

@@ -6,11 +6,12 @@ system has.  Each outcome is a fold with the timeline of its witness.  The folds
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from html import escape
 
 from driverref.explore import Fault, Outcomes, label
 from driverref.timeline import svg
+from driverref.trace import Trace
 
 STYLE = """
 :root { color-scheme: light dark; --timeline-callback: #3f7fd0; --timeline-erlang: #c2567a }
@@ -27,13 +28,23 @@ summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
 """
 
 
-def page(name: str, outcomes: Outcomes, again: str | None = None) -> str:
-    """Return the page about a scenario called `name`.
+def page(
+    name: str,
+    outcomes: Outcomes,
+    pictures: Mapping[Hashable, str] | None = None,
+    again: str | None = None,
+) -> str:
+    """Return the page about a scenario called `name`, with a picture for each outcome.
 
-    `again` is the command that shows a witness, but for the witness at its end.  Without it, the
+    Without pictures, the runs are made here.  `again` is the command that shows a witness, but for
+    the witness at its end; without it, the
     call in Python stands there.
     """
-    folds = "\n".join(_fold(outcome, outcomes, again) for outcome in outcomes)
+    if pictures is None:
+        pictures = {
+            outcome: picture(outcome, outcomes.replay(outcome).trace) for outcome in outcomes
+        }
+    folds = "\n".join(_fold(outcome, outcomes, pictures, again) for outcome in outcomes)
     return f"""\
 <!doctype html>
 <html lang="en">
@@ -53,17 +64,23 @@ def page(name: str, outcomes: Outcomes, again: str | None = None) -> str:
 """
 
 
-def _fold(outcome: Hashable, outcomes: Outcomes, again: str | None) -> str:
+def picture(outcome: Hashable, trace: Trace) -> str:
+    """Return the picture of a run that ends with the outcome."""
+    return svg(trace, title=f"A run that ends with {label(outcome)}")
+
+
+def _fold(
+    outcome: Hashable, outcomes: Outcomes, pictures: Mapping[Hashable, str], again: str | None
+) -> str:
     """Return the fold of one outcome."""
     said, fault = label(outcome), isinstance(outcome, Fault)
     story = f"<pre>{escape(str(outcome))}</pre>" if fault else ""
     call = outcomes.again(outcome)
     command = call if again is None else f"{again} {outcomes[outcome].witness}"
-    picture = svg(outcomes.replay(outcome).trace, title=f"A run that ends with {said}")
     return f"""\
 <details{' class="fault" open' if fault else ""}>
 <summary><code>{escape(said)}</code></summary>
 {story}
 <p><code>{escape(command)}</code></p>
-{picture}
+{pictures[outcome]}
 </details>"""

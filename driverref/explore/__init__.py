@@ -13,6 +13,7 @@ The files of this folder, in reading order:
 * `search` finds the schedules from that.
 * `sequential` makes the runs one after the other, `share` has several workers make them.
 * `outcomes` counts what came of the runs and prints the table.
+* `journal` notes the run under way, for when it ends its process.
 * `strategy` has `explore` itself, which puts these together.
 * `comparison` explores on every era, `check` is for a test, `progress` draws a bar.
 

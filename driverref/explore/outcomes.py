@@ -19,13 +19,11 @@ from driverref.explore.run import (
     Fault,
     Order,
     Scenario,
-    check_failing,
-    check_observe,
-    check_step_limit,
+    experiment_of,
 )
 from driverref.explore.schedules import FIRST_COME
 from driverref.explore.search import PATIENCE
-from driverref.explore.witness import SHORT, STEP_LIMIT, RunOptions, agreed, shortened
+from driverref.explore.witness import SHORT, RunOptions, agreed, shortened
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,7 @@ def follow(scenario: Scenario, witness: str, given: RunOptions) -> tuple[Emulato
     """Do as `replay`, and return the fault in which the run ended as well."""
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
-    options = agreed(witness, given)
-    experiment = Experiment(
-        scenario,
-        check_observe(options.pop("observe", ())),
-        options,
-        check_step_limit("replay", options.pop("step_limit", STEP_LIMIT)),
-        check_failing("replay", options.pop("failing_allocations", False)),
-    )
-    return experiment.follow(witness)
+    return experiment_of("replay", scenario, agreed(witness, given)).follow(witness)
 
 
 class Outcomes(Mapping[Hashable, Found]):
@@ -129,6 +119,8 @@ class Outcomes(Mapping[Hashable, Found]):
         by_count = sorted(tally.found, key=lambda outcome: -tally.found[outcome].count)
         self._found = {outcome: tally.found[outcome] for outcome in by_count}
         self._experiment = experiment
+        self.scenario = experiment.scenario
+        """What was explored."""
         self.observe = experiment.observe
         """The names of the events whose order belongs to the outcomes."""
         self.strategy = strategy
@@ -152,6 +144,13 @@ class Outcomes(Mapping[Hashable, Found]):
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def tally(self) -> Tally:
+        """Return the counts, to go on counting."""
+        tally = Tally()
+        tally.found, tally.took_turns = dict(self._found), self.took_turns
+        tally.schedules, tally.cut = self.schedules, self.schedules - self.inequivalent
+        return tally
 
     @property
     def faults(self) -> list[Fault]:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
+from typing import cast
 
 from driverref.diagnostics import Place, message, raised, shown, where
-from driverref.emulator import Emulator, EmulatorOptions, OverEmulator
+from driverref.emulator import DEFAULTS, Emulator, EmulatorOptions, OverEmulator
 from driverref.errors import (
     DriverFault,
     EmulatorHang,
@@ -27,12 +28,12 @@ from driverref.errors import (
     check_int,
     wrong_type,
 )
-from driverref.explore.schedules import Deviation, Replay, written
-from driverref.explore.witness import STEP_LIMIT, ending
+from driverref.explore.journal import Kept
+from driverref.explore.schedules import Deviation, Replay, Witnessed, written
+from driverref.explore.witness import STEP_LIMIT, RunOptions, ending
 from driverref.runtime.core import OverRuntime, Runtime
 from driverref.runtime.overflow import repeated
 from driverref.threads import ALLOCATION, LATE, SPURIOUS, WRITE
-from driverref.threads.schedule import FirstCome
 from driverref.threads.simulated import SimulatedThreads
 from driverref.trace import NAMES, Raw, Record, Trace
 
@@ -127,6 +128,8 @@ class Watch(Trace):
                 append((self._threads.time, lane, name, port, job, detail))
             elif self._whole:
                 append(raw)
+            if self._whole and Kept.journal is not None:
+                Kept.journal.event((raw[0] - now, *raw[1:]))
 
         return record
 
@@ -149,11 +152,17 @@ class Experiment:
     step_limit: int = STEP_LIMIT
     failing_allocations: bool = False
 
-    def _threads(self, schedule: FirstCome) -> SimulatedThreads:
+    def _threads(self, schedule: Witnessed) -> SimulatedThreads:
         """Return the threads of a run under this schedule."""
         schedule.step_limit = self.step_limit
         schedule.chances = ALWAYS_TRIED | {ALLOCATION} if self.failing_allocations else ALWAYS_TRIED
         return SimulatedThreads(schedule=schedule)
+
+    def _note(self, schedule: Witnessed) -> None:
+        """Note in the journal of this process, if it keeps one, that a run begins."""
+        if (journal := Kept.journal) is not None:
+            journal.begin(schedule.deviations(), self.ending)
+            schedule.note = journal.add
 
     @cached_property
     def ending(self) -> str:
@@ -171,7 +180,7 @@ class Experiment:
         """Return the witness of a run, for `replay`."""
         return written(deviations) + self.ending
 
-    def run(self, schedule: FirstCome) -> Hashable:
+    def run(self, schedule: Witnessed) -> Hashable:
         """Run the scenario once, and return its outcome.
 
         Raises `TypeError` for an outcome that cannot be counted.  `Cut`, `Nondeterministic`, every
@@ -179,6 +188,7 @@ class Experiment:
         through.
         """
         threads = self._threads(schedule)
+        self._note(schedule)
         watch = Watch(threads, self.observe)
         erl = Emulator._on(threads, watch, **self.options)
         runtime = erl.runtime
@@ -206,11 +216,27 @@ class Experiment:
         """
         schedule = Replay(witness)
         threads = self._threads(schedule)
+        self._note(schedule)
         watch = Watch(threads, self.observe, whole=True)
         erl = Emulator._on(threads, watch, **self.options)
         value = play(self.scenario, erl)
         schedule.check()
         return erl, value if isinstance(value, Fault) else None
+
+
+def experiment_of(call: str, scenario: Scenario, options: RunOptions) -> Experiment:
+    """Return the experiment that a caller of `call` asks for.
+
+    Raises `TypeError` or `ValueError` if an option is wrong.
+    """
+    emulator = cast(EmulatorOptions, {n: value for n, value in options.items() if n in DEFAULTS})
+    return Experiment(
+        scenario,
+        check_observe(options.get("observe", ())),
+        emulator,
+        check_step_limit(call, options.get("step_limit", STEP_LIMIT)),
+        check_failing(call, options.get("failing_allocations", False)),
+    )
 
 
 def play(scenario: Scenario, erl: Emulator, searched: SimulatedThreads | None = None) -> object:

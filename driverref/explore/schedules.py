@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from driverref.errors import wrong_type
@@ -65,14 +65,28 @@ def parse(text: str) -> dict[int, int]:
     return found
 
 
-class Recorded(FirstCome, ABC):
+class Witnessed(FirstCome, ABC):
+    """A schedule that can say at which steps of its run it is not first come."""
+
+    note: Callable[[Deviation], object] | None = None
+    """Called with each such step that was not known when the run began, before it is made."""
+
+    @abstractmethod
+    def deviations(self) -> list[Deviation]:
+        """Return these steps, as far as they are known."""
+
+
+class Recorded(Witnessed):
     """A schedule that remembers the steps at which it was not first come."""
 
     def __init__(self) -> None:
         super().__init__()
         self.step = 0
         """The number of the step under way; step 0 is made before `choose` is called."""
-        self.deviations: list[Deviation] = []
+        self._deviations: list[Deviation] = []
+
+    def deviations(self) -> list[Deviation]:
+        return self._deviations
 
     def choose(self, threads: Steps) -> int | None:
         """Return the choice of the next step; `None` if there is none."""
@@ -82,7 +96,9 @@ class Recorded(FirstCome, ABC):
             return None
         choice = self.pick(able)
         if choice != able[0]:
-            self.deviations.append(Deviation(self.step, choice))
+            self._deviations.append(Deviation(self.step, choice))
+            if self.note is not None:
+                self.note(self._deviations[-1])
         return choice
 
     @abstractmethod

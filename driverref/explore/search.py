@@ -55,9 +55,8 @@ from typing import NamedTuple
 
 from driverref.errors import Nondeterministic
 from driverref.explore.history import Footprint, History, Log
-from driverref.explore.schedules import Deviation
+from driverref.explore.schedules import Deviation, Witnessed
 from driverref.threads.choice import TIME, named, other_way, thread_of
-from driverref.threads.schedule import FirstCome
 from driverref.threads.steps import SimulatedThread, Steps
 
 PATIENCE = 100
@@ -157,7 +156,7 @@ class Demand(NamedTuple):
     """The threads of which one is to be tried there."""
 
 
-class Search(FirstCome):
+class Search(Witnessed):
     """The schedules below `trunk`, one run after the other.  A `Schedule` for `SimulatedThreads`.
 
     `trunk` is the way to the root of the part that is searched: all its nodes, with their choices.
@@ -241,6 +240,8 @@ class Search(FirstCome):
             return forced
         for number in able:
             if number not in sleep:
+                if number != able[0] and self.note is not None:
+                    self.note(Deviation(len(self.nodes), number))
                 return Node(able, able[0], number, sleep)
         raise Cut
 

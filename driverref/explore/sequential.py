@@ -84,7 +84,7 @@ def draw(
         name = f"{seed}:{number}"
         schedule = RandomWalk(name) if strategy == "random" else Pct(name, longest)
         tally.schedules += 1
-        tally.count(experiment.run(schedule), experiment.witness(schedule.deviations))
+        tally.count(experiment.run(schedule), experiment.witness(schedule.deviations()))
         longest = max(longest, schedule.step)
         show(tally)
 

@@ -8,8 +8,10 @@ How it works, in reading order:
 * `host`: calls the driver's code, and serves what that asks for.
 * `calls`, `special`: the functions of `erl_driver.h`; `term_words`, `vectors`, `external`: their
   arguments.
-* `atomics`, `waiting`, `sockets`: C11's atomics, time, the C library's threads, locks and sockets.
+* `atomics`, `waiting`, `locks`, `sockets`: C11's atomics, time, the C library's threads, locks and
+  sockets.
 * `wrong`, `faults`: what the runtime has found, as errors.
+* `battery`, `apart`: what every driver has to survive, in a process of its own.
 * `run`: what one emulator has given to C; `driver`: the driver as the emulator sees it.
 * `tools`, `building`, `lines`, `library`: from the C file to a loaded object whose lines are known.
 

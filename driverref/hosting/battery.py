@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from driverref.emulator import DEFAULTS, Emulator
-from driverref.errors import DriverFault, ErlangError
-from driverref.explore import Fault, Outcomes, explore
+from driverref.emulator import Emulator
+from driverref.errors import ErlangError
+from driverref.explore import Fault, Outcomes
+from driverref.explore.outcomes import follow
+from driverref.explore.witness import RUN_DEFAULTS, RunOptions
+from driverref.hosting.apart import Apart, Died
 from driverref.hosting.driver import CDriver
 from driverref.hosting.lines import Line
 from driverref.terms import Port
@@ -177,30 +180,49 @@ class Checked:
     """Those that no row before it has shown."""
 
 
-def rows(driver: CDriver, data: Data, options: dict[str, Any]) -> Iterator[Row]:
+def times(driver: CDriver, data: Data, options: RunOptions) -> list[int]:
+    """The times, in milliseconds, to which the driver sets a timer when it gets a command."""
+    row = Row("a command and close", driver, data)
+    trace = follow(row, "", options)[0].trace
+    return [cast(int, event.detail) for event in trace.select("driver_set_timer")]
+
+
+def rows(apart: Apart, driver: CDriver, data: Data, options: RunOptions) -> Iterator[Row]:
     """The rows for a driver, some of which depend on what it does in the first."""
-    emulator = {name: options[name] for name in DEFAULTS.keys() & options.keys()}
-    with suppress(DriverFault, ErlangError), Emulator(**emulator) as erl:
-        _command_and_close(Playing(erl, driver, data))
-    times: list[Any] = [event.detail for event in erl.trace.select("driver_set_timer")]
     for name in ROWS:
-        if name == "a command and a timeout" and not times:
-            continue
+        time = 0
+        if name == "a command and a timeout":
+            set_to: list[int] = []
+            with suppress(Died):  # a row before this is the same run, and has told it
+                set_to = apart.do(times, driver, data, options)
+            if not set_to:
+                continue
+            # So long that the timer is set again, if the driver does that, and not much longer.
+            time = 2 * max(set_to) + 1
         if name == "open without arguments" and not data.open:
             continue
-        # So long that the timer is set again, if the driver does that, and not much longer.
-        yield Row(name, driver, replace(data, time=2 * max(times, default=0) + 1))
+        yield Row(name, driver, replace(data, time=time))
 
 
 def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> Iterator[Checked]:
     """Explore each row of the battery, and tell the mistakes of each that are new.
 
-    `options` are those of `explore`, which shows its progress.  Equal faults are one mistake.
+    `options` are those of `explore`, which shows its progress.  Equal faults are one mistake.  The
+    driver runs in a process apart; if that ends, the next row goes on in another.
     """
+    with Apart() as apart:
+        yield from _checked(apart, driver, data, {**options, "limit": limit})
+
+
+def _checked(
+    apart: Apart, driver: CDriver, data: Data, options: dict[str, Any]
+) -> Iterator[Checked]:
     known: set[Fault] = set()
-    for row in rows(driver, data, options):
+    run = {name: options[name] for name in RUN_DEFAULTS.keys() & options.keys()}
+    for row in rows(apart, driver, data, cast(RunOptions, run)):
         asked = {**options, "failing_allocations": True} if row.name == "no memory" else options
-        outcomes = explore(row, limit=limit, **asked)
+        outcomes = apart.explore(row, asked)
+        driver.learn(cast(Row, outcomes.scenario).driver)
         mistakes = []
         for fault in outcomes.faults:
             if fault not in known:
@@ -208,6 +230,8 @@ def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> It
                 lines = lines_of(fault, driver)
                 mistakes.append(Mistake(fault, row.name, outcomes[fault].witness, lines))
         yield Checked(row.name, outcomes, mistakes)
+        if outcomes.stopped == "interrupted":
+            return
 
 
 def lines_of(fault: Fault, driver: CDriver) -> tuple[Line, ...]:

@@ -124,6 +124,8 @@ class Host:
         self.library = lib = library.load(runtime())
         self.modules: dict[str, Module] = {}
         self.run: Run | None = None
+        self.on_load: Callable[[Module], object] | None = None
+        """Called with each driver that is loaded."""
         self._calls: dict[tuple[int, int], Call] = {}
         self._clocks: dict[int, Clock] = {}
         self._handlers: dict[int, Handler] = {}
@@ -136,8 +138,15 @@ class Host:
     def load(self, build: Build) -> Module:
         """The driver of a build, loaded once."""
         if build.digest not in self.modules:
-            self.modules[build.digest] = Module(self, build)
+            module = self.modules[build.digest] = Module(self, build)
+            if self.on_load is not None:
+                self.on_load(module)
         return self.modules[build.digest]
+
+    def note(self, page: ctypes.c_char) -> None:
+        """Have the runtime note in this page where the driver's code is: `Note` in `host.h`."""
+        self._page = page
+        self.library.dr_note(ctypes.addressof(page))
 
     # Places.
 

@@ -35,6 +35,7 @@ FUNCTIONS: dict[str, tuple[object, ...]] = {
     "dr_stack": (c_size_t, c_void_p),
     "dr_enter": (None, c_void_p),
     "dr_resume": (None, c_void_p),
+    "dr_note": (None, c_void_p),
     "dr_load": (None, c_uint64),
     "dr_module": (c_void_p, c_void_p, c_uint64),
     "dr_base": (c_size_t, c_void_p),

@@ -26,6 +26,11 @@ Call *current;
 Thread **threads;
 uint32_t thread_count;
 static void *python; /* the stack that Python was left on */
+static Note unread;
+static Note *note = &unread;
+
+/* Keep the note at this address from now on. */
+HOST void dr_note(Note *at) { note = at; }
 
 /* Save the registers that a function must keep, leave the stack, and go on with another. */
 void switch_stack(void **save, void *to) __attribute__((visibility("hidden")));
@@ -79,6 +84,8 @@ static long leave(const char *what, uintptr_t pc)
     me->box[WHAT] = (long)what;
     me->box[SITE] = (long)pc;
     me->box[ERRNO] = errno;
+    note->running = 0;
+    note->site = (long)pc;
     current = NULL;
     switch_stack(&me->sp, python);
     errno = (int)me->box[ERRNO];
@@ -174,6 +181,9 @@ static void go(Call *call)
     call->thread->tick = (uint32_t)call->box[TICK];
     segment++;
     fuel = 1 << 27;
+    note->function = call->box[FUNCTION];
+    note->site = call->box[SITE];
+    note->running = 1;
     current = call;
     switch_stack(&python, call->sp);
 }
@@ -182,6 +192,7 @@ static void go(Call *call)
 HOST void dr_enter(Call *call)
 {
     call->sp = new_stack(call->high, body);
+    call->box[SITE] = 0;
     go(call);
 }
 

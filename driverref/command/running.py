@@ -1,0 +1,99 @@
+"""Where the commands explore and replay: here, or for a driver in C in a process apart.
+
+`place` decides which, and returns one of two with the same methods, `Here` and `Apart`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+from driverref.command import loading
+from driverref.command.report import picture
+from driverref.explore import Fault, Outcomes, Scenario, explore
+from driverref.explore.outcomes import follow
+from driverref.explore.witness import RunOptions
+from driverref.hosting.apart import Apart
+from driverref.timeline import as_file, svg, text
+from driverref.trace import Trace
+
+
+class Place(Protocol):
+    """Where a scenario is run."""
+
+    def explore(self, scenario: Scenario, options: dict[str, Any], explore: Any, /) -> Outcomes:
+        """Explore a scenario, with `explore` as the function that does it."""
+        ...
+
+    def follow(
+        self, scenario: Scenario, witness: str, options: RunOptions, show: Callable[[Trace], str], /
+    ) -> tuple[str, Fault | None]:
+        """Make the run of a witness; return its trace as `show` shows it, and its fault."""
+        ...
+
+
+class Here:
+    """This process."""
+
+    def explore(self, scenario: Scenario, options: dict[str, Any], explore: Any, /) -> Outcomes:
+        outcomes: Outcomes = explore(scenario, **options)
+        return outcomes
+
+    def follow(
+        self, scenario: Scenario, witness: str, options: RunOptions, show: Callable[[Trace], str], /
+    ) -> tuple[str, Fault | None]:
+        erl, fault = follow(scenario, witness, options)
+        return show(erl.trace), fault
+
+
+def place(target: tuple[str, ...], begin: Callable[[Path], None]) -> AbstractContextManager[Place]:
+    """Return where to run the scenario of a command line, `[DRIVER.c] FILE[:SCENARIO]`.
+
+    A process apart calls `begin` with the file first.
+    """
+    if len(target) == 1:
+        return nullcontext(Here())
+    return Apart(begin, loading.split(target[-1]).file)
+
+
+def shared(file: Path, processes: int | None, scenario: Scenario, **options: Any) -> Outcomes:
+    """Explore a scenario of a file, with so many worker processes."""
+    with workers(file, processes) as executor:
+        return explore(scenario, executor=executor, **options)
+
+
+def workers(file: Path, processes: int | None) -> AbstractContextManager[Executor | None]:
+    """Return worker processes that load the file before they work; without a number, no executor.
+
+    They are spawned: a forked process would have copies of locks that threads of this one hold.
+    """
+    if processes is None:
+        return nullcontext()
+    return ProcessPoolExecutor(processes, get_context("spawn"), loading.begin_worker, (file,))
+
+
+def begin_aloud(file: Path) -> None:
+    """Prepare a process that shows one run: what the scenario prints goes to standard error."""
+    loading.run(file)
+    sys.stdout = sys.stderr
+
+
+def drawn(events: tuple[str, ...] | None, title: str | None, trace: Trace) -> str:
+    """Return a trace, or these events of it, as text; as a picture if there is a title."""
+    chosen = trace.select(*events) if events else trace
+    return text(chosen) if title is None else as_file(svg(chosen, title=title))
+
+
+def pictures(place: Place, scenario: Scenario, outcomes: Outcomes) -> Mapping[Hashable, str]:
+    """Return a picture of a run that ends with each outcome."""
+    shown = {}
+    for outcome, found in outcomes.items():
+        show = partial(picture, outcome)
+        shown[outcome] = place.follow(scenario, found.witness, {}, show)[0]
+    return shown
