@@ -13,7 +13,8 @@ How it works, in reading order:
 * `wrong`, `faults`: what the runtime has found, as errors.
 * `battery`, `apart`: what every driver has to survive, in a process of its own.
 * `run`: what one emulator has given to C; `driver`: the driver as the emulator sees it.
-* `tools`, `building`, `lines`, `library`: from the C file to a loaded object whose lines are known.
+* `tools`, `building`, `kept`, `lines`, `library`: from the C file to a loaded object with known
+  lines.
 
 Nothing else in the package imports this folder, and no compiler is needed until a driver in C is
 hosted.

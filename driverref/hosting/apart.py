@@ -253,11 +253,12 @@ class Files:
         running, function, site = words[:3]
         for line in self._drivers.read_text().splitlines():
             base, file = json.loads(line)
-            table = Table.load(Path(file).with_name("lines.json"))
-            # Where no request has been made yet, the function's beginning is known.
-            place = table.line(site - base) or table.start(function + 1 - base)
-            if place is not None:
-                return place, bool(running)
+            with suppress(OSError):  # it is kept no longer
+                table = Table.load(Path(file).with_name("lines.json"))
+                # Where no request has been made yet, the function's beginning is known.
+                place = table.line(site - base) or table.start(function + 1 - base)
+                if place is not None:
+                    return place, bool(running)
         return None, bool(running)
 
 

@@ -5,8 +5,8 @@
     my_drv.c      -> my_drv.o, with -fsanitize=thread
     my_drv.o, api.o, libc.o, the runtime, libs -> my_drv.so, and the table of its lines
 
-What was made stays in a folder of the user's cache.  It is found again by the content of all files
-that the compiler has read, so a changed header is noticed.
+What was made is kept (`kept`).  It is found again by the content of all files that the compiler has
+read, so a changed header is noticed.
 
 What the compiler says is shown as it said it.  What is missing is said in one sentence.
 """
@@ -17,13 +17,13 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from driverref.errors import wrong_type
+from driverref.hosting.kept import cache_folder, once, used, write
 from driverref.hosting.lines import Table
 from driverref.hosting.tools import CompileError, call, compiler, header_folder
 
@@ -50,13 +50,6 @@ CLANG = ["-fsanitize-coverage=trace-pc,no-prune"]
 LINK = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--no-undefined"]
 
 
-def cache_folder() -> Path:
-    """Where compiled drivers are kept: `DRIVERREF_CACHE`, or a folder of the user's cache."""
-    own = os.environ.get("DRIVERREF_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(own) if own else Path(base).expanduser() / "driverref"
-
-
 def _digest(*parts: object) -> str:
     text = "\0".join(map(str, parts))
     return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -67,25 +60,6 @@ def _content(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return "gone"
-
-
-def _once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Return `folder`, and have `make` fill it if it is not there.
-
-    It is made under another name and renamed: other processes may be about to do the same.
-    """
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-        try:
-            make(new)
-            new.rename(folder)
-        except OSError:  # another process was faster
-            if not folder.exists():
-                raise
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    return folder
 
 
 @cache
@@ -103,7 +77,7 @@ def runtime() -> Path:
         name = f"-Wl,-soname,driverref-{_sources()}.so"
         call([cc, *own, name, *(f"{HERE / name}.c" for name in RUNTIME), "-lpthread"])
 
-    return _once(cache_folder() / f"runtime-{_digest(_sources(), cc)}", make) / "runtime.so"
+    return once(f"runtime-{_digest(_sources(), cc)}", make) / "runtime.so"
 
 
 @cache
@@ -134,7 +108,7 @@ def _linked_in(include: Path) -> list[str]:
             own = [*OWN, f"-I{new}", f"-I{HERE}", "-c", "-o", f"{new}/{name}.o"]
             call([cc, *own, f"{HERE / name}.c"])
 
-    folder = _once(cache_folder() / f"linked-in-{_digest(_sources(), cc, names)}", make)
+    folder = once(f"linked-in-{_digest(_sources(), cc, names)}", make)
     return [f"{folder / name}.o" for name in LINKED_IN]
 
 
@@ -155,11 +129,8 @@ class Build:
         self.object = folder / "driver.so"
         self.digest = folder.name
         self.sources = tuple(sources)
-
-    @property
-    def table(self) -> Table:
+        self.table = Table.load(folder / "lines.json")
         """Which line each address of the code belongs to."""
-        return Table.load(self.object.parent / "lines.json")
 
 
 def build(
@@ -188,10 +159,10 @@ def build(
         _sources(), tool, include, *files, "flags", *flags, "libs", *libs, "-", *stand_ins
     )
     noted = cache_folder() / f"read-{asked}.json"
-    if noted.exists():
+    if used(noted):
         read, digest = json.loads(noted.read_text())
         folder = cache_folder() / f"driver-{digest}"
-        if all(_content(Path(file)) == content for file, content in read) and folder.exists():
+        if all(_content(Path(file)) == content for file, content in read) and used(folder):
             return Build(folder, files)
     with tempfile.TemporaryDirectory(prefix="driverref-") as made:
         objects = [f"{made}/{number}.o" for number in range(len(files))]
@@ -209,8 +180,8 @@ def build(
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
             Table.read(new / "driver.so", list(map(Path, read))).save(new / "lines.json")
 
-        folder = _once(cache_folder() / f"driver-{digest}", link)
-    noted.write_text(json.dumps([contents, digest]))
+        folder = once(f"driver-{digest}", link)
+    write(noted, json.dumps([contents, digest]))
     return Build(folder, files)
 
 

@@ -14,7 +14,7 @@ from cc import HEAD, TAIL, faults, needs_compiler, run, sent, small
 
 from driverref import Emulator
 from driverref.errors import Misuse
-from driverref.hosting import CompileError, building, c_driver, tools
+from driverref.hosting import CompileError, c_driver, kept, tools
 from driverref.hosting.run import Run
 
 pytestmark = [pytest.mark.slow, needs_compiler]
@@ -177,9 +177,9 @@ def test_a_compiled_driver_is_loaded_by_another_process_without_a_compiler(tmp_p
 def test_the_cache_is_where_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRIVERREF_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert building.cache_folder() == Path("/somewhere/driverref")
+    assert kept.cache_folder() == Path("/somewhere/driverref")
     monkeypatch.setenv("DRIVERREF_CACHE", "/mine")
-    assert building.cache_folder() == Path("/mine")
+    assert kept.cache_folder() == Path("/mine")
 
 
 @pytest.mark.skipif(shutil.which("clang") is None, reason="there is no clang")

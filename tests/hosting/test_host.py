@@ -147,18 +147,6 @@ def test_all_is_made_again_in_an_empty_cache(
         for function in cached:
             function.cache_clear()
 
-    def fail(new: Path) -> None:
-        raise OSError("the disk is full")
-
-    with pytest.raises(OSError, match="full"):
-        building._once(tmp_path / "other", fail)
-
-    def beaten(new: Path) -> None:
-        (tmp_path / "third").mkdir()
-        (tmp_path / "third" / "x").write_text("")
-
-    assert building._once(tmp_path / "third", beaten).exists()
-
 
 def test_what_waits_for_a_condition_that_is_destroyed(tmp_path: Path) -> None:
     text = """
