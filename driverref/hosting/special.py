@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from driverref import erl_driver as c
 from driverref.erl_driver import Key, Pointer
+from driverref.erl_driver.system import filled
 from driverref.errors import InvalidFree, Misuse, errno_name
 from driverref.hosting import library
 from driverref.hosting.calls import signed, unsigned
@@ -231,11 +232,11 @@ def driver_pushqv(run: Run, a: memoryview) -> int:
 
 @handles("driver_system_info")
 def driver_system_info(run: Run, a: memoryview) -> None:
-    at, size = a[0], a[1]
+    at, size = a[0], filled(unsigned(a[1]))
     info = c.driver_system_info()
     erts, release = run.text_word(info.erts_version), run.text_word(info.otp_release)
     data = struct.pack(
-        "<iiQQiiiiiiii",
+        "<iiQQiiiiiii",
         info.driver_major_version,
         info.driver_minor_version,
         erts,
@@ -244,10 +245,11 @@ def driver_system_info(run: Run, a: memoryview) -> None:
         info.smp_support,
         info.async_threads,
         info.scheduler_threads,
-        # What the model does not report: the version of NIFs, and dirty schedulers.
-        *(2, 16, 1, 0),
+        info.nif_major_version,
+        info.nif_minor_version,
+        info.dirty_scheduler_support,
     )
-    # An older driver has a shorter struct, which ends after any of the fields.
+    # An older driver has a shorter struct.
     run.write(at, data[:size])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -45,7 +46,7 @@ from driverref.erl_driver import (
     set_errno,
     set_port_control_flags,
 )
-from driverref.errors import Misuse
+from driverref.errors import Misuse, Uninitialised
 
 OFF = ERL_DRV_BUSY_MSGQ_DISABLED
 
@@ -446,6 +447,40 @@ def test_the_system_is_what_the_header_says(threads: Kind) -> None:
         assert (info.nif_major_version, info.nif_minor_version) == (2, 16)
         assert info.dirty_scheduler_support == 1
         assert info.async_threads == erl.system_info("thread_pool_size")
+
+
+@pytest.mark.rule("header.system-info-size")
+def test_the_system_is_told_as_far_as_the_driver_s_struct_goes() -> None:
+    """OTP 25, 27 and 29 were asked with each size: they fill 32, 40, 48 or 52 bytes."""
+    box = Box()
+    sizes = (32, 39, 40, 47, 48, 51, 52, 56, 64)
+
+    def output(port: object, buf: object) -> None:
+        box.put([driver_system_info(size) for size in sizes])
+
+    with Emulator() as erl:
+        erl.port_command(opened(erl, made_of(output=output)), b"")
+    infos = box.value
+    last = [str(info).rpartition(", ")[2].partition("=")[0] for info in infos]
+    assert last[:2] == ["smp_support"] * 2
+    assert last[2:4] == ["scheduler_threads"] * 2
+    assert last[4:6] == ["nif_minor_version"] * 2
+    assert last[6:] == ["dirty_scheduler_support"] * 3
+    assert infos[-1] == infos[-2]
+    with pytest.raises(Uninitialised, match="async_threads read; the size given"):
+        _ = infos[0].async_threads
+    with pytest.raises(AttributeError, match="no field asink"):
+        _ = infos[0].asink
+
+
+@pytest.mark.rule("header.system-info-size")
+def test_to_read_what_the_size_leaves_out_is_a_fault_of_the_driver() -> None:
+    def output(port: object, buf: object) -> None:
+        with suppress(Uninitialised):
+            _ = driver_system_info(32).async_threads
+
+    with pytest.raises(Uninitialised, match="async_threads read"), Emulator() as erl:
+        erl.port_command(opened(erl, made_of(output=output)), b"")
 
 
 def test_outside_an_emulator_there_is_no_system() -> None:

@@ -192,6 +192,13 @@ static void port_calls(State *s)
     HOLDS(driver_caller(s->port) == s->owner);
     driver_system_info(&info, sizeof info);
     HOLDS(info.async_threads == 1 && strcmp(info.otp_release, "25") == 0 && info.smp_support == 1);
+    HOLDS(info.nif_major_version == 2 && info.nif_minor_version == 16 && info.dirty_scheduler_support == 1);
+    for (size_t size = 32; size <= sizeof info; size++) { /* as OTP 25, 27 and 29 fill it */
+        memset(&info, 0x55, sizeof info);
+        driver_system_info(&info, size);
+        HOLDS((info.async_threads != 0x55555555) == (size >= 40) && (info.nif_minor_version != 0x55555555) == (size >= 48));
+        HOLDS((info.dirty_scheduler_support != 0x55555555) == (size >= 52));
+    }
     HOLDS(erl_drv_monotonic_time(ERL_DRV_MSEC) >= 0);
     HOLDS(strcmp(erl_errno_id(ENOENT), "enoent") == 0 && erl_errno_id(ENOENT) == erl_errno_id(ENOENT));
     HOLDS(initialised);
