@@ -54,11 +54,6 @@ class Journal:
             noted = pickle.dumps((*event[:-1], None))
         os.write(self._trace, noted)
 
-    def close(self) -> None:
-        """Note nothing any more."""
-        os.close(self._file)
-        os.close(self._trace)
-
 
 class Noted(NamedTuple):
     """What a journal says."""

@@ -178,7 +178,10 @@ def build(
             ours = _stand_ins(new, stand_ins) + _linked_in(include)  # of two the first is taken
             parts = [*objects, *ours, str(runtime()), *libs, "-lpthread"]
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
-            Table.read(new / "driver.so", list(map(Path, read))).save(new / "lines.json")
+            table = Table.read(new / "driver.so", list(map(Path, read)))
+            if "driver_init" not in {name for _, _, name, _ in table.functions}:
+                raise CompileError(f"{files[0]}: no DRIVER_INIT, so it is no driver")
+            table.save(new / "lines.json")
 
         folder = once(f"driver-{digest}", link)
     write(noted, json.dumps([contents, digest]))

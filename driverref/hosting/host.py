@@ -34,7 +34,6 @@ from driverref.hosting import library
 from driverref.hosting.building import Build, runtime
 from driverref.hosting.faults import Unmodelled, fault_of, variable_at, what_block
 from driverref.hosting.lines import NO_LINE, Line
-from driverref.hosting.tools import CompileError
 from driverref.threads import ALLOCATION, READ, WRITE, running
 
 if TYPE_CHECKING:
@@ -78,11 +77,7 @@ class Module:
         self.library = ctypes.PyDLL(str(build.object))
         # The thread-local variables of an OS thread are made when one is used.
         self.library.dr_make_locals()
-        try:
-            init = self.library.driver_init
-        except AttributeError:
-            raise CompileError(f"{build.sources[0]}: no DRIVER_INIT, so it is no driver") from None
-        self.init = ctypes.cast(init, ctypes.c_void_p).value or 0
+        self.init = ctypes.cast(self.library.driver_init, ctypes.c_void_p).value or 0
         self.handle = lib.dr_module(self.init, name)
         self.base = lib.dr_base(self.handle)
         self.table = build.table

@@ -6,21 +6,36 @@ import json
 import pickle
 import shlex
 import signal
+import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cc import HEAD, TAIL, line_of, needs_compiler
 from click.testing import CliRunner, Result
 
-from driverref import Emulator
+from driverref import Emulator, explore
 from driverref.__main__ import main
-from driverref.explore.journal import Kept, read
+from driverref.command.running import begin_aloud
+from driverref.explore.journal import Journal, Kept, events, read
+from driverref.explore.schedules import Deviation
 from driverref.hosting import tools
-from driverref.hosting.apart import ENDED, Apart, Files, serve
+from driverref.hosting.apart import (
+    ENDED,
+    Apart,
+    Died,
+    Files,
+    _explored,
+    _followed,
+    end_with_parent,
+    serve,
+)
 from driverref.hosting.driver import CDriver, c_driver_unloaded
+from driverref.hosting.host import host
 
 pytestmark = [pytest.mark.slow, needs_compiler]
 
@@ -319,10 +334,15 @@ def as_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     """This process, as if it were the one apart."""
     monkeypatch.setattr(signal, "signal", lambda *a: None)
     monkeypatch.setattr("driverref.hosting.apart.end_with_parent", lambda: None)
+    monkeypatch.setattr(host(), "on_load", None)
     monkeypatch.setattr(Kept, "journal", None)
     files = Files(tmp_path)
     files.clear()
     return files
+
+
+def failing(erl: Emulator) -> None:
+    raise ValueError("a mistake")
 
 
 def test_the_process_does_what_it_is_asked_until_nothing_is_asked(as_apart: Files) -> None:
@@ -333,3 +353,100 @@ def test_the_process_does_what_it_is_asked_until_nothing_is_asked(as_apart: File
     (one, other) = pipe.answers
     assert one == (True, 3)
     assert isinstance(other[1], ValueError)
+
+
+def test_the_process_notes_where_the_driver_is_and_which_run_it_makes(
+    as_apart: Files, driver: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    scenario = partial(asked, driver=loaded(driver("closed = 1")))
+    options = {"async_threads": 1, "progress": False}
+    drawn = {**options, "strategy": "random", "limit": 9}
+    pipe = Pipe(
+        (_explored, (explore, scenario, options)),
+        (_explored, (explore, scenario, drawn)),
+        (_followed, (scenario, "12:2", {}, str)),
+    )
+    assert read(as_apart.journal) is None
+    serve(pipe, as_apart, ())
+    assert [good for good, _ in pipe.answers] == [True] * 3, pipe.answers
+    (first, second, third) = pipe.answers
+    assert "closed" in first[1]
+    assert "closed" in second[1]
+    assert third[1][1] is None
+    # The last run is the one whose trace was wanted.
+    noted = read(as_apart.journal)
+    assert noted is not None
+    assert noted.witness == "12:2"
+    assert noted.run > 9
+    assert str(events(as_apart.journal)) == third[1][0]
+    place, running = as_apart.last_seen()
+    assert "small_drv.c" in str(place)
+    assert not running
+
+
+def test_a_journal_says_which_run_was_under_way(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.begin([], "/schedulers=2")
+    assert read(tmp_path / "journal") == (1, "first-come/schedulers=2")
+    journal.begin([Deviation(3, 1)], "")
+    journal.add(Deviation(5, -1))
+    assert read(tmp_path / "journal") == (2, "3:1,5:t")
+    journal.event((7, "scheduler 1", "output", 1, None, b"x"))
+    journal.event((8, "scheduler 1", "start", 1, None, lambda: None))  # is told without its detail
+    (one, other) = events(tmp_path / "journal")
+    assert (one.time, one.name, one.detail) == (7, "output", b"x")
+    assert (other.name, other.detail) == ("start", None)
+    journal.anew()
+    journal.begin([], "")
+    assert read(tmp_path / "journal") == (1, "first-come")
+
+
+def test_what_is_left_of_a_driver_that_is_kept_no_longer(as_apart: Files) -> None:
+    (as_apart.journal.parent / "drivers").write_text('[0, "/gone/driver.so"]\n')
+    assert as_apart.last_seen() == (None, False)
+
+
+def test_an_end_in_words() -> None:
+    assert Died(-11, False, None, True).fault(True).text == (
+        "SIGSEGV ended the process that ran the driver"
+    )
+    stuck = Died(-9, True, None, True).fault(True)
+    assert (stuck.name, stuck.places) == ("Endless", ())
+    other = Died(3, False, None, False).fault(False)
+    assert other.text.endswith("that run alone does not end so: a run before it has done the harm")
+    assert other.reason == "exit with status 3"
+
+
+def test_a_search_that_ends_its_process_each_time_is_told_once(tmp_path: Path) -> None:
+    class Dying(Apart):
+        def do(self, function: Any, *arguments: Any) -> Any:
+            journal = Journal(self.files.journal)
+            for _ in range(9):
+                journal.begin([Deviation(2, 1)], "")
+            raise Died(-11, False, None, True)
+
+    with Dying() as apart:
+        outcomes = apart.explore(failing, {"limit": 3})
+    assert [outcomes[fault].witness for fault in outcomes.faults] == ["2:1"]
+    assert (outcomes.schedules, outcomes.stopped) == (1, ENDED)
+
+
+@pytest.mark.parametrize(("platform", "asked"), [("linux", [(1, signal.SIGKILL)]), ("darwin", [])])
+def test_the_process_ends_with_the_one_that_has_started_it(
+    platform: str, asked: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[object] = []
+    library = SimpleNamespace(prctl=lambda *words: called.append(words))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    monkeypatch.setattr(sys, "platform", platform)
+    end_with_parent()
+    assert called == asked
+
+
+def test_a_process_that_shows_one_run_prints_to_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    (tmp_path / "asked.py").write_text(SCENARIO)
+    begin_aloud(tmp_path / "asked.py")
+    assert sys.stdout is sys.stderr

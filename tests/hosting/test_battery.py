@@ -1,0 +1,43 @@
+"""The rows of the battery, here and not in a process apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from broken import ASK, BOOK, number
+from cc import needs_compiler
+
+from driverref import explore
+from driverref.hosting import c_driver
+from driverref.hosting.battery import ROWS, Data, Row, times
+
+pytestmark = [pytest.mark.slow, needs_compiler]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_row_does_what_it_says(name: str) -> None:
+    """The driver refuses an empty command, and so the port is gone before the row is over."""
+    driver = c_driver(BOOK / "flow/flow_drv.c")
+    for command in (ASK, b""):
+        row = Row(name, driver, Data(command=command, time=1))
+        outcomes = explore(row, async_threads=1, limit=60, progress=False)
+        assert not outcomes.faults, outcomes
+    assert "output" in driver.called or "command" not in name
+
+
+def test_the_times_of_a_driver_s_timer_are_known() -> None:
+    command = number(1, 8) + number(5, 2) + number(9, 4)
+    timeout = c_driver(BOOK / "timeout/timeout_drv.c")
+    assert times(timeout, Data(command=command), {"async_threads": 1}) == [9]
+    flow = c_driver(BOOK / "flow/flow_drv.c")
+    assert times(flow, Data(command=ASK), {"async_threads": 1}) == []
+
+
+def test_what_another_process_has_learnt_is_taken_over(tmp_path: Path) -> None:
+    one, other = (c_driver(BOOK / "flow/flow_drv.c") for _ in range(2))
+    explore(Row("open and close", one, Data()), async_threads=1, progress=False)
+    assert one.never_called == ["output", "ready_async"]
+    assert other.never_called == []
+    other.learn(one)
+    assert other.never_called == one.never_called
