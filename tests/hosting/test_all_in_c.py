@@ -36,6 +36,7 @@ SYMPTOMS = "docs/symptoms/"
 
 HERE = {
     "docs/questions/flow/slow_drv.c",
+    "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
 }
@@ -71,10 +72,18 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
 
 
 @pytest.mark.rule("hosting.same-outcomes")
-@pytest.mark.parametrize("file", ["bench_drv", "blast_drv 2"])
-def test_the_drivers_of_the_benchmark_are_silent(file: str) -> None:
-    source = f"tests/beam/{file.split(maxsplit=1)[0]}.c"
-    assert outcomes(source, commands(file, b"x", b"x")) == {None}
+@pytest.mark.parametrize(
+    ("source", "name", "data"),
+    [
+        ("docs/square_drv.c", "square_drv", b"7"),
+        ("tests/beam/bench_drv.c", "bench_drv", b"x"),
+        ("tests/beam/blast_drv.c", "blast_drv 2", b"x"),
+    ],
+)
+def test_the_first_driver_and_those_of_the_benchmark_are_silent(
+    source: str, name: str, data: bytes
+) -> None:
+    assert outcomes(source, commands(name, data, data)) == {None}
 
 
 def read_whole(path: object) -> Callable[[Emulator], object]:
