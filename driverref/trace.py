@@ -37,7 +37,7 @@ NAMES = frozenset(
     driver_set_timer driver_cancel_timer set_busy_port
     driver_monitor_process driver_demonitor_process
     driver_failure driver_failure_atom driver_failure_posix driver_failure_eof driver_exit
-    erl_drv_init_ack
+    driver_create_port erl_drv_init_ack
     erl_drv_thread_create erl_drv_thread_exit erl_drv_thread_join
     load_driver load unload_driver unload try_unload
     port_close exit halt send receive suspended resumed

@@ -405,6 +405,23 @@ DRIVER: list[Row] = [
         lambda w: c.erl_drv_output_term(w.handle, 1),
         lambda w: c.erl_drv_send_term(5, Pid(1), 1),
     ),
+    *needs(
+        "driver_create_port: creator_port must be the ErlDrvPort that start was given, not 5",
+        lambda w: c.driver_create_port(5, Pid(1), "x", None),
+    ),
+    *needs(
+        "driver_create_port: connected must be a Pid, not ",
+        lambda w: c.driver_create_port(w.handle, Port(1), "x", None),
+    ),
+    *needs(
+        "driver_create_port: name must be a str, not ",
+        lambda w: c.driver_create_port(w.handle, Pid(1), b"x", None),
+    ),
+    (
+        lambda w: c.driver_create_port(w.handle, Pid(1), "x\0y", None),
+        ValueError,
+        "driver_create_port: name must be text without NUL, not",
+    ),
     *needs("driver_mk_atom: string must be a str, not ", lambda w: c.driver_mk_atom(b"ok")),
     (
         lambda w: c.driver_mk_atom("\u03a9"),
@@ -884,6 +901,7 @@ NEVER_WRONG = {
     ("spawn", "args"): "what the function takes",
     ("spawn", "link"): "true or false as Python has it",
     ("driver_async", "async_data"): "a void pointer",
+    ("driver_create_port", "drv_data"): "any driver data",
     ("erl_drv_init_ack", "res"): "any driver data",
     ("erl_drv_thread_create", "arg"): "a void pointer",
     ("erl_drv_thread_exit", "exit_value"): "a void pointer",

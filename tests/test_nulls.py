@@ -33,6 +33,7 @@ EXCEPT = {
     "erl_drv_tsd_key_destroy.key": "a number",
     "erl_drv_tsd_set.key": "a number",
     "erl_drv_tsd_get.key": "a number",
+    "driver_create_port.drv_data": "any driver data, NULL too",
     "erl_drv_init_ack.res": "any driver data, NULL too",
     "erl_drv_thread_exit.exit_value": "any pointer, and the call does not return",
     "driver_async_cancel.id": "a number, and the call is gone",

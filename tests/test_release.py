@@ -75,6 +75,7 @@ TABLE = {
     "big_map_crashes":       (False,     False,    False,    False,    False,     True),
     "unknown_errno":         ("unknown",) * 6,
     "nif_version":           (None,      None,     None,     (2, 2),   (2, 4),    (2, 16)),
+    "create_port_takes_lock": (False,    False,    False,    False,    True,      True),
     "getenv_tells_size":     (True,      True,     True,     True,     True,      False),
 }  # fmt: skip
 """The eras as the sources tell them, a column a record of `ERAS`."""

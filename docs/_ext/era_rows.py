@@ -216,6 +216,12 @@ MAP: dict[str, list[Row]] = {
         ),
         Row("a closed port's identifier leads", ("slots",), closed_port),
         either(
+            "`driver_create_port` of a driver with one lock for its ports",
+            "create_port_takes_lock",
+            Cell("waits for ever", "era.create-port-lock"),
+            Cell("makes a port", "era.create-port-lock"),
+        ),
+        either(
             "a value that `erl_drv_getenv` has no room for",
             "getenv_tells_size",
             Cell("its size is told", "era.getenv-size"),

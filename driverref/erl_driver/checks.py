@@ -17,16 +17,16 @@ from driverref.terms import Atom, Pid, Port
 from driverref.threads import current, running
 
 
-def in_callback(call: str, port: ErlDrvPort) -> bool:
+def in_callback(call: str, port: ErlDrvPort, parameter: str = "port") -> bool:
     """Whether `port` is still open.  `False` for a closed port, which C answers with -1 or NULL.
 
     Raises `Misuse` unless the running thread is inside a callback that holds the port's lock, and
-    `TypeError` unless `port` is an `ErlDrvPort`.
+    `TypeError` unless `port`, which the header calls `parameter`, is an `ErlDrvPort`.
     """
     if port is None:
-        raise null_pointer(call, "port")
+        raise null_pointer(call, parameter)
     if not isinstance(port, ErlDrvPort):
-        raise wrong_type(call, "port", "the ErlDrvPort that start was given", port)
+        raise wrong_type(call, parameter, "the ErlDrvPort that start was given", port)
     thread = running()
     # The lock is asked, and not the callback: where a driver has one lock for all its ports, a
     # callback of one port may call for another.

@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import partial
 
 from driverref.erl_driver.checks import check_type, in_callback
-from driverref.errors import Misuse, check_int
+from driverref.errors import Misuse, check_int, wrong_value
 from driverref.runtime import callbacks, senders
 from driverref.runtime.async_pool import Key
+from driverref.runtime.creating import create_port
 from driverref.runtime.driver import ErlDrvMonitor
 from driverref.runtime.entities import Watch
 from driverref.runtime.port import ErlDrvPort
@@ -29,6 +30,7 @@ __all__ = [
     "driver_cancel_timer",
     "driver_compare_monitors",
     "driver_connected",
+    "driver_create_port",
     "driver_demonitor_process",
     "driver_get_monitored_process",
     "driver_lock_driver",
@@ -220,6 +222,39 @@ def driver_lock_driver(port: ErlDrvPort) -> int:
         return -1
     port.driver.make_permanent()
     return 0
+
+
+# Another port.
+
+
+def driver_create_port(
+    creator_port: ErlDrvPort, connected: Pid, name: str, drv_data: object
+) -> ErlDrvPort | int:
+    """Make a port of the same driver, for a connection that was accepted, for example.
+
+    `connected` is its owner, to which it is linked, `name` what `port_info` says, and `drv_data`
+    its driver data.  `start` is not called, and `open_port` has given it no options.  The callback
+    may use the new port until it returns; what others send to that port comes later.
+
+    Returns the port, or -1 if `creator_port` is closed, the owner has ended, or the driver's ports
+    are being killed.  From OTP R16A on it waits for the driver's lock, and so for ever, if the
+    driver has one lock for all its ports: here that is `Misuse`.  Only in a callback of
+    `creator_port`.  Stands for `driver_create_port`.
+    """
+    call = "driver_create_port"
+    check_type(call, "connected", connected, Pid, "a Pid")
+    check_type(call, "name", name, str, "a str")
+    if "\0" in name:
+        raise wrong_value(call, "name", "text without NUL", name)
+    if not in_callback(call, creator_port, "creator_port"):
+        return -1
+    runtime, lock = creator_port.runtime, creator_port.driver.lock
+    if lock is not None and runtime.release.create_port_takes_lock:
+        flag = "set ERL_DRV_FLAG_USE_PORT_LOCKING"
+        raise Misuse(f"{call}: it would wait for the driver's lock, which its caller holds: {flag}")
+    port = create_port(creator_port, connected, name, drv_data)
+    creator_port.note(call, detail=-1 if port is None else port.id)
+    return -1 if port is None else port
 
 
 # The port's identifier, and the processes it knows.

@@ -4,7 +4,7 @@ A row says how each parameter of C becomes one of `driverref.erl_driver`, and th
 
 | word | in C | in Python |
 |---|---|---|
-| `port` | `ErlDrvPort` | `ErlDrvPort` |
+| `port` | `ErlDrvPort`, as a result also -1 | `ErlDrvPort`, -1 |
 | `thing`, `null` | a handle, an identifier, an atom; `null` may be NULL | the object, `None` |
 | `int`, `uint` | a number of 32 bits, with and without a sign | `int` |
 | `long`, `size` | a number of 64 bits, with and without a sign | `int` |
@@ -46,6 +46,7 @@ driver_pushq_bin              port bin size size     -> int
 driver_deq                    port size              -> int
 driver_sizeq                  port                   -> int
 
+driver_create_port            port thing text long   -> port
 driver_lock_driver            port                   -> int
 erl_drv_consume_timeslice     port int               -> int
 erl_drv_set_os_pid            port long              -> int
@@ -144,6 +145,7 @@ TAKE: dict[str, tuple[int, _Take]] = {
 """By word, how many parameters it takes in C, and how they become one in Python."""
 
 GIVE: dict[str, Callable[[Run, Any], int]] = {
+    "port": lambda run, value: value if value == -1 else run.port_word(value),
     "int": lambda run, value: signed(value or 0),
     "thing": lambda run, value: run.word(value),
     "text": lambda run, value: run.text_word(value),

@@ -56,6 +56,7 @@ R7B_3 = Release(
     busy_holds_any_message=True,
     signals_wait=True,
     busy_msgq_limits=None,
+    create_port_takes_lock=False,
     getenv_tells_size=True,
     threads_send_terms=False,
     bare_integer_crashes=False,
@@ -140,6 +141,7 @@ R16B = replace(
     busy_holds_any_message=False,
     signals_wait=False,
     busy_msgq_limits=(4096, 8192),
+    create_port_takes_lock=True,
     threads_send_terms=False,
 )
 

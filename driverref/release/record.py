@@ -196,6 +196,12 @@ class Release:
     are not queued as signals.
     """
 
+    create_port_takes_lock: bool
+    """Whether `driver_create_port` waits for the lock of a driver that has one for all its ports.
+
+    The caller holds it.  Source: R16A `io.c:create_port`; seen on 25.2.3, 27.3.4 and 29.1.1.
+    """
+
     # The system.
 
     getenv_tells_size: bool

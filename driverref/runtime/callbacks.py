@@ -128,10 +128,14 @@ def output_at_once(port: ErlDrvPort, thread: Thread, process: Process, data: byt
             if there() is not None:
                 runtime.kept_buffers.append(there())
             port.caller = None
+            if port.created:
+                port.leave_created()
             # No epilogue: a connected port that has closed itself meanwhile has done so within
             # `driver_failure`, and another thread cannot have closed it.
             return True
         finally:
+            for made in port.created:  # only if `output` has raised
+                made.unlock()
             lock.holder, thread.process = None, process
             if mutex is not None:
                 mutex.release()

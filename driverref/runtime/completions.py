@@ -61,8 +61,12 @@ class Completions:
                     # now.
                     if state.value is not CONNECTED:
                         port.runtime.closing.epilogue(port)
+                    if port.created:
+                        port.leave_created()
                     return
             finally:
+                for made in port.created:  # only if `ready_async` has raised
+                    made.unlock()
                 lock.holder = None
                 # Without a mutex nothing can have closed the port between the two looks, so the way
                 # out was the `return`.

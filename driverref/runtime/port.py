@@ -47,6 +47,7 @@ class ErlDrvPort:
         "bytes_out",
         "caller",
         "control_flags",
+        "created",
         "driver",
         "drv_data",
         "eof",
@@ -100,6 +101,9 @@ class ErlDrvPort:
         self.name = ""
         self.binary = self.eof = self.parallelism = False
         self.lines: Lines | None = None
+        # The ports that the driver has created in a callback of this one, and whose locks are held
+        # until it has returned.
+        self.created: list[ErlDrvPort] = []
         # What the driver has sent as data, and what commands have brought it.
         self.bytes_in = self.bytes_out = 0
         # What `set_port_control_flags` has set: whether a reply of `control` is a binary.
@@ -150,7 +154,7 @@ class ErlDrvPort:
         if error is None:
             self.leave()
         else:  # the emulator is going down, or a BIF has refused: no callback has run
-            self.lock.release()
+            self.unlock()
 
     def leave(self) -> None:
         """Unlock.  Before that, close the port if only the driver queue was waited for."""
@@ -159,10 +163,22 @@ class ErlDrvPort:
             # queue, or have done what a closed port's driver waits for.
             if self.state.value is not CONNECTED:
                 self.runtime.closing.epilogue(self)
+            self.leave_created()
         except Exception as crash:  # in `stop` or `finish`
             raise self.runtime.fault(crash) from None
         finally:
-            self.lock.release()
+            self.unlock()
+
+    def leave_created(self) -> None:
+        """Leave the ports that the callback has created, the last one first."""
+        while self.created:
+            self.created.pop().leave()
+
+    def unlock(self) -> None:
+        """Unlock, and do nothing else: also the ports that have been created and not left."""
+        for port in self.created:
+            port.unlock()
+        self.lock.release()
 
     # Callbacks.
 

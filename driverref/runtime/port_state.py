@@ -39,8 +39,9 @@ DRAINING = (CLOSING, STOPPING)
 
 # An event that a state does not list cannot happen in it, and `ErlDrvPort.transit` refuses it.
 TRANSITIONS: dict[State, dict[str, State]] = {
-    # A port whose `start` fails has never been open: no `stop`, no `flush`.
-    OPENING: {"start returned": CONNECTED, "start failed": CLOSED},
+    # A port whose `start` fails has never been open: no `stop`, no `flush`.  One that a driver
+    # creates has no `start`, and fails only if its owner ends meanwhile.
+    OPENING: {"start returned": CONNECTED, "created": CONNECTED, "start failed": CLOSED},
     # `port_close`, the owner's end, an exit signal, `driver_failure`, the driver's unloading and
     # the emulator's end all come to this one event.
     CONNECTED: {"told to exit": EXITING},

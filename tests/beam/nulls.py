@@ -106,6 +106,7 @@ RIGHT: dict[str, Callable[[World], tuple[Any, ...]]] = {
     "driver_failure_eof": lambda w: (w.port,),
     "driver_failure": lambda w: (w.port, 1),
     "driver_exit": lambda w: (w.port, 1),
+    "driver_create_port": lambda w: (w.port, w.me, "x", None),
     "driver_mk_port": lambda w: (w.port,),
     "driver_connected": lambda w: (w.port,),
     "driver_caller": lambda w: (w.port,),

@@ -144,6 +144,8 @@ static void the_port(void)
     NUMBER("get_port_flags.port", get_port_flags(null));
     DONE("erl_drv_set_os_pid.port", erl_drv_set_os_pid(null, 1));
     NUMBER("erl_drv_consume_timeslice.port", erl_drv_consume_timeslice(null, 1));
+    POINTER("driver_create_port.creator_port", driver_create_port(null, me, "x", NULL));
+    POINTER("driver_create_port.name", driver_create_port(port, me, null, NULL));
     NUMBER("driver_mk_port.port", driver_mk_port(null));
     NUMBER("driver_connected.port", driver_connected(null));
     NUMBER("driver_caller.port", driver_caller(null));

@@ -214,8 +214,12 @@ def seen_on(data: dict[str, Any], release: str) -> Outcomes:
 
 
 def agrees(seen: Iterable[str], model: str) -> bool:
-    """Whether the model's outcome is one that was seen.  A fault of the driver stands for a crash."""
-    return model in seen or (model == "Misuse" and "crashes" in seen)
+    """Whether the model's outcome is one that was seen.
+
+    A fault of the driver stands for a crash, or for a call that does not return.
+    """
+    fatal = any(found == "crashes" or found.startswith("does not return") for found in seen)
+    return model in seen or (model == "Misuse" and fatal)
 
 
 # The differences.

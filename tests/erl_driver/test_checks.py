@@ -94,6 +94,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "driver_compare_monitors": lambda w: c.driver_compare_monitors(w.monitor, w.monitor),
     "driver_connected": lambda w: c.driver_connected(w.handle),
     "driver_demonitor_process": lambda w: c.driver_demonitor_process(w.handle, w.monitor),
+    "driver_create_port": lambda w: c.driver_create_port(w.handle, w.pid, "made", w),
     "driver_deq": lambda w: c.driver_deq(w.handle, 0),
     "driver_enq": lambda w: c.driver_enq(w.handle, b"a"),
     "driver_enq_bin": lambda w: c.driver_enq_bin(w.handle, w.binary, 0, 4),

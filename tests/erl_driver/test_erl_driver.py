@@ -45,7 +45,6 @@ ABSENT = {
     "add_driver_entry": "for drivers that are linked into the emulator",
     "remove_driver_entry": "for drivers that are linked into the emulator",
     "null_func": "a placeholder of the header itself",
-    "driver_create_port": "a port without open_port: none of the questions is about it",
     "driver_dl_open": "there are no shared objects",
     "driver_dl_sym": "there are no shared objects",
     "driver_dl_close": "there are no shared objects",

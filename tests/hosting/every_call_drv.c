@@ -202,6 +202,14 @@ static void port_calls(State *s)
     HOLDS(erl_drv_monotonic_time(ERL_DRV_MSEC) >= 0);
     HOLDS(strcmp(erl_errno_id(ENOENT), "enoent") == 0 && erl_errno_id(ENOENT) == erl_errno_id(ENOENT));
     HOLDS(initialised);
+
+    State *other = driver_alloc(sizeof *other);
+    memset(other, 0, sizeof *other);
+    ErlDrvPort made = other->port = driver_create_port(s->port, s->owner, "every_call made", (ErlDrvData)other);
+    HOLDS(made != (ErlDrvPort)-1 && driver_connected(made) == s->owner);
+    HOLDS(driver_mk_port(made) != s->id && get_port_flags(made) == 0);
+    HOLDS(driver_exit(made, 0) == 0); /* whose `stop` frees its state */
+    HOLDS(driver_create_port(made, s->owner, "", NULL) == (ErlDrvPort)-1);
 }
 
 static void monitor_calls(State *s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from values.states import DEAD, HEIR, KILLED, ME, OWNER, PORT, STATES
+from values.states import DEAD, HEIR, KILLED, KNOWN, ME, OWNER, PORT, STATES
 from values.steps import FIND, FORGET, NEVER, SETTLE, Case, Steps, V, ask, stop
 
 ITEMS = (
@@ -122,9 +122,14 @@ def port_cases() -> Iterator[Case]:
             all_steps = (*before, FORGET, *queued, *steps, *after)
             yield Case(question, state, all_steps)
             # Whether an owner dies before `open_port` has returned to it is a race.
-            there = FIND not in before and (state != KILLED or steps[0][1] == "asker")
+            there = not opening(before) and (state != KILLED or steps[0][1] == "asker")
             if question in DEAF and there:
                 yield Case(question, state, all_steps, deaf=True)
+
+
+def opening(before: Steps) -> bool:
+    """Whether the port is asked about before `open_port` has returned it."""
+    return FIND in before and KNOWN[0] not in before
 
 
 def possible(before: Steps, steps: Steps) -> bool:
@@ -134,6 +139,6 @@ def possible(before: Steps, steps: Steps) -> bool:
         return False
     if any(step[0] == "begin" and step[1] == actor for step in before):
         return False
-    if FIND in before or NEVER in before:
+    if opening(before) or NEVER in before:
         return actor == "asker" and "'Ref'" not in asks
     return True

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from values.steps import (
     FIND,
+    FORGET,
     NEVER,
     SETTLE,
     File,
@@ -129,6 +130,15 @@ STATES = {
             FIND,
         ),
         (begin("queuer", "port_command", PORT, b"erl_drv_init_ack"),),
+    ),
+    "created by a driver": State(
+        (
+            open_port(save="Q"),
+            FORGET,
+            do("owner", "port_command", OTHER_PORT, b"driver_create_port"),
+            FIND,
+            *KNOWN,
+        )
     ),
     "that never existed": State((NEVER,)),
     "while another port of the driver is in a callback": State(

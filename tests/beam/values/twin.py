@@ -10,7 +10,7 @@ import errno
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from driverref import Atom, Driver, Port
+from driverref import Atom, Driver, Pid, Port
 from driverref import erl_driver as c
 from driverref.threads import running_thread
 
@@ -49,17 +49,27 @@ class Stage:
 class State:
     """A port's state."""
 
-    def __init__(self, port: c.ErlDrvPort, command: str, previous: State | None) -> None:
-        self.port = self.target = port
-        self.term = c.driver_mk_port(port)
-        self.opener = c.driver_caller(port)
+    port: c.ErlDrvPort
+    target: c.ErlDrvPort
+    term: Port
+
+    def __init__(
+        self, stage: Stage, opener: Pid, command: str = "", previous: State | None = None
+    ) -> None:
+        self.stage, self.opener = stage, opener
         self.scripts = dict(word.split(":", 1) for word in command.split(" ") if ":" in word)
         self.result, self.error = 0, errno.ENOENT
         self.refuses = self.ready = False
         self.previous = previous
+        self.created: State | None = None
         self.monitor: Any = None
         self.pdl: Any = None
         self.thread: Any = None
+
+    def is_of(self, port: c.ErlDrvPort) -> None:
+        self.port = self.target = port
+        self.term = c.driver_mk_port(port)
+        self.stage.opened.append(self.term)
 
 
 # The calls.
@@ -126,6 +136,16 @@ def monitor(s: State) -> int:
 def create_lock(s: State) -> str:
     s.pdl = c.driver_pdl_create(s.target)
     return pointer(s.pdl)
+
+
+def create_port(s: State) -> int | str:
+    made = State(s.stage, s.opener)
+    port = c.driver_create_port(s.target, s.opener, "values created", made)
+    if isinstance(port, int):
+        return port
+    made.is_of(port)
+    s.created = made
+    return "port"
 
 
 def system_info() -> str:
@@ -225,6 +245,7 @@ CALLS: dict[str, Arguments] = {
 """The arguments of the calls that a script has under the header's own name."""
 
 OTHERS: dict[str, Callable[[State, int], object]] = {
+    "driver_create_port": lambda s, n: create_port(s),
     "driver_read_timer": lambda s, n: read_timer(s),
     "driver_pushqv_of_a_binary": lambda s, n: c.driver_pushqv(s.target, counted(), 0),
     "driver_peekq": lambda s, n: peekq(s),
@@ -312,8 +333,9 @@ class Values(Driver):
         self.say("finish")
 
     def start(self, port: c.ErlDrvPort, command: str) -> State | int:
-        state = self.stage.newest = State(port, command, self.stage.newest)
-        self.stage.opened.append(c.driver_mk_port(port))
+        state = State(self.stage, c.driver_caller(port), command, self.stage.newest)
+        self.stage.newest = state
+        state.is_of(port)
         self.callback(state, "start")
         c.set_errno(state.error)
         return state.result or state
@@ -394,6 +416,9 @@ class Values(Driver):
             case "previous":
                 assert state.previous
                 state.target = state.previous.port
+            case "created":
+                if state.created:
+                    state.target = state.created.port
             case _:
                 value = made(state, call, n)
                 for name, said in value if isinstance(value, list) and value else [(call, value)]:

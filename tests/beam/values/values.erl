@@ -46,12 +46,15 @@ player(Directory, [{drivers, Drivers} | Plan]) ->
     ok = erl_ddll:load_driver(Directory, "judge_log"),
     register(judge_log, open_port({spawn_driver, "judge_log"}, [binary])),
     [ok = erl_ddll:load_driver(Directory, Driver) || Driver <- Drivers],
-    [play(Case) || {Times, Case} <- Plan, _ <- lists:seq(1, Times)].
+    lists:foldl(fun play/2, [], [Case || {Times, Case} <- Plan, _ <- lists:seq(1, Times)]).
 
-play(Case) -> play(Case, 10).
+%% Before a case, and not after it: after the last one nothing has to work any more.
+play(Case, Before) ->
+    clean(Before),
+    play_again(Case, 10).
 
 %% A run in which a gate was passed before the question was asked is no run of the case.
-play({Name, Actors, Steps} = Case, Tries) ->
+play_again({Name, Actors, Steps} = Case, Tries) ->
     port_control(judge_log, ?RESET, []),
     port_control(judge_log, ?LIMIT, [?HOLD]),
     Dead = spawn(fun() -> ok end),
@@ -62,9 +65,10 @@ play({Name, Actors, Steps} = Case, Tries) ->
             throw:{Broken, What} when Broken =:= broken; Broken =:= unknown -> io_lib:format("broken: ~0p", [What]);
             throw:late when Tries > 0 -> late
         end,
-    Outcome =:= late orelse port_control(judge_log, ?SAY, [Name, $\t, Outcome, $\n]),
-    clean(maps:values(Pids)),
-    Outcome =:= late andalso play(Case, Tries - 1).
+    case Outcome of
+        late -> clean(maps:values(Pids)), play_again(Case, Tries - 1);
+        _ -> port_control(judge_log, ?SAY, [Name, $\t, Outcome, $\n]), maps:values(Pids)
+    end.
 
 %% The actors.
 
@@ -307,7 +311,7 @@ is_known([First | _] = Driver, _) when is_integer(First) ->
     lists:prefix("values", Driver) andalso not lists:member(Driver, persistent_term:get(drivers));
 is_known(_, _) -> true.
 
-%% After the case: open every gate, end the actors, close the ports.
+%% What a case has left: open every gate, end the actors, close the ports.
 
 clean(Pids) ->
     [port_control(judge_log, ?GIVE, [Gate]) || Gate <- ?GATES, _ <- lists:seq(1, 20)],

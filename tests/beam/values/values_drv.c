@@ -13,6 +13,7 @@
  *     refuse                   `control` and `call` return -1
  *     drain                    empty the driver queue
  *     previous                 from here on, call for the port that was opened before this one
+ *     created                  from here on, call for the port that driver_create_port has made
  *
  * Each callback says its name, each call its result: `stop driver_sizeq=-1`.  `twin.py` does the same on the model.
  *
@@ -42,7 +43,7 @@ typedef struct State {
     long result;            /* of `start`, and the errno that it leaves */
     int error;
     int refuses, ready, monitors;
-    struct State *previous;
+    struct State *previous, *created;
     ErlDrvMonitor monitor;
     ErlDrvPDL pdl;
     ErlDrvTid thread;
@@ -334,6 +335,23 @@ static void system_call(State *state, const char *from, const char *call, long n
     memory(state, from, call, n);
 }
 
+/* A port whose driver data is a state of its own, without scripts. */
+static void create_port(State *state, const char *from, const char *call)
+{
+    State *made = judge_alloc(sizeof *made);
+    ErlDrvTermData opened[] = {ERL_DRV_ATOM, driver_mk_atom("opened"), ERL_DRV_PORT, 0, ERL_DRV_TUPLE, 2};
+
+    made->port = made->target = driver_create_port(state->target, state->opener, "values created", (ErlDrvData)made);
+    if (made->port == (ErlDrvPort)-1)
+        return say(from, call, "-1");
+    judge_expect(0, 1);
+    opened[3] = made->term = driver_mk_port(made->port);
+    made->opener = state->opener;
+    state->created = made;
+    judge_send(opened, sizeof opened / sizeof *opened);
+    say(from, call, "port");
+}
+
 static void port_call(State *state, const char *from, const char *call, long n)
 {
     ErlDrvPort port = state->target;
@@ -341,6 +359,8 @@ static void port_call(State *state, const char *from, const char *call, long n)
     ErlDrvSizeT low = 0, high = 0;
     char text[TEXT];
 
+    if (IS(driver_create_port))
+        return create_port(state, from, call);
     INT(driver_set_timer, driver_set_timer(port, (unsigned long)n));
     INT(driver_cancel_timer, driver_cancel_timer(port));
     if (IS(driver_read_timer)) {
@@ -413,6 +433,9 @@ static void do_one(State *state, const char *from, const char *text, size_t size
         driver_deq(state->port, driver_sizeq(state->port));
     } else if (IS(previous)) {
         state->target = state->previous->port;
+    } else if (IS(created)) {
+        if (state->created != NULL)
+            state->target = state->created->port;
     } else if (IS(driver_async)) {
         long id = submit(state, inner, inner_size);
 
