@@ -300,6 +300,16 @@ ERLANG: list[Row] = [
     (lambda w: w.ddll.load_driver(Nameless()), TypeError, "Nameless.driver_name must be a str of"),
     (lambda w: w.ddll.load_driver(made_of("a b")), TypeError, "a str of one word, not 'a b'"),
     (
+        lambda w: w.ddll.load_driver(odd("extended_marker", None)),
+        TypeError,
+        "extended_marker must be ERL_DRV_EXTENDED_MARKER, or 0, not",
+    ),
+    (
+        lambda w: w.ddll.load_driver(odd("minor_version", "3")),
+        TypeError,
+        "minor_version must be an int or None, not",
+    ),
+    (
         lambda w: w.ddll.load_driver(odd("driver_flags", "x")),
         TypeError,
         "driver_flags must be ERL_DRV",

@@ -75,6 +75,8 @@ TABLE = {
     "big_map_crashes":       (False,     False,    False,    False,    False,     True),
     "unknown_errno":         ("unknown",) * 6,
     "nif_version":           (None,      None,     None,     (2, 2),   (2, 4),    (2, 16)),
+    "oldest_interface":      (0,         1,        1,        1,        2,         2),
+    "loads_plain_entries":   (True,      True,     True,     True,     False,     False),
     "create_port_takes_lock": (False,    False,    False,    False,    True,      True),
     "getenv_tells_size":     (True,      True,     True,     True,     True,      False),
 }  # fmt: skip

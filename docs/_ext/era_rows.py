@@ -120,6 +120,17 @@ def interface(release: Release) -> Cell:
     return Cell(".".join(map(str, release.driver_version)), "era.calls")
 
 
+def loads(release: Release) -> Cell:
+    if release.driver_version is None:
+        return Cell("any", "era.plain-entry")
+    oldest, newest = release.oldest_interface, ".".join(map(str, release.driver_version))
+    plain = ", and without a version" if release.loads_plain_entries else ""
+    return Cell(
+        f"version {oldest}.0 to {newest}{plain}",
+        "era.plain-entry" if plain else "header.version-on-load",
+    )
+
+
 def nifs(release: Release) -> Cell:
     if release.nif_version is None:
         return Cell("none", "era.calls")
@@ -307,6 +318,11 @@ MAP: dict[str, list[Row]] = {
     ],
     "The header": [
         Row("driver interface", ("driver_version",), interface),
+        Row(
+            "drivers it loads",
+            ("driver_version", "oldest_interface", "loads_plain_entries"),
+            loads,
+        ),
         Row("NIF interface that `driver_system_info` tells", ("nif_version",), nifs),
         Row("callbacks it lacks", ("callbacks",), callbacks_lacking),
         Row("flags it knows", ("driver_flags",), flags),

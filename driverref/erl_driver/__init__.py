@@ -42,10 +42,20 @@ from driverref.memory.allocation import *
 from driverref.memory.binary import *
 from driverref.runtime.async_pool import Key as Key
 from driverref.runtime.callbacks import PORT_CONTROL_FLAG_BINARY as PORT_CONTROL_FLAG_BINARY
+from driverref.runtime.driver import (
+    ERL_DRV_EXTENDED_MAJOR_VERSION as ERL_DRV_EXTENDED_MAJOR_VERSION,
+)
+from driverref.runtime.driver import ERL_DRV_EXTENDED_MARKER as ERL_DRV_EXTENDED_MARKER
+from driverref.runtime.driver import (
+    ERL_DRV_EXTENDED_MINOR_VERSION as ERL_DRV_EXTENDED_MINOR_VERSION,
+)
 from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ as ERL_DRV_FLAG_NO_BUSY_MSGQ
 from driverref.runtime.driver import ERL_DRV_FLAG_SOFT_BUSY as ERL_DRV_FLAG_SOFT_BUSY
 from driverref.runtime.driver import ERL_DRV_FLAG_USE_INIT_ACK as ERL_DRV_FLAG_USE_INIT_ACK
 from driverref.runtime.driver import ERL_DRV_FLAG_USE_PORT_LOCKING as ERL_DRV_FLAG_USE_PORT_LOCKING
+from driverref.runtime.driver import (
+    ERL_DRV_MIN_REQUIRED_MAJOR_VERSION_ON_LOAD as ERL_DRV_MIN_REQUIRED_MAJOR_VERSION_ON_LOAD,
+)
 from driverref.runtime.driver import ErlDrvMonitor as ErlDrvMonitor
 from driverref.runtime.iovec import ErlIOVec as ErlIOVec
 from driverref.runtime.iovec import SysIOVec as SysIOVec

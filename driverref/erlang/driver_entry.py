@@ -4,12 +4,14 @@ A C compiler refuses a callback of the wrong type, and a name that the entry doe
 would notice the wrong type when the callback is called.  It would never notice the wrong name: a
 callback that is not defined is NULL.  So three things are checked here:
 
-* the name and the flags;
+* the name, the flags and the version;
 * each callback: it must be possible to call it with the parameters that `Driver` declares, and the
   call must run it, which the call of an `async def` or of a generator does not;
 * each public method: its name must not look like a misspelt callback (`_meant`).
 
 The check comes before anything is changed, so a driver that is refused leaves no trace.
+
+What the emulator itself looks at is the version: `version_fits`.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ import re
 from types import FunctionType
 from weakref import WeakSet
 
-from driverref.errors import wrong_type
-from driverref.runtime.driver import CALLBACKS, Driver
+from driverref.errors import is_int, wrong_type
+from driverref.release import Release
+from driverref.runtime.driver import CALLBACKS, ERL_DRV_EXTENDED_MARKER, Driver
 
 PARAMETERS = {name: list(inspect.signature(getattr(Driver, name)).parameters) for name in CALLBACKS}
 """The parameters of each callback, `self` first."""
@@ -43,6 +46,13 @@ def check_entry(call: str, driver: object) -> None:
         raise wrong_type(call, f"{name}.driver_name", "a str of one word", driver.driver_name)
     if not isinstance(driver.driver_flags, int):
         raise wrong_type(call, f"{name}.driver_flags", "ERL_DRV_FLAG_* or'ed", driver.driver_flags)
+    if not is_int(driver.extended_marker):
+        expected = "ERL_DRV_EXTENDED_MARKER, or 0"
+        raise wrong_type(call, f"{name}.extended_marker", expected, driver.extended_marker)
+    for part in ("major_version", "minor_version"):
+        version = getattr(driver, part)
+        if version is not None and not is_int(version):
+            raise wrong_type(call, f"{name}.{part}", "an int or None", version)
     # A driver may set a callback on the instance.  Then the class alone does not say what is
     # called.
     of_the_class = vars(driver).keys().isdisjoint(CALLBACKS)
@@ -59,6 +69,25 @@ def check_entry(call: str, driver: object) -> None:
     _check_names(call, kind, null)
     if of_the_class:
         _FOUND_RIGHT.add(kind)
+
+
+def version_fits(driver: Driver, release: Release) -> bool:
+    """Whether the emulator loads a driver that was compiled with its version of `erl_driver.h`.
+
+    If not, loading it is `driver_incorrect_version`.  Source:
+    `erl_bif_ddll.c:do_load_driver_entry`.
+    """
+    if release.driver_version is None:
+        return True
+    major, minor = driver.major_version, driver.minor_version
+    if driver.extended_marker == ERL_DRV_EXTENDED_MARKER:
+        own_major, own_minor = release.driver_version
+        major = own_major if major is None else major
+        minor = own_minor if minor is None else minor
+        return release.oldest_interface <= major and (major, minor) <= release.driver_version
+    # An entry of before R11B-3, whose fields end before the marker, if they are all 0 behind it.
+    rest = (driver.extended_marker, major, minor, driver.driver_flags, driver.process_exit)
+    return release.loads_plain_entries and not any(rest)
 
 
 def _check_callback(call: str, where: str, function: object, parameters: list[str]) -> None:

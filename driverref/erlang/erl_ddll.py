@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from driverref.erlang.calling import Calling, Waiting, check_options
-from driverref.erlang.driver_entry import check_entry
+from driverref.erlang.driver_entry import check_entry, version_fits
 from driverref.errors import badarg
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import Driver
@@ -54,9 +54,10 @@ class ErlDdll:
     def load_driver(self, driver: Driver) -> object:
         """Load a driver for the calling process.  Unloading it will kill its ports.
 
-        Returns `ok`, or `{error, Reason}`.  The reason is `driver_init_failed` if its `init`
-        refuses.  It is `bad_driver_name` if another driver of that name is loaded, or this one by
-        `load`.  It is `permanent` if this driver cannot be unloaded any more.
+        Returns `ok`, or `{error, Reason}`.  The reason is `driver_incorrect_version` if it was
+        compiled for an interface that the emulator does not have, and `driver_init_failed` if its
+        `init` refuses.  It is `bad_driver_name` if another driver of that name is loaded, or this
+        one by `load`.  It is `permanent` if this driver cannot be unloaded any more.
 
         A process may load a driver several times, and has to unload it as often.  Its end gives the
         driver up, and so kills the ports unless another process has loaded it.  To load a driver
@@ -102,6 +103,8 @@ class ErlDdll:
                 if cancelled:
                     loaded.tell_cancelled()
                 return OK
+            if not version_fits(driver, self._runtime.release):
+                return _error("driver_incorrect_version")
             loaded = self._runtime.driver_type(self._runtime, driver, kill_ports)
             # Without the lock of the table: `init` is the driver's code and may take its time.
             with self._runtime.driver_code:

@@ -28,7 +28,12 @@ from driverref.hosting.run import Run
 from driverref.hosting.special import monitor_bytes
 from driverref.hosting.vectors import lay_out
 from driverref.posix import Socket
-from driverref.runtime.driver import CALLBACKS, Driver
+from driverref.runtime.driver import (
+    CALLBACKS,
+    ERL_DRV_EXTENDED_MAJOR_VERSION,
+    ERL_DRV_EXTENDED_MINOR_VERSION,
+    Driver,
+)
 from driverref.runtime.port import ErlDrvPort
 from driverref.threads import OUTSIDE, running
 
@@ -37,10 +42,13 @@ REQUESTS = (atomics, calls, locks, sockets, special, waiting, wrong)
 
 _ENTRY = (
     "init start stop output ready_input ready_output driver_name finish handle control timeout"
-    " outputv ready_async flush call unused versions flags handle2 process_exit stop_select"
+    " outputv ready_async flush call unused marker flags handle2 process_exit stop_select"
     " emergency_close"
 ).split()
-"""`ErlDrvEntry`, word by word.  The word `flags` has two halves: the minor version, the flags."""
+"""`ErlDrvEntry`, word by word.
+
+Two words have halves: `marker` also the major version, and `flags`, the minor one before it.
+"""
 
 _ROOM = 64
 """The bytes that the emulator lends to `control` and `call` for a short reply."""
@@ -53,6 +61,8 @@ class Entry(NamedTuple):
 
     name: str
     flags: int
+    marker: int
+    version: tuple[int | None, int | None]
     callbacks: tuple[str, ...]
 
 
@@ -197,6 +207,14 @@ _BODIES = {
 }
 
 
+def _version(major: int, minor: int) -> tuple[int | None, int | None]:
+    """The version that an entry gives."""
+    # A driver that gives the header's own is compiled for whatever release it is played on.
+    if (major, minor) == (ERL_DRV_EXTENDED_MAJOR_VERSION, ERL_DRV_EXTENDED_MINOR_VERSION):
+        return None, None
+    return major, minor
+
+
 class CDriver:
     """What `c_driver` returns: call it in a scenario, and load the driver that it returns."""
 
@@ -243,6 +261,8 @@ class CDriver:
         entry = Entry(
             string_at(at["driver_name"]).decode(),
             (at["flags"] >> 32) & 0xFFFFFFFF,
+            at["marker"] & 0xFFFFFFFF,
+            _version(at["marker"] >> 32, signed(at["flags"] << 32) >> 32),
             tuple(name for name in CALLBACKS if at[name]),
         )
         fresh: Driver = self._class(entry)(run, at, self.called)
@@ -255,6 +275,8 @@ class CDriver:
         if found is None:
             members: dict[str, Any] = {name: _BODIES.get(name, _never) for name in entry.callbacks}
             members |= {"driver_name": entry.name, "driver_flags": entry.flags}
+            members |= {"extended_marker": entry.marker}
+            members |= dict(zip(("major_version", "minor_version"), entry.version, strict=True))
             self.callbacks |= {*_BODIES} & {*entry.callbacks}
             found = self._classes[entry] = type(entry.name, (HostedDriver,), members)
         return found

@@ -46,6 +46,14 @@ class Release:
     """
     driver_flags: int
     """The `ERL_DRV_FLAG_*` that the emulator knows, or'ed.  It ignores all others."""
+    oldest_interface: int
+    """The major version of the oldest interface for which a driver may have been compiled.
+
+    A newer one than the emulator's is never loaded.  0 where versions are not looked at.  Source:
+    `erl_bif_ddll.c:do_load_driver_entry`.
+    """
+    loads_plain_entries: bool
+    """Whether an entry without the extended marker, as before R11B-3, is loaded."""
     init_may_refuse: bool
     """Whether an error from `init` keeps the driver from being loaded.
 

@@ -45,6 +45,12 @@ ERL_DRV_FLAG_NO_BUSY_MSGQ = 1 << 2
 # `open_port` returns only when the driver has called `erl_drv_init_ack`.
 ERL_DRV_FLAG_USE_INIT_ACK = 1 << 3
 
+# What an entry says of the `erl_driver.h` that it was compiled with.
+ERL_DRV_EXTENDED_MARKER = 0xFEEEEEED
+ERL_DRV_EXTENDED_MAJOR_VERSION = 3
+ERL_DRV_EXTENDED_MINOR_VERSION = 3
+ERL_DRV_MIN_REQUIRED_MAJOR_VERSION_ON_LOAD = 2
+
 Declared = TypeVar("Declared", bound=Callable[..., object])
 
 
@@ -87,6 +93,14 @@ class Driver:
     """One word, the first of the command given to `open_port`."""
     driver_flags: ClassVar[int] = 0
     """`ERL_DRV_FLAG_*`, or'ed; 0 means one lock for all ports of the driver."""
+    extended_marker: ClassVar[int] = ERL_DRV_EXTENDED_MARKER
+    """Says that the entry has flags and a version; 0 in entries of before R11B-3."""
+    major_version: ClassVar[int | None] = None
+    minor_version: ClassVar[int | None] = None
+    """The version of the `erl_driver.h` that the driver was compiled with.
+
+    By default both are those of the emulator that loads it, as if it were compiled for each.
+    """
 
     # In the order of `erl_driver.h`.
 

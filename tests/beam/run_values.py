@@ -33,7 +33,7 @@ from run import Crashed, Hung, Missing, lines_of, own_library
 from values.cases import CASES
 from values.player import outcome
 from values.steps import Case, S, text
-from values.twin import LOADED
+from values.twin import LOADED, VERSIONS
 
 HERE = Path(__file__).resolve().parent / "values"
 RECORD = HERE / "values.json"
@@ -48,6 +48,10 @@ VARIANTS = {
     "values_ack": "PORT|ERL_DRV_FLAG_USE_INIT_ACK",
     "values_spare": "PORT",
     "values_refuses": "PORT -DREFUSES",
+    **{
+        f"values_{name}": f"{flags} -DMARKER={marker} -DMAJOR={major} -DMINOR={minor}"
+        for name, (flags, marker, major, minor) in VERSIONS.items()
+    },
 }
 """The drivers that `values_drv.c` is compiled to, with their flags; PORT stands for port locking."""
 OPTIONS = "+S 4:4 +sbwt none +sbwtdcpu none +sbwtdio none +scl false -noinput"

@@ -167,10 +167,6 @@ UNDEFINED = {
     "ERL_DRV_BUSY_MSGQ_LIM_MAX": "the limits are what erl_drv_busy_msgq_limits takes",
     "ERL_DRV_BUSY_MSGQ_LIM_MIN": "the limits are what erl_drv_busy_msgq_limits takes",
     "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nobody has to free",
-    "ERL_DRV_EXTENDED_MARKER": "there are no driver entries of another size",
-    "ERL_DRV_EXTENDED_MAJOR_VERSION": "driver_system_info tells it",
-    "ERL_DRV_EXTENDED_MINOR_VERSION": "driver_system_info tells it",
-    "ERL_DRV_MIN_REQUIRED_MAJOR_VERSION_ON_LOAD": "there are no drivers of an older version",
 }
 
 

@@ -291,3 +291,67 @@ def test_a_driver_that_was_repaired_is_loaded() -> None:
             erl.erl_ddll.load_driver(driver_with(strat=helper))
         assert erl.erl_ddll.load_driver(made_of("square")) == "ok"
         assert erl.open_port(("spawn_driver", "square")) in erl.ports()
+
+
+# The version that a driver was compiled for.
+
+
+@pytest.mark.rule("header.version-on-load")
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ({}, "ok"),
+        ({"major_version": 3, "minor_version": 3}, "ok"),
+        ({"major_version": 3, "minor_version": 0}, "ok"),
+        ({"major_version": 2, "minor_version": 9}, "ok"),
+        ({"minor_version": 4}, "driver_incorrect_version"),
+        ({"major_version": 4, "minor_version": 0}, "driver_incorrect_version"),
+        ({"major_version": 1, "minor_version": 5}, "driver_incorrect_version"),
+        ({"extended_marker": 0}, "driver_incorrect_version"),
+        ({"extended_marker": 1}, "driver_incorrect_version"),
+    ],
+)
+def test_a_driver_that_was_compiled_for_another_emulator_is_not_loaded(
+    version: dict[str, int], expected: str
+) -> None:
+    initialised: list[int] = []
+    driver = driver_with(init=lambda self: initialised.append(1), **version)
+    with Emulator() as erl:
+        answer = erl.erl_ddll.load_driver(driver)
+        assert answer == (expected if expected == "ok" else ("error", expected))
+        # A driver that is refused is asked for nothing.
+        assert bool(initialised) is (expected == "ok")
+        assert erl.erl_ddll.loaded_drivers() == ("ok", ["square"] * (expected == "ok"))
+
+
+PLAIN = {"extended_marker": 0, "driver_flags": 0}
+"""An entry of before R11B-3: nothing but 0 where the marker and the version would be."""
+
+
+@pytest.mark.rule("era.plain-entry")
+@pytest.mark.parametrize(
+    ("release", "entry", "loads"),
+    [
+        ("R7B-3", {"major_version": 9}, True),
+        ("R11B-5", {}, True),
+        ("R11B-5", {"major_version": 1, "minor_version": 0}, True),
+        ("R11B-5", {"major_version": 1, "minor_version": 4}, False),
+        ("R11B-5", {"major_version": 0, "minor_version": 9}, False),
+        ("R14B04", {"major_version": 2, "minor_version": 0}, False),
+        ("R14B04", PLAIN, True),
+        ("R14B04", PLAIN | {"minor_version": 1}, False),
+        ("R14B04", PLAIN | {"driver_flags": 1}, False),
+        ("R14B04", PLAIN | {"process_exit": lambda self, data, monitor: None}, False),
+        ("R14B04", PLAIN | {"extended_marker": 5}, False),
+        ("R16B", {"major_version": 2, "minor_version": 2}, True),
+        ("R16B", {"major_version": 1, "minor_version": 5}, False),
+        ("R16B", {"major_version": 3, "minor_version": 0}, False),
+        ("R16B", PLAIN, False),
+    ],
+)
+def test_each_era_loads_what_was_compiled_for_it(
+    release: str, entry: dict[str, Any], loads: bool
+) -> None:
+    with Emulator(release=release) as erl:
+        answer = erl.erl_ddll.load_driver(driver_with(**entry))
+        assert answer == ("ok" if loads else ("error", "driver_incorrect_version"))

@@ -224,3 +224,37 @@ def test_a_text_that_is_no_text_is_told_in_every_schedule(tmp_path: Path) -> Non
 static void test(void) { char *p = malloc(2); memset(p, 'x', 2); erl_drv_mutex_create(p); }
 """
     assert [fault.name for fault in faults(small(tmp_path, text))] == ["OutOfBounds"]
+
+
+VERSIONED = """
+#include <erl_driver.h>
+static ErlDrvData start(ErlDrvPort port, char *command) { (void)command; return (ErlDrvData)port; }
+static ErlDrvEntry entry = {
+    .driver_name = "versioned", .start = start, .extended_marker = (int)MARKER, .major_version = MAJOR,
+    .minor_version = MINOR, .driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING };
+DRIVER_INIT(versioned) { return &entry; }
+"""
+
+
+@pytest.mark.rule("header.version-on-load")
+@pytest.mark.parametrize(
+    ("marker", "major", "minor", "release", "loads"),
+    [
+        ("ERL_DRV_EXTENDED_MARKER", 3, 3, "25", True),
+        ("ERL_DRV_EXTENDED_MARKER", 3, 3, "R16B", True),  # as compiled there
+        ("ERL_DRV_EXTENDED_MARKER", 3, 2, "R16B", False),
+        ("ERL_DRV_EXTENDED_MARKER", 2, -1, "25", True),
+        ("ERL_DRV_EXTENDED_MARKER", 3, 4, "25", False),
+        ("ERL_DRV_EXTENDED_MARKER", -3, 0, "25", False),
+        ("0", 0, 0, "25", False),
+    ],
+)
+def test_the_entry_says_what_the_driver_was_compiled_for(
+    marker: str, major: int, minor: int, release: str, loads: bool, tmp_path: Path
+) -> None:
+    source = tmp_path / "versioned.c"
+    source.write_text(VERSIONED)
+    driver = c_driver(source, flags=[f"-DMARKER={marker}", f"-DMAJOR={major}", f"-DMINOR={minor}"])
+    with Emulator(release=release) as erl:
+        answer = erl.erl_ddll.load_driver(driver())
+        assert answer == ("ok" if loads else ("error", "driver_incorrect_version"))

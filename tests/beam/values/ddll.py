@@ -20,6 +20,7 @@ from values.steps import (
     reached,
     stop,
 )
+from values.twin import VERSIONS
 
 SPARE_FILE, SPARE_NAME = File("values_spare"), S("values_spare")
 SPARE_PORT = (open_port("values_spare"), *KNOWN)
@@ -163,6 +164,9 @@ def ddll_cases() -> Iterator[Case]:
                 name,
                 (ddll("asker", how, File(file), how="ask"), LOADED_DRIVERS),
             )
+    for version in VERSIONS:
+        steps = (ddll("asker", "load_driver", File(f"values_{version}"), how="ask"), LOADED_DRIVERS)
+        yield Case("erl_ddll: load_driver", f"compiled for {version}", steps)
     yield Case("erl_ddll: unload_driver(bad)", "", (ddll("asker", "unload_driver", 7, how="ask"),))
     yield Case(
         "erl_ddll: monitor(bad)", "", (ddll("asker", "monitor", "driver", "bad", how="ask"),)

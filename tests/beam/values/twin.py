@@ -454,6 +454,34 @@ def refuse(driver: Values) -> int:
     return -1
 
 
+VERSIONS = {
+    "minor_newer": ("PORT", "ERL_DRV_EXTENDED_MARKER", 3, 4),
+    "minor_older": ("PORT", "ERL_DRV_EXTENDED_MARKER", 3, 2),
+    "minor_negative": ("PORT", "ERL_DRV_EXTENDED_MARKER", 3, -1),
+    "major_newer": ("PORT", "ERL_DRV_EXTENDED_MARKER", 4, 0),
+    "major_older": ("PORT", "ERL_DRV_EXTENDED_MARKER", 2, 9),
+    "major_oldest": ("PORT", "ERL_DRV_EXTENDED_MARKER", 2, 0),
+    "major_too_old": ("PORT", "ERL_DRV_EXTENDED_MARKER", 1, 5),
+    "major_none": ("PORT", "ERL_DRV_EXTENDED_MARKER", 0, 0),
+    "marker_none": ("0", "0", 0, 0),
+    "marker_none_with_version": ("0", "0", 3, 3),
+    "marker_none_with_flags": ("PORT", "0", 0, 0),
+    "marker_other": ("0", "1", 3, 3),
+}
+"""What drivers say they were compiled for: flags, marker, major and minor version."""
+
+
+def compiled_for(name: str) -> type[Values]:
+    flags, marker, major, minor = VERSIONS[name]
+    return variant(
+        f"values_{name}",
+        driver_flags=LOCKING if flags == "PORT" else 0,
+        extended_marker=getattr(c, marker, None) or int(marker),
+        major_version=major,
+        minor_version=minor,
+    )
+
+
 LOCKING = c.ERL_DRV_FLAG_USE_PORT_LOCKING
 ACKNOWLEDGED: int = getattr(c, "ERL_DRV_FLAG_USE_INIT_ACK", 1 << 3)
 NULL = dict.fromkeys("output control call timeout flush ready_async process_exit".split())
@@ -468,6 +496,7 @@ DRIVERS = {
         variant("values_ack", driver_flags=LOCKING | ACKNOWLEDGED),
         variant("values_spare"),
         variant("values_refuses", init=refuse),
+        *map(compiled_for, VERSIONS),
     )
 }
 """The variants, as `run_values.VARIANTS` compiles them."""

@@ -307,8 +307,7 @@ known(List, Names) -> [text(Term, Names) || Term <- List, is_known(Term, Names)]
 
 is_known(Term, Names) when is_port(Term); is_pid(Term) -> is_map_key(Term, Names);
 is_known({process, Pid}, Names) -> is_map_key(Pid, Names);
-is_known([First | _] = Driver, _) when is_integer(First) ->
-    lists:prefix("values", Driver) andalso not lists:member(Driver, persistent_term:get(drivers));
+is_known([First | _] = Driver, _) when is_integer(First) -> is_of_case(Driver);
 is_known(_, _) -> true.
 
 %% What a case has left: open every gate, end the actors, close the ports.
@@ -326,10 +325,13 @@ close(Tries) ->
     [attempt(fun() -> port_close(Port) end) || Port <- Ports],
     {ok, Drivers} = erl_ddll:loaded_drivers(),
     case port_control(judge_log, ?QUIET, []) of
-        <<1>> when Ports =:= [] -> lists:member("values_spare", Drivers) andalso again(Tries);
-        [1] when Ports =:= [] -> lists:member("values_spare", Drivers) andalso again(Tries);
+        <<1>> when Ports =:= [] -> lists:any(fun is_of_case/1, Drivers) andalso again(Tries);
+        [1] when Ports =:= [] -> lists:any(fun is_of_case/1, Drivers) andalso again(Tries);
         _ -> again(Tries)
     end.
+
+is_of_case(Driver) ->
+    lists:prefix("values", Driver) andalso not lists:member(Driver, persistent_term:get(drivers)).
 
 attempt(Function) -> try Function() catch error:_ -> failed end.
 

@@ -18,7 +18,8 @@
  * Each callback says its name, each call its result: `stop driver_sizeq=-1`.  `twin.py` does the same on the model.
  *
  * It is compiled once for every variant.  VALUES is the driver's name, FLAGS its flags; BARE leaves callbacks out,
- * OUTPUTV has `outputv` in place of `output`, REFUSES has an `init` that fails.
+ * OUTPUTV has `outputv` in place of `output`, REFUSES has an `init` that fails; MARKER, MAJOR and MINOR say what it was
+ * compiled for.
  */
 #define _GNU_SOURCE
 #include "../judge_log.h"
@@ -32,6 +33,12 @@
 #define STRING(x) STRING_(x)
 #define VALUES_INIT_(name) DRIVER_INIT(name)
 #define VALUES_INIT(name) VALUES_INIT_(name)
+
+#ifndef MAJOR
+#define MARKER ERL_DRV_EXTENDED_MARKER
+#define MAJOR ERL_DRV_EXTENDED_MAJOR_VERSION
+#define MINOR ERL_DRV_EXTENDED_MINOR_VERSION
+#endif
 
 enum { SCRIPTS = 8, SCRIPT = 512, TEXT = 128 };
 
@@ -626,9 +633,9 @@ static ErlDrvEntry entry = {
 #endif
     .finish = finish,
     .driver_name = STRING(VALUES),
-    .extended_marker = (int)ERL_DRV_EXTENDED_MARKER,
-    .major_version = ERL_DRV_EXTENDED_MAJOR_VERSION,
-    .minor_version = ERL_DRV_EXTENDED_MINOR_VERSION,
+    .extended_marker = (int)MARKER,
+    .major_version = MAJOR,
+    .minor_version = MINOR,
     .driver_flags = FLAGS,
 };
 
