@@ -1,4 +1,6 @@
-"""Loading and unloading drivers: Erlang's module `erl_ddll`.
+"""Erlang's module `erl_ddll`: how drivers are given up, watched and looked at.
+
+How they are loaded and reloaded is in `driver_loading`.
 
 A driver stays in memory while a process uses it, a port is open, or a job is in flight, because the
 job's code is the driver's.  So unloading is a request.  `load_driver` and `unload_driver` kill the
@@ -17,19 +19,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from driverref.erlang.calling import Calling, Waiting, check_options
-from driverref.erlang.driver_entry import check_entry, version_fits
+from driverref.erlang.driver_loading import (
+    MONITOR_OPTIONS,
+    OK,
+    DriverLoading,
+    failed,
+    watch,
+)
 from driverref.errors import badarg
-from driverref.runtime.core import Runtime
-from driverref.runtime.driver import Driver
 from driverref.runtime.driver_state import PERMANENT
-from driverref.runtime.loaded_driver import LoadedDriver, told
+from driverref.runtime.loaded_driver import Event, LoadedDriver, told
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import Atom, Pid, Ref, Tuple
 
-OK = Atom("ok")
-
-_MONITOR_OPTIONS = (("monitor", "pending"), ("monitor", "pending_driver"))
 # What `info` tells of a loaded driver.  The lock of the drivers is held.
 _ITEMS: dict[str, Callable[[LoadedDriver], object]] = {
     "processes": lambda driver: _counted(driver.users.value),
@@ -37,89 +40,14 @@ _ITEMS: dict[str, Callable[[LoadedDriver], object]] = {
     "port_count": lambda driver: driver.port_count(),
     "linked_in_driver": lambda driver: False,
     "permanent": lambda driver: driver.state.value is PERMANENT,
-    "awaiting_load": lambda driver: [],
-    "awaiting_unload": lambda driver: _counted(driver.waiting()),
+    "awaiting_load": lambda driver: _counted(driver.waiting("loaded")),
+    "awaiting_unload": lambda driver: _counted(driver.waiting("unloaded", "unloaded_only")),
 }
 _COUNTS = ("processes", "port_count", "awaiting_load", "awaiting_unload")
 
 
-class ErlDdll:
+class ErlDdll(DriverLoading):
     """The functions of `erl_ddll`, as methods: `erl.erl_ddll.load_driver(Square())`."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._loading = runtime.threads.mutex("the loading of drivers")
-        """Held while `init` runs: of two processes that load a driver, one finds it loaded."""
-
-    def load_driver(self, driver: Driver) -> object:
-        """Load a driver for the calling process.  Unloading it will kill its ports.
-
-        Returns `ok`, or `{error, Reason}`.  The reason is `driver_incorrect_version` if it was
-        compiled for an interface that the emulator does not have, and `driver_init_failed` if its
-        `init` refuses.  It is `bad_driver_name` if another driver of that name is loaded, or this
-        one by `load`.  It is `permanent` if this driver cannot be unloaded any more.
-
-        A process may load a driver several times, and has to unload it as often.  Its end gives the
-        driver up, and so kills the ports unless another process has loaded it.  To load a driver
-        that waits to be unloaded cancels the unloading.  The processes that monitor the driver then
-        get `{'UP', Ref, driver, Name, unload_cancelled}`.
-
-        Raises `TypeError` for a driver that cannot be called: a callback that takes other
-        parameters, is an `async def` or a generator; a public method that looks like a misspelt
-        callback.  Stands for `erl_ddll:load_driver/2`, with the driver itself in place of its file.
-        """
-        return self._load("load_driver", driver, kill_ports=True)
-
-    def load(self, driver: Driver) -> object:
-        """As `load_driver`, but unloading the driver will wait for its ports.  Since R11B-3.
-
-        Stands for `erl_ddll:load/2`.
-        """
-        return self._load("load", driver, kill_ports=False)
-
-    def _load(self, call: str, driver: Driver, kill_ports: bool) -> object:
-        with Calling(self._runtime, call) as process:
-            if not kill_ports:
-                check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
-            check_entry(call, driver)
-            self._runtime.note(process.scheduler.name, call, driver.driver_name)
-            return self._load_checked(process, driver, kill_ports)
-
-    def _load_checked(self, process: Process, driver: Driver, kill_ports: bool) -> object:
-        with process.scheduler.mutex, self._loading:
-            # One look and one entry under the lock: once the process is a user, no other process
-            # can unload the driver.
-            with self._runtime.drivers_lock:
-                loaded = self._runtime.drivers.get(driver.driver_name)
-                if loaded is not None:
-                    if loaded.state.value is PERMANENT:
-                        return _error("permanent")
-                    if not loaded.is_as(driver, kill_ports):
-                        return _error("bad_driver_name")
-                    cancelled = loaded.keep()
-                    self._use(loaded, process)
-            # Without that lock, which `tell_cancelled` takes itself.
-            if loaded is not None:
-                if cancelled:
-                    loaded.tell_cancelled()
-                return OK
-            if not version_fits(driver, self._runtime.release):
-                return _error("driver_incorrect_version")
-            loaded = self._runtime.driver_type(self._runtime, driver, kill_ports)
-            # Without the lock of the table: `init` is the driver's code and may take its time.
-            with self._runtime.driver_code:
-                accepted = loaded.init()
-            if not accepted:
-                return _error("driver_init_failed")
-            with self._runtime.drivers_lock:
-                self._runtime.drivers[driver.driver_name] = loaded
-                self._use(loaded, process)
-            return OK
-
-    def _use(self, loaded: LoadedDriver, process: Process) -> None:
-        """Count that the process has loaded the driver once more.  `drivers_lock` is held."""
-        loaded.users.change()[process.pid] += 1
-        process.uses_drivers = True
 
     def unload_driver(self, name: str) -> object:
         """Kill the driver's ports with `driver_unloaded`, wait for its jobs, and unload it.
@@ -130,14 +58,14 @@ class ErlDdll:
         """
         with Waiting(self._runtime, "unload_driver") as process:
             # Looked up before the request, after which the table may have no such driver.
-            loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
+            loaded = self._runtime.driver(name)
             result = self._try_unload(process, "unload_driver", name, ["kill_ports"])
             if loaded is not None and result == (OK, "pending_driver"):
                 what = f"driver {name!r} to be unloaded"
                 process.wait_until(what, lambda: not loaded.pending())
                 # A job of the driver may have called `driver_async` during the wait.
                 if loaded.state.value is PERMANENT:
-                    return _error("permanent")
+                    return failed("permanent")
             return OK if result[0] == OK else result
 
     def unload(self, name: str) -> object:
@@ -175,76 +103,82 @@ class ErlDdll:
     ) -> Tuple:
         if not isinstance(name, str):
             raise badarg(call, "name", "a driver's name, a str", name)
-        check_options(call, options, ("kill_ports", *_MONITOR_OPTIONS))
+        check_options(call, options, ("kill_ports", *MONITOR_OPTIONS))
         self._runtime.note(process.scheduler.name, call, name)
-        loaded = self._runtime.drivers.get(name)
+        loaded = self._runtime.driver(name)
         if loaded is None:
-            return _error("not_loaded")
+            return failed("not_loaded")
         if loaded.state.value is PERMANENT:
-            return _error("permanent")
+            return failed("permanent")
         with process.scheduler.mutex:
             with self._runtime.drivers_lock:
                 # A driver without users was given up by the last: any process may ask again, to
                 # have its ports killed, for example.
                 users = loaded.users.change()
                 if users and process.pid not in users:
-                    return _error("not_loaded_by_this_process")
+                    return failed("not_loaded_by_this_process")
                 if users:
                     users[process.pid] -= 1
                     if not users[process.pid]:
                         del users[process.pid]
                 if users:
                     pending: list[object] = [OK, Atom("pending_process")]
-                    if _MONITOR_OPTIONS[0] in options:
-                        pending.append(self._watch(loaded, process))
+                    if MONITOR_OPTIONS[0] in options:
+                        pending.append(watch(loaded, process, "unloaded"))
                     return Tuple(pending)
                 pending = [OK, Atom("pending_driver")]
                 # Before the driver is given up, which may unload it at once.
-                if any(option in options for option in _MONITOR_OPTIONS):
-                    pending.append(self._watch(loaded, process))
+                if any(option in options for option in MONITOR_OPTIONS):
+                    pending.append(watch(loaded, process, "unloaded"))
             # Without the lock, because `stop` and `finish` may run in here.
             kill = loaded.kill_ports or "kill_ports" in options
             with self._runtime.driver_code:
                 loaded.give_up(kill)
         return Tuple(pending)
 
-    def _watch(self, loaded: LoadedDriver, process: Process) -> Ref:
-        """Enter a monitor of the driver's unloading.  `drivers_lock` is held."""
-        ref = self._runtime.new(Ref)
-        loaded.monitors.change()[ref] = process
-        return ref
-
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
-        """Ask for `{'DOWN', Ref, driver, Name, unloaded}` when a driver has been unloaded.
+        """Ask to be told what becomes of a driver.
 
-        `kind` is `"driver"`, and `item` is `(name, "unloaded")`.  Returns the `Ref`.  If the driver
-        is not loaded, the message comes at once.  If its unloading is cancelled, the message is
-        `{'UP', Ref, driver, Name, unload_cancelled}` instead.
+        `kind` is `"driver"`, and `item` is a pair of its name and one of three words.  Returns the
+        `Ref` of the message.
 
-        With `(name, "loaded")` the message comes at once in every case, because drivers are not
-        reloaded here.  It is `{'UP', Ref, driver, Name, loaded}`, `{'DOWN', ..., load_cancelled}`
-        if the driver waits to be unloaded, or `{'DOWN', ..., unloaded}` if it is not loaded.
-        Of a driver that cannot be unloaded any more, both are told `{'UP', ..., permanent}`.
-        `unloaded_only` is not modelled.  Since R11B-3.  Stands for `erl_ddll:monitor/2`.
+        | word | message |
+        |---|---|
+        | `unloaded` | `{'DOWN', Ref, driver, Name, unloaded}` when it has been unloaded, also to be
+        replaced; `{'UP', ..., unload_cancelled}` if its unloading is cancelled |
+        | `unloaded_only` | the first of these two, and not the second |
+        | `loaded` | of a driver that is being reloaded, `{'UP', ..., loaded}` when the other is
+        there, `{'DOWN', ..., {load_failure, Reason}}` if it is refused, `{'DOWN', ...,
+        load_cancelled}` if the driver is given up |
+
+        The message comes at once if there is nothing to wait for.  A driver that is not loaded is
+        `{'DOWN', ..., unloaded}`.  With `loaded`, one that is loaded is `{'UP', ..., loaded}`, and
+        one that waits to be unloaded `{'DOWN', ..., load_cancelled}`.  Of a driver that cannot be
+        unloaded any more, all three are told `{'UP', ..., permanent}`.  Since R11B-3.  Stands for
+        `erl_ddll:monitor/2`.
         """
         with Calling(self._runtime, "monitor") as process:
             check_bif(self._runtime.release, "erl_ddll:monitor", "R11B-3")
+            wanted: Event
             match kind, item:
-                case "driver", (str(name), "unloaded" | "loaded" as wanted):
+                case "driver", (str(name), "unloaded" | "unloaded_only" | "loaded" as wanted):
                     pass
                 case _:
-                    expected = '"driver", (name, "unloaded" or "loaded")'
+                    expected = '"driver", (name, "unloaded", "unloaded_only" or "loaded")'
                     raise badarg("erl_ddll.monitor", "item", expected, (kind, item))
             self._runtime.note(process.scheduler.name, "monitor", Tuple((process.pid, item)))
+            self._runtime.driver(name)
             # Under the lock, so that the driver is not unloaded between the look and the entry: the
             # message would never come.
             with self._runtime.drivers_lock:
                 loaded = self._runtime.drivers.get(name)
-                permanent = loaded is not None and loaded.state.value is PERMANENT
-                if loaded is not None and wanted == "unloaded" and not permanent:
-                    return self._watch(loaded, process)
-                how = ("UP", "permanent") if permanent else ("DOWN", "unloaded")
-                if loaded is not None and not permanent:
+                if loaded is None:
+                    how = ("DOWN", "unloaded")
+                elif loaded.state.value is PERMANENT:
+                    how = ("UP", "permanent")
+                elif wanted != "loaded" or loaded.successor.value is not None:
+                    return watch(loaded, process, wanted)
+                else:
                     how = ("DOWN", "load_cancelled") if loaded.pending() else ("UP", "loaded")
             ref = self._runtime.new(Ref)
             process.deliver(told(how[0], ref, name, how[1]))
@@ -263,12 +197,15 @@ class ErlDdll:
             self._runtime.note(process.scheduler.name, "demonitor", Tuple((process.pid, ref)))
             with self._runtime.drivers_lock:
                 for loaded in self._runtime.drivers.values():
-                    if loaded.monitors.value.get(ref) is process:
+                    watcher = loaded.monitors.value.get(ref)
+                    if watcher is not None and watcher.process is process:
                         del loaded.monitors.change()[ref]
         return True
 
-    def info(self, name: str, item: str | None = None) -> Any:
+    def info(self, name: str | None = None, item: str | None = None) -> Any:
         """What is known of a loaded driver: the value of one item, or a list of all as pairs.
+
+        Without a name, of all: a list of pairs of a name and such a list.
 
         | item | value |
         |---|---|
@@ -281,24 +218,33 @@ class ErlDdll:
 
         For a permanent driver the numbers are no longer kept: `processes`, `port_count` and the
         last two are `permanent`.  Raises `badarg` if no such driver is loaded.  Since R11B-3.
-        Stands for `erl_ddll:info/1,2`.
+        Stands for `erl_ddll:info/0,1,2`.
         """
         with Calling(self._runtime, "info"):
             check_bif(self._runtime.release, "erl_ddll:info", "R11B-3")
             if item is not None and item not in tuple(_ITEMS):
                 raise badarg("erl_ddll.info", "item", "one of " + ", ".join(_ITEMS), item)
+            if name is None and item is None:
+                names = sorted(self._runtime.drivers)
+                found = [(each, self._runtime.driver(each)) for each in names]
+                with self._runtime.drivers_lock:
+                    return [Tuple((each, _items(loaded))) for each, loaded in found if loaded]
+            loaded = self._runtime.driver(name)
             with self._runtime.drivers_lock:
-                loaded = self._runtime.drivers.get(name) if isinstance(name, str) else None
                 if loaded is None:
                     raise badarg("erl_ddll.info", "name", "the name of a loaded driver", name)
                 if item is not None:
                     return _item(loaded, item)
-                return [Tuple((Atom(item), _item(loaded, item))) for item in _ITEMS]
+                return _items(loaded)
 
     def loaded_drivers(self) -> object:
         """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
         with Calling(self._runtime, "loaded_drivers"):
             return Tuple((OK, sorted(self._runtime.drivers)))
+
+
+def _items(driver: LoadedDriver) -> list[Tuple]:
+    return [Tuple((Atom(item), _item(driver, item))) for item in _ITEMS]
 
 
 def _item(driver: LoadedDriver, item: str) -> object:
@@ -309,8 +255,3 @@ def _item(driver: LoadedDriver, item: str) -> object:
 
 def _counted(processes: Counter[Pid]) -> list[Tuple]:
     return [Tuple(pair) for pair in sorted(processes.items())]
-
-
-def _error(reason: str) -> Tuple:
-    """`{error, Reason}`."""
-    return Tuple((Atom("error"), Atom(reason)))

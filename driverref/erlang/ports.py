@@ -15,7 +15,7 @@ from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_NO_BUSY_MSGQ, ERL_DRV_FLAG_USE_INIT_ACK
-from driverref.runtime.driver_state import KILLING
+from driverref.runtime.driver_state import FINISHING, KILLING
 from driverref.runtime.lines import Lines
 from driverref.runtime.loaded_driver import LoadedDriver
 from driverref.runtime.port import ErlDrvPort
@@ -60,26 +60,28 @@ class Ports:
         with Calling(runtime, "open_port") as process:
             found = port_options(runtime.release, options)
             how, command = _command(name)
-            driver = self._driver(command)
-            if driver is None:
-                what = f"no driver {_driver_name(command)!r} is loaded"
-                if how == "spawn" and command:
-                    what += ", and OS programs are not modelled"
-                    raise ErlangError("enoent", f"open_port: {what}")
-                raise ErlangError("badarg", f"open_port: {what}")
-            limits = found.msgq_limits not in (None, "disabled")
-            if limits and driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
-                raise ErlangError("badarg", f"open_port: {driver.name!r} has NO_BUSY_MSGQ")
-            with process.scheduler.mutex:
-                port = self._open(process, driver, command, found)
+            port = None
+            while port is None:
+                driver = self._driver(command)
+                if driver is None:
+                    what = f"no driver {_driver_name(command)!r} is loaded"
+                    if how == "spawn" and command:
+                        what += ", and OS programs are not modelled"
+                        raise ErlangError("enoent", f"open_port: {what}")
+                    raise ErlangError("badarg", f"open_port: {what}")
+                limits = found.msgq_limits not in (None, "disabled")
+                if limits and driver.flag(ERL_DRV_FLAG_NO_BUSY_MSGQ):
+                    raise ErlangError("badarg", f"open_port: {driver.name!r} has NO_BUSY_MSGQ")
+                with process.scheduler.mutex:
+                    port = self._open(process, driver, command, found)
             if driver.flag(ERL_DRV_FLAG_USE_INIT_ACK):
                 _await_acknowledgement(process, port)
             return port.id
 
     def _open(
         self, process: Process, driver: LoadedDriver, command: str, options: PortOptions
-    ) -> ErlDrvPort:
-        """Make the port and run `start`."""
+    ) -> ErlDrvPort | None:
+        """Make the port and run `start`.  `None` if the driver has gone, or is another, since."""
         runtime = self.runtime
         number = runtime.ports.new_number()
         if number is None:
@@ -91,8 +93,9 @@ class Ports:
             _apply(port, command, options)
             with runtime.drivers_lock:
                 # Looked up again: it may have been unloaded since the first look.
-                if self._driver(command) is not driver:
-                    raise ErlangError("badarg", f"open_port: {driver.name!r} was unloaded")
+                here = runtime.drivers.get(driver.name) is driver
+                if not here or driver.state.value in (KILLING, FINISHING):
+                    return None
                 runtime.ports.enter(port)
                 driver.port_opened(port.id)
             with runtime.driver_code:
@@ -103,7 +106,7 @@ class Ports:
 
     def _driver(self, command: str) -> LoadedDriver | None:
         """The driver that `command` names, if a port of it may be opened."""
-        driver = self.runtime.drivers.get(_driver_name(command))
+        driver = self.runtime.driver(_driver_name(command))
         return None if driver is None or driver.state.value is KILLING else driver
 
     def port_close(self, port: Port | str) -> bool:

@@ -17,6 +17,7 @@ from driverref.diagnostics import Place, raised
 from driverref.errors import EmulatorStopped, StackOverflow, UseAfterFree
 from driverref.memory import Ledger
 from driverref.release import Release
+from driverref.runtime.driver_state import FINISHING
 from driverref.runtime.entities import Entities, PortTable
 from driverref.runtime.overflow import repeated
 from driverref.terms import Pid, Port, Ref, Tuple
@@ -88,6 +89,8 @@ class Runtime:
         # Held while a driver or one of its ports is entered, while it is taken out, and to count
         # what uses it.  So no port is opened of a driver that is being unloaded.
         self.drivers_lock = threads.guard("the table of drivers")
+        self.loading = threads.mutex("the loading of drivers")
+        """Held while `init` runs: of two processes that load a driver, one finds it loaded."""
         # The processes that wait for something other than a message, in the order in which they
         # began.  A dict for its order: runs that differ in nothing else must not differ in this.
         self.waiters: Cell[dict[Process, None]] = threads.cell({})
@@ -115,6 +118,15 @@ class Runtime:
         # From a counter of the seam, because two processes on two schedulers may ask at once, and
         # which of them gets which number is then an outcome.
         return kind(next(self._numbers[kind]))
+
+    def driver(self, name: object) -> LoadedDriver | None:
+        """The driver of a name, or `None`.  One that is about to be replaced is waited for."""
+        while True:
+            loaded = self.drivers.get(name) if isinstance(name, str) else None
+            if loaded is None or loaded.state.value is not FINISHING:
+                return loaded
+            with self.loading:
+                pass
 
     def note(self, lane: str, name: str, detail: object) -> None:
         """Record an event that is no port's."""

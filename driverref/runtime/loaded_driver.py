@@ -6,6 +6,10 @@ the job's code is the driver's.  So unloading is a request:
     give_up: asked for -> ports close, or are killed; jobs are done
         -> finish_if_idle, wherever one of them goes: `finish`, and the driver is gone
 
+A driver is *reloaded* if it was given up with a successor.  Its users keep it as long as ports and
+jobs do, and no longer; then `finish` of the one and `init` of the other run, and the users have the
+new one.  Meanwhile whatever asks for the driver by its name waits (`Runtime.driver`).
+
 Which state follows which is the table in `driver_state`.  What is counted here, users, ports and
 jobs, is changed by several schedulers, under the lock of the table of drivers where two of the
 counts have to agree.
@@ -16,10 +20,10 @@ Source: `erl_bif_ddll.c`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import CALLBACKS, ERL_DRV_FLAG_USE_PORT_LOCKING, Driver
@@ -38,9 +42,31 @@ from driverref.terms import Atom, Pid, Port, Ref, Tuple
 from driverref.threads import Cell, running
 
 
-def told(how: str, ref: Ref, name: str, why: str) -> Tuple:
+def told(how: str, ref: Ref, name: str, why: object) -> Tuple:
     """The message about a monitored driver: `how` is `"DOWN"` or `"UP"`."""
-    return Tuple((Atom(how), ref, Atom("driver"), Atom(name), Atom(why)))
+    why = Atom(why) if isinstance(why, str) else why
+    return Tuple((Atom(how), ref, Atom("driver"), Atom(name), why))
+
+
+Event = Literal["loaded", "unloaded", "unloaded_only"]
+"""What a process waits for that monitors a driver; `unloaded_only` is not told of a cancelling."""
+EVENTS: tuple[Event, ...] = ("loaded", "unloaded", "unloaded_only")
+
+
+class Watcher(NamedTuple):
+    """A process that monitors a driver."""
+
+    process: Process
+    event: Event
+
+
+class Successor(NamedTuple):
+    """The driver that takes the place of one that is reloaded."""
+
+    source: Driver
+    kill_ports: bool
+    make: Callable[[], LoadedDriver | str]
+    """Runs `init`, and returns the driver, or the reason why it is refused."""
 
 
 class LoadedDriver:
@@ -78,8 +104,11 @@ class LoadedDriver:
         self._lingering: MutableMapping[int, Port] = threads.table()
         # The processes that have loaded it, and how often.  Each has to unload it as often.
         self.users: Cell[Counter[Pid]] = threads.cell(Counter())
-        # The processes that want to know that it is unloaded, or will not be.
-        self.monitors: Cell[dict[Ref, Process]] = threads.cell({})
+        # The processes that want to know that it is unloaded, or will not be; or, of a driver that
+        # is reloaded, that the other is loaded.
+        self.monitors: Cell[dict[Ref, Watcher]] = threads.cell({})
+        # What is loaded in its place when it is gone.
+        self.successor: Cell[Successor | None] = threads.cell(None)
 
     # For `erl_ddll:info`.
 
@@ -87,9 +116,10 @@ class LoadedDriver:
         """How many ports it has."""
         return len(self._ports)
 
-    def waiting(self) -> Counter[Pid]:
-        """The processes that monitor it, and how often."""
-        return Counter(process.pid for process in self.monitors.value.values())
+    def waiting(self, *events: Event) -> Counter[Pid]:
+        """The processes that wait for one of these events, and how often."""
+        watchers = self.monitors.value.values()
+        return Counter(watcher.process.pid for watcher in watchers if watcher.event in events)
 
     def flag(self, flag: int) -> bool:
         """Whether the entry carries this `ERL_DRV_FLAG_*`, and the release knows it."""
@@ -144,8 +174,10 @@ class LoadedDriver:
 
     def idle(self) -> bool:
         """Whether neither a user nor a port nor a job keeps the driver in memory."""
-        # A driver that was given up has a user only while its last one ends (`user_ends`).
-        return not (self.users.value or self._ports or self._lingering)
+        # A driver that was given up has a user only while its last one ends (`user_ends`), or if it
+        # is reloaded: then it is no longer what they use.
+        used = self.users.value and not self.successor.value
+        return not (used or self._ports or self._lingering)
 
     def has_jobs(self) -> bool:
         """Whether a job of the driver is in flight."""
@@ -176,10 +208,30 @@ class LoadedDriver:
             # Another process may have made it permanent, or unloaded it, since it was looked up.
             if self.state.value in (PERMANENT, FINISHING, UNLOADED):
                 return
-            self.transit("given up")
-            kill = kill and self.may_kill_ports()
-            if kill:
-                self.transit("its ports are killed")
+            reloading = self.successor.value is not None
+            kill = self._give_up(kill, None)
+        if reloading:
+            self.tell("DOWN", "load_cancelled", "loaded")
+        self.let_go(kill)
+
+    def reload(self, successor: Successor) -> bool:
+        """Have another driver take its place as soon as no port and no job needs this one.
+
+        With the lock of the table held.  Returns what `let_go` needs, which is called without it.
+        """
+        return self._give_up(self.kill_ports, successor)
+
+    def _give_up(self, kill: bool, successor: Successor | None) -> bool:
+        """Change the state.  Returns whether the ports are to be killed.  The lock is held."""
+        self.transit("given up")
+        self.successor.value = successor
+        kill = kill and self.may_kill_ports()
+        if kill:
+            self.transit("its ports are killed")
+        return kill
+
+    def let_go(self, kill: bool) -> None:
+        """Kill the ports, or not, and unload the driver if nothing needs it."""
         # The ports are closed without the lock, because `stop` is the driver's code and may take
         # its time.  The state keeps new ones from being opened meanwhile.
         if kill:
@@ -233,22 +285,40 @@ class LoadedDriver:
         # Asked wherever a port or a job goes, in most cases of a driver that stays.
         if self.state.value not in (UNLOADING, KILLING):
             return
-        # Under the lock no port is opened meanwhile, and of two schedulers that are here only one
-        # goes on.
+        with self.runtime.loading if self.successor.value else nullcontext():
+            # Under the lock no port is opened meanwhile, and of two schedulers that are here only
+            # one goes on.
+            with self.runtime.drivers_lock:
+                if self.state.value not in (UNLOADING, KILLING) or not self.idle():
+                    return
+                self.transit("idle")
+                successor = self.successor.value
+                # Out of the table before `finish` runs: a driver of the same name may be loaded
+                # from now on, and is another one.  A successor is waited for.
+                if successor is None:
+                    del self.runtime.drivers[self.name]
+            self._run("finish")
+            if successor is None:
+                self.transit("finish returned")
+            # Told after `finish`, so a process that was told may free what the driver has used.
+            self.tell("DOWN", "unloaded", "unloaded", "unloaded_only")
+            if successor is not None:
+                self._replace(successor)
+
+    def _replace(self, successor: Successor) -> None:
+        """Load the driver that takes this one's place."""
+        made = successor.make()
         with self.runtime.drivers_lock:
-            if self.state.value not in (UNLOADING, KILLING) or not self.idle():
-                return
-            self.transit("idle")
-            # Out of the table before `finish` runs: a driver of the same name may be loaded from
-            # now on, and is another one.
-            del self.runtime.drivers[self.name]
-        self._run("finish")
-        self.transit("finish returned")
-        # Told after `finish`, so a process that was told may free what the driver has used.
-        # The last that has set a monitor is told first, as on OTP 25.
-        for ref, process in reversed(self.monitors.value.items()):
-            process.deliver(told("DOWN", ref, self.name, "unloaded"))
-        self.runtime.changed()
+            self.transit("finish returned")
+            if isinstance(made, str):
+                del self.runtime.drivers[self.name]
+            else:
+                made.users.value = self.users.value
+                self.runtime.drivers[self.name] = made
+        if isinstance(made, str):
+            self.tell("DOWN", Tuple((Atom("load_failure"), Atom(made))), "loaded")
+        else:
+            self.tell("UP", "loaded", "loaded")
 
     def stop(self) -> None:
         """Unload the driver although processes use it: the emulator stops.
@@ -257,6 +327,7 @@ class LoadedDriver:
         """
         self.transit("emulator stops")
         self.users.change().clear()
+        self.successor.value = None
         self.finish_if_idle()
 
     # Loading it again, and keeping it.
@@ -286,13 +357,18 @@ class LoadedDriver:
         with self.runtime.drivers_lock:
             self.transit("locked")
             self.users.change().clear()
-        self.tell_cancelled("permanent")
+            self.successor.value = None
+        for event in EVENTS:
+            self.tell("UP", "permanent", event)
 
-    def tell_cancelled(self, why: str = "unload_cancelled") -> None:
-        """Tell the processes that wait for the unloading that it will not come."""
+    def tell(self, how: str, why: object, *events: Event) -> None:
+        """Tell the processes that wait for one of these events, and let them wait no more."""
         with self.runtime.drivers_lock:
             # They are told once, by the one message or the other.
-            waiting, self.monitors.value = self.monitors.value, {}
-        for ref, process in reversed(waiting.items()):
-            process.deliver(told("UP", ref, self.name, why))
+            monitors = self.monitors.change()
+            waiting = [ref for ref, watcher in monitors.items() if watcher.event in events]
+            watchers = [monitors.pop(ref) for ref in waiting]
+        # The last that has set a monitor is told first, as on OTP 25.
+        for ref, watcher in zip(reversed(waiting), reversed(watchers), strict=True):
+            watcher.process.deliver(told(how, ref, self.name, why))
         self.runtime.changed()

@@ -259,8 +259,9 @@ class Process:
         self.alive.value = False
         # The drivers before the links: a port that is killed because its driver's last user ends
         # tells its links `driver_unloaded`, also if that process is its owner.
-        drivers = list(self.runtime.drivers.values()) if self.uses_drivers else []
-        given_up = [driver for driver in drivers if driver.user_ends(self.pid)]
+        names = list(self.runtime.drivers) if self.uses_drivers else []
+        drivers = [self.runtime.driver(name) for name in names]
+        given_up = [driver for driver in drivers if driver and driver.user_ends(self.pid)]
         linked, watching = entities.part(self)
         entities.remove(self)
         for entity in linked:
