@@ -39,7 +39,7 @@ NAMES = frozenset(
     driver_failure driver_failure_atom driver_failure_posix driver_failure_eof driver_exit
     driver_create_port erl_drv_init_ack
     erl_drv_thread_create erl_drv_thread_exit erl_drv_thread_join
-    load_driver load unload_driver unload try_unload
+    load_driver load try_load reload reload_driver unload_driver unload try_unload
     port_close exit halt send receive suspended resumed
     spawn exited exit_signal link unlink monitor demonitor
     """.split()

@@ -299,6 +299,22 @@ ERLANG: list[Row] = [
     (lambda w: w.ddll.load_driver(Nameless), TypeError, "must be an instance of a Driver subcla"),
     (lambda w: w.ddll.load_driver(Nameless()), TypeError, "Nameless.driver_name must be a str of"),
     (lambda w: w.ddll.load_driver(made_of("a b")), TypeError, "a str of one word, not 'a b'"),
+    *(
+        (call, ErlangError, "options must be a list of reload, monitor and driver_options")
+        for call in (
+            lambda w: w.ddll.try_load(odd("start", None), "pending"),
+            lambda w: w.ddll.try_load(odd("start", None), [("reload", "now")]),
+            lambda w: w.ddll.try_load(odd("start", None), [("driver_options", ["bad"])]),
+        )
+    ),
+    (lambda w: w.ddll.try_load(5), TypeError, "driver must be an instance of a Driver subclass"),
+    (lambda w: w.ddll.reload(5), TypeError, "driver must be an instance of a Driver subclass"),
+    (
+        lambda w: w.ddll.reload_driver(5),
+        TypeError,
+        "driver must be an instance of a Driver subclass",
+    ),
+    (lambda w: w.ddll.format_error("bad"), ErlangError, "reason must be a reason of erl_ddll"),
     (
         lambda w: w.ddll.load_driver(odd("extended_marker", None)),
         TypeError,
@@ -324,7 +340,7 @@ ERLANG: list[Row] = [
     (lambda w: w.ddll.try_unload("d", [("monitor", 5)]), ErlangError, "options must be a list"),
     (lambda w: w.ddll.try_unload("d", 5), ErlangError, 'options must be a list of "kill_ports"'),
     (lambda w: w.ddll.monitor("process", ("d", "unloaded")), ErlangError, 'be "driver", (name, '),
-    (lambda w: w.ddll.monitor("driver", ("d", "unloaded_only")), ErlangError, '"driver", (name, '),
+    (lambda w: w.ddll.monitor("driver", ("d", "gone")), ErlangError, '"driver", (name, '),
     (lambda w: w.ddll.demonitor(5), ErlangError, "demonitor: ref must be a Ref, not 5"),
     (
         lambda w: w.ddll.info("x"),

@@ -41,7 +41,9 @@ _ERRORS = {
     "bad_driver_name": "Bad driver name",
     "driver_incorrect_version": "Driver compiled with incorrect version of erl_driver.h",
     "driver_init_failed": "Driver init failed",
-    "inconsistent": "Driver name and/or driver options are inconsistent with currently loaded driver",
+    "inconsistent": (
+        "Driver name and/or driver options are inconsistent with currently loaded driver"
+    ),
     "load_cancelled": "Loading was cancelled from other process",
     "not_loaded": "DDLL driver is not loaded",
     "not_loaded_by_this_process": "DDLL driver was not loaded by this process",
@@ -105,7 +107,7 @@ class DriverLoading:
         """
         return self._load("reload_driver", driver, [_RELOAD, _KILL_PORTS], "R11B-3")
 
-    def try_load(self, driver: Driver, options: Sequence[Option] = ()) -> object:
+    def try_load(self, driver: Driver, options: Sequence[Option] = ()) -> Tuple:
         """Load a driver, or have it loaded in place of the one that has its name.
 
         `options` may hold:
@@ -113,13 +115,13 @@ class DriverLoading:
         * `("driver_options", ["kill_ports"])`: unloading the driver will kill its ports.
         * `("reload", "pending_driver")`: replace the driver, which no other process has loaded.
         * `("reload", "pending")`: replace it for all processes that have loaded it.
-        * `("monitor", "pending_driver")` or `("monitor", "pending")`: the answer has a third element,
-          the `Ref` of a monitor with `loaded`, if it is pending.
+        * `("monitor", "pending_driver")` or `("monitor", "pending")`: the answer has a third
+          element, the `Ref` of a monitor with `loaded`, if it is pending.
 
-        Returns `{ok, loaded}`, `{ok, already_loaded}`, or, while the driver is being replaced, `{ok,
-        pending_driver, Ref}` to one that loads it.  With `reload` it is `{ok, pending_driver}` or
-        `{ok, pending_process}`.  Both mean that the driver will be replaced when its ports are
-        closed and its jobs done; with `kill_ports` it is killed.
+        Returns `{ok, loaded}`, `{ok, already_loaded}`, or, while the driver is being replaced,
+        `{ok, pending_driver, Ref}` to one that loads it.  With `reload` it is `{ok,
+        pending_driver}` or `{ok, pending_process}`.  Both mean that the driver will be replaced
+        when its ports are closed and its jobs done; with `kill_ports` they are killed.
 
         `{error, Reason}` has the reasons of `load_driver`, but `inconsistent` in place of
         `bad_driver_name`.  With `reload` it is also `not_loaded`, `not_loaded_by_this_process`,
@@ -157,12 +159,13 @@ class DriverLoading:
             if len(answer) == 2:
                 return OK
             ref = answer[2]
-            match process.next_message(lambda message: _is_about(ref, message), None):
-                case ("UP", _, _, _, "loaded"):
+            message: Any = process.next_message(partial(_is_about, ref), None)
+            match message[-1]:
+                case "loaded":
                     return OK
-                case (_, _, _, _, ("load_failure", reason)):
+                case ("load_failure", reason):
                     return failed(reason)
-                case (*_, reason):
+                case reason:
                     return failed(reason)
 
     def _try_load(
@@ -283,7 +286,7 @@ def watch(loaded: LoadedDriver, process: Process, event: Event) -> Ref:
     return ref
 
 
-def _is_about(ref: Ref, message: Any) -> bool:
+def _is_about(ref: object, message: Any) -> bool:
     """Whether this is the message of a monitor."""
     return isinstance(message, tuple) and len(message) == 5 and message[1] == ref
 

@@ -74,7 +74,7 @@ class Ports:
                     raise ErlangError("badarg", f"open_port: {driver.name!r} has NO_BUSY_MSGQ")
                 with process.scheduler.mutex:
                     port = self._open(process, driver, command, found)
-            if driver.flag(ERL_DRV_FLAG_USE_INIT_ACK):
+            if port.driver.flag(ERL_DRV_FLAG_USE_INIT_ACK):
                 _await_acknowledgement(process, port)
             return port.id
 

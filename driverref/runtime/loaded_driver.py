@@ -43,9 +43,12 @@ from driverref.threads import Cell, running
 
 
 def told(how: str, ref: Ref, name: str, why: object) -> Tuple:
-    """The message about a monitored driver: `how` is `"DOWN"` or `"UP"`."""
+    """The message about a monitored driver: `how` is `"DOWN"` or `"UP"`.
+
+    `name` is an atom, but in a message that comes at once: there it is what `monitor` was given.
+    """
     why = Atom(why) if isinstance(why, str) else why
-    return Tuple((Atom(how), ref, Atom("driver"), Atom(name), why))
+    return Tuple((Atom(how), ref, Atom("driver"), name, why))
 
 
 Event = Literal["loaded", "unloaded", "unloaded_only"]
@@ -327,7 +330,6 @@ class LoadedDriver:
         """
         self.transit("emulator stops")
         self.users.change().clear()
-        self.successor.value = None
         self.finish_if_idle()
 
     # Loading it again, and keeping it.
@@ -370,5 +372,5 @@ class LoadedDriver:
             watchers = [monitors.pop(ref) for ref in waiting]
         # The last that has set a monitor is told first, as on OTP 25.
         for ref, watcher in zip(reversed(waiting), reversed(watchers), strict=True):
-            watcher.process.deliver(told(how, ref, self.name, why))
+            watcher.process.deliver(told(how, ref, Atom(self.name), why))
         self.runtime.changed()

@@ -48,6 +48,9 @@ VARIANTS = {
     "values_ack": "PORT|ERL_DRV_FLAG_USE_INIT_ACK",
     "values_spare": "PORT",
     "values_refuses": "PORT -DREFUSES",
+    "next/values_spare": 'PORT -DINIT="next"',
+    "refused/values_spare": "PORT -DREFUSES",
+    "newer/values_spare": "PORT -DMARKER=ERL_DRV_EXTENDED_MARKER -DMAJOR=3 -DMINOR=4",
     **{
         f"values_{name}": f"{flags} -DMARKER={marker} -DMAJOR={major} -DMINOR={minor}"
         for name, (flags, marker, major, minor) in VERSIONS.items()
@@ -139,7 +142,8 @@ def compiled() -> Iterator[Judge]:
         commands = [found.compile_erlang(HERE / "values.erl")]
         for driver, how in VARIANTS.items():
             flags, *others = how.replace("PORT", "ERL_DRV_FLAG_USE_PORT_LOCKING").split()
-            macros = [f"-DVALUES={driver}", f"-DFLAGS={flags}", *others]
+            (directory / driver).parent.mkdir(exist_ok=True)
+            macros = [f"-DVALUES={Path(driver).name}", f"-DFLAGS={flags}", *others]
             files = ["-o", f"{driver}.so", str(HERE / "values_drv.c"), log]
             commands.append(found.compile_c("-pthread", *macros, *files, rpath))
         with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -104,6 +104,7 @@ def test_everything_that_came_or_went_is_listed_in_order(page: BeautifulSoup) ->
     assert expected <= listed
     assert {name for *_, name in listed - expected} == {
         "memory_data", "erl_ddll:load", "erl_ddll:unload", "erl_ddll:try_unload",
+        "erl_ddll:try_load", "erl_ddll:format_error", "erl_ddll:reload", "erl_ddll:reload_driver",
         "erl_ddll:monitor", "erl_ddll:demonitor", "erl_ddll:info", "port_call", "port_command/3",
         "halt's flush", "halt's flush_timeout", "monitor of a port", "demonitor/2",
         "demonitor's info", "send/3", "register of a port", "process_flag's `message_queue_data`",

@@ -508,7 +508,7 @@ def test_a_monitor_of_what_is_not_loaded_answers_at_once(threads: Kind) -> None:
     with Emulator(threads=threads) as erl:
         ref = erl.erl_ddll.monitor("driver", ("nobody", "unloaded"))
         message = erl.receive()
-        assert repr(message) == f"{{'DOWN',{ref},driver,nobody,unloaded}}"
+        assert repr(message) == f"{{'DOWN',{ref},driver,\"nobody\",unloaded}}"
 
 
 @both

@@ -128,7 +128,7 @@ def test_the_callback_may_use_the_port_that_it_has_made(threads: Kind) -> None:
 
     with Emulator(threads=threads, schedulers=2) as erl:
         driver = Accepting(use)
-        driver.timeout = lambda data: driver_output(data["port"], b"t")  # type: ignore[method-assign, assignment, return-value]
+        driver.timeout = lambda data: driver_output(data["port"], b"t")  # type: ignore[method-assign, assignment]
         port = opened(erl, driver)
         erl.port_control(port, 0, b"")
         assert seen == [True, 4, 0]
@@ -147,7 +147,7 @@ def test_what_others_send_to_a_created_port_comes_after_the_callback(how: str) -
 
         class Told(Accepting):
             def output(self, data: dict[str, Any], buf: memoryview) -> None:
-                if buf == b"use":
+                if bytes(buf) == b"use":
                     order.append("output of the new port")
                 elif how == "ready_async":
                     driver_async(data["port"], None, lambda _: None, None, None)
@@ -197,7 +197,12 @@ def test_a_creator_that_fails_leaves_the_port_that_it_has_made(threads: Kind) ->
 def test_a_created_port_may_create_another_in_the_same_callback() -> None:
     with Emulator(schedulers=2) as erl:
         driver = Accepting()
-        driver.then = lambda port, made: len(driver.made) < 3 and driver.accept(made)
+
+        def again(port: ErlDrvPort, made: ErlDrvPort) -> None:
+            if len(driver.made) < 3:
+                driver.accept(made)
+
+        driver.then = again
         port = opened(erl, driver)
         erl.port_control(port, 0, b"")
         assert len(driver.ids) == 3
@@ -304,8 +309,8 @@ def test_the_owner_may_end_while_a_port_is_made_for_it() -> None:
 
 def test_no_port_is_made_if_every_slot_of_the_table_is_taken() -> None:
     with Emulator(release=replace(R7B_3, slots=2)) as erl:
-        port = opened(erl, scripted(*[lambda p: driver_create_port(p, me, "made", p)] * 1))
         me = erl.self()
+        port = opened(erl, scripted(lambda port: driver_create_port(port, me, "made", port)))
         assert do(erl, port, 0).startswith("<ErlDrvPort")
         assert do(erl, port, 0) == "-1"
 
@@ -331,7 +336,7 @@ def test_a_driver_with_one_lock_would_wait_for_itself(threads: Kind) -> None:
 def test_until_r15b_it_has_the_lock_already(release: Any) -> None:
     with Emulator(release=release) as erl:
         me = erl.self()
-        port = opened(erl, scripted(lambda port: driver_create_port(port, me, "made", port).id))
+        port = opened(erl, scripted(lambda port: driver_create_port(port, me, "made", port)))
         do(erl, port, 0)
         assert len(erl.ports()) == 2
 
@@ -353,11 +358,11 @@ def test_a_callback_that_crashes_leaves_no_lock_taken(threads: Kind, how: str) -
     def submit(port: ErlDrvPort, buf: memoryview) -> None:
         driver_async(port, None, lambda _: None, None, None)
 
-    callbacks = {"output": submit} if how == "ready_async" else {}
+    callbacks: dict[str, Any] = {"output": submit} if how == "ready_async" else {}
 
     def story() -> None:
         with Emulator(threads=threads, schedulers=2) as erl:
-            port = opened(erl, made_of(flags=LOCKING, **{**callbacks, how: crash}))
+            port = opened(erl, made_of("d", LOCKING, **{**callbacks, how: crash}))
             if how == "control":
                 erl.port_control(port, 0, b"")
             else:

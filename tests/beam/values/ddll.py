@@ -138,6 +138,135 @@ DDLL_QUESTIONS: dict[str, Steps] = {
 }
 
 
+NEXT = File("values_spare", "next")
+PENDING = ("reload", "pending")
+TELL = (
+    ddll("watcher", "monitor", "driver", (SPARE_NAME, "unloaded"), how="ask"),
+    ddll("watcher", "monitor", "driver", (SPARE_NAME, "unloaded_only"), how="ask"),
+)
+
+
+def reload(*options: object, file: File = NEXT, who: str = "asker") -> Step:
+    return ddll(who, "try_load", file, [PENDING, *options], how="ask")
+
+
+END = (SETTLE, ask("owner", "port_close", PORT), SETTLE)
+RELOADING: dict[str, Steps] = {
+    "try_load(Name, [])": (ddll("asker", "try_load", SPARE_FILE, [], how="ask"),),
+    "try_load(Name, [{driver_options, [kill_ports]}])": (
+        ddll("asker", "try_load", SPARE_FILE, [("driver_options", ["kill_ports"])], how="ask"),
+    ),
+    "try_load(Next, [])": (ddll("asker", "try_load", NEXT, [], how="ask"),),
+    "try_load(Name, bad)": tuple(
+        ddll("asker", "try_load", SPARE_FILE, options, how="ask")
+        for options in (["bad"], [("reload", "bad")], [("driver_options", ["bad"])], "bad")
+    ),
+    "reload": (ddll("asker", "reload", NEXT, how="ask"), *END, LOADED_DRIVERS),
+    "reload of one that is refused": (
+        ddll("asker", "reload", File("values_spare", "refused"), how="ask"),
+        *END,
+    ),
+    "reload_driver": (ddll("asker", "reload_driver", NEXT, how="ask"), *END, LOADED_DRIVERS),
+    "reload_driver of a newer one": (
+        ddll("asker", "reload_driver", File("values_spare", "newer"), how="ask"),
+        *END,
+    ),
+    "try_load with reload": (*TELL, reload(), *END),
+    "try_load with reload and monitor": (*TELL, reload(("monitor", "pending")), *END),
+    "try_load with reload and kill_ports": (
+        *TELL,
+        reload(("monitor", "pending_driver"), ("driver_options", ["kill_ports"])),
+        *END,
+    ),
+    "try_load with reload of one that is refused": (
+        *TELL,
+        reload(("monitor", "pending"), file=File("values_spare", "refused")),
+        *END,
+        LOADED_DRIVERS,
+    ),
+    "try_load with reload, pending_driver": (
+        ddll("asker", "try_load", NEXT, [("reload", "pending_driver")], how="ask"),
+        *END,
+    ),
+    "reload, info": (
+        *TELL,
+        reload(("monitor", "pending")),
+        *(
+            ddll("asker", "info", SPARE_NAME, item, how="ask")
+            for item in ("processes", "awaiting_load", "awaiting_unload", "driver_options")
+        ),
+        *END,
+    ),
+    "reload, monitor loaded": (
+        reload(),
+        ddll("watcher", "monitor", "driver", (SPARE_NAME, "loaded"), how="ask"),
+        *END,
+    ),
+    "reload twice": (reload(("monitor", "pending")), reload(("monitor", "pending")), *END),
+    "reload, load again": (
+        reload(),
+        ddll("heir", "load", SPARE_FILE, how="ask"),
+        ddll("heir", "load", NEXT, how="ask"),
+        *END,
+        ddll("heir", "unload", SPARE_NAME, how="ask"),
+    ),
+    "reload, try_load again": (
+        reload(),
+        ddll("heir", "try_load", NEXT, [], how="ask"),
+        *END,
+        ddll("heir", "try_unload", SPARE_NAME, [], how="ask"),
+    ),
+    "reload, open_port": (
+        reload(),
+        ask("heir", "open_port", ("spawn_driver", S("values_spare")), [], save="Q"),
+        *END,
+        ask("heir", "port_close", V("Q")),
+        SETTLE,
+    ),
+    "reload, unload": (
+        *TELL,
+        reload(("monitor", "pending")),
+        ddll("asker", "try_unload", SPARE_NAME, [], how="ask"),
+        *END,
+    ),
+    "reload, unload, load": (
+        *TELL,
+        reload(("monitor", "pending")),
+        ddll("asker", "try_unload", SPARE_NAME, [], how="ask"),
+        SETTLE,
+        ddll("heir", "load", SPARE_FILE, how="ask"),
+        ddll("heir", "load", NEXT, how="ask"),
+        *END,
+    ),
+    "reload, the loader ends": (
+        *TELL,
+        ddll("loader", "monitor", "driver", (SPARE_NAME, "unloaded"), how="ask"),
+        reload(),
+        ddll("heir", "monitor", "driver", (SPARE_NAME, "loaded"), how="ask"),
+        stop("asker", "normal"),
+        *END,
+    ),
+}
+"""What replaces a driver by another one of its name."""
+
+
+def loading_cases() -> Iterator[Case]:
+    """Reloading, what its errors are called, and drivers of all versions."""
+    for state, before in LOADING.items():
+        for question, steps in RELOADING.items():
+            after = (go_on(1), SETTLE) if "job" in state else ()
+            yield Case(f"erl_ddll: {question}", state, (*before, FORGET, *steps, *after))
+    for reason in ("driver_init_failed", "not_loaded", "pending_reload", "bad"):
+        yield Case(
+            f"erl_ddll: format_error({reason})",
+            "",
+            (ddll("asker", "format_error", reason, how="ask"),),
+        )
+    for version in VERSIONS:
+        steps = (ddll("asker", "load_driver", File(f"values_{version}"), how="ask"), LOADED_DRIVERS)
+        yield Case("erl_ddll: load_driver", f"compiled for {version}", steps)
+
+
 def ddll_cases() -> Iterator[Case]:
     """Loading and unloading, and what a loader's end does to ports."""
     for state, before in LOADING.items():
@@ -164,9 +293,7 @@ def ddll_cases() -> Iterator[Case]:
                 name,
                 (ddll("asker", how, File(file), how="ask"), LOADED_DRIVERS),
             )
-    for version in VERSIONS:
-        steps = (ddll("asker", "load_driver", File(f"values_{version}"), how="ask"), LOADED_DRIVERS)
-        yield Case("erl_ddll: load_driver", f"compiled for {version}", steps)
+    yield from loading_cases()
     yield Case("erl_ddll: unload_driver(bad)", "", (ddll("asker", "unload_driver", 7, how="ask"),))
     yield Case(
         "erl_ddll: monitor(bad)", "", (ddll("asker", "monitor", "driver", "bad", how="ask"),)

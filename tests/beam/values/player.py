@@ -8,6 +8,7 @@ processes that it has started.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from driverref import Atom, Emulator, Pid, Port, Ref
@@ -193,8 +194,8 @@ class Player:
                 if name not in self.actors and name not in self.terms:
                     raise Unknown(name)
                 return self.actors.get(name) or self.terms[name]
-            case File(driver):
-                return self.drivers[driver]
+            case File(driver, folder):
+                return self.drivers[str(Path(folder, driver))]
             case S():
                 return str(term)
             case tuple():
@@ -300,8 +301,9 @@ def text(term: Any, names: Names) -> str:
             return "ref"
         case None:
             return "undefined"
-        # Where a term comes from a scenario, a `str` is an atom; the model's own are drivers' names.
-        case str() if type(term) is str and not term.startswith("values"):
+        # Where a term comes from a scenario, a `str` is an atom; the model's own are drivers' names,
+        # and sentences.
+        case str() if type(term) is str and not term.startswith("values") and " " not in term:
             return erlang(Atom(term))
         case ("id", int()):
             return "{id,number}"

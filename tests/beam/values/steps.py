@@ -33,6 +33,7 @@ class File(NamedTuple):
     """A driver's file: a folder and a name in Erlang, in the model the driver itself."""
 
     driver: str
+    folder: str = "."
 
 
 Step = tuple[Any, ...]
@@ -148,8 +149,8 @@ def text(term: object) -> str:
             return "{" + ",".join(map(text, parts)) + "}"
         case V(name):
             return f"{{var,{erlang(Atom(name))}}}"
-        case File(driver):
-            return f"{{file,{erlang(driver)}}}"
+        case File(driver, folder):
+            return f"{{file,{erlang(driver)},{erlang(folder)}}}"
         case S():
             return erlang(str(term))
         case str():

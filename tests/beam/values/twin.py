@@ -485,7 +485,25 @@ def compiled_for(name: str) -> type[Values]:
 LOCKING = c.ERL_DRV_FLAG_USE_PORT_LOCKING
 ACKNOWLEDGED: int = getattr(c, "ERL_DRV_FLAG_USE_INIT_ACK", 1 << 3)
 NULL = dict.fromkeys("output control call timeout flush ready_async process_exit".split())
-DRIVERS = {
+
+
+class Next(Values):
+    """A new version of `values_spare`."""
+
+    driver_name = "values_spare"
+
+    def init(self) -> int | None:
+        self.say("next")
+        return None
+
+
+NEWER: dict[str, type[Values]] = {
+    "next/values_spare": Next,
+    "refused/values_spare": variant("values_spare", init=refuse),
+    "newer/values_spare": variant("values_spare", major_version=3, minor_version=4),
+}
+"""Other versions of a driver, by where they lie."""
+DRIVERS = NEWER | {
     driver.driver_name: driver
     for driver in (
         Values,

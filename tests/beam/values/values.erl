@@ -176,9 +176,9 @@ pid(Actor, #case_{actors = Actors}) ->
 save('', _, Case) -> Case;
 save(Name, Term, Case) -> Case#case_{terms = maps:put(Name, Term, Case#case_.terms)}.
 
-%% Arguments: `{var, Name}` is an actor or what was saved, `{file, Driver}` the two arguments that name a driver's file.
-arguments([{file, Driver} | Rest], Me, Case) ->
-    [persistent_term:get(directory), Driver | arguments(Rest, Me, Case)];
+%% Arguments: `{var, Name}` is an actor or what was saved, `{file, Driver, Folder}` the two arguments that name a driver's file.
+arguments([{file, Driver, Folder} | Rest], Me, Case) ->
+    [filename:join(persistent_term:get(directory), Folder), Driver | arguments(Rest, Me, Case)];
 arguments([Argument | Rest], Me, Case) -> [term(Argument, Me, Case) | arguments(Rest, Me, Case)];
 arguments([], _, _) -> [].
 

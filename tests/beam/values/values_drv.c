@@ -18,7 +18,7 @@
  * Each callback says its name, each call its result: `stop driver_sizeq=-1`.  `twin.py` does the same on the model.
  *
  * It is compiled once for every variant.  VALUES is the driver's name, FLAGS its flags; BARE leaves callbacks out,
- * OUTPUTV has `outputv` in place of `output`, REFUSES has an `init` that fails; MARKER, MAJOR and MINOR say what it was
+ * OUTPUTV has `outputv` in place of `output`, REFUSES has an `init` that fails; INIT is what it says in it; MARKER, MAJOR and MINOR say what it was
  * compiled for.
  */
 #define _GNU_SOURCE
@@ -483,9 +483,13 @@ static void callback(State *state, const char *name)
     judge_leave();
 }
 
+#ifndef INIT
+#define INIT "init"
+#endif
+
 static int init(void)
 {
-    say("init", "", "");
+    say(INIT, "", "");
 #ifdef REFUSES
     return -1;
 #else
