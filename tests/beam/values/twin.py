@@ -503,20 +503,18 @@ NEWER: dict[str, type[Values]] = {
     "newer/values_spare": variant("values_spare", major_version=3, minor_version=4),
 }
 """Other versions of a driver, by where they lie."""
-DRIVERS = NEWER | {
-    driver.driver_name: driver
-    for driver in (
-        Values,
-        variant("values_lock", driver_flags=0),
-        variant("values_soft", driver_flags=LOCKING | c.ERL_DRV_FLAG_SOFT_BUSY),
-        variant("values_bare", **NULL),
-        variant("values_v", output=None, outputv=outputv),
-        variant("values_ack", driver_flags=LOCKING | ACKNOWLEDGED),
-        variant("values_spare"),
-        variant("values_refuses", init=refuse),
-        *map(compiled_for, VERSIONS),
-    )
-}
+VARIANTS: list[type[Values]] = [
+    Values,
+    variant("values_lock", driver_flags=0),
+    variant("values_soft", driver_flags=LOCKING | c.ERL_DRV_FLAG_SOFT_BUSY),
+    variant("values_bare", **NULL),
+    variant("values_v", output=None, outputv=outputv),
+    variant("values_ack", driver_flags=LOCKING | ACKNOWLEDGED),
+    variant("values_spare"),
+    variant("values_refuses", init=refuse),
+    *map(compiled_for, VERSIONS),
+]
+DRIVERS = NEWER | {driver.driver_name: driver for driver in VARIANTS}
 """The variants, as `run_values.VARIANTS` compiles them."""
 LOADED = ("values", "values_lock", "values_soft", "values_bare", "values_v", "values_ack")
 """Those that are loaded from the beginning."""
