@@ -166,7 +166,7 @@ DEFINED = {
 UNDEFINED = {
     "ERL_DRV_BUSY_MSGQ_LIM_MAX": "the limits are what erl_drv_busy_msgq_limits takes",
     "ERL_DRV_BUSY_MSGQ_LIM_MIN": "the limits are what erl_drv_busy_msgq_limits takes",
-    "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nobody has to free",
+    "DRIVER_CALL_KEEP_BUFFER": "a reply is an object, which nothing has to free",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from pathlib import Path
 
 import pytest
 from header import Header, read
@@ -16,6 +17,8 @@ from test_erl_driver import ABSENT, DECLARED, DEFINED, UNDEFINED
 from driverref import Driver, erl_driver
 from driverref.hosting.tools import CompileError, compiler, header_folder
 from driverref.runtime.driver import CALLBACKS
+
+BOOK = Path(__file__).parents[2] / "docs"
 
 FIELDS = {
     "ErlDrvSysInfo": """driver_major_version driver_minor_version erts_version otp_release thread_support
@@ -135,6 +138,12 @@ def test_every_function_takes_what_the_installed_header_says(installed: Header) 
     for name in set(DECLARED) - set(ABSENT):
         parameters = inspect.signature(getattr(erl_driver, name)).parameters
         assert len(parameters) <= installed.functions[name], name
+
+
+def test_the_page_names_what_is_absent() -> None:
+    page = (BOOK / "questions/header/index.md").read_text("utf-8")
+    fields = {name.partition(".")[2] for name in NO_FIELD if name != "ErlDrvMonitor.data"}
+    assert not {name for name in {*ABSENT, *UNDEFINED, *fields} if f"`{name}`" not in page}
 
 
 def test_nothing_is_absent_that_is_here() -> None:
