@@ -100,6 +100,7 @@ def test_a_pointer_of_the_header_is_in_the_record(tmp_path: Path) -> None:
         header = (tools("read", tmp_path).include / "erl_driver.h").read_text("utf-8")
     except Missing as missing:
         pytest.skip(str(missing))
+    header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     filled_in = {"driver_peekq": 1, "driver_peekqv": 1, "driver_monitor_process": 1}
     filled_in |= {"driver_system_info": 1, "driver_get_now": 1}
     found = 0
