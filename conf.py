@@ -39,6 +39,7 @@ extensions = [
     "_ext.forms",
     "_ext.pair",
     "_ext.cards",
+    "_ext.otp_suites",
 ]
 
 exclude_patterns = ["_ext", "symptoms", "LICENSE-snippets"]

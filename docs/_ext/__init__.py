@@ -4,6 +4,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 
 * `pages`: the fences of a page, its examples, and one run of them;
 * `rulebook`: the rules of the book, and the tests that name them;
+* `otp_cases`: the cases of OTP's suites, and the tests that retell them; `marks`: how a test names them;
 * `program`: a page's examples as one Python file;
 * `judged`: the runs of the real emulator, compared with the model; `judged_rows`: the same as HTML;
 * `judged_values`: what was returned there, as HTML;
@@ -17,6 +18,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `timeline`: `{timeline}`; `outcomes`: `{outcomes}` and `{then-and-now}`;
 * `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
 * `pair`: `{pair}`; `cards`: `{cards}`, and what stands where a link to a page is shared;
+* `otp_suites`: `{otp-suites}`;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
 
 `forms` is for the book as an EPUB, as a PDF, as text: its tables in HTML become docutils' own.

@@ -2,7 +2,7 @@
 
 A rule is a ```` ```{rule} some.id ```` block of a page. A test names it with
 `@pytest.mark.rule("some.id")`. `page_rules` finds the first with markdown-it, `file_mentions` the
-second with `ast`, and `check` compares the two. Nothing is imported or run, so the build of the
+second with `marks`, and `check` compares the two. Nothing is imported or run, so the build of the
 book and the test of the rules (`tests/docs/test_rules.py`) can use the same functions.
 
 A page's examples are not counted as tests: an example shows one run, and a rule is about every run.
@@ -10,7 +10,6 @@ A page's examples are not counted as tests: an example shows one run, and a rule
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from _ext import pages
+from _ext.marks import read_marks, string
 from _ext.words import counted
 
 ID = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
@@ -124,38 +124,17 @@ def check(rules: list[Rule], mentions: list[Mention]) -> Iterator[Fault]:
 
 def file_mentions(path: Path, faults: list[Fault]) -> Iterator[Mention]:
     """Yield each naming of a rule in one test file, and append what is wrong to `faults`."""
-    for name, node, marks in _marked(ast.parse(path.read_text("utf-8"), str(path)).body):
-        for mark in marks:
-            for argument in mark.args:
-                if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
-                    message = f"{name} must name a rule by a plain string"
-                    faults.append(Fault(path, argument.lineno, message))
-                elif not re.match(r"test|Test", name.rpartition(".")[2]):
-                    message = f"{name} names rule {argument.value} and is no test"
-                    faults.append(Fault(path, argument.lineno, message))
-                else:
-                    yield Mention(argument.value, name, path, node.lineno)
-
-
-def _marked(
-    body: list[ast.stmt], outer: str = ""
-) -> Iterator[tuple[str, ast.stmt, list[ast.Call]]]:
-    """Yield the functions and classes of `body` with rule marks: name, node, marks."""
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            name = f"{outer}{node.name}"
-            marks = [mark for decorator in node.decorator_list for mark in _rule_marks(decorator)]
-            if marks:
-                yield name, node, marks
-            if isinstance(node, ast.ClassDef):
-                yield from _marked(node.body, f"{name}.")
-
-
-def _rule_marks(decorator: ast.expr) -> Iterator[ast.Call]:
-    """Yield the calls of `mark.rule` in a decorator, also those inside a `parametrize`."""
-    for node in ast.walk(decorator):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.rule"):
-            yield node
+    for mark in read_marks(path, "rule"):
+        for argument in mark.arguments:
+            rule_id = string(argument)
+            if rule_id is None:
+                message = f"{mark.test} must name a rule by a plain string"
+                faults.append(Fault(path, argument.lineno, message))
+            elif not mark.is_test:
+                message = f"{mark.test} names rule {rule_id} and is no test"
+                faults.append(Fault(path, argument.lineno, message))
+            else:
+                yield Mention(rule_id, mark.test, path, mark.line)
 
 
 def totals(book: Rulebook) -> str:

@@ -14,13 +14,14 @@ from outside, so a process ends at its next BIF.  A real process notices an exit
 taken off its scheduler.  That may be anywhere, so `notice` has both ways (`Process`).  A BIF that
 may wait always notices it: after its effect, and before it returns.
 
-A BIF about a port goes on with `find_port`, which takes a name as well, and with `catch_up` once it
-has the port's lock.
+A BIF about a port goes on with `find_port`, which takes a name as well, with `turn`, which takes
+the port's lock, and with `check_state`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from driverref.errors import ErlangError, Misuse, badarg
 from driverref.runtime import senders
@@ -134,13 +135,25 @@ def name_here(item: object) -> str | None:
     return None
 
 
-def catch_up(call: str, port: ErlDrvPort, *states: State) -> None:
-    """Carry out what waits for the port.  `badarg` if its state is then none of `states`.
+@contextmanager
+def turn(process: Process, port: ErlDrvPort) -> Iterator[None]:
+    """Hold a port's lock once it has done what the process has asked of it before.
 
-    The port's lock is held.
+    What others have asked of it is done too, but for commands that wait because it is busy.
     """
-    with port.runtime.driver_code:
-        senders.run(port)
+    while True:
+        with process.scheduler.mutex, port:
+            with port.runtime.driver_code:
+                senders.run(port)
+            if not senders.holds(port, process.pid):
+                yield
+                return
+            senders.suspend(port, process)
+        senders.wait_in_line(port, process)
+
+
+def check_state(call: str, port: ErlDrvPort, *states: State) -> None:
+    """Raise `badarg` unless the port's state is one of `states`.  Its lock is held."""
     if port.state.value not in states:
         raise _not_open(call, port.id)
 

@@ -5,7 +5,7 @@ under the port's lock.  If another scheduler holds that lock, the caller's sched
 
 `Port ! Message` is different.  If the port is locked, the message is left with the port, and the
 caller goes on.  The signals of one process to one port keep their order all the same, because a BIF
-first carries out what waits (`catch_up`).
+first carries out what waits (`turn`).
 
 The locks are always taken in one order: the scheduler's mutex, the port's lock, the tables.
 
@@ -22,10 +22,11 @@ from driverref.erlang.calling import (
     Heeding,
     Waiting,
     caller,
-    catch_up,
     check_options,
+    check_state,
     find_port,
     name_here,
+    turn,
 )
 from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks, senders
@@ -94,14 +95,17 @@ class Commands:
             )
         while True:
             with process.scheduler.mutex, port:
-                catch_up("port_command", port, CONNECTED)
-                if not port.senders.busy.value or force:
+                with self.runtime.driver_code:
+                    senders.run(port)
+                check_state("port_command", port, CONNECTED)
+                busy = port.senders.busy.value and not force
+                if busy and "nosuspend" in options:
+                    return False
+                if not busy and not senders.holds(port, process.pid):
                     parts = _iodata("port_command", data)
                     with self.runtime.driver_code:
                         callbacks.command(port, parts, process.pid)
                     return True
-                if "nosuspend" in options:
-                    return False
                 senders.suspend(port, process)
             # Without any lock, or the driver could not say that it is no longer busy.
             senders.wait_in_line(port, process)
@@ -196,7 +200,8 @@ class Commands:
         while True:
             with process.scheduler.mutex:
                 if not (waits_if_busy and held_up()):
-                    senders.signal(port, carry_out, sum(map(len, parts or ())))
+                    size = sum(map(len, parts or ()))
+                    senders.signal(port, carry_out, process.pid, command=is_command, size=size)
                     return True
                 if nosuspend:
                     return False
@@ -244,9 +249,9 @@ class Commands:
             handle = find_port(self.runtime, "port_control", port)
             _check_operation("port_control", operation)
             sent = b"".join(_iodata("port_control", data))
-            with process.scheduler.mutex, handle:
-                # A port that is closing still answers, until `stop` has run.
-                catch_up("port_control", handle, CONNECTED, CLOSING)
+            # A port that is closing still answers, until `stop` has run.
+            with turn(process, handle):
+                check_state("port_control", handle, CONNECTED, CLOSING)
                 with self.runtime.driver_code:
                     reply = callbacks.control(handle, operation, sent, process.pid)
             return _reply("port_control", handle, reply)
@@ -262,8 +267,8 @@ class Commands:
             handle = find_port(self.runtime, "port_call", port)
             _check_operation("port_call", operation)
             sent = given("port_call", "term", term)
-            with process.scheduler.mutex, handle:
-                catch_up("port_call", handle, CONNECTED, CLOSING)
+            with turn(process, handle):
+                check_state("port_call", handle, CONNECTED, CLOSING)
                 with self.runtime.driver_code:
                     reply = callbacks.call(handle, operation, sent, process.pid)
             return _reply("port_call", handle, reply)

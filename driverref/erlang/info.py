@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from driverref.erlang.calling import Calling, Waiting
+from driverref.erlang.calling import Calling, Waiting, turn
 from driverref.errors import ErlangError, badarg
 from driverref.release import Release
-from driverref.runtime import senders
 from driverref.runtime.core import Runtime
 from driverref.runtime.driver import ERL_DRV_FLAG_USE_PORT_LOCKING
 from driverref.runtime.entities import Entities, Watch
@@ -92,9 +91,7 @@ class Info:
             handle = self.runtime.ports.find(found) if isinstance(found, Port) else None
             if handle is None:
                 return None
-            with process.scheduler.mutex, handle:
-                with self.runtime.driver_code:
-                    senders.run(handle)
+            with turn(process, handle):
                 if handle.state.value not in (CONNECTED, CLOSING):
                     return None
                 # Not before: of a port that is gone, any item is undefined.

@@ -52,7 +52,7 @@ class Monitors:
                 entities.watch(ref, process, watch)
                 other = None if watch.id is None else entities.find(watch.id)
                 if isinstance(other, ErlDrvPort):
-                    signal(other, partial(self._monitor, ref, other, process))
+                    signal(other, partial(self._monitor, ref, other, process), process.pid)
                 elif other is None:
                     process.down(ref, NOPROC)
                 else:
@@ -100,7 +100,7 @@ class Monitors:
                 watch = entities.unwatch(ref, process)
                 other = None if watch is None or watch.id is None else entities.find(watch.id)
                 if isinstance(other, ErlDrvPort):
-                    signal(other, partial(entities.demonitor, ref, other))
+                    signal(other, partial(entities.demonitor, ref, other), process.pid)
                 elif other is not None:
                     entities.demonitor(ref, other)
             if watch is None and "flush" in options:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from driverref.erlang.calling import Calling, Waiting, catch_up, find_port
+from driverref.erlang.calling import Calling, Waiting, check_state, find_port, turn
 from driverref.erlang.port_options import PortOptions, port_options
 from driverref.errors import ErlangError, badarg
 from driverref.runtime import callbacks
@@ -119,8 +119,8 @@ class Ports:
         with Waiting(self.runtime, "port_close") as process:
             handle = find_port(self.runtime, "port_close", port)
             handle.note("port_close")
-            with process.scheduler.mutex, handle:
-                catch_up("port_close", handle, CONNECTED)
+            with turn(process, handle):
+                check_state("port_close", handle, CONNECTED)
                 with self.runtime.driver_code:
                     self.runtime.closing.exit(handle, Atom("normal"))
         return True
@@ -135,9 +135,9 @@ class Ports:
             handle = find_port(self.runtime, "port_connect", port)
             if not isinstance(pid, Pid):
                 raise badarg("port_connect", "pid", "a living process's Pid", pid)
-            with process.scheduler.mutex, handle:
-                catch_up("port_connect", handle, CONNECTED)
-                # Looked up after `catch_up`, which may have ended the process.
+            with turn(process, handle):
+                check_state("port_connect", handle, CONNECTED)
+                # Looked up now, because what came before may have ended the process.
                 owner = self.runtime.entities.find_process(pid)
                 if owner is None:
                     raise badarg("port_connect", "pid", "a living process's Pid", pid)

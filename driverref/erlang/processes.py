@@ -227,7 +227,7 @@ class Processes:
                 pass
             elif isinstance(other, ErlDrvPort) and other.lives():
                 entities.link_half(process, other.id)
-                signal(other, partial(self._link_port, process, other))
+                signal(other, partial(self._link_port, process, other), process.pid)
             elif other is None or not entities.link(process, other):
                 if not process.trap_exit.value:
                     raise ErlangError("noproc", f"link: {to} has ended")
@@ -250,7 +250,7 @@ class Processes:
             self.runtime.note(process.scheduler.name, "unlink", Tuple((process.pid, other)))
             if isinstance(entity, ErlDrvPort):
                 entities.unlink_half(process, entity.id)
-                signal(entity, partial(entities.unlink_half, entity, process.pid))
+                signal(entity, partial(entities.unlink_half, entity, process.pid), process.pid)
             elif entity is None:
                 entities.unlink_half(process, other)
             else:

@@ -224,7 +224,7 @@ class ErlDrvPort:
             if not broken_link or reason != NORMAL or sender == self.owner.value.pid:
                 self.runtime.closing.exit(self, reason, kill=reason == KILL and not broken_link)
 
-        signal(self, carry_out)
+        signal(self, carry_out, sender)
 
     def down(self, ref: Ref, reason: object) -> None:
         """Run `process_exit`: a process that the driver monitors has ended.

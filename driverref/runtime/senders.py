@@ -4,6 +4,10 @@ A port may be *busy*, because its driver said so, or its message queue may be fu
 wait for its lock.  In both cases a sender stands in line, without holding anything, until it is
 woken, and then tries again from the beginning.
 
+A command that was left at a locked port may find it busy when its turn comes.  Then it is *held*
+until the port is not, and with it every later signal of the same process, so that they keep their
+order.  Signals of other processes pass it.
+
 Most of this is done without the port's lock, because the lock is what is waited for.  So what is
 shared is a cell each.
 
@@ -17,27 +21,43 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from driverref.runtime import callbacks
+from driverref.runtime.port_state import CONNECTED
 from driverref.runtime.process import Process
+from driverref.terms import Pid, Port
 from driverref.threads import Cell, Threads
 
 if TYPE_CHECKING:
     from driverref.runtime.port import ErlDrvPort
 
-Signal = Callable[[], object]
+Action = Callable[[], object]
 
 
-class Signals(deque[tuple[Signal, int]]):
-    """Signals that wait until the port's lock is given back, oldest first.
+class Signal(NamedTuple):
+    """What a port is asked to do."""
 
-    Each stands with its bytes of command data, and `size` is their sum.
-    """
+    action: Action
+    sender: Pid | Port | None = None
+    """Whose signals keep their order; `None` for the emulator's own."""
+    command: bool = False
+    """Whether it is held while the port is busy."""
+    size: int = 0
+    """Bytes of command data."""
 
-    # Not the number of signals: what has to be bounded is the memory that senders fill faster than
-    # the driver empties it.
-    size = 0
+
+class Signals(deque[Signal]):
+    """Signals that wait until the port's lock is given back, oldest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Signal] = []
+        """Commands that wait until the port is not busy, and what their senders sent later."""
+        # Not the number of signals: what has to be bounded is the memory that senders fill faster
+        # than the driver empties it.
+        self.size = 0
+        """The bytes of command data of all of them."""
 
 
 class Senders:
@@ -75,16 +95,23 @@ def _undivided(port: ErlDrvPort) -> AbstractContextManager[object]:
 # Signals: what a process has a port do without waiting for it.
 
 
-def signal(port: ErlDrvPort, action: Signal, size: int = 0) -> None:
+def signal(
+    port: ErlDrvPort,
+    action: Action,
+    sender: Pid | Port | None = None,
+    *,
+    command: bool = False,
+    size: int = 0,
+) -> None:
     """Have a port carry out `action` under its lock: at once, or when the lock is given back.
 
     `size` is how many bytes of command data the signal carries.  The caller is on a scheduler and
     holds no port's lock.
     """
-    runtime, lock = port.runtime, port.lock
+    runtime, lock, waiting = port.runtime, port.lock, port.senders.signals.value
     # A signal that waits goes first, even if the lock is free: signals keep their order.
-    if port.senders.signals.value or not lock.acquire(blocking=runtime.signals_wait):
-        post(port, action, size)
+    if waiting or waiting.held or not lock.acquire(blocking=runtime.signals_wait):
+        post(port, Signal(action, sender, command, size))
         return
     try:
         with runtime.driver_code:
@@ -93,13 +120,13 @@ def signal(port: ErlDrvPort, action: Signal, size: int = 0) -> None:
         port.leave()
 
 
-def post(port: ErlDrvPort, signal: Signal, size: int) -> None:
-    """Leave a signal, with `size` bytes of command data, for when the lock is given back."""
+def post(port: ErlDrvPort, signal: Signal) -> None:
+    """Leave a signal for when the lock is given back."""
     senders, lock = port.senders, port.lock
     with _undivided(port):
         waiting = senders.signals.change()
-        waiting.append((signal, size))
-        waiting.size += size
+        waiting.append(signal)
+        waiting.size += signal.size
     # The signal stands in the port's line, and the port in the lock's: where a driver has one lock
     # for all its ports, signals for several of them wait for it.
     lock.wait(partial(serve, port))
@@ -113,19 +140,45 @@ def run(port: ErlDrvPort) -> None:
     """Carry out the signals that wait, in order, and a timeout of 0 ms.  With the lock held."""
     senders = port.senders
     while senders.signals.value:
-        signal, size = senders.signals.change().popleft()
-        signal()
+        waiting = senders.signals.change()
+        signal = waiting.popleft()
+        if _is_held(port, signal):
+            waiting.held.append(signal)
+            continue
+        signal.action()
         # Counted off after the signal was carried out: its data takes up memory until then.
         with _undivided(port):
             waiting = senders.signals.change()
-            waiting.size -= size
+            waiting.size -= signal.size
         limits = senders.limits.value
         room = limits is None or waiting.size < limits[0]
         # A port that is busy holds its senders for that reason too.
-        if size and room and not senders.busy.value:
+        if signal.size and room and not senders.busy.value:
             resume(port)
     # A timeout of 0 ms comes after the signals, because they were there when it was set.
     callbacks.time_out(port, port.timer.due_now())
+
+
+def _is_held(port: ErlDrvPort, signal: Signal) -> bool:
+    """Whether a signal has to wait until the port is not busy.  With the lock held."""
+    if port.state.value is not CONNECTED or not port.senders.busy.value:
+        return False
+    return signal.command or (signal.sender is not None and holds(port, signal.sender))
+
+
+def holds(port: ErlDrvPort, sender: Pid | Port) -> bool:
+    """Whether something that this process has sent is held.  With the lock held."""
+    return any(signal.sender == sender for signal in port.senders.signals.value.held)
+
+
+def _let_go(port: ErlDrvPort) -> None:
+    """Put what is held back in line, in front.  With the lock held, whose release looks there."""
+    if port.senders.signals.value.held:
+        with _undivided(port):
+            waiting = port.senders.signals.change()
+            waiting.extendleft(reversed(waiting.held))
+            waiting.held.clear()
+        port.lock.wait(partial(serve, port))
 
 
 def serve(port: ErlDrvPort) -> None:
@@ -163,6 +216,7 @@ def set_busy(port: ErlDrvPort, on: bool) -> None:
     # A sender looks at this without the port's lock.
     port.senders.busy.value = on
     if not on:
+        _let_go(port)
         resume(port)
 
 

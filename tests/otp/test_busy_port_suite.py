@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from retold import close, command, down, exit_of, loaded, silent
 from scripted import made_of
-from support import Kind, both, from_port, received, refused
+from support import Gate, Kind, both, from_port, received, refused
 
 from driverref import Driver, Emulator, ErlangError, Pid, Port, assert_outcomes
 from driverref.erl_driver import (
@@ -245,6 +245,115 @@ def test_all_that_are_suspended_go_on_even_if_some_have_died_meanwhile(threads: 
         erl.port_close(ports.lock)
         (got,) = [message[1][1] for message in received(erl)]
     assert sorted(got) == sorted(b"0\x02\x04\x05")
+
+
+# In which order a port does what it is asked for.
+
+
+class Recording(Driver):
+    """Keeps the number of each command, and sends all when it is closed.
+
+    `B` also makes the port busy, and `L` too, but only when the gate is opened.  `N` ends it.
+    """
+
+    driver_name = "recording"
+    driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING | ERL_DRV_FLAG_SOFT_BUSY
+
+    def init(self) -> None:
+        self.gate = Gate()
+
+    def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
+        self.got = bytearray()
+        return port
+
+    def output(self, port: ErlDrvPort, buf: memoryview) -> None:
+        what, number = chr(buf[0]), bytes(buf[1:])
+        if what == "L":
+            self.gate.pass_through()
+        if what in "BLN":
+            set_busy_port(port, what != "N")
+        self.got += number
+
+    def control(self, port: ErlDrvPort, operation: int, buf: memoryview) -> bytes:
+        return bytes(self.got)
+
+    def stop(self, port: ErlDrvPort) -> None:
+        driver_output(port, self.got)
+
+
+@both
+@pytest.mark.otp("busy_port_SUITE", "scheduling_delay_busy")
+def test_what_a_process_has_sent_to_a_port_that_turns_busy_is_done_later_in_its_order(
+    threads: Kind,
+) -> None:
+    """Commands, a connect and a close come during the callback that makes the port busy."""
+    driver = Recording()
+
+    def send(what: str, number: int) -> None:
+        erl.send(port, (owner, ("command", what.encode() + bytes([number]))))
+
+    def take_over() -> None:
+        for number in range(2, 51):
+            send("C", number)
+        erl.send(port, (owner, ("connect", erl.self())))
+        erl.send(port, (erl.self(), "close"))
+        erl.send(owner, "sent")
+        erl.send(owner, (erl.receive()[1], erl.receive()))
+
+    with Emulator(threads=threads, schedulers=3) as erl:
+        port, owner = loaded(erl, driver), erl.self()
+        erl.spawn(send, "L", 1, scheduler=2)
+        driver.gate.await_arrival()
+        new_owner = erl.spawn(take_over, scheduler=3)
+        assert erl.receive() == "sent"
+        driver.gate.open()
+        assert erl.port_control(port, 0, b"") == [1], "the others are held"
+        erl.port_command(port, b"N", ["force"])
+        assert erl.receive(from_port(port)) == (port, "connected")
+        # It was closed by its new owner.
+        data = ("data", bytes(range(1, 51)))
+        assert erl.receive(lambda message: message[0] == data) == (data, (port, "closed"))
+        assert new_owner
+
+
+@both
+@pytest.mark.otp("busy_port_SUITE", "scheduling_delay_busy_nosuspend")
+def test_nosuspend_sends_nothing_and_the_other_commands_are_done(threads: Kind) -> None:
+    with Emulator(threads=threads) as erl:
+        port = loaded(erl, Recording())
+        for data in (b"C\1", b"B\2"):
+            command(erl, port, data)
+        lost = (erl.self(), ("command", b"C\3"))
+        assert erl.send(port, lost, ["nosuspend"]) == "nosuspend"
+        erl.port_command(port, b"N", ["force"])
+        close(erl, port)
+        assert erl.receive() == (port, ("data", b"\1\2"))
+
+
+@both
+@pytest.mark.otp("busy_port_SUITE", "scheduling_busy_link")
+def test_a_link_that_comes_after_a_command_to_a_busy_port_finds_it_closed(threads: Kind) -> None:
+    with Emulator(threads=threads, schedulers=2) as erl:
+        me = erl.self()
+        erl.erl_ddll.load_driver(Recording())
+
+        def own() -> None:
+            erl.process_flag("trap_exit", True)
+            port = erl.open_port(("spawn", "recording"))
+            erl.unlink(port)
+            command(erl, port, b"B\1")
+            erl.send(me, port)
+            command(erl, port, b"C\2")
+            erl.link(port)
+            erl.send(me, erl.receive(from_exit))
+
+        owner = erl.spawn(own, scheduler=2)
+        port = erl.receive()
+        suspended(erl, owner)
+        erl.send(port, (owner, ("connect", me)))
+        erl.send(port, (me, "close"))
+        assert erl.receive(from_port(port)) == (port, ("data", b"\1"))
+        assert erl.receive(from_exit) == ("EXIT", port, "noproc")
 
 
 # `port_command/3`.
