@@ -210,4 +210,6 @@ def test_the_tests_lie_in_the_rooms_folders() -> None:
     """`docs` is for the book, `otp` for cases of OTP, `tests/` itself for rooms that are files and the whole."""
     tests = PACKAGE.parent / "tests"
     folders = {path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
-    assert folders - {".", "docs", "otp"} <= {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    assert folders - {".", "docs", "otp"} <= {
+        path.name for path in PACKAGE.iterdir() if path.is_dir()
+    }

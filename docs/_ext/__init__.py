@@ -4,7 +4,8 @@ These modules know nothing of Sphinx, so the tests use them too:
 
 * `pages`: the fences of a page, its examples, and one run of them;
 * `rulebook`: the rules of the book, and the tests that name them;
-* `otp_cases`: the cases of OTP's suites, and the tests that retell them; `marks`: how a test names them;
+* `otp_cases`: the cases of OTP's suites, and the tests that retell them;
+* `marks`: the marks with which a test names a rule or a case;
 * `program`: a page's examples as one Python file;
 * `judged`: the runs of the real emulator, compared with the model; `judged_rows`: the same as HTML;
 * `judged_values`: what was returned there, as HTML;

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from retold import Echo, Stepping, close, command, down, exit_of, port_of, silent
 from scripted import made_of
-from support import Kind, both, received
+from support import Kind, both
 
 from driverref import Driver, Emulator, Port, Ref
 from driverref.erl_driver import ErlDrvPort, driver_lock_driver
@@ -33,7 +33,7 @@ def watched(erl: Emulator) -> Ref:
 
 def watching(erl: Emulator) -> tuple[Stepping, Ref]:
     """Another process with a monitor of the driver's unloading; its second step is to hear of it."""
-    other = Stepping(erl, lambda: watched(erl), lambda: erl.receive())
+    other = Stepping(erl, lambda: watched(erl), erl.receive)
     return other, other.step()
 
 
@@ -51,7 +51,9 @@ def unload_fast(erl: Emulator) -> None:
     """Unload the driver, which has no port, and hear that it is gone."""
     answer: Any = erl.erl_ddll.try_unload("echo", [("monitor", "pending_driver")])
     assert answer[:2] == ("ok", "pending_driver")
-    assert erl.receive(lambda message: message[1] == answer[2]) == told("DOWN", answer[2], "unloaded")
+    assert erl.receive(lambda message: message[1] == answer[2]) == told(
+        "DOWN", answer[2], "unloaded"
+    )
     assert "echo" not in names(erl)
 
 
@@ -302,7 +304,7 @@ def test_its_ports_may_be_killed_instead(threads: Kind) -> None:
         erl.erl_ddll.load(Echo())
         other, watch = watching(erl)
         ports = [port_of(erl), port_of(erl)]
-        options = [("monitor", "pending_driver"), "kill_ports"]
+        options: list[Any] = [("monitor", "pending_driver"), "kill_ports"]
         answer: Any = erl.erl_ddll.try_unload("echo", options)
         assert answer[:2] == ("ok", "pending_driver")
         assert other.step() == told("DOWN", watch, "unloaded")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from retold import down, loaded, port_of, silent
-from scripted import made_of
 from support import Gate, Job, Kind, both, new_job, pieces_of
 
 from driverref import Driver, Emulator, Pid, Port, assert_outcomes
@@ -131,7 +130,7 @@ class InOrder(Driver):
 
     driver_name = "in_order"
     driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING
-    names = ("first", "second", "third", "fourth", "last")
+    names: tuple[str, ...] = ("first", "second", "third", "fourth", "last")
     gate: Gate | None = None
 
     def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
@@ -354,9 +353,7 @@ def greet(processes: int, threads: int, times: int) -> Callable[[Emulator], str]
             for _ in range(number):
                 assert erl.receive() == (port, "hi")
 
-        refs = [
-            erl.monitor("process", erl.spawn(enlist, number)) for number in range(1, processes)
-        ]
+        refs = [erl.monitor("process", erl.spawn(enlist, number)) for number in range(1, processes)]
         greeted = 0
         for _ in range(threads * times):
             greeted += erl.receive(lambda message: message[0] == port) == (port, "hi")

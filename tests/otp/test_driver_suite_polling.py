@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from retold import close, loaded, silent
-from scripted import Box, do, made_of, scripted
+from scripted import Box, do, scripted
 from support import Kind, both
 
 from driverref import Driver, Emulator, assert_outcomes
@@ -63,10 +63,15 @@ def test_no_descriptor_is_left_selected_when_the_ports_are_gone(threads: Kind) -
 @pytest.mark.otp("driver_SUITE", "z_test")
 def test_one_that_is_left_selected_is_a_fault() -> None:
     select = scripted(lambda port: driver_select(port, pipe()[0], READ_AND_USE, 1))
-    with pytest.raises(Misuse, match="is closed and still selects"), Emulator() as erl:
-        port = loaded(erl, select)
-        do(erl, port, 0)
-        erl.port_close(port)
+
+    def close_selected() -> None:
+        with Emulator() as erl:
+            port = loaded(erl, select)
+            do(erl, port, 0)
+            erl.port_close(port)
+
+    with pytest.raises(Misuse, match="is closed and still selects"):
+        close_selected()
 
 
 # One descriptor after the other, and many at once.
@@ -211,12 +216,20 @@ def test_a_port_that_takes_the_descriptor_of_another_is_told_so(
         flags=flags,
         ready_output=lambda port, event: driver_output(port, b"writable"),
     )
-    with pytest.raises(Misuse) as fault, Emulator(threads=threads) as erl:
-        one = loaded(erl, driver)
-        other = erl.open_port(("spawn", "d"))
-        do(erl, one, 0)
-        do(erl, one, 1)
-        do(erl, other, 1)
+
+    def steal() -> None:
+        with Emulator(threads=threads) as erl:
+            one = loaded(erl, driver)
+            other = erl.open_port(("spawn", "d"))
+            ports.put((one, other))
+            do(erl, one, 0)
+            do(erl, one, 1)
+            do(erl, other, 1)
+
+    ports = Box()
+    with pytest.raises(Misuse) as fault:
+        steal()
+    one, other = ports.value
     assert f"{other} takes {ends.value[mode - 1]} from {one}" in str(fault.value)
 
 
@@ -231,9 +244,13 @@ def test_a_ready_descriptor_of_a_driver_without_the_callback_is_a_fault(name: st
         else:
             driver_select(port, ends[1], ERL_DRV_WRITE, 1)
 
-    with pytest.raises(Misuse, match=f"has no {name}"), Emulator() as erl:
-        do(erl, loaded(erl, scripted(select)), 0)
-        erl.receive()
+    def wait() -> None:
+        with Emulator() as erl:
+            do(erl, loaded(erl, scripted(select)), 0)
+            erl.receive()
+
+    with pytest.raises(Misuse, match=f"has no {name}"):
+        wait()
 
 
 # ERL_DRV_USE, and two ports on two schedulers.
@@ -251,7 +268,7 @@ class Using(Driver):
     driver_flags = ERL_DRV_FLAG_USE_PORT_LOCKING
 
     def start(self, port: ErlDrvPort, command: str) -> ErlDrvPort:
-        self.port, self.log = port, []
+        self.port = port
         self.full, (self.idle, self.free) = pipe(), pipe()
         self.full[1].send(b"never read")
         self._script = self.script()

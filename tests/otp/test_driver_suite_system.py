@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from retold import down, loaded
+from retold import Echo, down, loaded, port_of
 from scripted import Box, made_of
-from support import Kind, both
+from support import Kind, both, refused
 
 from driverref import Driver, Emulator, Pid
 from driverref.erl_driver import (
+    ERL_DRV_EXTENDED_MARKER,
     ErlDrvMonitor,
     ErlDrvPort,
     ErlDrvSysInfo,
@@ -48,6 +50,75 @@ def test_driver_system_info_tells_what_system_info_tells(release: str, threads: 
         assert info.scheduler_threads == erl.system_info("schedulers") == 2
     assert (info.thread_support, info.smp_support, info.dirty_scheduler_support) == (1, 1, 1)
     assert (info.nif_major_version, info.nif_minor_version) >= (2, 16)
+
+
+# The version that a driver was compiled for.
+
+WRONG = ("error", "driver_incorrect_version")
+
+
+def version(erl: Emulator) -> tuple[int, int]:
+    """The version of the emulator's `erl_driver.h`."""
+    major, minor = map(int, erl.system_info("driver_version").split("."))
+    return major, minor
+
+
+@both
+@pytest.mark.parametrize("release", ["25", "27", "29"])
+@pytest.mark.parametrize(
+    ("entry", "result"),
+    [
+        pytest.param(
+            # What stands behind the marker is a version and flags that nothing has cleared.
+            lambda major, minor: {
+                "extended_marker": 0,
+                "major_version": 4711,
+                "minor_version": 17,
+                "driver_flags": 3,
+            },
+            WRONG,
+            marks=pytest.mark.otp("driver_SUITE", "zero_extended_marker_garb_drv"),
+        ),
+        pytest.param(
+            lambda major, minor: {"extended_marker": ERL_DRV_EXTENDED_MARKER + 1},
+            WRONG,
+            marks=pytest.mark.otp("driver_SUITE", "invalid_extended_marker_drv"),
+        ),
+        pytest.param(
+            lambda major, minor: {"major_version": major + 1},
+            WRONG,
+            marks=pytest.mark.otp("driver_SUITE", "larger_major_vsn_drv"),
+        ),
+        pytest.param(
+            lambda major, minor: {"minor_version": minor + 1},
+            WRONG,
+            marks=pytest.mark.otp("driver_SUITE", "larger_minor_vsn_drv"),
+        ),
+        pytest.param(
+            # The emulator loads what was compiled for the major version before its own.
+            lambda major, minor: {"major_version": major - 2},
+            WRONG,
+            marks=pytest.mark.otp("driver_SUITE", "smaller_major_vsn_drv"),
+        ),
+        pytest.param(
+            lambda major, minor: {"minor_version": minor - 1},
+            "ok",
+            marks=pytest.mark.otp("driver_SUITE", "smaller_minor_vsn_drv"),
+        ),
+    ],
+)
+def test_a_driver_is_loaded_if_the_emulator_has_the_version_it_needs(
+    entry: Callable[[int, int], dict[str, int]], result: object, release: str, threads: Kind
+) -> None:
+    with Emulator(threads=threads, release=release) as erl:
+        driver = type("Compiled", (Echo,), entry(*version(erl)))()
+        assert erl.erl_ddll.load_driver(driver) == result
+        if result == "ok":
+            erl.port_close(port_of(erl))
+            assert erl.erl_ddll.unload_driver("echo") == "ok"
+        else:
+            with refused():
+                port_of(erl)
 
 
 # driver_monitor_process.

@@ -77,7 +77,10 @@ class Monitor:
     """A mutex and a condition, and numbers that they guard."""
 
     def __init__(self) -> None:
-        self._mutex, self._cond = erl_drv_mutex_create("a mutex"), erl_drv_cond_create("a condition")
+        self._mutex, self._cond = (
+            erl_drv_mutex_create("a mutex"),
+            erl_drv_cond_create("a condition"),
+        )
         assert self._mutex is not None
         assert self._cond is not None
         self.waiting = self.passed = 0

@@ -106,7 +106,7 @@ def test_port_info_counts_the_bytes_both_ways(threads: Kind) -> None:
         port, me = loaded(erl, Control()), erl.self()
         assert erl.port_info(port, "registered_name") == []
         erl.register("my_port", port)
-        known = {"registered_name": "my_port", "name": "control", "links": [me]}
+        known: dict[str, Any] = {"registered_name": "my_port", "name": "control", "links": [me]}
         known |= {"connected": me, "input": 0, "output": 0, "os_pid": None}
         for item, value in known.items():
             assert erl.port_info(port, item) == (item, value)
@@ -166,7 +166,13 @@ def test_the_new_owner_gets_the_data_and_dies_with_the_port(threads: Kind) -> No
         erl.port_command(port, b"hello")
         assert erl.receive() == ("heard", (port, ("data", list(b"hello"))))
 
-        wrong: list[tuple[Any, Any]] = [(me, me), (me, port), (port, port), (port, "no"), (port, [])]
+        wrong: list[tuple[Any, Any]] = [
+            (me, me),
+            (me, port),
+            (port, port),
+            (port, "no"),
+            (port, []),
+        ]
         for arguments in wrong:
             with refused():
                 erl.port_connect(*arguments)
@@ -199,10 +205,11 @@ def test_port_control_checks_its_arguments_and_returns_the_reply(threads: Kind) 
                 erl.port_control(*arguments)
 
         erl.register("my_port", port)
-        for name, operation in (
+        big: list[tuple[Any, int]] = [
             ("my_port", 256),
             *((port, number) for number in (256, 0x33A837, 0xAB37938, 0xEAB37938, 2**32 - 1)),
-        ):
+        ]
+        for name, operation in big:
             reply: Any = erl.port_control(name, operation, b"")
             assert int.from_bytes(bytes(reply), "big") == operation
 
