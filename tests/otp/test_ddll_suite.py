@@ -9,7 +9,7 @@ from retold import Echo, Stepping, close, command, down, exit_of, port_of, silen
 from scripted import made_of
 from support import Kind, both
 
-from driverref import Driver, Emulator, Port, Ref
+from driverref import Driver, Emulator, Ref
 from driverref.erl_driver import ErlDrvPort, driver_lock_driver
 
 TERM = ("hello", [104, 111], 4711, 123445567436543653)
@@ -329,7 +329,7 @@ def test_ports_of_others_are_killed_when_the_process_ends_that_asked_for_it(thre
         assert loader.step() == "ok"
         other, watch = watching(erl)
         # A driver that is loaded with `kill_ports` cannot be loaded without.
-        assert erl.erl_ddll.load(driver)[0] == "error"  # type: ignore[index]
+        assert erl.erl_ddll.try_load(driver) == ("error", "inconsistent")
         mine = port_of(erl)
         loader.step()
         ref = erl.monitor("process", loader.pid)
@@ -352,8 +352,3 @@ def test_after_demonitor_nothing_is_told(threads: Kind) -> None:
         ddll.try_unload("echo")
         assert names(erl) == []
         assert silent(erl)
-
-
-def echoed(erl: Emulator, port: Port) -> bool:
-    command(erl, port, b"text")
-    return bool(erl.receive() == (port, ("data", b"text")))
