@@ -695,6 +695,17 @@ messages_wait() ->
     await(3),
     close(P).
 
+held_while_busy() ->
+    P = open(judge),
+    on(2, fun() -> cmd(P, "s1w2b1o") end),
+    await(1),
+    erlang:yield(), % if it were scheduled out before it gives, this scheduler would wait for the port's lock
+    command(P, "s3"),
+    give(2),
+    on(2, fun() -> control(P, "b0") end),
+    close(P),
+    await(3).
+
 timer() ->
     P = open(judge, "t:s1"),
     cmd(P, "t1"),

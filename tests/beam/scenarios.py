@@ -913,6 +913,19 @@ def messages_wait(s: Play) -> None:
     s.close(p)
 
 
+@scenario("output control set_busy_port stop", schedulers=(2,))
+def held_while_busy(s: Play) -> None:
+    """A command that waits for a locked port is held if the port is busy then; a close stays behind it."""
+    p = s.open("judge")
+    s.on(2, lambda: s.cmd(p, "s1w2b1o"))
+    s.await_(1)
+    s.command(p, "s3")
+    s.give(2)
+    s.on(2, lambda: s.control(p, "b0"))
+    s.close(p)
+    s.await_(3)
+
+
 @scenario("driver_set_timer timeout stop")
 def timer(s: Play) -> None:
     """A timer fires once."""
