@@ -936,6 +936,7 @@ NEVER_WRONG = {
 
 ANYTHING = {
     "self": "takes nothing",
+    "running": "takes nothing",
     "ports": "takes nothing",
     "registered": "takes nothing",
     "stop": "takes nothing",

@@ -68,12 +68,19 @@ def test_the_record_has_every_run_of_every_case(release: str) -> None:
 
 
 def test_no_step_of_a_case_failed_on_the_emulator() -> None:
-    """A state that could not be reached, or an emulator that hung: the case shows nothing."""
-    assert not [
+    """A state that could not be reached, or an emulator that hung: the case shows nothing.
+
+    But where a port of one lock is made in the callback of another, the emulator hangs for good:
+    `driver_create_port` waits for the driver's lock, which its caller holds.
+    """
+    assert {
         name
         for name, outcomes in DATA["values"].items()
         if any(outcome.startswith(("broken", "hangs")) for outcome in outcomes)
-    ]
+    } == {
+        f"driver_create_port, of a {state} port, in another's output"
+        for state in ("closing", "connected")
+    }
 
 
 def test_a_known_difference_has_a_reason_and_stands_once() -> None:
@@ -95,6 +102,7 @@ def test_a_known_difference_has_a_reason_and_stands_once() -> None:
 
 NOT_ASKED = {
     "self": "every case has `self()` in it",
+    "running": "no BIF: it finds the emulator of the thread",
     "spawn": "the actors are spawned",
     "receive": "the actors receive",
     "make_ref": "a reference is a new one each time",
@@ -150,7 +158,7 @@ def test_every_function_of_the_header_is_called() -> None:
     scripts = ",".join([*PORT_CALLS, *THREAD_CALLS, *OTHER_CALLS])
     called = {part.partition("=")[0].partition("(")[0] for part in twin.parts(scripts)}
     assert returning - called == NOT_CALLED.keys()
-    assert called - {"driver_async", "thread"} <= twin.CALLS.keys() | twin.OTHERS.keys()
+    assert called - {"driver_async", "thread", "created"} <= twin.CALLS.keys() | twin.OTHERS.keys()
 
 
 # The steps.

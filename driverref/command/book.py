@@ -1,6 +1,6 @@
 """The book's pages, as far as the commands show them: in a checkout, or as the wheel carries them.
 
-The pages are the one source.  Two parts of a page are read: its title and its short answer.  The
+The pages are the one source.  Two parts of a page are read: its title and the box with its answer.  The
 order of the questions is that of the book's table of contents.
 """
 
@@ -18,8 +18,9 @@ PLACES = (PACKAGE / "book", PACKAGE.parent / "docs")
 
 ROLE = re.compile(r"\{[\w:-]+\}`([^`<]+?)(?: <[^`]*>)?`")
 LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
-BELOW = re.compile(r": \[[^]]*\]\(#[^)]*\)")
-"""A link to a section of the same page, which the command does not show."""
+TITLE = re.compile(r"^# (.*)$", re.MULTILINE)
+ANSWER = re.compile(r"^:::\{div\} answer\n(.*?)^:::$", re.MULTILINE | re.DOTALL)
+"""The box at the head of a page."""
 ENTRY = re.compile(r"^questions/(\w+)/index$", re.MULTILINE)
 
 
@@ -27,21 +28,19 @@ class Page:
     """The page of one question."""
 
     def __init__(self, text: str) -> None:
-        head, *sections = text.split("\n## ")
-        self.title = head.splitlines()[0].removeprefix("# ")
-        bodies = (section.partition("\n") for section in sections)
-        self._sections = {heading: body for heading, _, body in bodies}
+        self.title = TITLE.search(text)[1]  # type: ignore[index]  # every page has one
+        self._answer: str = ANSWER.search(text)[1]  # type: ignore[index]  # and the other
 
     @property
     def answer(self) -> str:
-        """The short answer, in plain Markdown: Sphinx's terms and links become words."""
-        text = BELOW.sub("", self._sections["The short answer"].strip())
-        return LINK.sub(r"\1", ROLE.sub(r"\1", text))
+        """The answer, in plain Markdown: Sphinx's terms and links become words."""
+        return LINK.sub(r"\1", ROLE.sub(r"\1", self._answer.strip()))
 
 
 def questions() -> list[str]:
     """Return the names of the questions, in the book's order."""
-    return ENTRY.findall((_folder() / "index.md").read_text("utf-8"))
+    # The front page names them twice, on its cards and in its table of contents.
+    return list(dict.fromkeys(ENTRY.findall((_folder() / "index.md").read_text("utf-8"))))
 
 
 def page(name: str) -> Page:

@@ -149,7 +149,7 @@ class DriverLoading:
         self, call: str, driver: Driver, options: list[Option], since: str | None = None
     ) -> object:
         """Load, and wait for what is pending."""
-        with Waiting(self._runtime, call) as process:
+        with Calling(self._runtime, call) as process:
             if since is not None:
                 check_bif(self._runtime.release, f"erl_ddll:{call}", since)
             answer = self._try_load(process, call, driver, [_PENDING_DRIVER, *options])
@@ -158,8 +158,8 @@ class DriverLoading:
                 return failed("bad_driver_name") if answer[1] == "inconsistent" else answer
             if len(answer) == 2:
                 return OK
-            ref = answer[2]
-            message: Any = process.next_message(partial(_is_about, ref), None)
+        with Waiting(self._runtime, call) as process:
+            message: Any = process.next_message(partial(_is_about, answer[2]), None)
             match message[-1]:
                 case "loaded":
                     return OK

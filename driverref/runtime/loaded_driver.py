@@ -45,10 +45,12 @@ from driverref.threads import Cell, running
 def told(how: str, ref: Ref, name: str, why: object) -> Tuple:
     """The message about a monitored driver: `how` is `"DOWN"` or `"UP"`.
 
-    `name` is an atom, but in a message that comes at once: there it is what `monitor` was given.
+    `name` is an atom, but in a message that comes at once: there it is what `monitor` was given, in
+    Erlang a string, which is a list.
     """
+    given = name if isinstance(name, Atom) else list(name.encode())
     why = Atom(why) if isinstance(why, str) else why
-    return Tuple((Atom(how), ref, Atom("driver"), name, why))
+    return Tuple((Atom(how), ref, Atom("driver"), given, why))
 
 
 Event = Literal["loaded", "unloaded", "unloaded_only"]

@@ -18,7 +18,7 @@ Source: `io.c`, `erl_port_task.c`; the manual page `erl_driver(3)`, `set_busy_po
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,8 +50,8 @@ class Signal(NamedTuple):
 class Signals(deque[Signal]):
     """Signals that wait until the port's lock is given back, oldest first."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, signals: Iterable[Signal] = ()) -> None:
+        super().__init__(signals)
         self.held: list[Signal] = []
         """Commands that wait until the port is not busy, and what their senders sent later."""
         # Not the number of signals: what has to be bounded is the memory that senders fill faster

@@ -64,6 +64,12 @@ class Player:
         self.pending: list[str] = []
         self.asked: list[tuple[str, tuple[int, int], Result]] = []
         self.ended: dict[str, object] = {}
+        # What actors are given and give back, by number: a message would turn it into terms.
+        self.crossed: list[Any] = []
+
+    def crossing(self, value: object) -> int:
+        self.crossed.append(value)
+        return len(self.crossed) - 1
 
     # The actors.
 
@@ -77,17 +83,18 @@ class Player:
         erl.process_flag("trap_exit", trap)
         while True:
             match erl.receive(lambda m: isinstance(m, tuple) and m[0] in ("do", "mailbox", "stop")):
-                case ("do", bif, arguments):
-                    how, value = self.call(bif, arguments)
+                case ("do", number):
+                    how, value = self.call(*self.crossed[number])
                     passed = self.stage.passed
                     # As `held` does in `values.erl`: there the actor notices an exit signal.
                     erl.receive(lambda _: False, timeout=0)
-                    erl.send(self.me, ("done", erl.self(), Done(how, value, passed)))
+                    done = self.crossing(Done(how, value, passed))
+                    erl.send(self.me, ("done", erl.self(), done))
                 case ("mailbox",):
                     messages = []
                     while (message := erl.receive(timeout=0)) is not None:
                         messages.append(message)
-                    erl.send(self.me, ("mailbox", erl.self(), messages))
+                    erl.send(self.me, ("mailbox", erl.self(), self.crossing(messages)))
                 case ("stop", reason):
                     erl.exit(reason)
 
@@ -159,7 +166,7 @@ class Player:
     def begin(self, actor: str, bif: str, arguments: list[Any]) -> None:
         pid = self.actors[actor]
         resolved = [self.term(argument, pid) for argument in arguments]
-        self.erl.send(pid, ("do", bif, resolved))
+        self.erl.send(pid, ("do", self.crossing((bif, resolved))))
         self.pending.append(actor)
 
     def await_(self, actor: str, time: int) -> Result:
@@ -179,7 +186,7 @@ class Player:
         if message[0] == "DOWN":
             self.ended[actor] = message[4]
             return "ended"
-        result: Result = message[2]
+        result: Result = self.crossed[message[2]]
         return result
 
     def save(self, name: str, result: Result) -> None:
@@ -223,7 +230,7 @@ class Player:
         answer = self.erl.receive(lambda m: m[0] == "mailbox" and m[1] == pid, timeout=LONG)
         if answer is None:
             raise Broken(f"mailbox of {actor}")
-        messages: list[Any] = answer[2]
+        messages: list[Any] = self.crossed[answer[2]]
         return messages
 
     # The outcome.
