@@ -21,7 +21,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help html epub pdf forms linkcheck serve quick test traced coverage soak shake bench beam picture format lint check clean
+.PHONY: help html epub pdf forms linkcheck serve quick test traced coverage soak shake bench bench-faults beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ shake: $(READY) ## the tests on OS threads, their threads slowed at random: a te
 
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py
+
+bench-faults: $(READY) ## play the drivers broken on purpose on the real emulator, alone, under valgrind and the sanitizers
+	@$(RUN) tests/benchmarks/faults.py
 
 beam: $(READY) ## play on the real emulator, and compare orders and values with the model; OTP="27 29" unpacks newer ones
 	@for release in $(OTP); do tests/beam/newer-otp $$release build/otp-$$release || exit 1; done

@@ -8,7 +8,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `marks`: the marks with which a test names a rule or a case;
 * `program`: a page's examples as one Python file;
 * `judged`: the runs of the real emulator, compared with the model; `judged_rows`: the same as HTML;
-* `judged_values`: what was returned there, as HTML;
+* `judged_values`: what was returned there, as HTML; `judged_faults`: what the usual tools found;
 * `era_rows`: what the table of eras says;
 * `pairs`: wrong lines beside right ones, and the C and Erlang files that a page shows;
 * `words`: a number with its noun.

@@ -1,4 +1,5 @@
-"""The directives `{real-thing}`, `{real-runs}`, `{real-record}`, `{real-values}`, `{real-unseen}`.
+"""The directives `{real-thing}`, `{real-runs}`, `{real-record}`, `{real-values}`, `{real-unseen}`,
+`{real-faults}`.
 
 They show drivers for the real emulator, and what it did with drivers in the runs of the record.
 
@@ -12,7 +13,8 @@ book.
 
 `{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
 scenario, and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
-sums up what BIFs and calls returned.
+sums up what BIFs and calls returned. `{real-faults}` shows what valgrind and the sanitizers found
+in drivers that are broken on purpose.
 
 The tabs need no JavaScript. A file that does not exist is left out, and so are the tables if there
 is no record.
@@ -21,7 +23,7 @@ is no record.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import ClassVar
@@ -32,7 +34,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
 from sphinx_design.shared import create_component
 
-from _ext import judged, judged_values
+from _ext import judged, judged_faults, judged_values
 from _ext.judged_rows import in_html, scenario_line, scenario_rows, totals_row, unseen_row
 from _ext.words import counted, listed
 from _ext.workshop import SAFE, BookDirective, folded, html_table, literal, raw, scrolling, titled
@@ -228,6 +230,35 @@ class RealUnseen(RecordDirective):
         return [box]
 
 
+class RealFaults(BookDirective):
+    """What the usual tools found in drivers that are broken on purpose."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table by kinds and, folded, the one by drivers."""
+        tests = Path(self.config.rule_tests)
+        self.depends_on(tests / judged_faults.FILE)
+        faults = judged_faults.read(tests)
+        if faults is None:
+            return []
+        caption = "Of how many drivers something was seen alone, or the line named by a tool."
+        columns = ["mistake", "drivers", "alone", *judged_faults.TOOLS, "any tool"]
+        rows = [*judged_faults.class_rows(faults), judged_faults.unbroken_row(faults)]
+        box = nodes.container(classes=["judged", "faults"])
+        box += wide("Tools and mistakes", caption, columns, rows)
+        caption = "What was seen of each driver, and in how many plays."
+        columns = ["driver", "alone", *judged_faults.TOOLS]
+        inner = wide("Tools and drivers", caption, columns, judged_faults.driver_rows(faults))
+        box += folded(f"Each of the {len(faults.broken)} drivers", [inner])
+        with_what = judged_faults.made_with(faults)
+        return [box, nodes.paragraph(with_what, with_what, classes=["made-with"])]
+
+
+def wide(label: str, caption: str, columns: Sequence[str], rows: Iterable[str]) -> nodes.raw:
+    """Return a table that scrolls where the screen is narrow."""
+    html = html_table(label, caption, columns)
+    return raw(f"{scrolling('wide', label)}{html}<tbody>{''.join(rows)}</tbody></table></div>")
+
+
 def tab_set(tabs: Sequence[nodes.Node]) -> nodes.Node:
     """Return tabs, as sphinx-design makes them."""
     return create_component("tab-set", classes=["sd-tab-set"], children=tabs)
@@ -278,4 +309,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("real-record", RealRecord)
     app.add_directive("real-unseen", RealUnseen)
     app.add_directive("real-values", RealValues)
+    app.add_directive("real-faults", RealFaults)
     return SAFE
