@@ -42,6 +42,15 @@ class Atom(str):
         return _quoted(self, "'")
 
 
+class String(str):
+    """A string of Erlang's, which is a list of characters there.  It equals the `str`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return _quoted(self, '"')
+
+
 @dataclass(frozen=True, slots=True, order=True, repr=False)
 class Port:
     """A port identifier: `Port(7)` is `#Port<0.7>`.  A closed port's number is not used again."""
@@ -149,7 +158,7 @@ Erlang has no such limit.  A list that contains itself is deeper than any, and i
 """
 
 # What nothing can change, so that a copy of it is the same object.
-_FIXED = frozenset({Atom, bytes, SubBinary, int, bool, Port, Pid, Ref})
+_FIXED = frozenset({Atom, String, bytes, SubBinary, int, bool, Port, Pid, Ref})
 
 
 def copied(

@@ -29,7 +29,7 @@ Record = Callable[[Raw], None]
 NAMES = frozenset(
     """
     init start stop output outputv control call ready_input ready_output ready_async async_free
-    timeout flush process_exit stop_select finish
+    timeout flush process_exit stop_select emergency_close finish
     driver_select driver_async async_invoke async_return
     driver_output driver_output2 driver_output_binary driver_output_term
     driver_outputv driver_send_term erl_drv_output_term erl_drv_send_term

@@ -238,6 +238,7 @@ def test_each_event_has_a_name_that_is_listed_and_a_kind_in_the_picture() -> Non
     source = "".join(path.read_text() for path in Path(driverref.__file__).parent.rglob("*.py"))
     recorded = set(re.findall(r'\bnote\((?:[\w.()]+, )?"(\w+)"', source))
     recorded |= set(re.findall(r'record\(\([^"]*"(\w+)"', source))
+    recorded |= set(re.findall(r'\.callback\("(\w+)"', source))
     assert recorded
     assert recorded <= NAMES
 

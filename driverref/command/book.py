@@ -1,7 +1,7 @@
 """The book's pages, as far as the commands show them: in a checkout, or as the wheel carries them.
 
-The pages are the one source.  Two parts of a page are read: its title and the box with its answer.  The
-order of the questions is that of the book's table of contents.
+The pages are the one source.  Two parts of a page are read: its title and the box with its answer.
+The order of the questions is that of the book's table of contents.
 """
 
 from __future__ import annotations

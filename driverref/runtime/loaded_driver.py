@@ -38,17 +38,17 @@ from driverref.runtime.driver_state import (
 )
 from driverref.runtime.port_lock import PortLock
 from driverref.runtime.process import Process
-from driverref.terms import Atom, Pid, Port, Ref, Tuple
+from driverref.terms import Atom, Pid, Port, Ref, String, Tuple
 from driverref.threads import Cell, running
 
 
 def told(how: str, ref: Ref, name: str, why: object) -> Tuple:
     """The message about a monitored driver: `how` is `"DOWN"` or `"UP"`.
 
-    `name` is an atom, but in a message that comes at once: there it is what `monitor` was given, in
-    Erlang a string, which is a list.
+    `name` is an atom, but in a message that comes at once: there it is the string that `monitor`
+    was given.
     """
-    given = name if isinstance(name, Atom) else list(name.encode())
+    given = name if isinstance(name, Atom) else String(name)
     why = Atom(why) if isinstance(why, str) else why
     return Tuple((Atom(how), ref, Atom("driver"), given, why))
 

@@ -47,6 +47,7 @@ from driverref.erl_driver import (
     set_port_control_flags,
 )
 from driverref.errors import Misuse, Uninitialised
+from driverref.explore import Fault
 
 OFF = ERL_DRV_BUSY_MSGQ_DISABLED
 
@@ -479,8 +480,13 @@ def test_to_read_what_the_size_leaves_out_is_a_fault_of_the_driver() -> None:
         with suppress(Uninitialised):
             _ = driver_system_info(32).async_threads
 
-    with pytest.raises(Uninitialised, match="async_threads read"), Emulator() as erl:
+    def asked(erl: Emulator) -> None:
         erl.port_command(opened(erl, made_of(output=output)), b"")
+
+    (fault,) = explore(asked)
+    assert isinstance(fault, Fault)
+    assert fault.name == "Uninitialised"
+    assert "async_threads read" in fault.text
 
 
 def test_outside_an_emulator_there_is_no_system() -> None:
