@@ -61,13 +61,16 @@ def release_row(one: Judged, release: str) -> str:
     return f'<tr class="release"><td>{what}</td><td>{one.runs[release]:,}</td><td>{said}</td></tr>'
 
 
-def order_of(one: Judged, seen: Seen) -> str:
-    """Return an order of events, and where it was seen if not with all options and releases."""
+def order_of(one: Judged, seen: Seen, remark: str = "") -> str:
+    """Return an order of events with a remark, and on a line below where it was seen.
+
+    What was seen with all options and on all releases has no such line.
+    """
     order = f"<code>{escape(' '.join(seen.order) or '(no event)')}</code>"
     only = [f"on OTP {release}" for release in seen.runs] * (len(seen.runs) < len(one.runs))
     if len(seen.options) < len(one.options):
         only.append(f"with {options_in_words(seen.options)}")
-    return order + f"<span>only {', '.join(only)}</span>" * bool(only)
+    return order + remark + f"<span>only {', '.join(only)}</span>" * bool(only)
 
 
 def verdict(seen: Seen) -> str:
@@ -77,8 +80,8 @@ def verdict(seen: Seen) -> str:
 
 def further_order(one: Judged, seen: Seen) -> str:
     """Return an order, in how many runs it was seen, and a remark if the model does not have it."""
-    remark = "" if seen.admitted else " " + fault("not in the model")
-    return f"{order_of(one, seen)}: {seen.runs.total():,}{remark}"
+    lacking = "" if seen.admitted else " " + fault("not in the model")
+    return order_of(one, seen, f": {counted(seen.runs.total(), 'run')}{lacking}")
 
 
 def besides(one: Judged) -> str:

@@ -232,8 +232,10 @@ def test_the_sixth_order_opens(real: tuple[Path, BeautifulSoup]) -> None:
     _, many = page.select("div.judged")[0].select("tbody")
     (details,) = many.select("details")
     assert details.get_text(" ", strip=True) == (
-        "1 further order stop async_invoke(3) : 4 not in the model"
+        "1 further order stop async_invoke(3) : 4 runs not in the model"
     )
+    code = details.select("li > code")[0]
+    assert str(code.next_sibling).startswith(": 4 runs"), "the number stands beside the order"
     assert "stop async_invoke(2) async_invoke(1) async_invoke(3) 5 no" in many.get_text(
         " ", strip=True
     )
