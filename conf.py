@@ -36,6 +36,7 @@ extensions = [
     "_ext.downloads",
     "_ext.real_thing",
     "_ext.releases",
+    "_ext.names",
     "_ext.forms",
     "_ext.pair",
     "_ext.cards",

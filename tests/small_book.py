@@ -33,7 +33,7 @@ def build(folder: Path, page: str, test: str) -> subprocess.CompletedProcess[str
     """Build a book of one page, the table of rules and one test."""
     (folder / "docs" / "reference").mkdir(parents=True, exist_ok=True)
     (folder / "docs" / "index.md").write_text(page, "utf-8")
-    table = "# Rules\n\n```{rule-table}\n```\n"
+    table = "# Rules\n\n```{rule-list}\n```\n"
     (folder / "docs" / "reference" / "rules.md").write_text(table, "utf-8")
     (folder / "docs" / "reference" / "releases.md").write_text(RELEASES, "utf-8")
     (folder / "described.py").write_text(DESCRIBED, "utf-8")

@@ -15,13 +15,15 @@ These modules know nothing of Sphinx, so the tests use them too:
 
 `workshop` has what the directives share. The directive modules import it, and never each other:
 
-* `rules`: `{rule}`, `{rule-table}` and the role `{rule}`;
+* `rules`: `{rule}`, `{rule-list}` and the role `{rule}`;
 * `timeline`: `{timeline}`; `outcomes`: `{outcomes}` and `{then-and-now}`;
 * `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
 * `pair`: `{pair}`; `cards`: `{cards}`, and what stands where a link to a page is shared;
 * `otp_suites`: `{otp-suites}`;
+* `names`: `{names}`, the list of what the reference describes;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
 
+`book_search` is the book's own search, and the pages that are made of no source.
 `forms` is for the book as an EPUB, as a PDF, as text: its tables in HTML become docutils' own.
 `docstrings` lets docstrings be Markdown, and `picture` draws the README's picture.
 """

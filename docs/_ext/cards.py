@@ -23,6 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages
+from _ext.words import plain
 from _ext.workshop import SAFE, BookDirective, link
 
 
@@ -70,11 +71,6 @@ def describe(
     tags = [f'<meta name="{name}" content="{escape(text)}">' for name, text in texts.items()]
     tags += [f'<meta property="og:{key}" content="{escape(text)}">' for key, text in shared.items()]
     context["metatags"] = context.get("metatags", "") + "\n".join(tags)
-
-
-def plain(markdown: str) -> str:
-    """Return a summary without the marks for code and for stress."""
-    return markdown.replace("`", "").replace("*", "")
 
 
 def listing(docs: Path) -> str:

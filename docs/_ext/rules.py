@@ -1,7 +1,7 @@
-"""The directives `{rule}` and `{rule-table}`, and the role {rule}`...`.
+"""The directives `{rule}` and `{rule-list}`, and the role {rule}`...`.
 
 A rule shows its sentence, its id, and the number of its tests. The id links to the rule itself.
-The number links to the page with the table, which lists each test with its file and line.
+The number links to the page with all rules, which lists each test with its file and line.
 
 The rules and the tests are read once, when the build begins (`read_rules`), so a page can name a
 rule of a page that Sphinx has not read yet. What is wrong with them is a warning of the build,
@@ -10,6 +10,7 @@ which `-W` turns into an error. Links are resolved when all pages have been read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from docutils import nodes
@@ -22,13 +23,19 @@ from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages, rulebook
-from _ext.words import counted
-from _ext.workshop import SAFE, BookDirective, link, page_link, row, table, texts
+from _ext.words import counted, plain
+from _ext.workshop import LISTED, SAFE, BookDirective, folded, link, page_link, raw
 
 logger = logging.getLogger(__name__)
 
 TABLE = "reference/rules"
-"""The page with the table."""
+"""The page with all rules."""
+
+FILTER = """\
+<p class="rule-filter" hidden="hidden"><input type="search" id="rule-filter"
+placeholder="Filter: words, or a part of an id" aria-label="Filter the rules"/>
+<span role="status"></span></p>"""
+"""A field that `rules.js` shows. Without JavaScript it does nothing, so it is hidden."""
 
 
 def book_of(app: Sphinx) -> rulebook.Rulebook:
@@ -69,45 +76,39 @@ class RuleDirective(BookDirective):
         return [rule]
 
 
-class RuleTable(BookDirective):
-    """Every rule of the book, then the tests of each."""
+class RuleList(BookDirective):
+    """Every rule of the book, page by page, each with its tests folded under it."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the totals, the table of rules, and the list of tests."""
+        """Return the totals, the field that filters, and a section for each page."""
         self.env.note_reread()  # made of other pages and of the tests, so made anew in each build
         book = book_of(self.env.app)
         totals = nodes.paragraph("", rulebook.totals(book) + ".", classes=["rule-totals"])
-        return [totals, self.table(book), *self.tests(book)]
+        found: dict[Path, list[rulebook.Rule]] = {}
+        for rule in sorted(book.rules, key=lambda rule: "questions" not in rule.page.parts):
+            found.setdefault(rule.page, []).append(rule)
+        return [totals, raw(FILTER), *(self.rules_of(page, found[page]) for page in found)]
 
-    def table(self, book: rulebook.Rulebook) -> nodes.Node:
-        """Return the table: id, sentence, page and number of tests of each rule."""
-        head = row(*texts("rule", "says", "page", "tests"))
-        whole, body = table("rule-table", (26, 50, 14, 10), head, row_heads=False)
-        for rule in book.rules:
-            page = pages.docname(rule.page, Path(self.env.srcdir))
-            name = page.removesuffix("/index").rpartition("/")[2]
-            count = len(book.tests(rule.id))
-            tests = tests_link(rule.id, str(count)) if count else nodes.Text("none")
-            body += row(
-                nodes.paragraph("", "", rule_link(rule.id)),
-                self.parse_text_to_nodes(rule.text),
-                nodes.paragraph("", "", page_link(page, name)),
-                nodes.paragraph("", "", tests),
-            )
-        return whole
+    def rules_of(self, page: Path, rules: Sequence[rulebook.Rule]) -> nodes.Node:
+        """Return the section with the rules of a page, whose title links to the page."""
+        name = pages.docname(page, Path(self.env.srcdir))
+        anchor = f"rules-of-{name.removesuffix('/index').replace('/', '-')}"
+        section = nodes.section(ids=[anchor], classes=[LISTED])
+        self.set_source_info(section)
+        title = plain(pages.card(page).title)
+        section += nodes.title(title, "", page_link(name, title))
+        section += nodes.definition_list("", *map(self.item, rules), classes=["rules", LISTED])
+        return section
 
-    def tests(self, book: rulebook.Rulebook) -> list[nodes.Node]:
-        """Return the list of tests, by rule; nothing if there are none."""
-        terms = nodes.definition_list(classes=["rule-mentions"])
-        for rule in book.rules:
-            tests = book.tests(rule.id)
-            if not tests:
-                continue
-            item = nodes.definition_list_item()
-            item += nodes.term("", "", rule_link(rule.id), ids=[f"tests-{rule.id}"])
-            item += nodes.definition("", nodes.bullet_list("", *map(self.test, tests)))
-            terms += item
-        return [nodes.rubric("", "The tests"), terms] if terms.children else []
+    def item(self, rule: rulebook.Rule) -> nodes.definition_list_item:
+        """Return a rule: its id, its sentence and its tests."""
+        tests = book_of(self.env.app).tests(rule.id)
+        term = nodes.term("", "", rule_link(rule.id), ids=[f"tests-{rule.id}"])
+        says = nodes.definition("", *self.parse_text_to_nodes(rule.text))
+        if tests:
+            listed = nodes.bullet_list("", *map(self.test, tests))
+            says += folded(counted(len(tests), "test"), [listed])
+        return nodes.definition_list_item("", term, says)
 
     def test(self, test: rulebook.Mention) -> nodes.list_item:
         """Return the line of a test: its name, its file and its line."""
@@ -116,6 +117,14 @@ class RuleTable(BookDirective):
         return nodes.list_item(
             "", nodes.paragraph("", "", nodes.literal(test.test, test.test), place)
         )
+
+
+def filtered(
+    app: Sphinx, page: str, _template: str, _context: dict[str, object], _doctree: object
+) -> None:
+    """Load the script that filters, on the page that has all rules."""
+    if page == TABLE:
+        app.add_js_file("rules.js")
 
 
 def read_rules(app: Sphinx) -> None:
@@ -148,8 +157,9 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.setup_extension("_ext.workshop")
     app.add_config_value("rule_tests", "tests", "env", [str])
     app.add_directive("rule", RuleDirective)
-    app.add_directive("rule-table", RuleTable)
+    app.add_directive("rule-list", RuleList)
     app.add_role("rule", XRefRole(warn_dangling=True, innernodeclass=nodes.inline))
     app.connect("builder-inited", read_rules)
     app.connect("missing-reference", resolve)
+    app.connect("html-page-context", filtered)
     return SAFE

@@ -13,3 +13,8 @@ def counted(number: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """Return words as a list in a sentence: `25`, `25 and 27`, `25, 27 and 29`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def plain(markdown: str) -> str:
+    """Return a line of Markdown without the marks for code and for stress."""
+    return markdown.replace("`", "").replace("*", "")

@@ -39,6 +39,9 @@ PACKAGE = Path(__file__).parents[2] / "driverref"
 DOWNLOADS = "_programs"
 """The folder of the built book for files that a reader downloads."""
 
+LISTED = "listed"
+"""The class of what repeats other pages, such as the list of rules: no search finds it."""
+
 SAFE: ExtensionMetadata = {"parallel_read_safe": True, "parallel_write_safe": True}
 """What `setup` of every module returns: no directive keeps anything outside the page it is on."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from _ext.cards import listing, plain
+from _ext.cards import listing
 from _ext.pages import card
+from _ext.words import plain
 from book import DOCS, PAGES, page_id
 from bs4 import BeautifulSoup
 

@@ -426,12 +426,18 @@ def test_a_rule_has_an_address_and_leads_to_its_tests(good: Path) -> None:
     assert len(page.select('article a[href="#rule-key.order"]')) == 2
 
 
-def test_the_table_has_totals_rules_and_tests(good: Path) -> None:
+def test_the_list_has_totals_and_the_rules_of_each_page_with_their_tests(good: Path) -> None:
     page = article(good, "reference/rules")
     assert page.select("p.rule-totals")[0].text == "1 rule, 1 test, 0 uncovered."
-    assert page.select('table a[href="../index.html#rule-key.order"]')
-    tests = page.select('dt[id="tests-key.order"] + dd li')
-    assert [test.text.strip() for test in tests] == ["test_order tests/test_key.py:4"]
+    (title,) = page.select("section#rules-of-index > h2 > a:not(.headerlink)")
+    assert title["href"] == "../index.html"
+    assert page.select('dl.rules a[href="../index.html#rule-key.order"]')
+    (says,) = page.select('dt[id="tests-key.order"] + dd')
+    assert says.select("p")[0].text == "Jobs begin in order."
+    assert says.select("details > summary")[0].text == "1 test"
+    assert [test.text.strip() for test in says.select("details li")] == [
+        "test_order tests/test_key.py:4"
+    ]
 
 
 def test_a_program_is_written_and_linked(good: Path) -> None:
