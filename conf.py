@@ -98,8 +98,9 @@ html_theme_options: dict[str, Any] = {
         "color-brand-visited": "#c9a6ff",
     },
 }
-pygments_style = "tango"
-pygments_dark_style = "github-dark"
+# Each colour of these has enough contrast: tests/docs/test_contrast.py.
+pygments_style = "github-light-high-contrast"
+pygments_dark_style = "github-dark-high-contrast"
 
 # The copy button copies what a reader types: no prompts, no output, no traceback.
 copybutton_prompt_text = r">>> |\.\.\. ?|\$ "
