@@ -3,11 +3,12 @@
 
 Neither the build nor the built pages load anything from another host: no fonts, no scripts, no
 inventories. The pages work from file:// and without JavaScript. With JavaScript, code has a copy
-button and the book can be searched.
+button and the book can be searched (`docs/_ext/book_search.py`).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,15 @@ extensions = [
     "_ext.real_thing",
     "_ext.releases",
     "_ext.names",
+    "_ext.book_search",
     "_ext.forms",
     "_ext.pair",
     "_ext.cards",
     "_ext.otp_suites",
 ]
 
-exclude_patterns = ["_ext", "symptoms", "LICENSE-snippets"]
+exclude_patterns = ["_ext", "_templates", "symptoms", "LICENSE-snippets"]
+templates_path = ["docs/_templates"]
 highlight_language = "python"
 smartquotes = True
 
@@ -76,6 +79,11 @@ nitpick_ignore_regex = [
     ("py:class", r"driverref\.(emulator\.EmulatorOptions|explore\.witness\.RunOptions)"),
     ("py:class", r"driverref\.threads\..*"),
 ]
+
+# Where the book is read on the web: Read the Docs says where it puts it.
+html_baseurl = os.environ.get(
+    "READTHEDOCS_CANONICAL_URL", "https://driverref.readthedocs.io/en/latest/"
+)
 
 html_theme = "furo"
 html_title = "driverref"

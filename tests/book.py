@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import doctest
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from _ext import pages
 
@@ -48,6 +50,22 @@ def same(want: str, got: str) -> None:
     """Check the output as the examples of the pages are checked: `...` stands for anything."""
     checker = doctest.OutputChecker()
     assert checker.check_output(want, got, doctest.ELLIPSIS), f"shown:\n{want}\nprinted:\n{got}"
+
+
+def copied(text: str, settings: dict[str, Any]) -> str:
+    """What the copy button of a block with this text copies.
+
+    This is `formatCopyText` of sphinx-copybutton, with what the book sets and what it leaves alone.
+    """
+    prompt = re.compile(f"^({settings['copybutton_prompt_text']})(.*)")
+    lines, prompts, goes_on = [], False, False
+    for line in text.split("\n"):
+        match = prompt.match(line)
+        if match or goes_on:
+            prompts = prompts or bool(match)
+            lines.append(match[2] if match else line)
+            goes_on = line.endswith(settings["copybutton_line_continuation_character"])
+    return ("\n".join(lines) if prompts else text).removesuffix("\n")
 
 
 def sphinx(docs: Path, html: Path, *options: str) -> subprocess.CompletedProcess[str]:

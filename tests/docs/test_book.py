@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
 
 import book
 import pytest
 from _ext import pages
-from book import PAGES, ROOT, WITH_EXAMPLES, page_id, run, same, shown, sphinx
+from book import PAGES, ROOT, WITH_EXAMPLES, copied, page_id, run, same, shown, sphinx
 from bs4 import BeautifulSoup, Tag
 
 import driverref
@@ -142,8 +141,7 @@ def test_every_page_says_what_it_is(built_book: Path) -> None:
         assert page.title is not None, path
         assert page.title.get_text(strip=True), path
         assert page.find("meta", attrs={"name": "viewport"}), path
-        if path.name not in {"search.html", "genindex.html"}:
-            assert len(page.find_all("h1")) == 1, path
+        assert len(page.find_all("h1")) == 1, path
 
 
 def test_every_picture_says_what_it_shows(built_book: Path) -> None:
@@ -182,6 +180,33 @@ def test_links_between_pages_lead_somewhere(built_book: Path) -> None:
             elif anchor and target in ids and anchor not in ids[target]:
                 broken.append(f"{path}: {link['href']}: no such place")
     assert "\n".join(broken) == ""
+
+
+def test_the_page_for_what_does_not_exist_works_at_any_address(built_book: Path) -> None:
+    page = html_pages(built_book)[built_book / "404.html"]
+    assert list(loads(page)) == []
+    base = runpy.run_path(str(ROOT / "conf.py"))["html_baseurl"]
+    links = [str(link["href"]) for link in page.find_all("a")]
+    assert len(links) > 20
+    for link in links:
+        assert link.startswith(base)
+        assert (built_book / link.removeprefix(base) / ".").exists(), link
+
+
+def test_an_address_of_before_the_reference_was_split_is_one_still(built_book: Path) -> None:
+    """Each place of the pages of the reference is a place of the page that lists them, too."""
+    split = sorted((built_book / "reference").glob("api-*.html"))
+    assert len(split) > 3
+    here = html_pages(built_book)[built_book / "reference" / "api.html"]
+    ids = {str(tag["id"]) for tag in here.select("article [id]")}
+    for path in split:
+        title = html_pages(built_book)[path].select("article h1")[0].parent
+        assert isinstance(title, Tag)
+        for tag in html_pages(built_book)[path].select("article [id]"):
+            if tag is not title and not re.fullmatch(r"id\d+|cell\d+", str(tag["id"])):
+                assert tag["id"] in ids, f"{path}: {tag['id']}"
+    for old in ("what-the-driver-calls", "what-erlang-calls", "what-you-want-to-know", "releases"):
+        assert old in ids
 
 
 def loads(page: BeautifulSoup) -> Iterator[str]:
@@ -260,22 +285,6 @@ def test_the_reference_has_every_public_name(module: ModuleType, built_book: Pat
 
 
 # What is copied
-
-
-def copied(text: str, settings: dict[str, Any]) -> str:
-    """What the copy button of a block with this text copies.
-
-    This is `formatCopyText` of sphinx-copybutton, with what the book sets and what it leaves alone.
-    """
-    prompt = re.compile(f"^({settings['copybutton_prompt_text']})(.*)")
-    lines, prompts, goes_on = [], False, False
-    for line in text.split("\n"):
-        match = prompt.match(line)
-        if match or goes_on:
-            prompts = prompts or bool(match)
-            lines.append(match[2] if match else line)
-            goes_on = line.endswith(settings["copybutton_line_continuation_character"])
-    return ("\n".join(lines) if prompts else text).removesuffix("\n")
 
 
 def buttons(page: BeautifulSoup) -> list[str]:
