@@ -10,7 +10,7 @@ SPHINX = $(RUN) -m sphinx $(SPHINX_OPTIONS) -d build/doctrees
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 
 # Tests that look at something else than the lines of the package, or that end threads in crowds: not traced.
-APART = tests/docs/test_book.py tests/docs/test_real_code.py tests/docs/test_symptoms.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
+APART = tests/docs/test_book.py tests/docs/test_browser.py tests/docs/test_book_search.py tests/docs/test_real_code.py tests/docs/test_symptoms.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
 
 RUN = $(VENV)/bin/python
 PIP = $(RUN) -m pip install -qq --disable-pip-version-check
