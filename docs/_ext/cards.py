@@ -68,8 +68,10 @@ def describe(
         return
     texts = {"description": plain(found.summary)}
     shared = {"title": plain(found.title), "description": plain(found.summary), "type": "article"}
-    tags = [f'<meta name="{name}" content="{escape(text)}">' for name, text in texts.items()]
-    tags += [f'<meta property="og:{key}" content="{escape(text)}">' for key, text in shared.items()]
+    tags = [f'<meta name="{name}" content="{escape(text)}"/>' for name, text in texts.items()]
+    tags += [
+        f'<meta property="og:{key}" content="{escape(text)}"/>' for key, text in shared.items()
+    ]
     context["metatags"] = context.get("metatags", "") + "\n".join(tags)
 
 
