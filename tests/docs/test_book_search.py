@@ -235,7 +235,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sections_names_rules_and_terms_are_entries(small: Path) -> None:
     script = index_of(small).read_text("utf-8")
     book = json.loads(script.removeprefix("const BOOK = ").removesuffix(";\n"))
-    found = {entry[2]: entry[1:] for entry in book["entries"]}
+    found = {entry[2]: entry[1:] for entry in book["entries"] if entry[0] == 0}
     assert found["rule"] == ["rule-key.order", "rule", "key.order", "", "Jobs begin in order.", ""]
     assert found["term"][0] == "term-lock"
     assert found["term"][4] == "What one thread has at a time."
