@@ -12,7 +12,7 @@ Sources: `erl_bif_ddll.c:erl_ddll_try_load_3`; `erl_ddll.erl`; the manual page `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -84,7 +84,11 @@ class DriverLoading:
 
         Stands for `erl_ddll:load/2`.
         """
-        return self._load("load", driver, [], "R11B-3")
+
+        def check() -> None:
+            check_bif(self._runtime.release, "erl_ddll:load", "R11B-3")
+
+        return self._load("load", driver, [], check)
 
     def reload(self, driver: Driver) -> object:
         """Put `driver` in the place of the one of its name, which `load` has loaded.
@@ -98,14 +102,22 @@ class DriverLoading:
         reason is that of `load_driver`, and none is loaded.  Since R11B-3.  Stands for
         `erl_ddll:reload/2`.
         """
-        return self._load("reload", driver, [_RELOAD], "R11B-3")
+
+        def check() -> None:
+            check_bif(self._runtime.release, "erl_ddll:reload", "R11B-3")
+
+        return self._load("reload", driver, [_RELOAD], check)
 
     def reload_driver(self, driver: Driver) -> object:
         """As `reload`, of a driver that `load_driver` has loaded, and whose ports are killed.
 
         Stands for `erl_ddll:reload_driver/2`.
         """
-        return self._load("reload_driver", driver, [_RELOAD, _KILL_PORTS], "R11B-3")
+
+        def check() -> None:
+            check_bif(self._runtime.release, "erl_ddll:reload_driver", "R11B-3")
+
+        return self._load("reload_driver", driver, [_RELOAD, _KILL_PORTS], check)
 
     def try_load(self, driver: Driver, options: Sequence[Option] = ()) -> Tuple:
         """Load a driver, or have it loaded in place of the one that has its name.
@@ -146,12 +158,15 @@ class DriverLoading:
     # How they do it.
 
     def _load(
-        self, call: str, driver: Driver, options: list[Option], since: str | None = None
+        self,
+        call: str,
+        driver: Driver,
+        options: list[Option],
+        check: Callable[[], None] = lambda: None,
     ) -> object:
-        """Load, and wait for what is pending."""
+        """Load, and wait for what is pending.  `check` refuses where a release lacks the call."""
         with Calling(self._runtime, call) as process:
-            if since is not None:
-                check_bif(self._runtime.release, f"erl_ddll:{call}", since)
+            check()
             answer = self._try_load(process, call, driver, [_PENDING_DRIVER, *options])
             if answer[0] == "error":
                 # For programs that know the module as it was before R11B-2.
