@@ -38,7 +38,7 @@ class TableText(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         """Begin a row or a cell."""
         if tag == "tr":
-            self.hidden = ("class", "how") in attrs
+            self.hidden = "how" in (dict(attrs).get("class") or "").split()
             if not self.hidden:
                 self.rows.append([])
         elif tag in {"th", "td"} and not self.hidden:

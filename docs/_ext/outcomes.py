@@ -1,11 +1,14 @@
 """The directives `{outcomes}` and `{then-and-now}`: what `explore` and `compare` found, as tables.
 
 The argument is a name or another expression. Its value is an `Outcomes` for `{outcomes}`, and a
-`Comparison` for `{then-and-now}`.
+`Comparison` for `{then-and-now}`. The body may name the outcomes, a line each (`outcome_names`):
 
-Each outcome has two rows: what came back or was observed, or the fault with all that it says; and
-a row that opens and shows the timeline of the outcome's witness, which is run again for it, and
-the call that does so.
+    closed while it ran | surprising | async_invoke < stop < async_return
+
+Each outcome has two rows. The first has its name and its grade, if there are any, and what came
+back or was observed, or the fault with all that it says. An event that has moved, against the row
+above, is marked. The second row opens and shows the rest: how many schedules end so, the timeline
+of the witness, which is run again for it, and the call that does so.
 `{then-and-now}` puts the emulators with the same outcomes into one group of rows, under their
 names and years. The oldest come first, and today's is marked. A witness is run on the first
 emulator of its group.
@@ -16,13 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from html import escape
-from typing import Literal
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages
+from _ext.outcome_names import Named, moved, named
 from _ext.workshop import (
     SAFE,
     ExampleDirective,
@@ -37,18 +40,13 @@ from _ext.workshop import (
 )
 from driverref import timeline
 from driverref.explore import Comparison, Fault, Order, Outcomes, System, label
-from driverref.explore.outcomes import columns
 from driverref.release import ERAS
 
-COLUMNS = {"outcome": "outcome", "schedules": "schedule", "witness": "witness"}
-"""The columns, each with the term of the glossary that explains it."""
 RELEASES = "reference/releases"
 """The page that says in what the releases differ."""
 
 PLACE = re.compile(r"[^\s/]+\.md:(\d+)")
 """A place in an example, as a fault gives it: the page's file, and the line in the example."""
-
-Row = tuple[str, str, str]
 
 
 class OutcomesTable(ExampleDirective):
@@ -56,6 +54,7 @@ class OutcomesTable(ExampleDirective):
 
     required_arguments = 1
     final_argument_whitespace = True
+    has_content = True
 
     def show(self, run: pages.Run) -> list[nodes.Node]:
         """Return the table of the argument's value."""
@@ -65,66 +64,81 @@ class OutcomesTable(ExampleDirective):
         """Return the table of a value. `TypeError` if the value is not what the table shows."""
         raise NotImplementedError
 
-    def box(
-        self,
-        kind: str,
-        bodies: Sequence[nodes.Node],
-        found: Outcomes | Comparison,
-        rows: Sequence[str],
-    ) -> nodes.Node:
-        """Return the table around its rows, and below it the summary and the table as text.
+    def names(self, outcomes: Sequence[Hashable]) -> list[Named]:
+        """Return the rows that the body names, or those of the outcomes as they are."""
+        return named(self.content, outcomes)
 
-        `rows` are those of the text.
-        """
+    def box(
+        self, kind: str, bodies: Sequence[nodes.Node], found: Outcomes | Comparison
+    ) -> nodes.Node:
+        """Return the table around its rows, and the summary below it."""
         title = self.options["title"]
         box = titled(kind, title)
         box += raw(f"{table_start(title, self.options['description'])}<thead><tr>")
-        for name, term in COLUMNS.items():
-            explained = link("term", term, nodes.inline("", name), domain="std")
-            box += [raw('<th scope="col">'), nodes.inline("", "", explained), raw("</th>")]
+        term = link("term", "outcome", nodes.inline("", "outcome"), domain="std")
+        box += [raw('<th scope="col">'), nodes.inline("", "", term), raw("</th>")]
+        if self.content:
+            box += raw('<th scope="col">what the run shows</th>')
         box += raw("</tr></thead>")
         box += bodies
         box += raw("</table>")
+        if any("<b>" in body.astext() for body in bodies):
+            box += raw(
+                '<p class="outcomes-note">In bold: what has moved against the row above.</p>'
+            )
         summary = found.summary()
         box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
-        text = [*rows, summary, *map(lines_of_examples, found.below())]
-        box += folded("The same as text", [literal("\n".join(text))])
         return box
 
     def rows(
-        self, outcomes: Outcomes, outcome: Hashable, count: str, where: str = ""
+        self, outcomes: Outcomes, rows: Sequence[Named], counts: Sequence[str], where: str = ""
     ) -> list[nodes.Node]:
-        """Return the two rows of an outcome.
+        """Return the two rows of each outcome.
 
-        `count` is the number of schedules that end in it, in words. `where` is put behind titles
-        and says on which emulator the witness is run: ` on R7B-3 +A 1`.
+        `counts` are the numbers of schedules that end in it, in words. `where` is put behind titles
+        and says on which emulator the witnesses are run: ` on R7B-3 +A 1`.
         """
-        found = outcomes[outcome]
-        schedule, _, options = found.witness.partition("/")
-        told = in_full(outcome)
-        trace = self.chosen(outcomes.replay(outcome).trace, f"the trace of {outcome!r}")
+        found: list[nodes.Node] = []
+        above: Order | None = None
+        for row, count in zip(rows, counts, strict=True):
+            kind = f' class="{row.grade}"' if row.grade else ""
+            shows = as_html(row.outcome, above)
+            above = order_of(row.outcome) or above
+            grade = f' <span class="grade">{row.grade}</span>' if row.grade else ""
+            if self.content:
+                cells = f'<th scope="row">{escape(row.name)}{grade}</th><td>{shows}</td>'
+            else:
+                cells = f'<th scope="row">{shows}{grade}</th>'
+            how = f"how {row.grade}".rstrip()
+            found += [
+                raw(
+                    f'<tr{kind}>{cells}</tr><tr class="{how}"><td colspan="{1 + bool(self.content)}">'
+                ),
+                *folded(f"How it comes about{where}", self.how(outcomes, row, count, where)),
+                raw("</td></tr>"),
+            ]
+        return found
+
+    def how(self, outcomes: Outcomes, row: Named, count: str, where: str) -> list[nodes.Node]:
+        """Return what the second row hides."""
+        found = outcomes[row.outcome]
+        schedule = found.witness.partition("/")[0]
+        name = row.name or in_full(row.outcome)
+        trace = self.chosen(outcomes.replay(row.outcome).trace, f"the trace of {row.outcome!r}")
         picture = timeline.svg(
             trace,
-            title=f"{self.options['title']}{where}: {told}",
+            title=f"{self.options['title']}{where}: {name}",
             description=f"The run of witness {schedule}, one of {found.count} schedules"
             " that end so. The same stands below as text.",
         )
         start = scrolling("picture-scroll", f"The run of witness {schedule}{where}")
-        summary = f"How it comes about{where}: {escape(schedule)}"
-        # The column shows the schedule; a click selects the whole witness, and so does a copy.
-        rest = f"<span>/{escape(options)}</span>" if options else ""
-        witness = f'<span class="witness">{escape(schedule)}{rest}</span>'
+        ends = "schedule ends" if count == "1" else "schedules end"
         return [
-            raw(
-                f'<tr><th scope="row">{as_html(outcome, told)}</th><td>{count}</td>'
-                f"<td>{witness}</td></tr>"
-                f'<tr class="how"><td colspan="3">'
-                f"<details><summary>{summary}</summary>{start}{picture}</div>"
-            ),
-            literal(timeline.text(trace)),
+            nodes.paragraph("", f"{count} {ends} so. The shortest:"),
+            raw(f"{start}{picture}</div>"),
+            *folded("The same as text", [literal(timeline.text(trace))]),
             nodes.paragraph("", "To run it again:"),
-            literal(outcomes.again(outcome)),
-            raw("</details></td></tr>"),
+            literal(outcomes.again(row.outcome)),
         ]
 
 
@@ -135,13 +149,10 @@ class OneEmulator(OutcomesTable):
         """Return the table of an `Outcomes`."""
         if not isinstance(value, Outcomes):
             raise TypeError(f"{self.arguments[0]} is not what explore returns: {value!r}")
-        bodies: list[nodes.Node] = []
-        for outcome in value:
-            count = f"{value[outcome].count:,}"
-            bodies += [raw("<tbody>"), *self.rows(value, outcome, count), raw("</tbody>")]
-        head: Row = ("outcome", "schedules", "witness")
-        text = [*as_text([head, *value.rows()], ">"), *value.legend()]
-        return self.box("outcomes", bodies, value, text)
+        rows = self.names(list(value))
+        counts = [f"{value[row.outcome].count:,}" for row in rows]
+        bodies = [raw("<tbody>"), *self.rows(value, rows, counts), raw("</tbody>")]
+        return self.box("outcomes", bodies, value)
 
 
 class ThenAndNow(OutcomesTable):
@@ -151,18 +162,21 @@ class ThenAndNow(OutcomesTable):
         """Return the table of a `Comparison`."""
         if not isinstance(value, Comparison):
             raise TypeError(f"{self.arguments[0]} is not what compare returns: {value!r}")
+        every = self.names(list(dict.fromkeys(o for found in value.values() for o in found)))
         bodies: list[nodes.Node] = []
+        wide = 1 + bool(self.content)
         for group in value.groups():
-            bodies.append(raw('<tbody><tr class="era"><th scope="rowgroup" colspan="3">'))
+            bodies.append(raw(f'<tbody><tr class="era"><th scope="rowgroup" colspan="{wide}">'))
             bodies += [emulator(system) for system in group]
             bodies.append(raw("</th></tr>"))
             outcomes = value[group[0]]
-            for outcome in outcomes:
-                count = value.count(group, outcome)
-                bodies += self.rows(outcomes, outcome, count, f" on {group[0]}")
-            bodies.append(raw("</tbody>"))
-        head: Row = ("emulator", "outcome", "schedules")
-        return self.box("outcomes eras", bodies, value, as_text([head, *value.rows()], "<"))
+            # Without names each group has the most frequent first.
+            rows = [row for row in every if row.outcome in outcomes]
+            if not self.content:
+                rows = self.names(list(outcomes))
+            counts = [value.count(group, row.outcome) for row in rows]
+            bodies += [*self.rows(outcomes, rows, counts, f" on {group[0]}"), raw("</tbody>")]
+        return self.box("outcomes eras", bodies, value)
 
 
 def emulator(system: System) -> nodes.paragraph:
@@ -186,22 +200,34 @@ def lines_of_examples(text: str) -> str:
     return PLACE.sub(r"line \1", text)
 
 
-def as_text(rows: Sequence[Row], align: Literal["<", ">"]) -> list[str]:
-    """Return the lines that `print` shows, but for the places in examples."""
-    placed = [(lines_of_examples(a), lines_of_examples(b), c) for a, b, c in rows]
-    return columns(placed, align)
-
-
-def as_html(outcome: Hashable, told: str) -> str:
-    """Return the outcome as HTML. `told` is the same as text; a fault has several lines of it."""
-    if isinstance(outcome, Fault):
-        name, _, text = told.partition(": ")
-        text = re.sub(r"\n\s*", "<br/>", escape(text))
-        return f'<strong class="fault">Fault: {escape(name)}</strong><span>{text}</span>'
+def order_of(outcome: Hashable) -> Order | None:
+    """Return the order of the observed events in an outcome, if it has one."""
     match outcome:
-        case (value, Order() as order):
-            return f"<code>{escape(repr(value))}</code> <code>{escape(str(order))}</code>"
-    return f"<code>{escape(told)}</code>"
+        case Order() as order:
+            return order
+        case (_, Order() as order):
+            return order
+    return None
+
+
+def as_html(outcome: Hashable, above: Order | None) -> str:
+    """Return the outcome as HTML, with the events in bold that have moved against those `above`."""
+    if isinstance(outcome, Fault):
+        name, _, text = in_full(outcome).partition(": ")
+        text = re.sub(r"\n\s*", "<br/>", escape(text))
+        return f"<strong>{escape(name)}</strong><span>{text}</span>"
+    order = order_of(outcome)
+    if not order:  # none is observed, or none has happened
+        return f"<code>{escape(label(outcome))}</code>"
+    marks = [False] * len(order) if above is None else moved(order, above)
+    events = (
+        f"<b>{escape(e)}</b>" if mark else escape(e) for e, mark in zip(order, marks, strict=True)
+    )
+    shown = f"<code>{' '.join(events)}</code>"
+    if isinstance(outcome, Order):
+        return shown
+    assert isinstance(outcome, tuple)
+    return f"<code>{escape(label(outcome[0]))}</code> {shown}"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

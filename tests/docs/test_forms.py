@@ -57,3 +57,8 @@ def test_of_what_stands_below_a_table_only_paragraphs_are_kept() -> None:
 def test_a_box_without_a_table_stays_as_it_is() -> None:
     children = [nodes.paragraph("", "a picture"), raw("<svg></svg>"), literal("the same")]
     assert list(plain(children)) == children
+
+
+def test_a_row_that_opens_may_have_a_grade_as_well() -> None:
+    start = f'{HEAD}<tr class="fault"><th>a</th></tr><tr class="how fault"><td>hidden</td></tr>'
+    assert texts(list(plain([raw(f"{start}</table>")])))[1:] == [["a", ""]]
