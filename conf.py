@@ -87,7 +87,7 @@ html_baseurl = os.environ.get(
 
 html_theme = "furo"
 html_title = "driverref"
-html_static_path = ["docs/_static"]
+html_static_path = ["docs/_static", "driverref/player/web"]
 html_css_files = ["book.css", "pages.css"]
 html_copy_source = False
 html_show_sourcelink = False

@@ -33,7 +33,9 @@ _PACKAGE = f"{Path(__file__).parent}{os.sep}"
 _LIBRARY = f"{Path(os.__file__).parent}{os.sep}"
 _INSTALLED = tuple(f"{_LIBRARY}{folder}-packages" for folder in ("site", "dist"))
 # What runs a scenario for a program that is not the one explored: a test, say, or a command.
-_EXPLORERS = tuple(_PACKAGE + room for room in ("explore", "conformance", "command", "__main__"))
+_EXPLORERS = tuple(
+    _PACKAGE + room for room in ("explore", "player", "conformance", "command", "__main__")
+)
 
 _DOCTEST = re.compile(r"<doctest (.*)\[\d+\]>")  # the file name that `doctest` gives an example
 
@@ -91,17 +93,22 @@ def defined(function: object) -> Place:
     return None if code is None else (code, 0)
 
 
+def line(place: tuple[CodeType, int]) -> int | None:
+    """Return the number of the line of a place."""
+    code, at = place
+    # The instruction, and not the line, was kept: the line is a search in this table.
+    return next(number for start, end, number in code.co_lines() if start <= at < end)
+
+
 def where(place: Place) -> str:
     """Return the text of a place: `drv.py:12 in work`."""
     if place is None:
         return "the emulator's own doing"
-    code, at = place
-    # The instruction, and not the line, was kept: the line is a search in this table.
-    line = next(line for start, end, line in code.co_lines() if start <= at < end)
+    code, _ = place
     # Code outside any function has no name to give.
     within = "" if code.co_name == "<module>" else f" in {code.co_name}"
     name = Path(_DOCTEST.sub(r"\1", code.co_filename)).name
-    return f"{name}:{line}{within}"
+    return f"{name}:{line(place)}{within}"
 
 
 # Values.

@@ -29,19 +29,6 @@ TERMS = "\n\n".join(f"{term}\n  See the book." for term in ("outcome", "schedule
 GLOSSARY = f"---\norphan: true\n---\n# Glossary\n\n```{{glossary}}\n{TERMS}\n```\n"
 
 
-GLOSSARY = """\
----
-orphan: true
----
-# Words
-
-```{glossary}
-outcome
-  What came of a run.
-```
-"""
-
-
 TEST = 'import pytest\n\n@pytest.mark.rule("key.order")\ndef test_order(): ...\n'
 
 

@@ -23,6 +23,7 @@ FLOORS = (
     "eras erlang erl_driver notebook",
     "emulator",
     "explore",
+    "player",
     "conformance hosting",
     "command",
     "__main__",
@@ -36,8 +37,9 @@ LATE = {
     ("trace", "notebook"),
     ("terms", "notebook"),
     ("runtime", "notebook"),
+    ("explore", "player"),
 }
-"""What a function imports where it is called: a trace or a port is shown by what is drawn from it, and knows no picture."""
+"""What a function imports where it is called: a trace, a port and outcomes are shown by what is made of them, and know it no other way."""
 
 SEAM_ONLY = {"threading", "time", "queue", "greenlet", "_thread"}
 
@@ -126,7 +128,7 @@ def test_only_the_emulator_knows_the_eras(path: Path) -> None:
 
 @every_file
 def test_only_what_shows_something_knows_the_picture(path: Path) -> None:
-    if room_of(path) not in ("timeline", "notebook", "explore", "command", "__main__"):
+    if room_of(path) not in ("timeline", "notebook", "explore", "player", "command", "__main__"):
         assert "timeline" not in {found.room for found in own_imports(path) if not found.late}
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from driverref.explore import Fault, Order, label
 
@@ -122,7 +123,7 @@ def _in(order: Order, part: str) -> bool:
     places = [first(order, event) for event in events]
     if absent:
         return places == [-1]
-    return -1 not in places and all(a < b for a, b in zip(places, places[1:], strict=False))
+    return -1 not in places and all(a < b for a, b in pairwise(places))
 
 
 def first(order: Order, event: str) -> int:

@@ -26,6 +26,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages
 from _ext.outcome_names import Named, moved, named
+from _ext.play import below
 from _ext.workshop import (
     SAFE,
     ExampleDirective,
@@ -69,9 +70,13 @@ class OutcomesTable(ExampleDirective):
         return named(self.content, outcomes)
 
     def box(
-        self, kind: str, bodies: Sequence[nodes.Node], found: Outcomes | Comparison
+        self,
+        kind: str,
+        bodies: Sequence[nodes.Node],
+        found: Outcomes | Comparison,
+        games: Sequence[nodes.Node],
     ) -> nodes.Node:
-        """Return the table around its rows, and the summary below it."""
+        """Return the table around its rows, and below it the games and the summary."""
         title = self.options["title"]
         box = titled(kind, title)
         box += raw(f"{table_start(title, self.options['description'])}<thead><tr>")
@@ -86,9 +91,17 @@ class OutcomesTable(ExampleDirective):
             box += raw(
                 '<p class="outcomes-note">In bold: what has moved against the row above.</p>'
             )
+        box += games
         summary = found.summary()
         box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
         return box
+
+    def game(
+        self, outcomes: Outcomes, rows: Sequence[Named], first: int = 0, label: str = ""
+    ) -> nodes.Node:
+        """Return the game of the rows from `first` on."""
+        labels = [(r.outcome, r.name or in_full(r.outcome).split("\n")[0], r.grade) for r in rows]
+        return below(self.page, outcomes, labels, first, label)
 
     def rows(
         self, outcomes: Outcomes, rows: Sequence[Named], counts: Sequence[str], where: str = ""
@@ -110,10 +123,9 @@ class OutcomesTable(ExampleDirective):
             else:
                 cells = f'<th scope="row">{shows}{grade}</th>'
             how = f"how {row.grade}".rstrip()
+            wide = 1 + bool(self.content)
             found += [
-                raw(
-                    f'<tr{kind}>{cells}</tr><tr class="{how}"><td colspan="{1 + bool(self.content)}">'
-                ),
+                raw(f'<tr{kind}>{cells}</tr><tr class="{how}"><td colspan="{wide}">'),
                 *folded(f"How it comes about{where}", self.how(outcomes, row, count, where)),
                 raw("</td></tr>"),
             ]
@@ -152,7 +164,7 @@ class OneEmulator(OutcomesTable):
         rows = self.names(list(value))
         counts = [f"{value[row.outcome].count:,}" for row in rows]
         bodies = [raw("<tbody>"), *self.rows(value, rows, counts), raw("</tbody>")]
-        return self.box("outcomes", bodies, value)
+        return self.box("outcomes", bodies, value, [self.game(value, rows)])
 
 
 class ThenAndNow(OutcomesTable):
@@ -164,6 +176,8 @@ class ThenAndNow(OutcomesTable):
             raise TypeError(f"{self.arguments[0]} is not what compare returns: {value!r}")
         every = self.names(list(dict.fromkeys(o for found in value.values() for o in found)))
         bodies: list[nodes.Node] = []
+        games: list[nodes.Node] = []
+        first = 0
         wide = 1 + bool(self.content)
         for group in value.groups():
             bodies.append(raw(f'<tbody><tr class="era"><th scope="rowgroup" colspan="{wide}">'))
@@ -176,7 +190,9 @@ class ThenAndNow(OutcomesTable):
                 rows = self.names(list(outcomes))
             counts = [value.count(group, row.outcome) for row in rows]
             bodies += [*self.rows(outcomes, rows, counts, f" on {group[0]}"), raw("</tbody>")]
-        return self.box("outcomes eras", bodies, value)
+            games.append(self.game(outcomes, rows, first, f"on {group[0]}"))
+            first += len(rows)
+        return self.box("outcomes eras", bodies, value, games)
 
 
 def emulator(system: System) -> nodes.paragraph:
@@ -233,6 +249,7 @@ def as_html(outcome: Hashable, above: Order | None) -> str:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.setup_extension("_ext.workshop")
+    app.setup_extension("_ext.play")
     app.add_directive("outcomes", OneEmulator)
     app.add_directive("then-and-now", ThenAndNow)
     return SAFE

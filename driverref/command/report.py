@@ -1,7 +1,8 @@
 """What exploring has found, as one file of HTML.
 
-The page loads no other file, needs no JavaScript, and has light and dark colours as the reader's
-system has.  Each outcome is a fold with the timeline of its witness.  The folds of faults are open.
+The page loads no other file, and has light and dark colours as the reader's system has.  Without
+JavaScript all can be read; with it the table can be played (`player`).  Each outcome is a fold with
+the timeline of its witness.  The folds of faults are open.
 """
 
 from __future__ import annotations

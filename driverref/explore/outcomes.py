@@ -24,6 +24,7 @@ from driverref.explore.run import (
 from driverref.explore.schedules import FIRST_COME
 from driverref.explore.search import PATIENCE
 from driverref.explore.witness import SHORT, RunOptions, agreed, shortened
+from driverref.threads import OUTSIDE, running
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ class Outcomes(Mapping[Hashable, Found]):
     ) -> None:
         by_count = sorted(tally.found, key=lambda outcome: -tally.found[outcome].count)
         self._found = {outcome: tally.found[outcome] for outcome in by_count}
-        self._experiment = experiment
+        self.experiment = experiment
+        """The scenario and the options of its runs."""
         self.scenario = experiment.scenario
         """What was explored."""
         self.observe = experiment.observe
@@ -163,13 +165,17 @@ class Outcomes(Mapping[Hashable, Found]):
         Raises `KeyError` if there is no such outcome, `Misuse` in a thread that already runs an
         emulator.
         """
-        return self._experiment.follow(self._found[outcome].witness)[0]
+        return self.experiment.follow(self._found[outcome].witness)[0]
 
     def again(self, outcome: Hashable) -> str:
         """Return the call that runs the outcome's witness again: `replay(scenario, "14:2")`."""
-        name = getattr(self._experiment.scenario, "__name__", "")
+        return self.call(self._found[outcome].witness)
+
+    def call(self, witness: str) -> str:
+        """Return the call that makes the run of a witness of this exploration."""
+        name = getattr(self.experiment.scenario, "__name__", "")
         scenario = name if name.isidentifier() else "scenario"
-        return f'replay({scenario}, "{self._found[outcome].witness}")'
+        return f'replay({scenario}, "{witness}")'
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Return the rows of the table: outcome, count, witness.
@@ -183,7 +189,7 @@ class Outcomes(Mapping[Hashable, Found]):
 
     def legend(self) -> list[str]:
         """Return the line that says what `...` in the rows stands for; none if it is not there."""
-        options = self._experiment.ending.removeprefix("/")
+        options = self.experiment.ending.removeprefix("/")
         return [f"{SHORT} is {options}"] if options else []
 
     def summary(self) -> str:
@@ -213,7 +219,19 @@ class Outcomes(Mapping[Hashable, Found]):
 
     __repr__ = __str__
 
+    # `player` makes the runs again, so this module imports `player` only when it is asked to show
+    # itself.
+
     def _repr_html_(self) -> str:
+        # An emulator that this thread still runs would refuse the runs.
+        if running() is not OUTSIDE:
+            return self.table()
+        from driverref.player import in_page
+
+        return in_page(self.table(), self)
+
+    def table(self) -> str:
+        """Return the table as HTML, with what stands below it."""
         head = "".join(f"<th>{name}</th>" for name in ("outcome", "schedules", "witness"))
         body = "".join(
             f"<tr><td>{_folded(outcome)}</td><td>{count}</td><td>{escape(witness)}</td></tr>"

@@ -215,13 +215,17 @@ class Experiment:
         Raises `ValueError` if the scenario cannot follow the witness.
         """
         schedule = Replay(witness)
-        threads = self._threads(schedule)
-        self._note(schedule)
-        watch = Watch(threads, self.observe, whole=True)
-        erl = Emulator._on(threads, watch, **self.options)
+        erl = self.emulator(schedule)
         value = play(self.scenario, erl)
         schedule.check()
         return erl, value if isinstance(value, Fault) else None
+
+    def emulator(self, schedule: Witnessed) -> Emulator:
+        """Return an emulator for a run under this schedule, which has its whole trace."""
+        threads = self._threads(schedule)
+        self._note(schedule)
+        watch = Watch(threads, self.observe, whole=True)
+        return Emulator._on(threads, watch, **self.options)
 
 
 def experiment_of(call: str, scenario: Scenario, options: RunOptions) -> Experiment:

@@ -21,6 +21,7 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
+from driverref.diagnostics import shown
 from driverref.errors import Misuse, wrong_type, wrong_value
 from driverref.memory.atomic import Atomic
 from driverref.memory.ledger import Row, found
@@ -106,6 +107,7 @@ class Memory(Block):
         # One field for all bytes: one step an access, however long.  The span of each access tells
         # the race detector which bytes it used.
         self._row, self._values = row, {"contents": contents}
+        row.fields = self._values
         # For each byte of the contents, 1 once it has been written.  `None` where the emulator has
         # written all of them, and the driver must not change them.
         self._written = written
@@ -207,7 +209,8 @@ class Struct(Block):
         struct = object.__new__(cls)
         _set_row(struct, row)
         # Every field exists from the start and is unwritten, because `driver_alloc` clears nothing.
-        _set_values(struct, dict.fromkeys(cls._zeros, _UNWRITTEN))
+        row.fields = dict.fromkeys(cls._zeros, _UNWRITTEN)
+        _set_values(struct, row.fields)
         return struct
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -216,6 +219,31 @@ class Struct(Block):
             raise AttributeError(f"{self._row.what} has no field {name!r}; its fields: {fields}")
         self._use(name, write=True)
         self._values[name] = value
+
+
+def told(row: Row) -> dict[str, str]:
+    """Return what the fields of a thing contain, in words: `{"steps": "2", "cancelled": "False"}`.
+
+    It is no step, so a search does not know that the caller has looked.  Pointers and freed fields
+    are left out, and so are the bytes of a `Memory`.
+    """
+    return {
+        name: _told(value)
+        for name, value in (row.fields or {}).items()
+        if not (value is _FREED or isinstance(value, bytearray | Block) or _is_handle(value))
+    }
+
+
+def _told(value: object) -> str:
+    if value is _UNWRITTEN:
+        return "?"
+    return shown(value._value if isinstance(value, Atomic) else value, 24)
+
+
+def _is_handle(value: object) -> bool:
+    """Whether a value is one of the emulator's own objects, such as a port."""
+    module = type(value).__module__
+    return module.startswith("driverref.") and module not in (Atomic.__module__, "driverref.terms")
 
 
 # The two slots themselves: to set one costs less than `object.__setattr__`, which looks it up.

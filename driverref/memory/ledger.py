@@ -12,7 +12,7 @@ atomic under the GIL; without a GIL each dict has a lock of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from driverref import errors
 from driverref.diagnostics import Place, caller, where
@@ -42,6 +42,7 @@ class Row:
         "_mentioned",
         "advice",
         "born",
+        "fields",
         "freed_by",
         "id",
         "label",
@@ -58,6 +59,8 @@ class Row:
         """What to do so that a use does not come after its end, where that is not plain."""
         self.label: int | None = None
         """The label that R7B's `sys_alloc_from` got; see `instrument`."""
+        self.fields: dict[str, Any] | None = None
+        """The values of a block's fields; `None` for all else."""
         # Not an address, which changes from run to run: a search runs a schedule again and has to
         # find the same resources.
         self.id = ledger.new_id()

@@ -176,7 +176,7 @@ class SimulatedQueue(Named):
 
     def put(self, item: object) -> None:
         # Another thread may put first: that is the whole choice, so the tail is all it uses.
-        self.threads.step(self.id, WRITE)
+        self.threads.step(self.id, WRITE, what=self)
         self.put_at_once(item)
 
     def put_at_once(self, item: object) -> None:
@@ -195,7 +195,7 @@ class SimulatedQueue(Named):
 
     def get_nowait(self) -> Any:
         # Always enabled: a schedule in which it comes before the put finds no item.
-        self.threads.step(-self.id, ACQUIRE)
+        self.threads.step(-self.id, ACQUIRE, what=self)
         return self._taken(READ)
 
     def get_until(self, deadline: int | None) -> Any:

@@ -178,7 +178,7 @@ class SimulatedThreads(Steps):
     def chance(self, kind: str) -> bool:
         if kind not in self.schedule.chances:
             return False
-        self.step(chance=True)
+        self.step(what=kind, chance=True)
         return self.running.other_way
 
     def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:

@@ -167,7 +167,8 @@ def test_the_outcomes_as_a_page_that_stands_alone(folder: Path) -> None:
     assert (result.exit_code, result.stderr) == (1, "")
     page = Page((folder / "out.html").read_text("utf-8"))
     assert not page.loaded
-    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not {"link", "img", "iframe"} & set(page.tags)
+    assert page.tags.count("script") == 2, "the game, and what plays it"
     assert page.tags.count("details") == page.tags.count("svg") == 2
     assert page.tags.count("table") == 1
     assert sorted(said.split(":")[0] for said in page.summaries) == ["'closed'", "Leak"]

@@ -612,7 +612,7 @@ def test_outcomes_print_as_a_table() -> None:
 
 
 def test_outcomes_are_a_table_in_a_notebook() -> None:
-    html = explore(lambda erl: "<b>")._repr_html_()
+    html = explore(lambda erl: "<b>").table()
     assert html.startswith("<table>")
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
@@ -629,7 +629,7 @@ def test_a_long_fault_is_one_line_of_the_table_and_stands_whole_below_it() -> No
     long = [fault for fault in found.faults if len(str(fault)) > 100]
     assert len(long) == 2
     assert table.endswith("\n".join([found.summary(), "", *map(str, long)]))
-    html = found._repr_html_()
+    html = found.table()
     for fault in long:
         whole = f'<pre style="white-space: pre-wrap">{escape(str(fault))}</pre></details>'
         assert f"<details><summary>{escape(label(fault))}</summary>{whole}" in html
@@ -642,7 +642,7 @@ def test_a_fault_that_fits_its_row_is_said_once() -> None:
         raise ArithmeticError("short")
 
     found = explore(scenario)
-    assert str(found).count("short") == found._repr_html_().count("short") == 1
+    assert str(found).count("short") == found.table().count("short") == 1
 
 
 def test_the_shortest_witness_is_kept() -> None:

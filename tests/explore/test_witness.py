@@ -79,7 +79,7 @@ def test_a_witness_has_the_options_that_are_not_the_default(
     assert found.legend() == [f"... is {end[1:]}"]
     assert str(found).splitlines()[1].endswith("first-come/...")
     assert str(found).splitlines()[-2:] == [*found.legend(), found.summary()]
-    assert f"<p>... is {end[1:]}</p>" in found._repr_html_()
+    assert f"<p>... is {end[1:]}</p>" in found.table()
 
 
 @given(OPTIONS, SCHEDULES)
