@@ -194,12 +194,13 @@ def explore_command(
         outcomes = place.explore(scenario, given(options), shared)
         if html is not None:
             pictures = running.pictures(place, scenario, outcomes)
+            name, here = " ".join(target), isinstance(place, running.Here)
     say(str(outcomes))
     for first in outcomes.faults[:1] or list(outcomes)[:1]:
         what = "fault" if outcomes.faults else "outcome"
         say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
     if html is not None:
-        write(html, report.page(" ".join(target), outcomes, pictures, again))
+        write(html, report.page(name, outcomes, pictures, again, here))
     ctx.exit(1 if outcomes.faults else 0)
 
 

@@ -34,12 +34,13 @@ def page(
     outcomes: Outcomes,
     pictures: Mapping[Hashable, str] | None = None,
     again: str | None = None,
+    here: bool = True,
 ) -> str:
     """Return the page about a scenario called `name`, with a picture for each outcome.
 
     Without pictures, the runs are made here.  `again` is the command that shows a witness, but for
-    the witness at its end; without it, the
-    call in Python stands there.
+    the witness at its end; without it, the call in Python stands there.  `here` is whether the
+    runs may be made in this process, as a table that can be played needs: a driver in C may end it.
     """
     if pictures is None:
         pictures = {
@@ -57,7 +58,7 @@ def page(
 </head>
 <body>
 <h1>Outcomes of <code>{escape(name)}</code></h1>
-{outcomes._repr_html_()}
+{outcomes._repr_html_() if here else outcomes.table()}
 <h2>A run for each outcome</h2>
 {folds}
 </body>

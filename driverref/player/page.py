@@ -15,11 +15,18 @@ WEB = Path(__file__).parent / "web"
 """The folder of what a page loads: `player.js` and `player.css`."""
 
 
+MOST = 300
+"""The schedules of a table that is played.  Each is run again when the table is shown."""
+
+
 def in_page(table: str, outcomes: Outcomes) -> str:
     """Return a table of outcomes, as HTML, that can be played.
 
-    Its rows are those of `outcomes`, in their order.  Without JavaScript it is the table alone.
+    Its rows are those of `outcomes`, in their order.  Without JavaScript it is the table alone, and
+    so it is with more than `MOST` schedules.
     """
+    if outcomes.inequivalent > MOST:
+        return table
     code = (WEB / "player.js").read_text("utf-8")
     looks = (WEB / "player.css").read_text("utf-8")
     return (

@@ -202,7 +202,7 @@ def test_a_keystroke_with_a_modifier_is_the_browser_s(page: Page) -> None:
 
 
 def test_a_report_can_be_played_as_well(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "out.html").write_text(report("closes", "driverref", explore(closes)), "utf-8")
+    (tmp_path / "out.html").write_text(report("closes", explore(closes)), "utf-8")
     page = browser.new_page()
     page.goto((tmp_path / "out.html").as_uri())
     begin(page)
