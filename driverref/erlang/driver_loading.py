@@ -26,6 +26,7 @@ from driverref.runtime.loaded_driver import Event, LoadedDriver, Successor, Watc
 from driverref.runtime.process import Process
 from driverref.since import check_bif
 from driverref.terms import Atom, Ref, Tuple
+from driverref.threads.blocking import warn_of_blocking
 
 OK = Atom("ok")
 
@@ -187,6 +188,8 @@ class DriverLoading:
         self, process: Process, call: str, driver: Driver, options: Sequence[Option]
     ) -> Tuple:
         check_entry(call, driver)
+        if self._runtime.threads.simulated:
+            warn_of_blocking(type(driver))
         kill_ports, reload, monitored = _read(call, options)
         self._runtime.note(process.scheduler.name, call, driver.driver_name)
         cancelled, kill, pending = False, False, None
