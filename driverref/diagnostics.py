@@ -113,6 +113,17 @@ def where(place: Place) -> str:
 
 # Values.
 
+# Control characters but for the tab and the newline; and those that turn a line's direction round.
+_CONTROL = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes, such as `\\x1b`, for what a terminal would not show but obey."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 # As `repr` of an object ends that has none of its own, or goes on where there is more to say.
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+(?=[>,;])")
 
@@ -126,7 +137,10 @@ _BRACKETS: dict[type, tuple[str, str]] = {
 
 
 def message(error: BaseException) -> str:
-    """Return what `str` returns of an exception, but for addresses, and with sets in order."""
+    """Return what `str` returns of an exception, but for addresses, and with sets in order.
+
+    Of control characters it has tabs and newlines only.
+    """
     told, args = type(error).__str__, error.args
     # Python shows the arguments, unless there is only one, a text; and that of a `KeyError`, too.
     if told is KeyError.__str__ and len(args) == 1:
@@ -134,7 +148,10 @@ def message(error: BaseException) -> str:
     plain = not args or (len(args) == 1 and isinstance(args[0], str))
     if told in (BaseException.__str__, KeyError.__str__) and not plain:
         return shown(args[0] if len(args) == 1 else args)
-    return _ADDRESS.sub("", str(error))
+    try:
+        return printable(_ADDRESS.sub("", str(error)))
+    except Exception:  # its `__str__` is the program's, which may fail
+        return f"<{type(error).__name__}>"
 
 
 def shown(value: object, most: int | None = None) -> str:
@@ -143,7 +160,7 @@ def shown(value: object, most: int | None = None) -> str:
     A text of more than `most` characters is cut.
     """
     try:
-        text = _shown(value, ())
+        text = printable(_shown(value, ()))
     except Exception:  # the `repr` is the program's, which may fail
         text = f"<{type(value).__name__}>"
     return text if most is None or len(text) <= most else text[: most - 3] + "..."

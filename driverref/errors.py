@@ -12,13 +12,14 @@ Three parties meet in a running emulator.  The class of an error names the one t
   `ValueError`, with the call, the parameter, what it takes and what it got.
 
 `EmulatorHang` is a fault of the emulator itself.  `ProcessExit` is no error: it ends a process.
+`Interrupted` is none either: it is Ctrl-C, with what a search had found.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from driverref.diagnostics import Place, caller, shown, where
 
@@ -219,6 +220,23 @@ class EmulatorStopped(Exception):
     The call came too late: the Python program's fault, unless the driver crashed the emulator.
     Start a new one.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C has ended a search.
+
+    `found` is what it had found until then: the `Outcomes` of `explore`, the `Comparison` of
+    `compare`.  Where each thread of a run stood that had gone on for a second is in its notes.
+    """
+
+    def __init__(self, found: Any, by: KeyboardInterrupt) -> None:
+        super().__init__(found, by)
+        self.found = found
+        for note in getattr(by, "__notes__", ()):
+            self.add_note(note)
+
+    def __str__(self) -> str:
+        return str(self.found.summary())
 
 
 class Nondeterministic(Exception):

@@ -47,8 +47,6 @@ def assert_outcomes(
         example = "a collection of outcomes, such as {'done', Leak},"
         raise wrong_type("assert_outcomes", "expected", example, expected)
     outcomes = explore(scenario, **options)
-    if outcomes.stopped == "interrupted":
-        raise KeyboardInterrupt
     if expected is None:
         wrong: list[Hashable] = list(outcomes.faults)
         missing: list[Expected] = []

@@ -7,7 +7,7 @@ from html import escape
 from typing import NamedTuple
 
 from driverref.emulator import DEFAULTS, EmulatorOptions
-from driverref.errors import check_int
+from driverref.errors import Interrupted, check_int
 from driverref.explore.outcomes import Outcomes, _folded, columns, label, uncut
 from driverref.explore.run import Scenario
 from driverref.explore.strategy import explore
@@ -107,15 +107,15 @@ class Comparison(Mapping[System, Outcomes]):
     def summary(self) -> str:
         """Return how many schedules were run, and where there may be other outcomes."""
         runs = sum(outcomes.schedules for outcomes in self.values())
-        text = f"{len(self)} emulators, {runs:,} schedules run"
+        text = f"{len(self)} emulator{'s' * (len(self) != 1)}, {runs:,} schedules run"
         stopped = [f"{system} ({found.stopped})" for system, found in self.items() if found.stopped]
         if stopped:
             return f"{text}; there may be other outcomes of {', '.join(stopped)}"
         return f"{text}, and there are no other outcomes"
 
     def below(self) -> list[str]:
-        """Return what stands below the table: the whole text of each fault that a row cuts."""
-        return uncut(dict.fromkeys(fault for found in self.values() for fault in found.faults))
+        """Return what stands below the table: the text of each outcome that a row cuts."""
+        return uncut(dict.fromkeys(outcome for found in self.values() for outcome in found))
 
     def __str__(self) -> str:
         head = ("emulator", "outcome", "schedules")
@@ -141,6 +141,7 @@ def compare(
     schedulers: int = DEFAULTS["schedulers"],
     observe: tuple[str, ...] | list[str] = (),
     limit: int | None = None,
+    progress: bool | None = None,
 ) -> Comparison:
     """Return the outcomes of a scenario on the emulator of every era, from R7B-3 to today.
 
@@ -148,9 +149,16 @@ def compare(
     has one emulator thread, and comes twice, without async threads and with.  With two schedulers
     R11B to R14B are the SMP emulators, with one the plain ones.  By default each gets what today's
     emulator has by default.  The rest is as for `explore`.
+
+    Ctrl-C ends it with `Interrupted`, which has the `Comparison` of the emulators that were begun.
     """
-    found = {
-        system: explore(scenario, observe=observe, limit=limit, progress=False, **system.options)
-        for system in systems(async_threads, schedulers)
-    }
+    found: dict[System, Outcomes] = {}
+    for system in systems(async_threads, schedulers):
+        try:
+            found[system] = explore(
+                scenario, observe=observe, limit=limit, progress=progress, **system.options
+            )
+        except Interrupted as error:
+            found[system] = error.found
+            raise Interrupted(Comparison(found), error) from error
     return Comparison(found)

@@ -25,6 +25,7 @@ from driverref.explore.schedules import FIRST_COME
 from driverref.explore.search import PATIENCE
 from driverref.explore.witness import SHORT, RunOptions, agreed, shortened
 from driverref.threads import OUTSIDE, running
+from driverref.threads.watch import watching
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def follow(scenario: Scenario, witness: str, given: RunOptions) -> tuple[Emulato
     """Do as `replay`, and return the fault in which the run ended as well."""
     if not callable(scenario):
         raise wrong_type("replay", "scenario", "a function of an Emulator", scenario)
-    return experiment_of("replay", scenario, agreed(witness, given)).follow(witness)
+    experiment = experiment_of("replay", scenario, agreed(witness, given))
+    with watching():
+        return experiment.follow(witness)
 
 
 class Outcomes(Mapping[Hashable, Found]):
@@ -111,7 +114,7 @@ class Outcomes(Mapping[Hashable, Found]):
 
     A key is what the scenario returned; or the `Order` of the observed events, or a pair of both;
     or a `Fault`, which is one mistake: its text is that of the shortest witness.  `print` shows a
-    table, and so does a notebook.  Below it stands the whole text of each fault that a row cuts.
+    table, and so does a notebook.  Below it stands the whole text of each outcome that a row cuts.
     """
 
     def __init__(
@@ -165,7 +168,8 @@ class Outcomes(Mapping[Hashable, Found]):
         Raises `KeyError` if there is no such outcome, `Misuse` in a thread that already runs an
         emulator.
         """
-        return self.experiment.follow(self._found[outcome].witness)[0]
+        with watching():
+            return self.experiment.follow(self._found[outcome].witness)[0]
 
     def again(self, outcome: Hashable) -> str:
         """Return the call that runs the outcome's witness again: `replay(scenario, "14:2")`."""
@@ -180,7 +184,7 @@ class Outcomes(Mapping[Hashable, Found]):
     def rows(self) -> list[tuple[str, str, str]]:
         """Return the rows of the table: outcome, count, witness.
 
-        A long fault is shortened.  So is each witness, since all have the same options: `legend`.
+        A long outcome is shortened.  So is each witness, since all have the same options: `legend`.
         """
         return [
             (label(outcome), f"{found.count:,}", shortened(found.witness))
@@ -209,7 +213,7 @@ class Outcomes(Mapping[Hashable, Found]):
         return f"{len(self)} {ways} to end; {runs}, {others}"
 
     def below(self) -> list[str]:
-        """Return what stands below the table: the whole text of each fault that a row cuts."""
+        """Return what stands below the table: the text of each outcome that a row cuts."""
         return uncut(self)
 
     def __str__(self) -> str:
@@ -251,6 +255,12 @@ def columns(rows: Sequence[tuple[str, str, str]], align: Literal["<", ">"]) -> l
 WIDTH = 100
 """How many characters of a fault stand in a row of a table."""
 
+WIDEST = 300
+"""How many characters of another outcome stand there."""
+
+LONGEST = 10_000
+"""How many characters of a text stand below a table."""
+
 
 def in_one_line(outcome: Hashable) -> str:
     """Return the text of an outcome.  A fault may have several lines, which are joined."""
@@ -263,21 +273,28 @@ def in_one_line(outcome: Hashable) -> str:
 
 
 def label(outcome: Hashable) -> str:
-    """Return the text of an outcome in a row of a table, which cuts that of a fault."""
-    text = in_one_line(outcome)
-    cut = isinstance(outcome, Fault) and len(text) > WIDTH
-    return text[: WIDTH - 3] + "..." if cut else text
+    """Return the text of an outcome in a row of a table, which cuts a long one."""
+    text, width = in_one_line(outcome), WIDTH if isinstance(outcome, Fault) else WIDEST
+    return text[: width - 3] + "..." if len(text) > width else text
+
+
+def whole(outcome: Hashable) -> str:
+    """Return the text of an outcome below a table, which has the lines of a fault."""
+    text = str(outcome) if isinstance(outcome, Fault) else in_one_line(outcome)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}... ({len(text) - LONGEST:,} more characters)"
 
 
 def uncut(outcomes: Iterable[Hashable]) -> list[str]:
     """Return the whole text of each outcome that a row cuts, behind an empty line."""
-    whole = [str(outcome) for outcome in outcomes if label(outcome) != in_one_line(outcome)]
-    return ["", *whole] if whole else []
+    cut = [whole(outcome) for outcome in outcomes if label(outcome) != in_one_line(outcome)]
+    return ["", *cut] if cut else []
 
 
 def _folded(outcome: Hashable) -> str:
     """Return the cell of an outcome, as HTML: one that is cut opens and shows the whole text."""
     if label(outcome) == in_one_line(outcome):
         return escape(label(outcome))
-    whole = f'<pre style="white-space: pre-wrap">{escape(str(outcome))}</pre>'
-    return f"<details><summary>{escape(label(outcome))}</summary>{whole}</details>"
+    text = f'<pre style="white-space: pre-wrap">{escape(whole(outcome))}</pre>'
+    return f"<details><summary>{escape(label(outcome))}</summary>{text}</details>"

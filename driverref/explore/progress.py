@@ -1,10 +1,13 @@
-"""A bar for long explorations: schedules, outcomes, rate.  Drawn by rich, on the error output."""
+"""A bar for explorations: schedules, outcomes, rate.  Drawn by rich, on the error output.
+
+It is there from the beginning, because the first run may be the one that has no end.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from driverref.explore.outcomes import Tally
@@ -12,37 +15,25 @@ from driverref.explore.outcomes import Tally
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-PATIENCE = 512
-"""How many schedules are run before a bar is shown that was not asked for."""
-
 
 @contextmanager
-def progress_bar(wanted: bool | None) -> Iterator[Callable[[Tally], None]]:
-    """Give a function to call with the tally after each run, which draws the bar.
+def progress_bar(wanted: bool | None, name: str) -> Iterator[Callable[[Tally], object]]:
+    """Give a function to call with the tally after each run, which moves the bar.
 
-    `wanted` is whether to show a bar; `None`: if there is a terminal, after `PATIENCE` schedules.
+    `wanted` is whether to show a bar; `None`: if there is a terminal.  `name` is what is explored.
     """
-    after = 0 if wanted else PATIENCE
-    shown = sys.stderr.isatty() if wanted is None else wanted
-    bar: Progress | None = None
-
-    def show(tally: Tally) -> None:
-        nonlocal bar
-        if not shown or tally.schedules < after:
-            return
-        if bar is None:
-            bar = end.enter_context(_bar())
-            bar.add_task("exploring", total=None, outcomes=0)
-        bar.update(bar.task_ids[0], completed=tally.schedules, outcomes=len(tally.found))
-
-    with ExitStack() as end:
-        yield show
+    if not (sys.stderr.isatty() if wanted is None else wanted):
+        yield lambda tally: None
+        return
+    with _bar() as bar:
+        task = bar.add_task(name, total=None, outcomes=0)
+        yield lambda tally: bar.update(task, completed=tally.schedules, outcomes=len(tally.found))
 
 
 def _bar() -> Progress:
     """Return a bar without a length: how many schedules there are is known only at the end.
 
-    rich's progress is imported here, because most explorations end before a bar is shown.
+    rich's progress is imported here, because most explorations show no bar.
     """
     from rich.console import Console
     from rich.progress import (
@@ -60,7 +51,7 @@ def _bar() -> Progress:
             return Text(f"{task.speed or 0:,.0f}/s")
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f} schedules, {task.fields[outcomes]} outcomes"),
         Rate(),

@@ -23,6 +23,7 @@ from driverref.errors import (
     DriverFault,
     EmulatorHang,
     ErlangError,
+    Livelock,
     Nondeterministic,
     ProcessExit,
     check_int,
@@ -34,7 +35,9 @@ from driverref.explore.witness import STEP_LIMIT, RunOptions, ending
 from driverref.runtime.core import OverRuntime, Runtime
 from driverref.runtime.overflow import repeated
 from driverref.threads import ALLOCATION, LATE, SPURIOUS, WRITE
+from driverref.threads.blocking import warn_of_blocking
 from driverref.threads.simulated import SimulatedThreads
+from driverref.threads.watch import began, ended
 from driverref.trace import NAMES, Raw, Record, Trace
 
 Scenario = Callable[[Emulator], object]
@@ -156,7 +159,14 @@ class Experiment:
         """Return the threads of a run under this schedule."""
         schedule.step_limit = self.step_limit
         schedule.chances = ALWAYS_TRIED | {ALLOCATION} if self.failing_allocations else ALWAYS_TRIED
-        return SimulatedThreads(schedule=schedule)
+        threads = SimulatedThreads(schedule=schedule)
+        began(f"{self.name}{self.ending}", threads)
+        return threads
+
+    @property
+    def name(self) -> str:
+        """The name of the scenario, for messages."""
+        return getattr(self.scenario, "__name__", "") or "the scenario"
 
     def _note(self, schedule: Witnessed) -> None:
         """Note in the journal of this process, if it keeps one, that a run begins."""
@@ -197,9 +207,13 @@ class Experiment:
         # then.
         collects = gc.isenabled()
         gc.disable()
+        livelock = ""
         try:
             value = countable(play(self.scenario, erl, threads))
+            if isinstance(value, Fault) and value.name == Livelock.__name__:
+                livelock = str(value)
         finally:
+            ended(livelock)
             _untie(threads, runtime, erl)
             if collects:
                 gc.enable()
@@ -217,6 +231,7 @@ class Experiment:
         schedule = Replay(witness)
         erl = self.emulator(schedule)
         value = play(self.scenario, erl)
+        ended()
         schedule.check()
         return erl, value if isinstance(value, Fault) else None
 
@@ -251,6 +266,7 @@ def play(scenario: Scenario, erl: Emulator, searched: SimulatedThreads | None = 
     A search gives its threads, and an error that has stopped it in a choice passes through.
     """
     value, error = None, None
+    warn_of_blocking(scenario)
     try:
         with erl:
             value = scenario(erl)
@@ -272,9 +288,11 @@ def countable(value: object) -> Hashable:
     """Return `value`, which a scenario has returned; `TypeError` if it cannot be counted."""
     try:
         hash(value)
-    except TypeError:
+        value == value  # noqa: B015 - whether it fails is the question
+    except Exception as error:  # of a class of the scenario's
+        failed = "" if isinstance(error, TypeError) else f" ({type(error).__name__}: {error})"
         raise TypeError(
-            f"explore: the scenario returned {shown(value, 60)}, which cannot be counted:"
+            f"explore: the scenario returned {shown(value, 60)}, which cannot be counted{failed}:"
             " return something hashable, such as a tuple"
         ) from None
     kind = type(value)

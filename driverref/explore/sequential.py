@@ -14,6 +14,7 @@ from driverref.explore.outcomes import Tally, in_one_line
 from driverref.explore.run import Experiment
 from driverref.explore.schedules import Pct, RandomWalk, Replay
 from driverref.explore.search import Cut, Search
+from driverref.threads.watch import watching
 
 Show = Callable[[Tally], object]
 """Called after each run with what has been counted so far."""
@@ -23,22 +24,24 @@ def run_once(experiment: Experiment, search: Search, tally: Tally) -> Hashable:
     """Make the search's next run, count it, and return its outcome.
 
     Returns `None` if the run was cut short.  Raises `Nondeterministic` if it did not begin as the
-    run before it.
+    run before it.  A run that Ctrl-C ends is not counted.
     """
-    tally.schedules += 1
     try:
         outcome = experiment.run(search)
     except Cut:
+        tally.schedules += 1
         tally.cut += 1
         return None
     finally:
         tally.took_turns |= search.took_turns
+    tally.schedules += 1
     if search.mismatch is not None:
         raise search.mismatch
     tally.count(outcome, experiment.witness(search.deviations()))
     return outcome
 
 
+@watching()
 def search_all(experiment: Experiment, limit: int | None, tally: Tally, show: Show) -> bool:
     """Make the runs of a search, at most `limit`.  Return whether they are all there are."""
     search = Search()
@@ -70,6 +73,7 @@ def check_same(again: Hashable, first: Hashable) -> None:
         raise Nondeterministic(f"it ended with {one} and not with {other}")
 
 
+@watching()
 def draw(
     experiment: Experiment,
     strategy: Literal["random", "pct"],
@@ -83,12 +87,14 @@ def draw(
     for number in range(limit):
         name = f"{seed}:{number}"
         schedule = RandomWalk(name) if strategy == "random" else Pct(name, longest)
+        outcome = experiment.run(schedule)
         tally.schedules += 1
-        tally.count(experiment.run(schedule), experiment.witness(schedule.deviations()))
+        tally.count(outcome, experiment.witness(schedule.deviations()))
         longest = max(longest, schedule.step)
         show(tally)
 
 
+@watching()
 def confirm(experiment: Experiment, tally: Tally, repeated: str | None) -> None:
     """Replay the witness of each outcome.
 

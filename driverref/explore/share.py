@@ -29,6 +29,7 @@ from driverref.explore.outcomes import Tally
 from driverref.explore.run import Experiment
 from driverref.explore.search import Demand, Node, Search
 from driverref.explore.sequential import Show, run_once
+from driverref.threads.watch import watching
 
 FIRST, AFTERWARDS = 16, 256
 """How many runs a task has: few at first, so that there soon are tasks for all workers."""
@@ -49,6 +50,7 @@ class Part:
     """What a run raised that is no outcome."""
 
 
+@watching()
 def search_part(experiment: Experiment, trunk: list[Node], runs: int) -> Part:
     """Do a worker's task: make up to `runs` runs below `trunk`."""
     search, part = Search(trunk), Part(Tally())

@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 from typing import Literal, Unpack
 
 from driverref.emulator import DEFAULTS, EmulatorOptions
-from driverref.errors import is_int, wrong_type, wrong_value
+from driverref.errors import Interrupted, is_int, wrong_type, wrong_value
 from driverref.explore import sequential
 from driverref.explore.outcomes import Outcomes, Tally
 from driverref.explore.progress import progress_bar
@@ -31,6 +31,7 @@ from driverref.explore.run import (
 from driverref.explore.search import Search
 from driverref.explore.share import Sharing
 from driverref.explore.witness import STEP_LIMIT, check_names
+from driverref.threads.watch import watching
 
 Strategy = Literal["all", "random", "pct"]
 
@@ -74,14 +75,16 @@ def explore(
     `strategy` is `"all"`: every inequivalent schedule; or `"random"` or `"pct"`: `limit` schedules
     drawn with `seed`, for a scenario that has too many.  `executor` shares the work out to any
     `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress`
-    shows a bar; by default it is shown if the error output is a terminal and the search is long.
+    shows a bar; by default it is shown if the error output is a terminal.  A run that goes on for
+    seconds is told on the error output, with where each of its threads stands.
 
     A run that makes more than `step_limit` steps ends as a `Livelock`.  With `failing_allocations`,
     each allocation of the driver fails once: `driver_alloc`, `driver_realloc`, a binary, a handle.
 
-    Ctrl-C ends the search; the result says so.  Raises `Nondeterministic` if a schedule does not
-    repeat, `TypeError` and `ValueError` for wrong arguments or an outcome that cannot be hashed,
-    `Misuse` in a thread that already runs an emulator.
+    Ctrl-C ends the search with `Interrupted`, a `KeyboardInterrupt` that has what was found until
+    then.  Raises `Nondeterministic` if a schedule does not repeat, `TypeError` and `ValueError` for
+    wrong arguments or an outcome that cannot be hashed, `Misuse` in a thread that already runs an
+    emulator.
     """
     _check(scenario, limit, strategy, executor, emulator)
     experiment = Experiment(
@@ -91,8 +94,8 @@ def explore(
         check_step_limit("explore", step_limit),
         check_failing("explore", failing_allocations),
     )
-    tally, whole, stopped = Tally(), True, None
-    with progress_bar(progress) as show:
+    tally, whole = Tally(), True
+    with progress_bar(progress, f"{experiment.name}{experiment.ending}") as show:
         try:
             if strategy != "all":
                 assert limit is not None
@@ -101,15 +104,16 @@ def explore(
                 whole = sequential.search_all(experiment, limit, tally, show)
             else:
                 # The workers repeat none of their runs, so the first is made twice here, uncounted.
-                sequential.begin_twice(experiment, Search(), Tally())
+                with watching():
+                    sequential.begin_twice(experiment, Search(), Tally())
                 whole = Sharing(experiment, executor, limit, tally).run(show)
-            if not whole:
-                stopped = f"stopped at the limit of {limit:,}"
             # A search has repeated its first run, which is first come.  No drawn one was repeated.
             repeated = experiment.witness(()) if strategy == "all" else None
             sequential.confirm(experiment, tally, repeated)
-        except KeyboardInterrupt:
-            stopped = "interrupted"
+        except KeyboardInterrupt as error:
+            found = Outcomes(tally, "interrupted", experiment, strategy)
+            raise Interrupted(found, error) from error
+    stopped = None if whole else f"stopped at the limit of {limit:,}"
     return Outcomes(tally, stopped, experiment, strategy)
 
 

@@ -33,6 +33,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+from driverref.errors import Interrupted
 from driverref.explore import Fault, Outcomes, Scenario
 from driverref.explore import explore as plain
 from driverref.explore.journal import Journal, Kept, events, read
@@ -167,7 +168,8 @@ class Apart:
     ) -> Outcomes:
         """Explore a scenario there; the end of the process is a fault among the outcomes.
 
-        `explore` is `driverref.explore`, or a function with its arguments that calls it.
+        `explore` is `driverref.explore`, or a function with its arguments that calls it.  Raises
+        `Interrupted` as that does; what is stuck then is a fault among what was found.
         """
         try:
             return self.do(_explored, explore, scenario, options)
@@ -192,7 +194,10 @@ class Apart:
         tally.count(fault, noted.witness)
         stopped = "interrupted" if died.stuck else ENDED
         experiment = experiment_of("explore", scenario, options)  # type: ignore[arg-type]
-        return Outcomes(tally, stopped, experiment, options.get("strategy", "all"))
+        found = Outcomes(tally, stopped, experiment, options.get("strategy", "all"))
+        if died.stuck:
+            raise Interrupted(found, KeyboardInterrupt())
+        return found
 
     def follow(
         self, scenario: Scenario, witness: str, options: RunOptions, show: Callable[[Trace], str]

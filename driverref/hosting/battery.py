@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from driverref.emulator import Emulator
-from driverref.errors import ErlangError
+from driverref.errors import ErlangError, Interrupted
 from driverref.explore import Fault, Outcomes
 from driverref.explore.outcomes import follow
 from driverref.explore.witness import RUN_DEFAULTS, RunOptions
@@ -154,6 +154,11 @@ class Row:
     driver: CDriver
     data: Data
 
+    @property
+    def __name__(self) -> str:
+        """The name, for messages about its runs."""
+        return self.name
+
     def __call__(self, erl: Emulator) -> None:
         """Play the row.  A BIF that fails ends it."""
         with suppress(ErlangError):
@@ -208,7 +213,8 @@ def check(driver: CDriver, data: Data, limit: int = LIMIT, **options: Any) -> It
     """Explore each row of the battery, and tell the mistakes of each that are new.
 
     `options` are those of `explore`, which shows its progress.  Equal faults are one mistake.  The
-    driver runs in a process apart; if that ends, the next row goes on in another.
+    driver runs in a process apart; if that ends, the next row goes on in another.  `Interrupted` is
+    raised after the row that Ctrl-C has ended.
     """
     with Apart() as apart:
         yield from _checked(apart, driver, data, {**options, "limit": limit})
@@ -221,7 +227,11 @@ def _checked(
     run = {name: options[name] for name in RUN_DEFAULTS.keys() & options.keys()}
     for row in rows(apart, driver, data, cast(RunOptions, run)):
         asked = {**options, "failing_allocations": True} if row.name == "no memory" else options
-        outcomes = apart.explore(row, asked)
+        interrupted = None
+        try:
+            outcomes = apart.explore(row, asked)
+        except Interrupted as error:
+            outcomes, interrupted = error.found, error
         driver.learn(cast(Row, outcomes.scenario).driver)
         mistakes = []
         for fault in outcomes.faults:
@@ -230,8 +240,8 @@ def _checked(
                 lines = lines_of(fault, driver)
                 mistakes.append(Mistake(fault, row.name, outcomes[fault].witness, lines))
         yield Checked(row.name, outcomes, mistakes)
-        if outcomes.stopped == "interrupted":
-            return
+        if interrupted:
+            raise interrupted
 
 
 def lines_of(fault: Fault, driver: CDriver) -> tuple[Line, ...]:

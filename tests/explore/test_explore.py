@@ -24,8 +24,8 @@ from driverref.erl_driver import (
     driver_output,
     driver_set_timer,
 )
-from driverref.errors import EmulatorStopped, ErlangError, Misuse, Nondeterministic
-from driverref.explore import Fault, Found, Order, Outcomes, assert_outcomes, progress
+from driverref.errors import EmulatorStopped, ErlangError, Interrupted, Misuse, Nondeterministic
+from driverref.explore import Fault, Found, Order, Outcomes, assert_outcomes, compare
 from driverref.explore.outcomes import Tally, label
 
 
@@ -266,8 +266,13 @@ def test_ctrl_c_ends_the_search_and_keeps_what_was_found(early: bool, strategy: 
             raise KeyboardInterrupt
         return heat
 
-    found = explore(scenario, async_threads=3, strategy=strategy, limit=99)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        explore(scenario, async_threads=3, strategy=strategy, limit=99)
+    assert isinstance(stopped.value, Interrupted)
+    found = stopped.value.found
+    assert str(stopped.value) == found.summary()
     assert found.stopped == "interrupted"
+    assert found.schedules == found.inequivalent <= 3  # the one that was interrupted does not count
     assert not found.complete
     assert 0 < sum(one.count for one in found.values()) <= 3
     assert "then interrupted; there may be others" in str(found)
@@ -287,9 +292,31 @@ def test_ctrl_c_while_the_witnesses_are_tried_again_keeps_what_was_found() -> No
     whole = explore(scenario, async_threads=2)
     last = next(runs) - 1
     runs = itertools.count()
-    found = explore(scenario, async_threads=2)
-    assert found.stopped == "interrupted"
-    assert dict(found) == dict(whole)
+    with pytest.raises(Interrupted) as stopped:
+        explore(scenario, async_threads=2)
+    assert stopped.value.found.stopped == "interrupted"
+    assert dict(stopped.value.found) == dict(whole)
+
+
+def test_ctrl_c_goes_through_a_test_and_ends_a_comparison_at_once() -> None:
+    def scenario(erl: Emulator) -> str:
+        begun.append(erl.system_info("otp_release"))
+        if len(begun) == last:
+            raise KeyboardInterrupt
+        return "done"
+
+    begun: list[str] = []
+    last = 1
+    with pytest.raises(KeyboardInterrupt):
+        assert_outcomes(scenario)
+    begun, last = [], 8
+    with pytest.raises(Interrupted) as stopped:
+        compare(scenario)
+    found = stopped.value.found
+    assert len(begun) == last
+    assert [outcomes.complete for outcomes in found.values()] == [True] * (len(found) - 1) + [False]
+    assert len(found) < 7
+    assert f"; there may be other outcomes of {list(found)[-1]} (interrupted)" in str(stopped.value)
 
 
 # Witnesses.
@@ -717,37 +744,39 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, wanted: bool | None) -> str:
+def shown(monkeypatch: pytest.MonkeyPatch, wanted: bool | None, call: Any = explore) -> str:
     """What a terminal shows while there is something to explore."""
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(
-        sys, "stderr", terminal
-    )  # here, because pytest puts its own there before each test
-    explore(dead_heat, async_threads=2, progress=wanted)
-    return terminal.getvalue()
+    # Here, because pytest puts its own there before each test.
+    monkeypatch.setattr(sys, "stderr", terminal)
+    call(dead_heat, async_threads=2, progress=wanted)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
 
 
 def test_a_bar_shows_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(monkeypatch, True)
-    assert "exploring" in text
-    assert " schedules, 2 outcomes" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    assert "dead_heat/async_threads=2" in text
+    assert " schedules, 2 outcomes" in text
 
 
-def test_no_bar_shows_if_it_is_not_wanted_or_not_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown(monkeypatch, False) == shown(monkeypatch, None) == ""
-
-
-def test_a_bar_shows_if_it_takes_long_and_there_is_a_terminal(
+@pytest.mark.rule("explore.told-from-the-first-run")
+def test_a_bar_shows_from_the_first_run_if_there_is_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 1)
-    assert "exploring" in shown(monkeypatch, None)
+    assert " 0 schedules, 0 outcomes" in shown(monkeypatch, None)
 
 
-def test_no_bar_shows_where_there_is_no_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 1)
+def test_a_comparison_has_a_bar_for_each_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(monkeypatch, None, compare)
+    assert "dead_heat/release=R7B-3 " in text
+    assert "dead_heat/async_threads=2 " in text
+
+
+def test_no_bar_shows_if_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, False) == ""
+
+
+def test_no_bar_shows_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     explore(dead_heat, async_threads=2)
     assert capsys.readouterr().err == ""

@@ -20,7 +20,7 @@ from support import Worker, new_job, opened
 
 from driverref import Emulator, explore
 from driverref.erl_driver import ErlDrvPort, driver_async, driver_output, driver_set_timer
-from driverref.errors import Nondeterministic
+from driverref.errors import Interrupted, Nondeterministic
 from driverref.explore import Outcomes, Scenario, share
 from driverref.explore.share import AFTERWARDS, FIRST
 
@@ -265,9 +265,10 @@ def test_ctrl_c_ends_a_shared_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(share, "FIRST", 4)
     monkeypatch.setattr(share, "AFTERWARDS", 4)
     lives.clear()
-    found = explore(interrupts, executor=Here(), async_threads=3)
-    assert found.stopped == "interrupted"
-    assert 0 < found.schedules < 10
+    with pytest.raises(Interrupted) as stopped:
+        explore(interrupts, executor=Here(), async_threads=3)
+    assert stopped.value.found.stopped == "interrupted"
+    assert 0 < stopped.value.found.schedules < 10
 
 
 # Other executors.

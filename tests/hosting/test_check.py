@@ -12,9 +12,11 @@ from broken import ASK, BOOK, CASES
 from cc import needs_compiler
 from click.testing import CliRunner, Result
 
-from driverref import explore
+from driverref import Emulator, explore
 from driverref.__main__ import main
-from driverref.hosting.battery import around
+from driverref.command.checking import WithDriver
+from driverref.hosting.battery import Data, Row, around
+from driverref.hosting.driver import c_driver_unloaded
 from driverref.hosting.lines import Line
 
 pytestmark = [pytest.mark.slow, needs_compiler]
@@ -98,7 +100,12 @@ def test_the_report_as_json(tmp_path: Path) -> None:
     assert [mistake["fault"] for mistake in report["mistakes"]] == ["Crash"]
     (place,) = report["mistakes"][0]["places"]
     assert (place["file"], place["function"]) == (str(file), "square")
-    assert report["rows"][0] == {"row": "open and close", "schedules": 1, "complete": True}
+    assert report["rows"][0] == {
+        "row": "open and close",
+        "schedules": 1,
+        "complete": True,
+        "stopped": None,
+    }
 
 
 def test_a_witness_of_a_row_is_taken(tmp_path: Path) -> None:
@@ -188,3 +195,13 @@ def test_the_lines_around_a_place_are_those_of_the_file(tmp_path: Path) -> None:
     file.write_text("one\n\nthree\n")
     assert around(Line(str(file), 1, "f")) == ">    1  one\n     2"
     assert around(Line("gone.h", 1, "f")) == ""
+
+
+def test_what_goes_on_is_told_with_the_name_of_the_row_or_the_scenario() -> None:
+    flow = c_driver_unloaded([str(BOOK / "flow/flow_drv.c")], [], [])
+    assert Row("open and close", flow, Data()).__name__ == "open and close"
+
+    def asked(erl: Emulator) -> None:
+        pass
+
+    assert WithDriver(asked, flow).__name__ == "asked"
