@@ -35,6 +35,8 @@ settings.load_profile("driverref")
 
 # The package's own plug-in, also where the package is not installed.
 pytest_plugins = ["pytest_driverref"]
+collect_ignore = ["driverref/command/template/c"]
+"""Needs a C compiler: `tests/command/test_beginning.py` runs it."""
 
 FAILED = pytest.StashKey[int]()
 """Key of a page's collector: the line at which the page failed."""

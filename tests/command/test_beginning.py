@@ -12,18 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from book import run
-from command_line import printed, refused
+from cc import needs_compiler
+from command_line import given, printed, refused
 
 from driverref import Emulator
 from driverref.command import beginning
 from driverref.explore import assert_outcomes, explore
+from driverref.hosting import c_driver
 
-TEMPLATE = beginning.TEMPLATE / "my_driver.py"
+TEMPLATE = beginning.IN_PYTHON.scenario
 TRY = [
     "python disk_io.py",
     "driverref explore disk_io.py --observe ready_async,stop,async_free",
     "driverref timeline disk_io.py --svg disk_io.svg",
+    "python -m pytest test_disk_io.py",
+]
+IN_C = beginning.IN_C.folder / "my_drv.c"
+TRY_C = [
+    "driverref check disk_drv.c --command 1",
+    "driverref explore disk_drv.c disk_drv.py --observe ready_async,stop,async_free",
+    "driverref timeline disk_drv.c disk_drv.py --svg disk_drv.svg",
+    "python -m pytest test_disk_drv.py",
 ]
 
 
@@ -108,14 +117,13 @@ def test_a_mistake_in_the_template_is_a_fault_that_its_test_finds(
     assert fault in {found.name for found in outcomes.faults}
 
 
-@pytest.mark.slow
-def test_what_is_told_to_try_works_when_pasted(folder: Path) -> None:
-    printed("new", "disk_io")
+def tried(lines: list[str], folder: Path) -> list[str]:
+    """What the command lines print, each of which ends with the status 0."""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
-    told = [
+    return [
         subprocess.run(
             line,
             shell=True,
@@ -125,19 +133,79 @@ def test_what_is_told_to_try_works_when_pasted(folder: Path) -> None:
             text=True,
             check=True,
         ).stdout
-        for line in TRY
+        for line in lines
     ]
-    assert "ready_async job 1" in told[0]
-    assert "2 ways to end; " in told[1]
-    assert "there are no others\n" in told[1]
-    assert (folder / "disk_io.svg").read_text().startswith("<svg")
 
 
 @pytest.mark.slow
-def test_its_test_passes(folder: Path) -> None:
+def test_what_is_told_to_try_works_when_pasted(folder: Path) -> None:
     printed("new", "disk_io")
-    shown = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
-    assert "1 passed" in shown
+    told = tried(TRY, folder)
+    assert "ready_async job 1" in told[0]
+    assert "2 ways to end; " in told[1]
+    assert "there are no others\n" in told[1]
+    assert (folder / "disk_io.svg").read_text().splitlines()[1].startswith("<svg")
+    assert "1 passed" in told[3]
+
+
+# In C.
+
+
+def test_a_driver_is_begun_in_c(folder: Path) -> None:
+    files = ["disk_drv.c", "disk_drv.py", "test_disk_drv.py"]
+    told = [*(f"wrote {file}" for file in files), "", "Try:", *(f"  {line}" for line in TRY_C)]
+    assert printed("new", "--c", "disk_drv").splitlines() == told
+    text = "".join((folder / file).read_text() for file in files)
+    assert "DRIVER_INIT(disk_drv)" in text
+    assert '.driver_name = "disk_drv"' in text
+    assert 'DiskDrv = c_driver(Path(__file__).with_name("disk_drv.c"))' in text
+    assert not re.search("my_?drv", text, re.IGNORECASE)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_what_is_told_to_try_works_in_c(folder: Path) -> None:
+    printed("new", "--c", "disk_drv")
+    told = tried(TRY_C, folder)
+    assert "0 mistakes in 8 rows; " in told[0]
+    assert "never called" not in told[0]
+    assert "2 ways to end; " in told[1]
+    assert "async_free(2)" in told[1]
+    assert (folder / "disk_drv.svg").exists()
+    assert "1 passed" in told[3]
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_driver_in_c_compiles_without_a_warning() -> None:
+    strict = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-std=c11")
+    assert c_driver(IN_C, flags=strict).paths["my_drv.c"] == str(IN_C)
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize(
+    ("right", "wrong", "fault"),
+    [
+        ("if (atomic_fetch_sub(&state->users, 1) == 1)", "if (state->closed)", "UseAfterFree"),
+        ("work, job, free_job)", "work, job, NULL)", "Leak"),
+        ("    let_go(job->state);\n", "", "Leak"),
+    ],
+)
+def test_a_mistake_in_the_driver_in_c_is_found(
+    right: str, wrong: str, fault: str, folder: Path
+) -> None:
+    printed("new", "--c", "disk_drv")
+    file = folder / "disk_drv.c"
+    text = file.read_text()
+    assert text.count(right) == 1
+    file.write_text(text.replace(right, wrong))
+    found = given("check", "disk_drv.c", "--command", "1")
+    assert found.exit_code == 1
+    assert f"  {fault}: " in found.stdout
+
+
+# Names.
 
 
 def test_nothing_is_overwritten(folder: Path) -> None:
@@ -159,7 +227,14 @@ def test_a_name_that_no_file_can_have() -> None:
     assert refused("new", name) == f"{name}.py: File name too long"
 
 
-@pytest.mark.parametrize("name", ["json", "driverref", "greenlet", "pytest"])
+@pytest.mark.parametrize("name", ["test_mine", "mine_test", "Test_mine", "conftest"])
+def test_a_name_that_pytest_would_collect(name: str, folder: Path) -> None:
+    message = f"pytest would take {name}.py for a file of tests; choose another name"
+    assert refused("new", name) == refused("new", "--c", name) == message
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["json", "driverref", "greenlet", "pytest", "test"])
 def test_a_name_that_would_hide_a_module(name: str) -> None:
     assert refused("new", name) == f"{name}.py would hide the module {name}; choose another name"
 
@@ -171,6 +246,12 @@ def test_a_name_that_would_hide_a_module(name: str) -> None:
 def test_a_name_whose_class_is_taken(name: str, made: str) -> None:
     message = f"{name} would make a class {made}, which is taken; choose another name"
     assert refused("new", name) == message
+
+
+@pytest.mark.parametrize(("name", "made"), [("path", "Path"), ("emulator", "Emulator")])
+def test_a_name_whose_class_is_taken_in_c(name: str, made: str) -> None:
+    message = f"{name} would make a class {made}, which is taken; choose another name"
+    assert refused("new", "--c", name) == message
 
 
 def test_there_is_one_template() -> None:

@@ -10,8 +10,8 @@ looks at it before a step.  A job may outlive its port; the last user of the sta
         runs the scenario in every order that makes a difference and prints what can come of it.
     driverref timeline my_driver.py --svg my_driver.svg
         draws one run.
-
-test_my_driver.py is a test for pytest: it fails if an order of events ends in a fault.
+    python -m pytest test_my_driver.py
+        runs the test: it fails if an order of events ends in a fault.
 
 Licence: 0BSD.  Do with it what you like.
 """
