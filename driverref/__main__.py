@@ -1,31 +1,44 @@
 """The command line: `driverref`, or `python -m driverref`.
 
 Each command gives its work to a file of `driverref.command`, prints the result, and ends with a
-status: 0 if all is well, 1 if a run broke a rule, 2 if the input cannot be used.  An error in the
-input is reported in one line; click would print the usage above its own errors, so they are turned
-into such lines.
+status, which `command.status` lists.  An error in the input is reported in one line; click would
+print the usage above its own errors, so they are turned into such lines.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast
 
 import click
 from rich.console import Console, RenderableType
 from rich.markdown import Markdown
 
-from driverref.command import BadInput, beginning, book, loading, releases, report, running
+from driverref.command import (
+    BadInput,
+    as_json,
+    beginning,
+    book,
+    loading,
+    releases,
+    report,
+    running,
+    status,
+)
 from driverref.command.checking import check_command
 from driverref.command.checking import scenario as scenario_of
+from driverref.command.console import check_free, complain, put, say, say_json, write, write_result
 from driverref.command.options import (
+    FORCE,
+    JSON,
     OBSERVE,
     OUT,
     SCHEDULERS,
@@ -36,70 +49,50 @@ from driverref.command.options import (
     run_options,
     writable,
 )
-from driverref.errors import Nondeterministic
-from driverref.explore import compare
+from driverref.errors import Interrupted, Nondeterministic
+from driverref.explore import Comparison, compare
 from driverref.explore.strategy import ExploreOptions
 from driverref.explore.witness import RunOptions
 from driverref.hosting.apart import Died
 
-
-class OneLine(click.Group):
-    """Lists its commands in the order of definition, and reports a usage error in one line."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names unsorted, unlike click."""
-        return list(self.commands)
-
-    def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Report an error in the options before the command's name in one line."""
-        with one_line():
-            return super().make_context(*args, **more)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Report an error in the command's name, or in what follows it, in one line."""
-        with one_line():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Turn a usage error in the block into one line."""
-    try:
-        yield
-    except click.UsageError as error:
-        raise BadInput(error.format_message()) from None
+T = TypeVar("T")
 
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn an error of `explore` or `replay` in the block into one line about the input."""
+    """Turn an error of `explore` or `replay` in the block into one line about the input.
+
+    Such an error names the call, `explore: ...`; another is a failure of this program.
+    """
     try:
         yield
-    except (ValueError, TypeError, Nondeterministic, Died) as error:
+    except (ValueError, TypeError) as error:
+        if not re.match(r"\w+: ", str(error)):
+            raise
+        raise BadInput(str(error)) from None
+    except (Nondeterministic, RecursionError, Warning, Died) as error:
         raise BadInput(str(error)) from None
     except SystemExit:
         raise BadInput("the scenario calls sys.exit: let it return") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise
+        raise BadInput(
+            f"the scenario raises {type(error).__name__}, which is no Exception: {error}"
+        ) from None
 
 
-def write(file: Path, text: str, mode: str = "w") -> None:
-    """Write a file; with mode `"x"` only if there is none.
-
-    Raises `BadInput` if it cannot be written.
-    """
+def found(search: Callable[[], T]) -> tuple[T, Interrupted | None]:
+    """Return what a search has found, and how Ctrl-C has ended it, if it has."""
     try:
-        with file.open(mode, encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from None
+        return search(), None
+    except Interrupted as error:
+        return error.found, error
 
 
-def say(text: str) -> None:
-    """Print a text, with escapes for what the output cannot encode."""
-    encoding = sys.stdout.encoding or "utf-8"  # none where the output is a string
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-@click.group(cls=OneLine, invoke_without_command=True)
+@click.group(cls=status.Commands, invoke_without_command=True)
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
 def main(ctx: click.Context, version: bool) -> None:
@@ -114,13 +107,21 @@ def main(ctx: click.Context, version: bool) -> None:
       driverref explore my_driver.py    run its scenario in every order
       driverref timeline my_driver.py   see one run
 
-    Exit status: 0 all is well, 1 a run ended in a fault, 2 bad input.
+    \b
+    Exit status:
+      0    every schedule was run, and none ended in a fault
+      1    a run ended in a fault
+      2    bad input
+      3    no fault, but not every schedule was run
+      70   driverref itself has failed
+      74   the output could not be written
+      130  Ctrl-C
     """
     if version:
-        click.echo(f"driverref {installed()}")
+        say(f"driverref {installed()}")
         ctx.exit()
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say(ctx.get_help())
 
 
 def installed() -> str:
@@ -159,12 +160,16 @@ def installed() -> str:
     callback=writable,
     help="Also write a page with a timeline for each outcome.",
 )
+@FORCE
+@JSON
 @click.pass_context
 def explore_command(
     ctx: click.Context,
     /,
     target: tuple[str, ...],
     html: Path | None,
+    force: bool,
+    in_json: bool,
     processes: int | None,
     **options: Unpack[ExploreOptions],
 ) -> None:
@@ -179,7 +184,7 @@ def explore_command(
       driverref explore my_driver.py
       driverref explore my_driver.py --observe ready_async,stop --html out.html
 
-    Exit status: 0 no fault, 1 a fault is among the outcomes, 2 bad input.
+    Exit status: 0 every order was run, and no fault, 1 a fault, 2 bad input, 3 not all were run.
     """
     if options["strategy"] != "all" and options["limit"] is None:
         raise click.UsageError(
@@ -187,21 +192,27 @@ def explore_command(
         )
     if options["strategy"] != "all" and processes is not None:
         raise click.UsageError(f"--jobs is for --strategy all, not for {options['strategy']}")
+    check_free(html, force)
     scenario, file = scenario_of(target), loading.split(target[-1]).file
     again = f"driverref timeline {shlex.join(target)} --witness"
     with refusing(), loading.silence(), running.place(target, loading.begin_worker) as place:
         shared = partial(running.shared, file, processes)
-        outcomes = place.explore(scenario, given(options), shared)
-        if html is not None:
+        outcomes, interrupted = found(lambda: place.explore(scenario, given(options), shared))
+        if html is not None and not interrupted:
             pictures = running.pictures(place, scenario, outcomes)
             name, here = " ".join(target), isinstance(place, running.Here)
-    say(str(outcomes))
-    for first in outcomes.faults[:1] or list(outcomes)[:1]:
-        what = "fault" if outcomes.faults else "outcome"
-        say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
-    if html is not None:
-        write(html, report.page(name, outcomes, pictures, again, here))
-    ctx.exit(1 if outcomes.faults else 0)
+    if html is not None and not interrupted:
+        write_result(html, report.page(name, outcomes, pictures, again, here), force)
+    if in_json:
+        say_json(as_json.explored(outcomes, again))
+    else:
+        say(str(outcomes))
+        for first in outcomes.faults[:1] or list(outcomes)[:1]:
+            what = "fault" if outcomes.faults else "outcome"
+            say(f"to see a run of the first {what}: {again} {outcomes[first].witness}")
+    if interrupted:
+        raise interrupted
+    ctx.exit(status.of(bool(outcomes.faults), outcomes.complete))
 
 
 @main.command("timeline", short_help="Run a scenario once and show what ran where.")
@@ -214,6 +225,8 @@ def explore_command(
 @click.option(
     "--svg", metavar="OUT", type=OUT, callback=writable, help="Write a picture, and print nothing."
 )
+@FORCE
+@JSON
 @click.pass_context
 def timeline_command(
     ctx: click.Context,
@@ -222,6 +235,8 @@ def timeline_command(
     witness: str,
     events: tuple[str, ...] | None,
     svg: Path | None,
+    force: bool,
+    in_json: bool,
     **options: Unpack[RunOptions],
 ) -> None:
     """Run a scenario once and print what ran where, in order.
@@ -236,6 +251,7 @@ def timeline_command(
 
     Exit status: 0 the run ended well, 1 it ended in a fault, 2 bad input.
     """
+    check_free(svg, force)
     scenario = scenario_of(target)
     title = None if svg is None else f"A run of {' '.join(target)}"
     show = partial(running.drawn, events, title)
@@ -245,13 +261,16 @@ def timeline_command(
         running.place(target, running.begin_aloud) as place,
     ):
         shown, fault = place.follow(scenario, witness, cast(RunOptions, given(options)), show)
-    if svg is None:
-        say(shown)
-    else:
-        write(svg, shown)
+    drawn = running.Drawn.read(shown)
+    if svg is not None:
+        write_result(svg, drawn.picture, force)
+    if in_json:
+        say_json(as_json.run(drawn.events, fault))
+    elif svg is None:
+        say(drawn.text)
     if fault is not None:
-        click.echo(f"ended in {fault}", err=True)
-        ctx.exit(1)
+        complain(f"ended in {fault}")
+        ctx.exit(status.FAULT)
 
 
 @main.command("compare", short_help="Run a scenario in every order, on each release.")
@@ -260,7 +279,11 @@ def timeline_command(
 @SCHEDULERS
 @OBSERVE
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Stop after so many runs each.")
-def compare_command(target: tuple[str, ...], **options: Any) -> None:
+@JSON
+@click.pass_context
+def compare_command(
+    ctx: click.Context, /, target: tuple[str, ...], in_json: bool, **options: Any
+) -> None:
     """Run a scenario in every order of events on the emulators of every era, and list what can come
     of it on each.
 
@@ -272,16 +295,28 @@ def compare_command(target: tuple[str, ...], **options: Any) -> None:
       driverref compare my_driver.py
       driverref compare my_driver.py --async-threads 2 --observe ready_async,stop
 
-    Exit status: 0 the table has been printed, 2 bad input.
+    Exit status: 0 every order was run, and no fault, 1 a fault, 2 bad input, 3 not all were run.
     """
     scenario = scenario_of(target)
-    with refusing(), loading.silence():
-        found = compare(scenario, **given(options))
-    say(str(found))
+
+    def search() -> Comparison:
+        with refusing(), loading.silence():
+            return compare(scenario, **given(options))
+
+    comparison, interrupted = found(search)
+    if in_json:
+        say_json(as_json.compared(comparison))
+    else:
+        say(str(comparison))
+    if interrupted:
+        raise interrupted
+    fault = any(outcomes.faults for outcomes in comparison.values())
+    ctx.exit(status.of(fault, all(outcomes.complete for outcomes in comparison.values())))
 
 
 @main.command("releases", short_help="See what differs between releases of the emulator.")
-def releases_command() -> None:
+@JSON
+def releases_command(in_json: bool) -> None:
     """See what differs between releases of the emulator, as the model has it.
 
     Each column is an era, named after the release that stands for it: give that name to --release.
@@ -291,7 +326,10 @@ def releases_command() -> None:
 
     Exit status: 0 the table has been printed, 2 bad input.
     """
-    click.echo(rendered(releases.table(), max(Console().width, 100)), nl=False)
+    if in_json:
+        say_json(as_json.releases())
+    else:
+        put(rendered(releases.table(), max(Console().width, 100)))
 
 
 @main.command("answers", short_help="Read the short answers to the questions.")
@@ -311,7 +349,7 @@ def answers_command(question: str | None) -> None:
     for name in [question] if question else book.questions():
         page = book.page(name)
         answer = Markdown(f"`{name}`: **{page.title}**\n\n{page.answer}")
-        click.echo(rendered(answer, min(Console().width, 80)))
+        put(rendered(answer, min(Console().width, 80)) + "\n")
 
 
 def rendered(what: RenderableType, width: int) -> str:
@@ -319,31 +357,35 @@ def rendered(what: RenderableType, width: int) -> str:
     console = Console(width=width)
     with console.capture() as lines:
         console.print(what)
-    return "".join(f"{line.rstrip()}\n" for line in lines.get().splitlines())
+    return "\n".join(line.rstrip() for line in lines.get().splitlines())
 
 
 @main.command("new", short_help="Begin a driver of your own.")
 @click.argument("name")
-def new_command(name: str) -> None:
+@click.option("--c", "in_c", is_flag=True, help="A driver in C, with its scenario in Python.")
+def new_command(name: str, in_c: bool) -> None:
     """Write NAME.py, a new driver with a scenario, and test_NAME.py, its test.
 
-    The driver runs at once: its jobs end early when their port closes.  The test says that no
-    order of events ends in a fault.  Nothing is overwritten.
+    With --c the driver is NAME.c, and NAME.py is its scenario.  The driver runs at once: its jobs
+    end early when their port closes.  The test says that no order of events ends in a fault.
+    Nothing is overwritten.
 
     \b
       driverref new my_driver
+      driverref new --c my_drv
 
-    Exit status: 0 both files have been written, 2 bad input.
+    Exit status: 0 the files have been written, 2 bad input.
     """
-    files = beginning.files(name)
+    template = beginning.IN_C if in_c else beginning.IN_PYTHON
+    files = beginning.files(template, name)
     for file in filter(os.path.exists, files):  # a `Path` raises where a name is too long
         raise BadInput(f"{file} exists already; choose another name")
     for file, text in files.items():
         write(file, text, "x")
-        click.echo(f"wrote {file}")
-    click.echo("\nTry:")
-    for line in beginning.commands(name):
-        click.echo(f"  {line}")
+        say(f"wrote {file}")
+    say("\nTry:")
+    for line in beginning.commands(template, name):
+        say(f"  {line}")
 
 
 main.add_command(check_command)

@@ -7,13 +7,13 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from driverref.__main__ import main
+from driverref.command import status
 
 
 def given(*words: str | Path) -> Result:
     """What comes of `driverref` with these words; no traceback, whatever they are."""
     result = CliRunner().invoke(main, [str(word) for word in words], prog_name="driverref")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
+    assert result.exit_code != status.TOOL, result.stderr
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, cast
 import click
 
 from driverref import timeline
-from driverref.command import BadInput, loading
-from driverref.command.options import given, run_options
+from driverref.command import BadInput, as_json, loading, status
+from driverref.command.console import complain, say, say_json
+from driverref.command.options import JSON, given, run_options
 from driverref.emulator import Emulator
 from driverref.explore import Scenario
 from driverref.explore.witness import RunOptions
@@ -40,8 +40,8 @@ def compiled(arguments: tuple[str, ...]) -> CDriver:
     try:
         return c_driver_unloaded(sources, flags, libs)
     except CompileError as error:
-        click.echo(str(error), err=True)
-        raise click.exceptions.Exit(2) from None
+        complain(str(error))
+        raise click.exceptions.Exit(BadInput.exit_code) from None
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class WithDriver:
 
     play: Scenario
     driver: CDriver
+
+    @property
+    def __name__(self) -> str:
+        """The name of the scenario, for messages about its runs."""
+        return getattr(self.play, "__name__", "")
 
     def __call__(self, erl: Emulator) -> object:
         """Load the driver, and play the scenario."""
@@ -96,7 +101,7 @@ def as_bytes(ctx: click.Context, parameter: click.Parameter, text: str) -> bytes
 )
 @click.option("--row", default="", help="Run one row once, and show what ran where.")
 @click.option("--witness", default="", help="With --row: the run to make.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@JSON
 @click.pass_context
 def check_command(
     ctx: click.Context,
@@ -109,7 +114,7 @@ def check_command(
     limit: int,
     row: str,
     witness: str,
-    as_json: bool,
+    in_json: bool,
     **options: Any,
 ) -> None:
     """Compile a linked-in driver in C or C++, and run it in every order of events.
@@ -123,7 +128,7 @@ def check_command(
       driverref check my_drv.c --command 'hello'
       driverref check my_drv.c more.c -- -DDEBUG -Iinclude -lz
 
-    Exit status: 0 no fault, 1 a fault was found, 2 bad input.
+    Exit status: 0 every order was run, and no fault, 1 a fault, 2 bad input, 3 not all were run.
     """
     driver = compiled(arguments)
     data = Data(opened, command, control, operation)
@@ -132,24 +137,32 @@ def check_command(
         _once(ctx, driver, data, row, witness, cast(RunOptions, given(options)))
         return
     report: list[Checked] = []
-    for checked in check(driver, data, limit, **given(options)):
-        report.append(checked)
-        if not as_json:
-            _tell(checked, again)
+    interrupted = None
+    try:
+        for checked in check(driver, data, limit, **given(options)):
+            report.append(checked)
+            if not in_json:
+                _tell(checked, again)
+    except KeyboardInterrupt as error:
+        interrupted = error
+        if not report and not in_json:  # nothing has begun
+            raise
     mistakes = [mistake for checked in report for mistake in checked.mistakes]
-    if as_json:
-        click.echo(json.dumps(_as_json(report, again, driver), indent=2))
+    if in_json:
+        say_json(_as_json(report, again, driver))
     else:
         runs = sum(checked.outcomes.schedules for checked in report)
         found = f"{counted(len(mistakes), 'mistake')} in {counted(len(report), 'row')}"
-        click.echo(f"{found}; {counted(runs, 'schedule')} run")
+        say(f"{found}; {counted(runs, 'schedule')} run")
         lost = any(checked.outcomes.stopped == ENDED for checked in report)
         if driver.never_called and not lost:
-            click.echo(
+            say(
                 f"never called: {', '.join(driver.never_called)}; --open, --command and --control "
                 "give the data that leads there"
             )
-    ctx.exit(1 if mistakes else 0)
+    if interrupted:
+        raise interrupted
+    ctx.exit(status.of(bool(mistakes), all(checked.outcomes.complete for checked in report)))
 
 
 def _once(
@@ -174,10 +187,10 @@ def _once(
             shown, fault = apart.follow(found, witness, options, timeline.text)
         except ValueError as error:
             raise BadInput(str(error)) from None
-    click.echo(shown)
+    say(shown)
     if fault is not None:
-        click.echo(f"ended in {fault}", err=True)
-        ctx.exit(1)
+        complain(f"ended in {fault}")
+        ctx.exit(status.FAULT)
 
 
 def _again(arguments: tuple[str, ...], data: Data) -> str:
@@ -215,27 +228,29 @@ def _tell(checked: Checked, again: str) -> None:
     """Print what a row has come to."""
     outcomes = checked.outcomes
     whole = "" if outcomes.complete else f", {outcomes.stopped}"
-    click.echo(f"{checked.name}: {counted(outcomes.schedules, 'schedule')}{whole}")
+    say(f"{checked.name}: {counted(outcomes.schedules, 'schedule')}{whole}")
     for mistake in checked.mistakes:
-        click.echo(f"\n  {str(mistake.fault).replace(chr(10), chr(10) + '  ')}")
+        say(f"\n  {str(mistake.fault).replace(chr(10), chr(10) + '  ')}")
         for line in mistake.lines:
-            click.echo(f"\n    {Path(line.file).name}, {line.function}:")
-            click.echo("\n".join(f"    {words}" for words in around(line).splitlines()))
-        click.echo(f"\n  see it: {_shown_again(again, mistake)}\n")
+            say(f"\n    {Path(line.file).name}, {line.function}:")
+            say("\n".join(f"    {words}" for words in around(line).splitlines()))
+        say(f"\n  see it: {_shown_again(again, mistake)}\n")
 
 
 def _as_json(report: list[Checked], again: str, driver: CDriver) -> dict[str, object]:
     """The report, for a program."""
-    return {
-        "rows": [
+    return as_json.report(
+        "check",
+        rows=[
             {
                 "row": checked.name,
                 "schedules": checked.outcomes.schedules,
                 "complete": checked.outcomes.complete,
+                "stopped": checked.outcomes.stopped,
             }
             for checked in report
         ],
-        "mistakes": [
+        mistakes=[
             {
                 "fault": mistake.fault.name,
                 "text": mistake.fault.text,
@@ -250,5 +265,5 @@ def _as_json(report: list[Checked], again: str, driver: CDriver) -> dict[str, ob
             for checked in report
             for mistake in checked.mistakes
         ],
-        "never_called": driver.never_called,
-    }
+        never_called=driver.never_called,
+    )

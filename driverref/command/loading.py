@@ -23,6 +23,7 @@ from typing import NamedTuple
 from driverref.command import BadInput
 from driverref.explore import Scenario
 from driverref.threads import OUTSIDE, running
+from driverref.threads.watch import began, watching
 
 MODULE = "driverref_scenario_file"
 """The name of the module that a file becomes."""
@@ -66,6 +67,13 @@ def run(file: Path) -> ModuleType:
 
     Raises `BadInput` if it cannot be read or run, or leaves an emulator running.
     """
+    with watching():
+        began(f"loading {file.name}")
+        return _run(file)
+
+
+def _run(file: Path) -> ModuleType:
+    """Do as `run`, which watches."""
     try:
         code = compile(file.read_bytes(), str(file), "exec")
     except OSError as error:
@@ -97,11 +105,11 @@ def silence() -> Iterator[None]:
 
 
 quiet = contextlib.ExitStack()
-"""Keeps a worker process silent until it ends."""
+"""Keeps a process silent until it ends."""
 
 
 def begin_worker(file: Path) -> None:
-    """Prepare a worker process: load the scenario's module, and discard what is printed."""
+    """Prepare another process: load the scenario's module, and discard what is printed."""
     run(file)
     quiet.enter_context(silence())
 

@@ -109,6 +109,10 @@ FAILING = click.option(
 )
 
 
+FORCE = click.option("--force", is_flag=True, help="Overwrite a file that no command has written.")
+JSON = click.option("--json", "in_json", is_flag=True, help="Print a report for a program.")
+
+
 def run_options(command: F) -> F:
     """Add the options of a run of a scenario to a command."""
     return THREADS(SCHEDULERS(RELEASE(OBSERVE(LIMIT(FAILING(command))))))

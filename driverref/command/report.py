@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from html import escape
 
 from driverref.explore import Fault, Outcomes, label
+from driverref.explore.outcomes import whole
 from driverref.timeline import svg
 from driverref.trace import Trace
 
@@ -76,7 +77,7 @@ def _fold(
 ) -> str:
     """Return the fold of one outcome."""
     said, fault = label(outcome), isinstance(outcome, Fault)
-    story = f"<pre>{escape(str(outcome))}</pre>" if fault else ""
+    story = f"<pre>{escape(whole(outcome))}</pre>" if fault else ""
     call = outcomes.again(outcome)
     command = call if again is None else f"{again} {outcomes[outcome].witness}"
     return f"""\

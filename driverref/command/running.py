@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from driverref.command import loading
+from driverref.command import as_json, loading
 from driverref.command.report import picture
+from driverref.command.workers import workers
 from driverref.explore import Fault, Outcomes, Scenario, explore
 from driverref.explore.outcomes import follow
 from driverref.explore.witness import RunOptions
@@ -68,26 +68,34 @@ def shared(file: Path, processes: int | None, scenario: Scenario, **options: Any
         return explore(scenario, executor=executor, **options)
 
 
-def workers(file: Path, processes: int | None) -> AbstractContextManager[Executor | None]:
-    """Return worker processes that load the file before they work; without a number, no executor.
-
-    They are spawned: a forked process would have copies of locks that threads of this one hold.
-    """
-    if processes is None:
-        return nullcontext()
-    return ProcessPoolExecutor(processes, get_context("spawn"), loading.begin_worker, (file,))
-
-
 def begin_aloud(file: Path) -> None:
     """Prepare a process that shows one run: what the scenario prints goes to standard error."""
     loading.run(file)
     sys.stdout = sys.stderr
 
 
+class Drawn(NamedTuple):
+    """What a command shows of a trace, which crosses from one process to another as text."""
+
+    text: str
+    picture: str
+    """As SVG; `""` if none is asked for."""
+    events: list[as_json.Report]
+
+    @classmethod
+    def read(cls, shown: str) -> Drawn:
+        """Return what `drawn` has returned as text."""
+        return cls(*json.loads(shown))
+
+
 def drawn(events: tuple[str, ...] | None, title: str | None, trace: Trace) -> str:
-    """Return a trace, or these events of it, as text; as a picture if there is a title."""
+    """Return a `Drawn` of a trace, or of these events of it, as text.
+
+    It has a picture if there is a title.
+    """
     chosen = trace.select(*events) if events else trace
-    return text(chosen) if title is None else as_file(svg(chosen, title=title))
+    picture = "" if title is None else as_file(svg(chosen, title=title))
+    return json.dumps(Drawn(text(chosen), picture, as_json.events(chosen)))
 
 
 def pictures(place: Place, scenario: Scenario, outcomes: Outcomes) -> Mapping[Hashable, str]:

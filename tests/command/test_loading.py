@@ -11,6 +11,7 @@ from book import DOCS
 from command_line import given, printed, refused
 
 from driverref.command import loading
+from driverref.threads import watch
 
 TWO = """\
 def says_one(erl):
@@ -150,10 +151,12 @@ def test_a_file_that_leaves_an_emulator_running() -> None:
     sys.modules[loading.MODULE].left.stop()
 
 
-def test_a_worker_finds_the_scenario_and_keeps_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    file = written("def s(erl): pass\nprint('at once')\n")
-    with loading.quiet:
-        loading.begin_worker(Path(file))
-        print("later")
-    assert sys.modules[loading.MODULE].s
-    assert capsys.readouterr().out == ""
+def test_a_file_that_never_ends_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "EVERY", 0.0)
+    file = written(
+        "from driverref.threads.watch import under_way\ndef s(erl): pass\ns.__doc__ = under_way()\n"
+    )
+    assert (
+        loading.scenario(file).__doc__
+        == "loading mine.py has gone on for 0 s; it stands at mine.py:3"
+    )

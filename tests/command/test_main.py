@@ -70,6 +70,15 @@ def hopes(erl):
 """
 
 
+RACE = """\
+def s(erl):
+    me = erl.self()
+    for n in (1, 2):
+        erl.spawn(lambda n=n: erl.send(me, n))
+    return erl.receive(), erl.receive()
+"""
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each story plays in a folder with one file, and leaves Python's path as it was."""
@@ -142,16 +151,19 @@ def test_the_emulator_is_as_large_as_one_says() -> None:
 
 
 def test_a_limit_is_a_limit() -> None:
-    last = printed("explore", "sleeper.py:answers", "--limit", "2").splitlines()[-2]
+    result = given("explore", "sleeper.py:answers", "--limit", "2")
+    assert (result.exit_code, result.stderr) == (3, "")
+    last = result.stdout.splitlines()[-2]
     assert "2 run, then stopped at the limit of 2; there may be others" in last
 
 
 @pytest.mark.parametrize("strategy", ["random", "pct"])
 def test_schedules_may_be_drawn_at_random(strategy: str) -> None:
     options = ["--strategy", strategy, "--limit", "30", "--seed", "5"]
-    shown = printed("explore", "sleeper.py:answers", *options)
-    assert "30 schedules drawn at random; there may be others" in shown
-    assert shown == printed("explore", "sleeper.py:answers", *options)
+    drawn = given("explore", "sleeper.py:answers", *options)
+    assert drawn.exit_code == 3
+    assert "30 schedules drawn at random; there may be others" in drawn.stdout
+    assert drawn.stdout == given("explore", "sleeper.py:answers", *options).stdout
 
 
 @pytest.mark.slow
@@ -420,6 +432,11 @@ def test_an_outcome_that_cannot_be_counted() -> None:
 def test_a_scenario_that_leaves(command: str) -> None:
     Path("leaves.py").write_text("def s(erl): raise SystemExit\n")
     assert refused(command, "leaves.py") == "the scenario calls sys.exit: let it return"
+    Path("leaves.py").write_text(
+        "class Own(BaseException): pass\ndef s(erl): raise Own('an end')\n"
+    )
+    message = "the scenario raises Own, which is no Exception: an end"
+    assert refused(command, "leaves.py") == message
 
 
 def test_a_scenario_that_does_not_repeat_itself() -> None:
@@ -462,7 +479,9 @@ def test_who_asks_for_a_release_without_a_record_is_told_what_stands_for_it() ->
 
 
 def test_a_scenario_is_compared_on_every_release() -> None:
-    shown = printed("compare", "sleeper.py:closes", "--observe", "async_free,ready_async")
+    result = given("compare", "sleeper.py:closes", "--observe", "async_free,ready_async")
+    assert (result.exit_code, result.stderr) == (1, "")  # R11B leaks
+    shown = result.stdout
     rows = {line.partition("  ")[0]: line for line in shown.splitlines()}
     assert "Leak: 1 block never freed" in rows["R11B-5 +A 1 +S 1"]
     today = next(names for names in rows if names.endswith("25 +A 1 +S 1"))
@@ -471,9 +490,12 @@ def test_a_scenario_is_compared_on_every_release() -> None:
 
 
 def test_a_comparison_that_was_cut_short_says_so() -> None:
-    last = printed("compare", "sleeper.py:closes", "--limit", "2").splitlines()[-1]
+    Path("race.py").write_text(RACE)
+    result = given("compare", "race.py", "--limit", "1")
+    assert (result.exit_code, result.stderr) == (3, "")
+    last = result.stdout.splitlines()[-1]
     assert "there may be other outcomes of" in last
-    assert "R7B-3 +A 1 (stopped at the limit of 2)" in last
+    assert "R7B-3 +A 1 (stopped at the limit of 1)" in last
 
 
 def test_the_releases_are_a_table() -> None:
