@@ -200,9 +200,10 @@ def explore_command(
         outcomes, interrupted = found(lambda: place.explore(scenario, given(options), shared))
         if html is not None and not interrupted:
             pictures = running.pictures(place, scenario, outcomes)
-            name, here = " ".join(target), isinstance(place, running.Here)
+            table = running.table(place, outcomes)
     if html is not None and not interrupted:
-        write_result(html, report.page(name, outcomes, pictures, again, here), force)
+        page = report.page(" ".join(target), outcomes, pictures, again, table)
+        write_result(html, page, force)
     if in_json:
         say_json(as_json.explored(outcomes, again))
     else:

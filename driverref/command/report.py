@@ -35,13 +35,13 @@ def page(
     outcomes: Outcomes,
     pictures: Mapping[Hashable, str] | None = None,
     again: str | None = None,
-    here: bool = True,
+    table: str | None = None,
 ) -> str:
     """Return the page about a scenario called `name`, with a picture for each outcome.
 
-    Without pictures, the runs are made here.  `again` is the command that shows a witness, but for
-    the witness at its end; without it, the call in Python stands there.  `here` is whether the
-    runs may be made in this process, as a table that can be played needs: a driver in C may end it.
+    Without `pictures`, and without the `table` that can be played, the runs are made here.  `again`
+    is the command that shows a witness, but for the witness at its end; without it, the call in
+    Python stands there.
     """
     if pictures is None:
         pictures = {
@@ -59,7 +59,7 @@ def page(
 </head>
 <body>
 <h1>Outcomes of <code>{escape(name)}</code></h1>
-{outcomes._repr_html_() if here else outcomes.table()}
+{outcomes._repr_html_() if table is None else table}
 <h2>A run for each outcome</h2>
 {folds}
 </body>

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from driverref.command import as_json, loading
 from driverref.command.report import picture
@@ -19,13 +19,19 @@ from driverref.command.workers import workers
 from driverref.explore import Fault, Outcomes, Scenario, explore
 from driverref.explore.outcomes import follow
 from driverref.explore.witness import RunOptions
-from driverref.hosting.apart import Apart
+from driverref.hosting.apart import Apart, Died
 from driverref.timeline import as_file, svg, text
 from driverref.trace import Trace
+
+T = TypeVar("T")
 
 
 class Place(Protocol):
     """Where a scenario is run."""
+
+    def do(self, function: Callable[..., T], /, *arguments: Any) -> T:
+        """Call a function there, and return what it returns."""
+        ...
 
     def explore(self, scenario: Scenario, options: dict[str, Any], explore: Any, /) -> Outcomes:
         """Explore a scenario, with `explore` as the function that does it."""
@@ -40,6 +46,9 @@ class Place(Protocol):
 
 class Here:
     """This process."""
+
+    def do(self, function: Callable[..., T], /, *arguments: Any) -> T:
+        return function(*arguments)
 
     def explore(self, scenario: Scenario, options: dict[str, Any], explore: Any, /) -> Outcomes:
         outcomes: Outcomes = explore(scenario, **options)
@@ -105,3 +114,15 @@ def pictures(place: Place, scenario: Scenario, outcomes: Outcomes) -> Mapping[Ha
         show = partial(picture, outcome)
         shown[outcome] = place.follow(scenario, found.witness, {}, show)[0]
     return shown
+
+
+def table(place: Place, outcomes: Outcomes) -> str:
+    """Return the table of outcomes as HTML, which can be played.
+
+    The runs are made again for that.  If a driver in C ends the process of one, it is the table
+    alone.
+    """
+    try:
+        return place.do(Outcomes._repr_html_, outcomes)
+    except Died:
+        return outcomes.table()

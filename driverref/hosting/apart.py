@@ -132,7 +132,7 @@ class Apart:
         self._process = None
         return code
 
-    def do(self, function: Callable[..., T], *arguments: Any) -> T:
+    def do(self, function: Callable[..., T], /, *arguments: Any) -> T:
         """Call a function there, and return what it returns or raise what it raises.
 
         All of that has to be picklable.  Ctrl-C is handed on.  Raises `Died`.

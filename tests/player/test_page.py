@@ -51,8 +51,8 @@ def test_a_table_of_very_many_schedules_is_shown_without_its_game(
     assert found._repr_html_() == found.table()
 
 
-def test_the_report_of_runs_that_were_made_elsewhere_is_not_played() -> None:
+def test_the_report_of_runs_that_were_made_elsewhere_has_the_table_from_there() -> None:
     found = explore(closes)
     pictures = dict.fromkeys(found, "<svg></svg>")
-    assert "driverref-play" not in report.page("closes", found, pictures, here=False)
+    assert "driverref-play" not in report.page("closes", found, pictures, table=found.table())
     assert "driverref-play" in report.page("closes", found, pictures)
