@@ -11,6 +11,8 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `judged_values`: what was returned there, as HTML; `judged_faults`: what the usual tools found;
 * `era_rows`: what the table of eras says;
 * `pairs`: wrong lines beside right ones, and the C and Erlang files that a page shows;
+* `outcome_names`: the names that a page gives to outcomes, and what has moved in their orders;
+* `games`: a table of outcomes as a game, with the lines of the page's examples;
 * `words`: a number with its noun.
 
 `workshop` has what the directives share. The directive modules import it, and never each other:
@@ -25,5 +27,6 @@ These modules know nothing of Sphinx, so the tests use them too:
 
 `book_search` is the book's own search, and the pages that are made of no source.
 `forms` is for the book as an EPUB, as a PDF, as text: its tables in HTML become docutils' own.
+`play` writes the games of a page beside it.
 `docstrings` lets docstrings be Markdown, and `picture` draws the README's picture.
 """

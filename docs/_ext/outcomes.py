@@ -25,8 +25,8 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages
+from _ext.games import game_of
 from _ext.outcome_names import Named, moved, named
-from _ext.play import below
 from _ext.workshop import (
     SAFE,
     ExampleDirective,
@@ -99,9 +99,12 @@ class OutcomesTable(ExampleDirective):
     def game(
         self, outcomes: Outcomes, rows: Sequence[Named], first: int = 0, label: str = ""
     ) -> nodes.Node:
-        """Return the game of the rows from `first` on."""
+        """Return the game of the rows from `first` on, for `play`. `label` is its button's."""
         labels = [(r.outcome, r.name or in_full(r.outcome).split("\n")[0], r.grade) for r in rows]
-        return below(self.page, outcomes, labels, first, label)
+        node = raw("")
+        node["game"] = game_of(self.page, outcomes, labels)
+        node["first"], node["count"], node["label"] = first, len(rows), label
+        return node
 
     def rows(
         self, outcomes: Outcomes, rows: Sequence[Named], counts: Sequence[str], where: str = ""
