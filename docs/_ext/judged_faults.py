@@ -110,7 +110,7 @@ def alone_cell(alone: Played) -> str:
     """Return what was seen without a tool, and in how many plays."""
     ways = {"died": fault("died"), "hung": fault("stood still"), "wrong": "other answers"}
     seen = [f"{word}, {alone[way]} of {alone['plays']}" for way, word in ways.items() if alone[way]]
-    return "<br>".join(seen) or "nothing"
+    return "<br/>".join(seen) or "nothing"
 
 
 def tool_cell(played: Played, tool: str) -> str:
