@@ -84,6 +84,7 @@ def test_asyncio_to_thread_is_refused_and_a_task_is_not(threads: Kind) -> None:
         assert asyncio.run(main()) == [b"a", b"b"]
 
 
+@pytest.mark.filterwarnings("ignore:threading.Thread stops every simulated thread")
 @both
 def test_an_os_thread_that_a_callback_has_started_is_no_thread_of_the_driver(threads: Kind) -> None:
     raised: list[BaseException] = []

@@ -15,6 +15,7 @@ from driverref.errors import (
     EmulatorHang,
     EmulatorStopped,
     ErlangError,
+    Interrupted,
     Leak,
     Nondeterministic,
     ProcessExit,
@@ -30,8 +31,8 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_error_says_what_to_make_of_it(kind: type[Exception]) -> None:
-    assert issubclass(kind, Exception)
+def test_every_error_says_what_to_make_of_it(kind: type[BaseException]) -> None:
+    assert issubclass(kind, Exception) or kind is Interrupted
     assert kind.__doc__
 
 
@@ -41,7 +42,14 @@ def test_what_a_bif_raises_stands_beside_the_terms() -> None:
 
 
 def test_what_the_driver_did_wrong_can_be_caught_as_one() -> None:
-    others = {ErlangError, ProcessExit, EmulatorHang, EmulatorStopped, Nondeterministic}
+    others = {
+        ErlangError,
+        ProcessExit,
+        EmulatorHang,
+        EmulatorStopped,
+        Nondeterministic,
+        Interrupted,
+    }
     assert {kind for kind in CLASSES if not issubclass(kind, DriverFault)} == others
 
 

@@ -326,6 +326,7 @@ class Lives(RuleBasedStateMachine):
         for subject in self.subjects.values():
             self.erl.erl_ddll.load_driver(subject)
             self.open(-1, subject.driver_name, "opened")
+        self.works: list[Callable[[], object]] = []
         self.agents = [self.new_agent(index) for index in range(AGENTS)]
 
     def new_agent(self, index: int) -> Pid:
@@ -335,17 +336,19 @@ class Lives(RuleBasedStateMachine):
         def live() -> None:
             erl.process_flag("trap_exit", bool(index))
             while True:
-                message = erl.receive()
-                if callable(message):
-                    with suppress(ErlangError):
-                        message()
+                match erl.receive():
+                    case ("do", number):
+                        with suppress(ErlangError):
+                            self.works[number]()
 
         return erl.spawn(live, scheduler=index % self.schedulers + 1)
 
     def do(self, agent: int, work: Callable[[], object]) -> None:
         """Have an agent do it, beside everything else; or, with -1, do it here."""
         if agent >= 0:
-            self.erl.send(self.agents[agent], work)
+            # A function is no term, so its number is sent.
+            self.works.append(work)
+            self.erl.send(self.agents[agent], ("do", len(self.works) - 1))
         else:
             with suppress(ErlangError):
                 work()
@@ -395,7 +398,7 @@ class Lives(RuleBasedStateMachine):
     @rule(agent=st.integers(0, AGENTS - 1), reason=st.sampled_from(["normal", "kill", "shutdown"]))
     def kill_owner(self, agent: int, reason: str) -> None:
         """The agent ends, and with it its ports; another takes its place."""
-        self.erl.send(self.agents[agent], lambda: self.erl.exit(reason))
+        self.do(agent, lambda: self.erl.exit(reason))
         if reason == "kill":
             self.erl.exit(self.agents[agent], "kill")
         self.agents[agent] = self.new_agent(agent)

@@ -290,25 +290,37 @@ class LoadedDriver:
         # Asked wherever a port or a job goes, in most cases of a driver that stays.
         if self.state.value not in (UNLOADING, KILLING):
             return
-        with self.runtime.loading if self.successor.value else nullcontext():
+        reloading = self.successor.value is not None
+        # A driver is replaced under the lock of loading, which is taken before that of the table.
+        with self.runtime.loading if reloading else nullcontext():
             # Under the lock no port is opened meanwhile, and of two schedulers that are here only
             # one goes on.
             with self.runtime.drivers_lock:
                 if self.state.value not in (UNLOADING, KILLING) or not self.idle():
                     return
-                self.transit("idle")
                 successor = self.successor.value
-                # Out of the table before `finish` runs: a driver of the same name may be loaded
-                # from now on, and is another one.  A successor is waited for.
-                if successor is None:
-                    del self.runtime.drivers[self.name]
-            self._run("finish")
-            if successor is None:
-                self.transit("finish returned")
-            # Told after `finish`, so a process that was told may free what the driver has used.
-            self.tell("DOWN", "unloaded", "unloaded", "unloaded_only")
-            if successor is not None:
-                self._replace(successor)
+                as_seen = (successor is not None) is reloading
+                if as_seen:
+                    self.transit("idle")
+                    # Out of the table before `finish` runs: a driver of the same name may be loaded
+                    # from now on, and is another one.  A successor is waited for.
+                    if successor is None:
+                        del self.runtime.drivers[self.name]
+            if as_seen:
+                self._finish(successor)
+                return
+        # A successor has come since, or has been given up.
+        self.finish_if_idle()
+
+    def _finish(self, successor: Successor | None) -> None:
+        """Run `finish`, and put the successor in the driver's place if there is one."""
+        self._run("finish")
+        if successor is None:
+            self.transit("finish returned")
+        # Told after `finish`, so a process that was told may free what the driver has used.
+        self.tell("DOWN", "unloaded", "unloaded", "unloaded_only")
+        if successor is not None:
+            self._replace(successor)
 
     def _replace(self, successor: Successor) -> None:
         """Load the driver that takes this one's place."""
@@ -335,10 +347,6 @@ class LoadedDriver:
         self.finish_if_idle()
 
     # Loading it again, and keeping it.
-
-    def is_as(self, source: Driver, kill_ports: bool) -> bool:
-        """Whether it is this driver, loaded in this way."""
-        return self.source is source and self.kill_ports is kill_ports
 
     def keep(self) -> bool:
         """Load the driver once more.

@@ -48,14 +48,18 @@ class NativePoll:
 
     def wait(self) -> Report | None:
         while not self._reports:
+            rung = False
             for key, ready in self._selector.select():
                 if key.fileobj is self._bell:
-                    # Before the requests are looked for: a later one rings again.
-                    self._bell.recv(4096)
-                    self._heed()
+                    rung = True
                 else:
                     self._selector.unregister(key.fileobj)
                     self._reports.append((key.data, ready))
+            # After the reports, since a request may take away a socket that is ready.
+            if rung:
+                # Before the requests are looked for: a later one rings again.
+                self._bell.recv(4096)
+                self._heed()
         report = self._reports.popleft()
         if report is None:
             self._close()

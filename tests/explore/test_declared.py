@@ -137,6 +137,7 @@ UNNOTICED = {
     "runtime/loaded_driver.py _lingering": DRIVER_STATE,
     "runtime/loaded_driver.py _ports": DRIVER_STATE,
     "runtime/loaded_driver.py monitors": TABLE_LOCK + ", or when none can be added any more",
+    "runtime/loaded_driver.py successor": TABLE_LOCK + ", or is made again under it",
     "runtime/loaded_driver.py users": TABLE_LOCK,
     "runtime/port.py bonds": BONDS_LOCK,
     "runtime/process.py alive": BONDS_LOCK + ", or in the step that takes it",

@@ -36,6 +36,7 @@ SYMPTOMS = "docs/symptoms/"
 
 HERE = {
     "docs/questions/flow/slow_drv.c",
+    "docs/questions/free/sleeper_drv.c",
     "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
@@ -76,11 +77,12 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
     ("source", "name", "data"),
     [
         ("docs/square_drv.c", "square_drv", b"7"),
+        ("docs/questions/free/sleeper_drv.c", "sleeper_drv", b"\x05"),
         ("tests/beam/bench_drv.c", "bench_drv", b"x"),
         ("tests/beam/blast_drv.c", "blast_drv 2", b"x"),
     ],
 )
-def test_the_first_driver_and_those_of_the_benchmark_are_silent(
+def test_the_drivers_of_the_first_pages_and_of_the_benchmark_are_silent(
     source: str, name: str, data: bytes
 ) -> None:
     assert outcomes(source, commands(name, data, data)) == {None}
