@@ -47,9 +47,6 @@ class String(str):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return _quoted(self, '"')
-
 
 @dataclass(frozen=True, slots=True, order=True, repr=False)
 class Port:

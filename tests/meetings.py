@@ -8,6 +8,7 @@ no list of its own that several threads write: the search would not know of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from scripted import made_of
@@ -44,7 +45,7 @@ from driverref.erl_driver import (
     erl_drv_thread_join,
     set_busy_port,
 )
-from driverref.errors import ErlangError
+from driverref.errors import DriverFault, ErlangError
 from driverref.instrument import memory_data
 
 LOCKING = ERL_DRV_FLAG_USE_PORT_LOCKING
@@ -308,6 +309,32 @@ def two_threads_free_one_block(erl: Emulator) -> None:
         block, tid = driver_alloc(1), ErlDrvTid()
         erl_drv_thread_create("other", tid, lambda _: driver_free(block), None, None)
         driver_free(block)
+        erl_drv_thread_join(tid, None)
+
+    erl.port_command(opened(erl, made_of(output=output)), b"")
+
+
+def two_threads_make_a_fault_each_and_catch_it(erl: Emulator) -> None:
+    """The first of the two is the outcome, whatever has been caught."""
+
+    def reads() -> object:
+        block = driver_alloc(1)
+        driver_free(block)
+        return None if block is None else block[0]
+
+    def frees_twice() -> None:
+        block = driver_alloc(1)
+        driver_free(block)
+        driver_free(block)
+
+    def caught(fault: Callable[[], object]) -> None:
+        with suppress(DriverFault):
+            fault()
+
+    def output(port: ErlDrvPort, buf: memoryview) -> None:
+        tid = ErlDrvTid()
+        erl_drv_thread_create("other", tid, lambda _: caught(frees_twice), None, None)
+        caught(reads)
         erl_drv_thread_join(tid, None)
 
     erl.port_command(opened(erl, made_of(output=output)), b"")

@@ -67,8 +67,7 @@ class Commands:
         thread, runtime = running(), self.runtime
         process = thread.process
         if process is None or process.runtime is not runtime or runtime.down:
-            process = caller(runtime, "port_command")
-            thread = running()
+            process = caller(runtime, "port_command")  # which raises
         runtime.threads.step()
         if process.doom.value is not None:
             process.notice()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from driverref import errors
 from driverref.diagnostics import Place, caller, where
 from driverref.memory.races import Accesses, Span
-from driverref.threads import OUTSIDE, Mode, Threads, running
+from driverref.threads import OUTSIDE, Cell, Mode, Threads, running
 
 if TYPE_CHECKING:
     from driverref.threads.steps import SimulatedThread
@@ -159,8 +159,9 @@ def found(fault: F) -> F:
     A driver that catches it has not undone it: in C its memory is no longer what it seems.
     """
     runtime = running().runtime
-    if runtime is not None and runtime.ledger.fault is None:
-        runtime.ledger.fault = fault
+    # Of two faults that threads make the first one counts, so their order is declared.
+    if runtime is not None and runtime.ledger.fault.value is None:
+        runtime.ledger.fault.value = fault
     return fault
 
 
@@ -178,7 +179,7 @@ class Ledger:
         # On OS threads a step does nothing.  The blocks ask this first, to save the call.
         self.simulated = threads.simulated
         """Whether accesses to memory step and are checked for races."""
-        self.fault: errors.DriverFault | None = None
+        self.fault: Cell[errors.DriverFault | None] = threads.cell(None)
         """The first fault that was found, whether or not the driver has caught it."""
 
     def add(self, what: str, born: str, freed_by: str) -> Row:

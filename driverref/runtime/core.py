@@ -190,7 +190,7 @@ class Runtime:
         A failure is a crash, a leak, a fault of memory, or that no thread could go on.  The last
         two know their places.
         """
-        if self._failure is None and (known := self.ledger.fault or self.threads.stuck):
+        if self._failure is None and (known := self.ledger.fault.value or self.threads.stuck):
             self._failure = known, None
         return self._failure
 

@@ -18,6 +18,8 @@ from driverref.erl_driver import (
     driver_output,
 )
 from driverref.errors import ErlangError
+from driverref.posix import usleep
+from driverref.runtime.loaded_driver import Successor
 
 LOCKING = ERL_DRV_FLAG_USE_PORT_LOCKING
 RELOAD = [("reload", "pending"), ("monitor", "pending")]
@@ -320,6 +322,7 @@ def test_init_and_finish_of_an_exchange_are_waited_for() -> None:
 
         def init() -> None:
             asked.open()
+            usleep(1)  # others go on meanwhile
 
         erl.spawn(ask, scheduler=2)
         asked.await_arrival()
@@ -328,6 +331,48 @@ def test_init_and_finish_of_an_exchange_are_waited_for() -> None:
         return result, erl.receive(lambda message: message[0] == "found")[1]
 
     assert set(explore(scenario, schedulers=2)) == {("ok", True)}
+
+
+class Between:
+    """A lock before which another OS thread comes once."""
+
+    def __init__(self, lock: Any, come: Callable[[], object]) -> None:
+        self.lock, self.come = lock, [come]
+
+    def __enter__(self) -> None:
+        if self.come:
+            self.come.pop()()
+        self.lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.__exit__(*error)
+
+
+def test_a_successor_that_comes_at_the_last_moment_is_put_in_place_under_the_lock_of_loading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On OS threads it may come between the look for one and the lock of the table."""
+    held = []
+
+    def make() -> str:
+        held.append("held" in str(erl.runtime.loading))
+        return "driver_init_failed"
+
+    def come() -> None:
+        loaded = erl.runtime.drivers["d"]
+        loaded.successor.value = Successor(loaded.source, False, make)
+
+    def stop(port: ErlDrvPort) -> None:
+        # The next that takes the lock looks whether the driver is idle.
+        monkeypatch.setattr(erl.runtime, "drivers_lock", Between(erl.runtime.drivers_lock, come))
+
+    with Emulator() as erl:
+        erl.erl_ddll.load(version(1, stop=stop))
+        port = erl.open_port(("spawn_driver", "d"))
+        erl.erl_ddll.unload("d")  # it waits for the port
+        erl.port_close(port)
+        assert erl.erl_ddll.loaded_drivers() == ("ok", [])
+    assert held == [True]
 
 
 @pytest.mark.parametrize("release", ["R7B-3"])

@@ -50,6 +50,7 @@ MEETINGS = {
         Meeting(m.two_jobs_are_submitted, (), {"schedulers": 3}),
         Meeting(m.drivers_are_listed_while_one_comes_and_goes, (), {"schedulers": 3}),
         Meeting(m.two_threads_free_one_block, (), {}),
+        Meeting(m.two_threads_make_a_fault_each_and_catch_it, (), {}),
         Meeting(
             m.blocks_are_listed_while_a_job_allocates, (), {"release": OLDEST, "async_threads": 1}
         ),
@@ -94,6 +95,7 @@ MEETINGS = {
 }
 
 NOTICED = {
+    "memory/ledger.py fault": m.two_threads_make_a_fault_each_and_catch_it,
     "memory/ledger.py rows": m.blocks_are_listed_while_a_job_allocates,
     "runtime/async_pool.py _ids": m.two_jobs_are_submitted,
     "runtime/async_pool.py serving": m.jobs_end_while_the_emulator_halts,

@@ -378,6 +378,7 @@ def lists_of_calls(draw: st.DrawFn) -> list[list[tuple[Any, ...]]]:
 @given(lists=lists_of_calls())
 @example(lists=[[("trylock",)], [("destroy",)]])
 @example(lists=[[("free_binary",)], [("refc", "inc")]])
+@example(lists=[[("read", 0), ("free",), ("read", 0)], [("free",)]])
 @example(lists=[[("lock",), ("wait",)], [("lock",), ("signal",), ("unlock",)]])
 def test_of_any_calls_of_a_drivers_threads_the_search_finds_what_the_oracle_finds(
     lists: list[list[tuple[Any, ...]]],

@@ -36,6 +36,7 @@ from driverref.hosting.apart import (
 )
 from driverref.hosting.driver import CDriver, c_driver_unloaded
 from driverref.hosting.host import host
+from driverref.hosting.lines import Table
 
 pytestmark = [pytest.mark.slow, needs_compiler]
 
@@ -403,6 +404,13 @@ def test_a_journal_says_which_run_was_under_way(tmp_path: Path) -> None:
 
 def test_what_is_left_of_a_driver_that_is_kept_no_longer(as_apart: Files) -> None:
     (as_apart.journal.parent / "drivers").write_text('[0, "/gone/driver.so"]\n')
+    assert as_apart.last_seen() == (None, False)
+
+
+def test_a_place_that_is_in_none_of_the_drivers(as_apart: Files, tmp_path: Path) -> None:
+    Table([], [], []).save(tmp_path / "lines.json")
+    kept = json.dumps([0, str(tmp_path / "driver.so")])
+    (as_apart.journal.parent / "drivers").write_text(f"{kept}\n{kept}\n")
     assert as_apart.last_seen() == (None, False)
 
 

@@ -201,7 +201,9 @@ def test_what_goes_on_is_told_with_the_name_of_the_row_or_the_scenario() -> None
     flow = c_driver_unloaded([str(BOOK / "flow/flow_drv.c")], [], [])
     assert Row("open and close", flow, Data()).__name__ == "open and close"
 
-    def asked(erl: Emulator) -> None:
-        pass
+    def asked(erl: Emulator) -> object:
+        return erl.erl_ddll.loaded_drivers()
 
     assert WithDriver(asked, flow).__name__ == "asked"
+    with Emulator() as erl:
+        assert WithDriver(asked, flow)(erl) == ("ok", ["flow_drv"])

@@ -265,9 +265,10 @@ def test_no_port_is_made_by_a_closed_one_or_for_a_process_that_has_ended(threads
         assert erl.ports() == []
 
 
+@pytest.mark.parametrize(("release", "flags"), [("25", LOCKING), ("R13B", 0)])
 @pytest.mark.rule("port.created")
-def test_no_port_is_made_while_the_driver_s_ports_are_killed() -> None:
-    with Emulator() as erl:
+def test_no_port_is_made_while_the_driver_s_ports_are_killed(release: str, flags: int) -> None:
+    with Emulator(release=release) as erl:
         erl.process_flag("trap_exit", True)
         seen: list[object] = []
 
@@ -275,7 +276,7 @@ def test_no_port_is_made_while_the_driver_s_ports_are_killed() -> None:
             seen.append(driver_create_port(port, me, "made", None))
 
         me = erl.self()
-        opened(erl, made_of(flags=LOCKING, stop=stop))
+        opened(erl, made_of(flags=flags, stop=stop))
         erl.erl_ddll.unload_driver("d")
         assert seen == [-1]
 
