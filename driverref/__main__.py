@@ -37,14 +37,15 @@ from driverref.command.checking import check_command
 from driverref.command.checking import scenario as scenario_of
 from driverref.command.console import check_free, complain, put, say, say_json, write, write_result
 from driverref.command.options import (
+    EVENTS,
     FORCE,
     JSON,
     OBSERVE,
     OUT,
+    QUESTION,
     SCHEDULERS,
     TARGET,
     THREADS,
-    event_names,
     given,
     run_options,
     writable,
@@ -220,9 +221,7 @@ def explore_command(
 @TARGET
 @run_options
 @click.option("--witness", default="", help="The run to make, as explore names it.")
-@click.option(
-    "--events", metavar="NAMES", multiple=True, callback=event_names, help="Show only these events."
-)
+@EVENTS
 @click.option(
     "--svg", metavar="OUT", type=OUT, callback=writable, help="Write a picture, and print nothing."
 )
@@ -334,7 +333,7 @@ def releases_command(in_json: bool) -> None:
 
 
 @main.command("answers", short_help="Read the short answers to the questions.")
-@click.argument("question", required=False)
+@QUESTION
 def answers_command(question: str | None) -> None:
     """Read the short answers to the questions of the book.
 

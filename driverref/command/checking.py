@@ -18,7 +18,7 @@ from driverref.explore import Scenario
 from driverref.explore.witness import RunOptions
 from driverref.hosting import CDriver, CompileError
 from driverref.hosting.apart import ENDED, Apart
-from driverref.hosting.battery import LIMIT, Checked, Data, Mistake, around, check, rows
+from driverref.hosting.battery import LIMIT, Checked, Data, Mistake, around, check, load, rows
 from driverref.hosting.driver import c_driver_unloaded
 
 LIBRARIES = (".o", ".a", ".so")
@@ -58,7 +58,7 @@ class WithDriver:
 
     def __call__(self, erl: Emulator) -> object:
         """Load the driver, and play the scenario."""
-        erl.erl_ddll.load_driver(self.driver())
+        load(erl, self.driver())
         return self.play(erl)
 
 

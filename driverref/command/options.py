@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from driverref.command import book
 from driverref.emulator import DEFAULTS
 from driverref.explore.witness import STEP_LIMIT
 from driverref.release import ERAS, RELEASES, find
@@ -34,6 +35,12 @@ def event_names(
             hint = f"; did you mean {near[0]}?" if near else ""
             raise click.BadParameter(f"no event is called {name!r}{hint}")
     return names or None
+
+
+def events_beginning(ctx: click.Context, param: click.Parameter, given: str) -> list[str]:
+    """Complete the last of some names of events, for a shell."""
+    before, comma, last = given.rpartition(",")
+    return [f"{before}{comma}{name}" for name in sorted(NAMES) if name.startswith(last)]
 
 
 def writable(ctx: click.Context, param: click.Parameter, file: Path | None) -> Path | None:
@@ -91,6 +98,7 @@ OBSERVE = click.option(
     metavar="NAMES",
     multiple=True,
     callback=event_names,
+    shell_complete=events_beginning,
     help="Events whose order belongs to the outcome, with commas between: ready_async,stop.",
 )
 
@@ -125,3 +133,16 @@ def given(options: Mapping[str, object]) -> dict[str, Any]:
 
 TARGET = click.argument("target", metavar="[DRIVER.c] FILE[:SCENARIO]", nargs=-1, required=True)
 OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+EVENTS = click.option(
+    "--events",
+    metavar="NAMES",
+    multiple=True,
+    callback=event_names,
+    shell_complete=events_beginning,
+    help="Show only these events.",
+)
+QUESTION = click.argument(
+    "question",
+    required=False,
+    shell_complete=lambda ctx, param, given: [n for n in book.questions() if n.startswith(given)],
+)

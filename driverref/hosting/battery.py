@@ -25,10 +25,14 @@ from driverref.explore.witness import RUN_DEFAULTS, RunOptions
 from driverref.hosting.apart import Apart, Died
 from driverref.hosting.driver import CDriver
 from driverref.hosting.lines import Line
+from driverref.runtime.driver import Driver
 from driverref.terms import Port
 
 LIMIT = 1000
 """How many schedules of a row are run, at most."""
+
+FIRST = 3
+"""How many schedules of a row are run before the others."""
 
 PLACE = re.compile(r"(\S+):(\d+) in (\S+)")
 """A place of a fault, such as `drv.c:12 in work`."""
@@ -48,6 +52,21 @@ class Data:
     """How many milliseconds pass, for the row with a timer."""
 
 
+class LoadError(Exception):
+    """The emulator does not load the driver; the text has what `erl_ddll:load_driver` returns."""
+
+
+def load(erl: Emulator, driver: Driver) -> None:
+    """Load a driver, or raise `LoadError`: a port of it could not be opened."""
+    answer: Any = erl.erl_ddll.load_driver(driver)
+    if answer == "ok":
+        return
+    reason = str(answer[1])
+    if erl.runtime.ledger.failed:  # `init` may refuse where an allocation has failed
+        raise ErlangError(reason, "erl_ddll.load_driver: an allocation has failed")
+    raise LoadError(f"{driver.driver_name}: {reason}: {erl.erl_ddll.format_error(reason)}")
+
+
 class Playing:
     """The emulator, the driver and the data, in the words of the rows."""
 
@@ -56,7 +75,7 @@ class Playing:
         made = driver()
         self.name = made.driver_name
         erl.process_flag("trap_exit", True)
-        erl.erl_ddll.load_driver(made)
+        load(erl, made)
 
     def open(self, arguments: str | None = None) -> Port:
         """Open a port; in this process."""
@@ -229,7 +248,7 @@ def _checked(
         asked = {**options, "failing_allocations": True} if row.name == "no memory" else options
         interrupted = None
         try:
-            outcomes = apart.explore(row, asked)
+            outcomes = _explored(apart, row, asked)
         except Interrupted as error:
             outcomes, interrupted = error.found, error
         driver.learn(cast(Row, outcomes.scenario).driver)
@@ -242,6 +261,18 @@ def _checked(
         yield Checked(row.name, outcomes, mistakes)
         if interrupted:
             raise interrupted
+
+
+def _explored(apart: Apart, row: Row, options: dict[str, Any]) -> Outcomes:
+    """Explore a row, unless the first runs of it end as a `Livelock`.
+
+    A loop that polls can be left in so many ways that the search would go on for hours, through
+    runs that are as long as a run may be, and would show that loop again.
+    """
+    few = apart.explore(row, {**options, "limit": min(FIRST, options["limit"])})
+    if few.complete or any(fault.name == "Livelock" for fault in few.faults):
+        return few
+    return apart.explore(row, options)
 
 
 def lines_of(fault: Fault, driver: CDriver) -> tuple[Line, ...]:

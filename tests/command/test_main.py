@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from book import ROOT
+from click.shell_completion import ShellComplete
 from command_line import given, printed, refused
 
 from driverref import explore, replay
@@ -581,3 +582,20 @@ def test_as_a_module(folder: Path) -> None:
     refusal = command("explore", "none.py", cwd=folder)
     assert (refusal.returncode, refusal.stdout) == (2, "")
     assert refusal.stderr == "Error: none.py: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "last", "expected"),
+    [
+        (["answers"], "f", ["free", "flow"]),
+        (["explore", "f.py", "--observe"], "ready_a", ["ready_async"]),
+        (["explore", "f.py", "--observe"], "stop,flu", ["stop,flush"]),
+        (["timeline", "f.py", "--events"], "driver_enqv", ["driver_enqv"]),
+        (["explore", "f.py", "--release"], "R7", ["R7B-3"]),
+        (["explore", "f.py", "--strategy"], "p", ["pct"]),
+        ([], "ti", ["timeline"]),
+    ],
+)
+def test_a_shell_completes_names(words: list[str], last: str, expected: list[str]) -> None:
+    completer = ShellComplete(main, {}, "driverref", "_DRIVERREF_COMPLETE")
+    assert [item.value for item in completer.get_completions(words, last)] == expected
