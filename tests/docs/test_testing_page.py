@@ -96,8 +96,8 @@ def test_a_race_is_found_whoever_comes_first() -> None:
     for seed in range(20):
         with suppress(DataRace), Emulator(seed=seed) as erl:
             written_and_read(erl, Sharing())
-        assert isinstance(erl.runtime.ledger.fault, DataRace | None)
-        text = str(erl.runtime.ledger.fault)
+        assert isinstance(erl.runtime.ledger.fault.value, DataRace | None)
+        text = str(erl.runtime.ledger.fault.value)
         if wrote in text and read in text:
             found.add(text.index(wrote) < text.index(read))
     assert found == {True, False}
