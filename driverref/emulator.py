@@ -50,6 +50,7 @@ from driverref.terms import KILL
 from driverref.threads import Threads, running
 from driverref.threads.native import NativeThreads
 from driverref.threads.simulated import SimulatedThreads
+from driverref.threads.stalled import look_after
 from driverref.trace import Trace
 
 
@@ -105,6 +106,8 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
             raise wrong_type("Emulator", "trace", "True or False", trace)
         record = Trace() if trace else None
         self._start(partial(_seam, threads, seed), record, async_threads, schedulers, release)
+        if isinstance(self.runtime.threads, SimulatedThreads):
+            look_after(self.runtime.threads, f"the emulator made at {self.made}")
 
     @classmethod
     def _on(cls, threads: Threads, trace: Trace, **options: Unpack[EmulatorOptions]) -> Self:

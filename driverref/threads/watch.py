@@ -43,7 +43,9 @@ STILL = """\
   erl_drv_cond_wait."""
 
 MOVING = """\
-  It makes steps: something may poll or sleep in a loop that has no end.
+  It makes steps: something may poll or sleep in a loop that has no end."""
+
+LIMITED = """\
   A run of more steps than step_limit (--step-limit) ends as a Livelock."""
 
 MORE = """\
@@ -98,10 +100,10 @@ class Watch:
                 return f"{head}; it stands at {where(place)}" if place else head
             made = self._steps.made
             head += f", {made:,} steps and {self._steps.time / 1e9:g} s of virtual time"
-            lines = [f"{head}:", *_standing(self._steps, frame)]
+            lines = [f"{head}:", *standing_of(self._steps, frame)]
             if made != self._made:
                 if self._made >= 0:
-                    lines.append(MOVING)
+                    lines += [MOVING, LIMITED]
                 self._made, self._since = made, now
             elif now - self._since >= EVERY / 2:
                 lines.append(STILL)
@@ -134,7 +136,7 @@ def tell(text: str) -> None:
         sys.stderr.flush()
 
 
-def _standing(steps: Steps, frame: FrameType | None) -> Iterator[str]:
+def standing_of(steps: Steps, frame: FrameType | None) -> Iterator[str]:
     """Return a line for each thread: what it does, and where in the program it stands."""
     running = steps.running
     for thread in [running, *(t for t in steps.threads.copy().values() if t is not running)]:
