@@ -41,6 +41,7 @@ extensions = [
     "_ext.book_search",
     "_ext.forms",
     "_ext.pair",
+    "_ext.driver",
     "_ext.cards",
     "_ext.otp_suites",
 ]

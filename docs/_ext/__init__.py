@@ -11,6 +11,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `judged_values`: what was returned there, as HTML; `judged_faults`: what the usual tools found;
 * `era_rows`: what the table of eras says;
 * `pairs`: wrong lines beside right ones, and the C and Erlang files that a page shows;
+* `driver_files`: the files of a driver, how they are compiled and run, and the driver in Python;
 * `outcome_names`: the names that a page gives to outcomes, and what has moved in their orders;
 * `games`: a table of outcomes as a game, with the lines of the page's examples;
 * `words`: a number with its noun.
@@ -20,7 +21,8 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `rules`: `{rule}`, `{rule-list}` and the role `{rule}`;
 * `timeline`: `{timeline}`; `outcomes`: `{outcomes}` and `{then-and-now}`;
 * `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
-* `pair`: `{pair}`; `cards`: `{cards}`, and what stands where a link to a page is shared;
+* `driver`: `{driver}`; `pair`: `{pair}`;
+* `cards`: `{cards}`, and what stands where a link to a page is shared;
 * `otp_suites`: `{otp-suites}`;
 * `names`: `{names}`, the list of what the reference describes;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.

@@ -7,9 +7,9 @@ They show drivers for the real emulator, and what it did with drivers in the run
 folder: `free_drv.c` in C, `free_drv.erl` in Erlang, and `free_nif.c` with `free_nif.erl`, which is
 what one writes today. Each has a link to the file. With `:others:` it shows the other drivers of
 the folder instead, each under the first sentence of its head comment; those that the page shows
-elsewhere are left out. The directive's content names scenarios of the record, and a table shows
-what the real emulator did in them. A language that the reader chooses is chosen in all tabs of the
-book.
+elsewhere are left out. Of a driver that the page shows with `{driver}`, only the NIF is shown. The
+directive's content names scenarios of the record, and a table shows what the real emulator did in
+them. A language that the reader chooses is chosen in all tabs of the book.
 
 `{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
 scenario, and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
@@ -32,12 +32,22 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
-from sphinx_design.shared import create_component
 
-from _ext import judged, judged_faults, judged_values
+from _ext import driver_files, judged, judged_faults, judged_values
 from _ext.judged_rows import in_html, scenario_line, scenario_rows, totals_row, unseen_row
 from _ext.words import counted, listed
-from _ext.workshop import SAFE, BookDirective, folded, html_table, literal, raw, scrolling, titled
+from _ext.workshop import (
+    SAFE,
+    BookDirective,
+    folded,
+    html_table,
+    literal,
+    raw,
+    scrolling,
+    tab,
+    tab_set,
+    titled,
+)
 
 LANGUAGES = {".c": "c", ".erl": "erlang"}
 
@@ -98,23 +108,25 @@ class RealThing(RecordDirective):
         folder = self.page.parent
         box = nodes.container(classes=["real-thing"])
         text = self.page.read_text("utf-8")
+        beside = {shown.name for shown in driver_files.shown(self.page)}
         for driver in drivers(folder, name):
             if (driver == name) == ("others" in self.options):
                 continue
-            if driver == name:
-                box += tab_set(self.file_tabs(driver))
-            elif f"{{literalinclude}} {driver}_drv.c" not in text:
+            if driver != name and f"{{literalinclude}} {driver}_drv.c" in text:
+                continue
+            tabs = self.file_tabs(driver, ["NIF"] if f"{driver}_drv" in beside else TABS)
+            if driver != name and tabs:
                 title = purpose(folder / f"{driver}_drv.c")
                 box += nodes.paragraph(title, title, classes=["pattern"])
-                box += tab_set(self.file_tabs(driver))
+            box += [tab_set(tabs)] if tabs else []
         return [*([box] if box.children else []), *self.table(" ".join(self.content).split())]
 
-    def file_tabs(self, driver: str) -> list[nodes.Node]:
-        """Return a tab for each language in which the folder has the driver."""
+    def file_tabs(self, driver: str, labels: Iterable[str]) -> list[nodes.Node]:
+        """Return a tab for each of these languages in which the folder has the driver."""
         tabs = []
-        for label, endings in TABS.items():
+        for label in labels:
             content: list[nodes.Node] = []
-            for ending in endings:
+            for ending in TABS[label]:
                 path = self.page.parent / f"{driver}_{ending}"
                 if path.is_file():
                     self.depends_on(path)
@@ -257,30 +269,6 @@ def wide(label: str, caption: str, columns: Sequence[str], rows: Iterable[str]) 
     """Return a table that scrolls where the screen is narrow."""
     html = html_table(label, caption, columns)
     return raw(f"{scrolling('wide', label)}{html}<tbody>{''.join(rows)}</tbody></table></div>")
-
-
-def tab_set(tabs: Sequence[nodes.Node]) -> nodes.Node:
-    """Return tabs, as sphinx-design makes them."""
-    return create_component("tab-set", classes=["sd-tab-set"], children=tabs)
-
-
-def tab(label: str, content: Sequence[nodes.Node]) -> nodes.Node:
-    """Return one tab."""
-    return create_component(
-        "tab-item",
-        classes=["sd-tab-item"],
-        children=[
-            nodes.rubric(
-                label,
-                "",
-                nodes.Text(label),
-                classes=["sd-tab-label"],
-                sync_id=label.lower(),
-                sync_group="language",
-            ),
-            create_component("tab-content", classes=["sd-tab-content"], children=content),
-        ],
-    )
 
 
 def drivers(folder: Path, name: str) -> list[str]:

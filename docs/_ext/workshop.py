@@ -9,7 +9,7 @@ The way through the file:
 1. `BookDirective` is the base of the directives. It knows the page, and what the page depends on.
 2. `ExampleDirective` is the base of those that show a value which the page's own examples made.
    `run_of` gives them the run of the page, and `finish` ends that run.
-3. Links and tables, as docutils has them.
+3. Links, tables and tabs, as docutils and sphinx-design have them.
 4. Pictures and tables in HTML. A docutils table can have neither a caption nor rows that open.
 """
 
@@ -28,6 +28,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
+from sphinx_design.shared import create_component
 
 from _ext import pages
 from driverref.trace import Trace
@@ -144,7 +145,7 @@ def finish(app: Sphinx, _doctree: nodes.document) -> None:
         report(app.env, failure)
 
 
-# Links and tables, as docutils has them.
+# Links, tables and tabs, as docutils and sphinx-design have them.
 
 
 def link(kind: str, target: str, shown: nodes.Node, domain: str = "") -> addnodes.pending_xref:
@@ -191,6 +192,30 @@ def row(*cells: nodes.Node | Sequence[nodes.Node]) -> nodes.row:
 def texts(*words: str) -> list[nodes.Node]:
     """Return a paragraph for each text."""
     return [nodes.paragraph("", text) for text in words]
+
+
+def tab_set(tabs: Sequence[nodes.Node]) -> nodes.Node:
+    """Return tabs, as sphinx-design makes them."""
+    return create_component("tab-set", classes=["sd-tab-set"], children=tabs)
+
+
+def tab(label: str, content: Sequence[nodes.Node]) -> nodes.Node:
+    """Return one tab."""
+    return create_component(
+        "tab-item",
+        classes=["sd-tab-item"],
+        children=[
+            nodes.rubric(
+                label,
+                "",
+                nodes.Text(label),
+                classes=["sd-tab-label"],
+                sync_id=label.lower(),
+                sync_group="language",
+            ),
+            create_component("tab-content", classes=["sd-tab-content"], children=content),
+        ],
+    )
 
 
 # Pictures and tables in HTML.

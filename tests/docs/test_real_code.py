@@ -26,6 +26,7 @@ from threading import Lock
 from typing import Any
 
 import pytest
+from _ext.driver_files import commands, head, promised
 from book import DOCS
 
 pytestmark = pytest.mark.slow
@@ -50,42 +51,6 @@ pairs = pytest.mark.parametrize("source", PAIRS, ids=NAMES)
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]
 if sys.platform == "darwin":
     FLAGS += ["-undefined", "dynamic_lookup"]
-
-
-def head(path: Path) -> list[str]:
-    """The lines of the comment that opens a file, without its marks."""
-    text = path.read_text()
-    if path.suffix == ".c":
-        assert text.startswith("/*"), f"{path.name}: no comment at the head"
-        lines = text[2 : text.index("*/")].splitlines()
-        return [re.sub(r"^ \* ?", "", line).rstrip() for line in lines]
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("%%"):
-            break
-        lines.append(line.removeprefix("%%").removeprefix(" ").rstrip())
-    return lines
-
-
-def commands(path: Path) -> list[str]:
-    """The commands that a head gives."""
-    return [line.strip() for line in head(path) if re.match(r" +(cc |erlc |erl |[A-Z_]+=)", line)]
-
-
-def promised(source: Path) -> list[str]:
-    """The lines that the heads of a pair say that `main/0` prints."""
-    found: list[str] = []
-    for path in source, source.with_suffix(".erl"):
-        lines = iter(head(path))
-        for line in lines:
-            if line.lower().endswith("prints:"):
-                break
-        for line in lines:
-            if line.startswith("  "):
-                found.append(line.strip())
-            elif found and line:
-                break
-    return found
 
 
 def like(line: str, pattern: str) -> bool:

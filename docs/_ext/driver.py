@@ -1,0 +1,105 @@
+"""The directive `{driver}`: one driver in C, in Python and in Erlang, in tabs.
+
+    ````{driver} sleeper_drv Sleeper
+    ```python
+    >>> class Sleeper(Driver): ...
+    ```
+    ````
+
+C comes from `sleeper_drv.c` in the page's folder, without its head and without its table of
+callbacks (`driver_files`). Python is the directive's content, and a part of the page's program as
+any other block. Erlang comes from `sleeper_drv.erl`. Below the tabs the reader can open the
+commands that compile and run the files, what they print, and the table of callbacks.
+
+`tests/docs/test_twins.py` checks that C and Python have the same functions and the same calls.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.typing import ExtensionMetadata
+from sphinx_design.shared import create_component
+
+from _ext import driver_files
+from _ext.workshop import SAFE, BookDirective, tab, tab_set
+
+
+class DriverInTabs(BookDirective):
+    """A driver in three languages, and how to compile and run it."""
+
+    required_arguments = 2
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the tabs and the folded part."""
+        c = self.page.parent / f"{self.arguments[0]}.c"
+        erlang = c.with_suffix(".erl")
+        self.depends_on(c, erlang)
+        self.assert_has_content()
+        python = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, python)
+        try:
+            text = c.read_text("utf-8")
+            tabs = [
+                tab("C", [coloured(driver_files.code(text), "c")]),
+                tab("Python", python.children),
+                tab("Erlang", [coloured(driver_files.module(erlang.read_text("utf-8")), "erlang")]),
+            ]
+            below = self.below(c, erlang, driver_files.table(text))
+        except (OSError, ValueError) as error:
+            raise self.error(f"driver: {self.arguments[0]}: {error}") from error
+        return [tab_set(tabs), below]
+
+    def below(self, c: Path, erlang: Path, table: str) -> nodes.Node:
+        """Return the folded part."""
+        session = [f"$ {line}" for path in (c, erlang) for line in driver_files.commands(path)]
+        files = nodes.paragraph()
+        files += [self.file(c), nodes.Text(" has these lines and the table of callbacks; ")]
+        files += [self.file(erlang), nodes.Text(" is Erlang's side. On macOS add ")]
+        files += [nodes.literal("", "-undefined dynamic_lookup"), nodes.Text(" to the line of ")]
+        files += [nodes.literal("", "cc"), nodes.Text(".")]
+        callbacks = "The table of callbacks:"
+        return dropdown(
+            "Compile it, load it, run it",
+            [
+                files,
+                coloured("\n".join([*session, *driver_files.promised(c)]), "console"),
+                nodes.paragraph(callbacks, callbacks),
+                coloured(table, "c"),
+            ],
+        )
+
+    def file(self, path: Path) -> nodes.reference:
+        """Return a link to a file."""
+        return self.download(path.name, f"{path.parent.name}/{path.name}", "file-link")
+
+
+def coloured(text: str, language: str) -> nodes.literal_block:
+    """Return a block of code."""
+    return nodes.literal_block(text, text, language=language)
+
+
+def dropdown(title: str, content: list[nodes.Node]) -> nodes.Node:
+    """Return a part that is folded, as sphinx-design makes it."""
+    return create_component(
+        "dropdown",
+        children=[nodes.rubric(title, title), *content],
+        opened=False,
+        type="dropdown",
+        has_title=True,
+        icon=None,
+        chevron=None,
+        container_classes=["sd-mb-3"],
+        title_classes=[],
+        body_classes=[],
+    )
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    app.setup_extension("_ext.workshop")
+    app.add_directive("driver", DriverInTabs)
+    return SAFE

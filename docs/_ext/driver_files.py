@@ -1,0 +1,110 @@
+"""A driver of a page: its C file, its Erlang file, and the same driver in Python; for `{driver}`.
+
+The C file begins with a comment, its head; then come the includes, the functions and, last, the
+table of callbacks below a comment that begins with `/* The table of callbacks`. The heads of the
+two files say how they are compiled and run, and the Erlang file's head says what is printed then.
+
+A page names the driver and its class in Python: ```` ````{driver} sleeper_drv Sleeper ````. `shown`
+finds these drivers, for the tests and for `{real-thing}`, which leaves them out.
+"""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from _ext import pages
+
+COMMAND = re.compile(r" +(cc |erlc |erl |[A-Z_]+=)")
+"""How the line of a command begins in a head."""
+TABLE = "/* The table of callbacks"
+
+
+class Shown(NamedTuple):
+    """A driver that a page shows in C and in Python."""
+
+    name: str
+    """The name of its files, such as `sleeper_drv`."""
+    python_class: str
+    python: str
+    """Its Python, without prompts."""
+    c: Path
+    erlang: Path
+
+
+def shown(page: Path) -> list[Shown]:
+    """Return the drivers that a page shows with `{driver}`, in order."""
+    found = []
+    for fence in pages.fences(page.read_text("utf-8")):
+        if fence.directive == "driver":
+            name, _, python_class = fence.argument.partition(" ")
+            inner = (f.content for f in pages.fences(fence.content) if f.info == "python")
+            examples = doctest.DocTestParser().get_examples("\n".join(inner))
+            python = "".join(example.source for example in examples)
+            c = page.parent / f"{name}.c"
+            found.append(Shown(name, python_class, python, c, c.with_suffix(".erl")))
+    return found
+
+
+def code(text: str) -> str:
+    """Return the lines of a C file from its first include to its table of callbacks."""
+    start = re.search(r"^#include <", text, re.MULTILINE)
+    end = text.find(TABLE)
+    if start is None or end < start.start():
+        raise ValueError(f"there is no '#include <', or no '{TABLE}' behind it")
+    return text[start.start() : end].rstrip()
+
+
+def table(text: str) -> str:
+    """Return the lines of a C file from its table of callbacks to its end."""
+    _, found, rest = text.partition("static ErlDrvEntry")
+    if not found:
+        raise ValueError("there is no 'static ErlDrvEntry'")
+    return (found + rest).rstrip()
+
+
+def module(text: str) -> str:
+    """Return the lines of an Erlang file behind its head."""
+    start = re.search(r"^-module", text, re.MULTILINE)
+    if start is None:
+        raise ValueError("there is no '-module'")
+    return text[start.start() :].rstrip()
+
+
+def head(path: Path) -> list[str]:
+    """Return the lines of the comment that opens a file, without its marks."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".c":
+        if not text.startswith("/*"):
+            raise ValueError(f"{path.name}: no comment at the head")
+        lines = text[2 : text.index("*/")].splitlines()
+        return [re.sub(r"^ \* ?", "", line).rstrip() for line in lines]
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("%%"):
+            break
+        lines.append(line.removeprefix("%%").removeprefix(" ").rstrip())
+    return lines
+
+
+def commands(path: Path) -> list[str]:
+    """Return the commands that a head gives."""
+    return [line.strip() for line in head(path) if COMMAND.match(line)]
+
+
+def promised(source: Path) -> list[str]:
+    """Return the lines that the heads of a C file and its Erlang file say that `main/0` prints."""
+    found: list[str] = []
+    for path in source, source.with_suffix(".erl"):
+        lines = iter(head(path))
+        for line in lines:
+            if line.lower().endswith("prints:"):
+                break
+        for line in lines:
+            if line.startswith("  "):
+                found.append(line.strip())
+            elif found and line:
+                break
+    return found

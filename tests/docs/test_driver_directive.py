@@ -1,0 +1,180 @@
+"""The directive `{driver}`: a driver in tabs, and what of its files is shown where."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from _ext import driver_files
+from bs4 import BeautifulSoup
+from small_book import TEST, article, build
+
+C = """\
+/* SPDX-License-Identifier: 0BSD
+ *
+ * echo_drv: an echo.
+ *
+ *   cc -o echo_drv.so echo_drv.c
+ */
+#define _DEFAULT_SOURCE
+#include <erl_driver.h>
+
+static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
+{
+    driver_output((ErlDrvPort)data, buf, len);
+}
+/* The table of callbacks, and more. */
+static ErlDrvEntry entry = {
+    .driver_name = "echo_drv",
+};
+"""
+
+ERLANG = """\
+%% SPDX-License-Identifier: 0BSD
+%%
+%%   erlc echo_drv.erl
+%%
+%% It prints:
+%%
+%%   hello
+-module(echo_drv).
+"""
+
+PAGE = """\
+# A page
+
+````{driver} echo_drv Echo
+```python
+>>> class Echo:
+...     driver_name = "echo_drv"
+...
+```
+````
+
+```python
+>>> Echo.driver_name
+'echo_drv'
+```
+
+```{rule} key.order
+Jobs begin in order.
+```
+
+```{program}
+```
+
+```{real-thing} echo
+```
+
+```{real-thing} lock
+:others:
+```
+
+```{toctree}
+reference/rules
+```
+"""
+
+
+def echo_book(folder: Path, c: str = C, erlang: str = ERLANG) -> BeautifulSoup:
+    """Build a book with a driver beside its page; a text that is empty is no file."""
+    (folder / "docs").mkdir(parents=True)
+    for name, text in (("echo_drv.c", c), ("echo_drv.erl", erlang), ("echo_nif.c", "int nif;\n")):
+        if text:
+            (folder / "docs" / name).write_text(text, "utf-8")
+    built = build(folder, PAGE, TEST)
+    assert built.returncode == 0, built.stderr
+    return article(folder)
+
+
+def page_of(folder: Path) -> Path:
+    """Write the page and its files, without a build."""
+    (folder / "echo_drv.c").write_text(C, "utf-8")
+    (folder / "echo_drv.erl").write_text(ERLANG, "utf-8")
+    (folder / "page.md").write_text(PAGE, "utf-8")
+    return folder / "page.md"
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
+    """The page of a book with a driver."""
+    return echo_book(tmp_path_factory.mktemp("echo"))
+
+
+@pytest.mark.slow
+def test_the_driver_stands_in_three_tabs(echo: BeautifulSoup) -> None:
+    tabs = echo.select("div.sd-tab-set")[0]
+    labels = [(label.text.strip(), label["data-sync-id"]) for label in tabs.select("label")]
+    assert labels == [("C", "c"), ("Python", "python"), ("Erlang", "erlang")]
+    c, python, erlang = (pre.text.strip() for pre in tabs.select("pre"))
+    assert c.startswith("#include <erl_driver.h>")
+    assert c.endswith("}")
+    assert python.startswith(">>> class Echo:")
+    assert erlang == "-module(echo_drv)."
+
+
+@pytest.mark.slow
+def test_how_to_compile_it_and_the_table_are_folded(echo: BeautifulSoup) -> None:
+    (folded,) = echo.select("details.sd-dropdown")
+    assert folded.select("summary")[0].text.strip() == "Compile it, load it, run it"
+    session, table = (pre.text.strip() for pre in folded.select("pre"))
+    assert session == "$ cc -o echo_drv.so echo_drv.c\n$ erlc echo_drv.erl\nhello"
+    assert table.startswith("static ErlDrvEntry")
+    links = [link["href"] for link in folded.select("a")]
+    assert [re.sub(r".*/", "", str(link)) for link in links] == ["echo_drv.c", "echo_drv.erl"]
+
+
+@pytest.mark.slow
+def test_of_a_driver_that_stands_above_only_the_nif_is_shown_again(echo: BeautifulSoup) -> None:
+    labels = [label.text.strip() for label in echo.select("div.real-thing label")]
+    assert labels == ["NIF", "NIF"]  # as the driver of the question, and as another
+
+
+@pytest.mark.slow
+def test_the_python_is_a_part_of_the_page_s_program(tmp_path: Path) -> None:
+    echo_book(tmp_path)
+    program = (tmp_path / "html" / "_programs" / "index.py").read_text("utf-8")
+    assert "class Echo:" in program
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("c", "erlang", "message"),
+    [
+        ("", ERLANG, "echo_drv.c"),
+        (C, "", "echo_drv.erl"),
+        (C.replace("#include", "#import"), ERLANG, "there is no '#include <'"),
+        (C.replace("static ErlDrvEntry", "ErlDrvEntry"), ERLANG, "no 'static ErlDrvEntry'"),
+        (C, ERLANG.replace("-module", "-modul"), "there is no '-module'"),
+    ],
+)
+def test_a_file_that_cannot_be_shown_stops_the_build(
+    tmp_path: Path, c: str, erlang: str, message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        echo_book(tmp_path, c, erlang)
+
+
+def test_the_table_has_to_stand_behind_the_includes() -> None:
+    with pytest.raises(ValueError, match="or no '/\\* The table of callbacks' behind it"):
+        driver_files.code(f"{driver_files.TABLE}. */\n#include <erl_driver.h>\n")
+
+
+def test_a_page_s_drivers_are_found_with_their_python(tmp_path: Path) -> None:
+    page = page_of(tmp_path)
+    (found,) = driver_files.shown(page)
+    assert (found.name, found.python_class) == ("echo_drv", "Echo")
+    assert found.python == 'class Echo:\n    driver_name = "echo_drv"\n'
+    assert (found.c, found.erlang) == (tmp_path / "echo_drv.c", tmp_path / "echo_drv.erl")
+
+
+def test_the_heads_say_what_is_called_and_printed(tmp_path: Path) -> None:
+    page_of(tmp_path)
+    c, erlang = tmp_path / "echo_drv.c", tmp_path / "echo_drv.erl"
+    assert driver_files.commands(c) == ["cc -o echo_drv.so echo_drv.c"]
+    assert driver_files.commands(erlang) == ["erlc echo_drv.erl"]
+    assert driver_files.promised(c) == ["hello"]
+    c.write_text("int echo;\n", "utf-8")
+    with pytest.raises(ValueError, match="no comment at the head"):
+        driver_files.head(c)
