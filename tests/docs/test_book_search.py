@@ -78,6 +78,14 @@ OTHERS = {
     "assert_outcomes": "reference/api-outcomes",
     "R11B": "porting",
     "eras": "how-it-works",
+    "gdb": "debugging",
+    "valgrind": "debugging",
+    "AddressSanitizer": "debugging",
+    "ThreadSanitizer": "debugging",
+    "backtrace": "debugging",
+    "core file": "debugging",
+    "erl_crash.dump": "debugging",
+    "debug emulator": "debugging",
 }
 """A page that is among the first three."""
 

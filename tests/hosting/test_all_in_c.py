@@ -20,6 +20,7 @@ ROOT = BOOK.parents[1]
 ELSEWHERE = {
     "docs/questions/wake/wake_drv.c": "test_select_in_c.py hosts it: it has a thread of its own",
     "docs/questions/timeout/socket_drv.c": "test_sockets_in_c.py hosts it: its far end is a stand-in",
+    "docs/debugging/caps_drv.c": "test_debugging_page.py checks it, wrong and right",
     "docs/lookup_drv.c": "test_check.py hosts it: it is wrong on purpose",
     "tests/beam/judge_log.c": "it keeps the log of the other drivers, on locks of the real machine",
     "tests/beam/judge_drv.c": "test_judge_hosted.py hosts it: its log is a stand-in",
