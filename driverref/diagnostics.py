@@ -16,12 +16,14 @@ makes the text of it:
 
 from __future__ import annotations
 
+import linecache
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import TypeAlias
 
 # Places.
@@ -87,10 +89,17 @@ def called(error: Exception, function: object) -> None:
 
 def defined(function: object) -> Place:
     """Return the place at which a function is defined; `None` if it is not written in Python."""
-    while isinstance(function, partial):
-        function = function.func
+    while wrapped := _within(function):
+        function = wrapped
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     return None if code is None else (code, 0)
+
+
+def _within(function: object) -> object:
+    """Return the function that is called by one that stands for it."""
+    if isinstance(function, partial):
+        return function.func
+    return vars(function).get("__wrapped__") if isinstance(function, FunctionType) else None
 
 
 def line(place: tuple[CodeType, int]) -> int | None:
@@ -98,6 +107,16 @@ def line(place: tuple[CodeType, int]) -> int | None:
     code, at = place
     # The instruction, and not the line, was kept: the line is a search in this table.
     return next(number for start, end, number in code.co_lines() if start <= at < end)
+
+
+Sources: TypeAlias = Callable[[CodeType], tuple[str, Sequence[str]] | None]
+"""Finds the name and the lines of the file that has some code."""
+
+
+def from_files(code: CodeType) -> tuple[str, Sequence[str]] | None:
+    """Find the source of a function in its file, or among what was typed in a notebook."""
+    lines = linecache.getlines(code.co_filename)
+    return (Path(code.co_filename).name, lines) if lines else None
 
 
 def where(place: Place) -> str:

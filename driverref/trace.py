@@ -7,15 +7,23 @@ is that of the threads seam, and a port is its number.  A `Trace` shows the item
 The events of one thread stand in the order in which they happened.  Events of different threads
 stand in the order in which they were appended.  On simulated threads that order is exact.  On OS
 threads two events that no lock or queue orders may stand either way round.
+
+On simulated threads a trace knows more, for the picture: where in the program an event was made,
+and when a callback returned (`_Details`).  On OS threads that would cost too much, and nothing is
+noted.  A search notes nothing either.
 """
 
 from __future__ import annotations
 
 import difflib
+import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import update_wrapper
 from typing import Any, NamedTuple, overload
 
-from driverref.diagnostics import shown
+from driverref.diagnostics import Place, caller, defined, is_program, shown
 from driverref.terms import Port, brief
 
 Raw = tuple[int, str, str, int | None, int | None, object]
@@ -92,6 +100,36 @@ def _hint(name: object) -> str:
 _WIDTH = 6
 
 
+class Returned(NamedTuple):
+    """When a callback returned."""
+
+    before: int
+    """How many events of the trace there were by then."""
+    time: int
+    """Nanoseconds, as in `Event`."""
+
+
+@dataclass
+class _Details:
+    """What a trace knows beside its events."""
+
+    places: list[Place] = field(default_factory=list)
+    """Where in the program each event was made; of a callback, where it is defined."""
+    returned: dict[int, Returned] = field(default_factory=dict)
+    """When a callback returned, by the index of its event."""
+    clock: Callable[[], int] = int
+
+    def of(self, which: Sequence[int], start: int) -> _Details:
+        """Return the same for the events with these indices, whose times count from `start`."""
+        now = {index: number for number, index in enumerate(which)}
+        returned = {
+            now[index]: Returned(bisect_left(which, before), time - start)
+            for index, (before, time) in self.returned.items()
+            if index in now
+        }
+        return _Details([self.places[index] for index in which], returned)
+
+
 class Trace(Sequence[Event]):
     """The events of one emulator, in order.  A sequence: `len`, index, slice, iterate.
 
@@ -101,18 +139,61 @@ class Trace(Sequence[Event]):
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._start = 0
         self._items: list[Any] = []
+        self._details: _Details | None = None
         for time, thread, name, port, job, detail in events:
             number = None if port is None else port.number
             self._items += (time, thread, name, number, job, detail)
 
-    def begin(self, now: int) -> Record | None:
+    def begin(self, now: int, clock: Callable[[], int] | None = None) -> Record | None:
         """Count times from `now` on, and return the function that appends an event.
 
-        `None` instead of the function means that nothing is recorded.
+        `None` instead of the function means that nothing is recorded.  With a `clock`, the details
+        are noted as well: no other thread may record between two steps of a thread.
         """
         self._start = now
-        # The method itself: a function around it would cost a call an event.
-        return self._items.extend
+        append = self._items.extend
+        if clock is None:
+            # The method itself: a function around it would cost a call an event.
+            return append
+        self._details = _Details(clock=clock)
+        note = self._details.places.append
+
+        def record(raw: Raw) -> None:
+            append(raw)
+            note(caller())
+
+        return record
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the details are noted."""
+        return self._details is not None
+
+    def watched(self, function: Any) -> Any:
+        """Return a callback that notes when it returns; without details, the callback itself.
+
+        Its event is the last one when it is called.
+        """
+        details, items = self._details, self._items
+        if details is None or function is None:
+            return function
+        place = defined(function)
+
+        def watch(*args: Any) -> Any:
+            begun = len(items) // _WIDTH - 1
+            self.at(place)
+            # If it never returns, it lasts as long as the trace.
+            details.returned[begun] = Returned(sys.maxsize, items[begun * _WIDTH])
+            result = function(*args)
+            details.returned[begun] = Returned(len(items) // _WIDTH, details.clock())
+            return result
+
+        return update_wrapper(watch, function)
+
+    def at(self, place: Place) -> None:
+        """Note that the last event was made at this place, if it is one of the program."""
+        if self._details is not None and place is not None and is_program(place[0].co_filename):
+            self._details.places[-1] = place
 
     def freeze(self) -> None:
         """Take no more events.
@@ -131,9 +212,23 @@ class Trace(Sequence[Event]):
     def __getitem__(self, index: slice) -> Trace: ...
     def __getitem__(self, index: int | slice) -> Event | Trace:
         which = range(len(self))[index]
-        if isinstance(which, range):
-            return Trace(map(self._event, which))
-        return self._event(which)
+        return self._chosen(which) if isinstance(which, range) else self._event(which)
+
+    def _chosen(self, which: Sequence[int]) -> Trace:
+        """The events with these indices, as a trace of its own."""
+        chosen = Trace(map(self._event, which))
+        if self._details is not None and list(which) == sorted(which):
+            chosen._details = self._details.of(which, self._start)
+        return chosen
+
+    def place(self, index: int) -> Place:
+        """Where in the program an event was made; `None` if that is not known."""
+        return None if self._details is None else self._details.places[index]
+
+    def returned(self, index: int) -> Returned | None:
+        """When the callback of an event returned; `None` if it has not, or that is not known."""
+        found = None if self._details is None else self._details.returned.get(index)
+        return found and Returned(found.before, found.time - self._start)
 
     def __iter__(self) -> Iterator[Event]:
         return map(self._event, range(len(self)))
@@ -152,7 +247,7 @@ class Trace(Sequence[Event]):
         for name in names:
             if name not in NAMES and all(event.name != name for event in self):
                 raise ValueError(f"Trace: {shown(name)} is no event; {_hint(name)}")
-        return Trace(event for event in self if event.name in names)
+        return self._chosen([at for at, event in enumerate(self) if event.name in names])
 
     def order(self, *names: str) -> list[str]:
         """The order of events as short strings: `["async_invoke(1)", "stop", "async_free(1)"]`.

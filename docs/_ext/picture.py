@@ -34,7 +34,13 @@ def draw() -> str:
         exec(compile(code, "README.md", "exec"), namespace)
     erl = namespace["erl"]
     assert isinstance(erl, Emulator)
-    return timeline.as_file(timeline.svg(erl.trace, title=TITLE, description=DESCRIPTION))
+    picture = timeline.svg(
+        erl.trace,
+        title=TITLE,
+        description=DESCRIPTION,
+        sources=lambda _: ("README.md", code.splitlines()),
+    )
+    return timeline.as_file(picture)
 
 
 if __name__ == "__main__":

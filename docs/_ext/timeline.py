@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
 
 from _ext import pages
+from _ext.games import Examples
 from _ext.workshop import SAFE, ExampleDirective, figure, literal
 from driverref import timeline
 from driverref.trace import Trace
@@ -39,8 +40,9 @@ class Timeline(ExampleDirective):
         """Return the picture, with the same events as text below it."""
         trace = self.chosen(self.trace(run), "the trace")
         title, description = self.options["title"], self.options["description"]
-        picture = timeline.svg(trace, title=title, description=description)
-        text = literal(timeline.text(trace))
+        sources = Examples(self.page)
+        picture = timeline.svg(trace, title=title, description=description, sources=sources)
+        text = literal(timeline.text(trace, notes=True))
         return [figure("timeline", picture, title, [text], "The same as text")]
 
     def trace(self, run: pages.Run) -> Trace:

@@ -26,6 +26,9 @@ code, pre { font-family: ui-monospace, Menlo, Consolas, monospace }
 code, pre { white-space: pre-wrap; overflow-wrap: anywhere }
 details { margin: 1rem 0; padding: .5rem 1rem; border: 1px solid #8886; border-radius: .4rem }
 td details { margin: 0; padding: 0; border: 0 } td pre { margin: .3rem 0 }
+.picture { overflow-x: auto }
+.picture svg { width: max(min(100%, var(--wide) * 1rem),
+  min(100% * var(--wide) / var(--core), var(--wide) * .85rem)) }
 summary { cursor: pointer } details.fault { border-left: .3rem solid #c9362b }
 """
 
@@ -85,5 +88,5 @@ def _fold(
 <summary><code>{escape(said)}</code></summary>
 {story}
 <p><code>{escape(command)}</code></p>
-{pictures[outcome]}
+<div class="picture">{pictures[outcome]}</div>
 </details>"""

@@ -118,8 +118,8 @@ class Watch(Trace):
         self._observe = frozenset(observe)
         self._whole = whole
 
-    def begin(self, now: int) -> Record | None:
-        append = super().begin(now)
+    def begin(self, now: int, clock: Callable[[], int] | None = None) -> Record | None:
+        append = super().begin(now, clock if self._whole else None)
         if append is None or not (self._observe or self._whole):
             return None
 

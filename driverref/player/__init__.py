@@ -11,7 +11,8 @@ the end of each run there is one of the outcomes.
 * `page` has what a page without a folder of its own needs: all of it in one text.
 """
 
-from driverref.player.game import Labels, Sources, from_files, game, script
+from driverref.diagnostics import Sources, from_files
+from driverref.player.game import Labels, game, script
 from driverref.player.page import WEB, in_page
 from driverref.player.structure import Structure
 

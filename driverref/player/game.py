@@ -17,34 +17,23 @@ before them.
 from __future__ import annotations
 
 import json
-import linecache
-from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
+from collections.abc import Hashable, Sequence
 from types import CodeType
 from typing import Any
 
-from driverref.diagnostics import line
+from driverref.diagnostics import Sources, from_files, line
 from driverref.explore.outcomes import Outcomes, label
 from driverref.explore.run import Fault
 from driverref.player.recording import Step, Thing
 from driverref.player.structure import Structure
 from driverref.threads.choice import TIME, thread_of
+from driverref.timeline.rows import several_ports
 from driverref.timeline.words import label as event_label
-from driverref.timeline.words import several_ports
 
 Labels = Sequence[tuple[Hashable, str, str]]
 """The rows of a table: an outcome, what it is called, and its grade."""
 
-Sources = Callable[[CodeType], tuple[str, Sequence[str]] | None]
-"""Finds the source of a function: the name of the file or of the example, and its lines."""
-
 Data = dict[str, Any]
-
-
-def from_files(code: CodeType) -> tuple[str, Sequence[str]] | None:
-    """Find the source of a function in its file, or among what was typed in a notebook."""
-    lines = linecache.getlines(code.co_filename)
-    return (Path(code.co_filename).name, lines) if lines else None
 
 
 def plain(outcomes: Outcomes) -> Labels:

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from driverref.diagnostics import called
+from driverref.diagnostics import called, defined
 from driverref.errors import check_int
 from driverref.runtime.core import Runtime
 from driverref.threads import Queue, Thread, running
@@ -146,6 +146,8 @@ class AsyncPool:
     def _serve(self, name: str, queue: Queue) -> None:
         running().runtime = self.runtime
         record, now, done = self.runtime.record, self.runtime.now, self.done
+        # Where the job is defined, for the picture.
+        at = self.runtime.trace.at if self.runtime.trace.detailed else None
         # `None` ends the thread, and nothing else does.  A port that closes leaves its jobs where
         # they are: a thread inside the driver's code cannot be stopped, and a lock-free queue
         # cannot be searched for those that wait.
@@ -154,6 +156,8 @@ class AsyncPool:
             # with callbacks, the driver has to protect.
             if record is not None:
                 record((now(), name, "async_invoke", job.port.number, job.id, None))
+                if at is not None:
+                    at(defined(job.async_invoke))
             try:
                 job.async_invoke(job.async_data)
             except Exception as error:

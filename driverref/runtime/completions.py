@@ -103,7 +103,7 @@ class Completions:
         if job.async_free is not None:
             port.note("async_free", job.id)
             try:
-                job.async_free(job.async_data)
+                port.runtime.trace.watched(job.async_free)(job.async_data)
             except Exception as error:
                 called(error, job.async_free)
                 raise

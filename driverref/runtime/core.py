@@ -71,7 +71,11 @@ class Runtime:
         # more than the callbacks and flags that a driver's entry may have.
         self.release = release
         self.trace = Trace() if trace is None else trace
-        self.record: Record | None = None if trace is None else trace.begin(threads.now())
+        self.record: Record | None = (
+            None
+            if trace is None
+            else trace.begin(threads.now(), threads.now if threads.simulated else None)
+        )
         """Appends an event; `None` without a trace.
 
         The hot path calls it directly, all else calls `note`.

@@ -86,7 +86,9 @@ class LoadedDriver:
         # release knows.  One that it does not know is not called, and is not missed.
         self.entry: Any = SimpleNamespace(
             **{
-                name: getattr(source, name) if name in release.callbacks else None
+                name: runtime.trace.watched(getattr(source, name))
+                if name in release.callbacks
+                else None
                 for name in CALLBACKS
             }
         )

@@ -1,14 +1,18 @@
 """A trace as a picture.
 
-The picture is read from the top down.  It has one row for each event, in the order of the trace.
+The picture is read from the top down.  It has one row for each event, in the order of the trace,
+and one where a callback returns that took time (`rows`).
 The height does not show the time, because most events of a run have the same virtual time.  The
 time stands on the left, in each row where it changes.  A row is
 
-    time | a lane for each thread | the event's name, its job, its details
+    time | a lane for each thread | the event's name, its details | where the data is | line
 
-so text and lines never cross, and the picture is narrow enough for a telephone.  An event is a mark
-on the lane of its thread.  The shape of the mark tells a callback, a call of the driver, an event
-of Erlang's side and a job apart.  A job is a bar from its `async_invoke` to its `async_return`.
+so text and lines never cross, and without the line of the program the picture is narrow enough for
+a telephone: `--core` is its width then, and `--wide` the whole, for a page that scrolls.
+
+An event is a mark on the lane of its thread.  The shape of the mark tells a callback, a call of the
+driver, an event of Erlang's side and a job apart.  A job is a bar from its `async_invoke` to its
+`async_return`, and a callback is one as far as it ran.  The lanes are shaded after `stop`.
 
 A line goes from a cause to its effect (`links.WAITS`).  Its long vertical part is the waiting.  It
 runs beside the lane of the effect, on the side that the line comes from, in a track of its own.  No
@@ -27,10 +31,13 @@ import html
 import re
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from driverref.timeline.links import KIND, Link, links_of
-from driverref.timeline.words import describe, duration, label, lanes, one_line, several_ports
+from driverref.diagnostics import Sources, from_files, line
+from driverref.timeline.links import Link, links_of
+from driverref.timeline.rows import Row, rows_of, several_ports
+from driverref.timeline.words import HELD_BY, describe, duration, label, lanes, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,6 +60,11 @@ FONT, SMALL, EM = 13, 11, 0.62
 MARK, BAR, GAP, TRACK, BEND = 6.0, 9.0, 9.0, 6.0, 4.0
 COLUMN = 30  # characters of an event's text; longer details go to a second line
 LEAST = 330.0  # the width of the legend
+HOLDER = len(HELD_BY) * SMALL * EM
+FULL, LINE_LEAST = 752.0, 24  # the width with the lines of the program, and how long these may be
+
+# Where the data of a job is, by a mark that the picture has for it anyway, and by a word.
+HOLDERS = {"emulator": "waiting", "job": "job", "driver": "callback"}
 
 STYLE = """
 & { display: block; width: 100%; height: auto }
@@ -65,6 +77,9 @@ STYLE = """
 & .timer { stroke-width: 1.6; stroke-dasharray: .1 4; stroke-linecap: round }
 & .link, & .message, & .waiting { opacity: .75 } & .tip { fill: currentColor; stroke: none }
 & .call { fill: var(--color-background-primary, none); stroke-width: 1.6 }
+& .runs { fill: var(--timeline-callback, #3f7fd0); fill-opacity: .25;
+  stroke: var(--timeline-callback, #3f7fd0); stroke-width: 1.2 }
+& .gone { fill: currentColor; stroke: none; opacity: .11 }
 & .callback { fill: var(--timeline-callback, #3f7fd0); stroke: none }
 & .Erlang { fill: var(--timeline-erlang, #c2567a); stroke: none }
 & .job { fill: var(--timeline-job, #3d8b5a); fill-opacity: .2;
@@ -72,15 +87,21 @@ STYLE = """
 """.replace("&", ".driverref-timeline")
 
 
-def svg(trace: Iterable[Event], *, title: str = "Timeline", description: str | None = None) -> str:
+def svg(
+    trace: Iterable[Event],
+    *,
+    title: str = "Timeline",
+    description: str | None = None,
+    sources: Sources = from_files,
+) -> str:
     """Return the events as an `<svg>` element, for a page or, with `as_file`, for a file.
 
     A screen reader reads `title` and `description` aloud.  Without a `description` one is made from
-    the events.  Equal arguments give equal text.
+    the events.  `sources` finds the lines of the program.  Equal arguments give equal text.
     """
-    picture = _Picture(list(trace))
+    picture = _Picture(rows_of(trace), sources)
     heading = _escaped(one_line(title))
-    summary = _escaped(one_line(describe(picture.events) if description is None else description))
+    summary = _escaped(one_line(describe(picture.rows) if description is None else description))
     body = "\n".join(picture.draw())
     # A page may hold many pictures, and an id must not occur twice in it.  The hash differs between
     # pictures and stays the same from one build of the book to the next.
@@ -88,7 +109,8 @@ def svg(trace: Iterable[Event], *, title: str = "Timeline", description: str | N
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" class="driverref-timeline" role="img" \
 viewBox="0 0 {picture.width:g} {picture.height:g}" width="100%" \
-style="max-width:{picture.width / 16:g}rem" aria-labelledby="{name}-title {name}-desc">
+style="max-width:{picture.width / 16:g}rem;--wide:{picture.width / 16:g};\
+--core:{picture.core / 16:g}" aria-labelledby="{name}-title {name}-desc">
 <title id="{name}-title">{heading}</title>
 <desc id="{name}-desc">{summary}</desc>
 <style>{STYLE}</style>
@@ -110,6 +132,21 @@ def _clip(words: str, cells: int) -> str:
         return words
     widths = accumulate(map(_cells, words))
     return "".join(c for c, width in zip(words, widths, strict=True) if width < cells - 1) + "…"
+
+
+def _lines(rows: Sequence[Row], sources: Sources) -> list[str]:
+    """Return the line of the program of each row, or `""`: also if the row above has the same."""
+    found, above = [], None
+    for row in rows:
+        source = None if row.place is None else sources(row.place[0])
+        number = None if row.place is None else line(row.place)
+        text = ""
+        if source is not None and number is not None and number <= len(source[1]):
+            text = one_line(source[1][number - 1].strip())
+        same = (row.event.thread, row.place) == above
+        found.append("" if same else text)
+        above = row.event.thread, row.place
+    return found
 
 
 def _path(kind: str, d: str) -> str:
@@ -154,21 +191,40 @@ class _Picture:
     SVG paints in the order of the text, so what lies below the rest is drawn first.
     """
 
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.events, self.links = events, links_of(events)
-        self.kinds = [KIND.get(event.name, "call") for event in events]
+    def __init__(self, rows: Sequence[Row], sources: Sources) -> None:
+        self.rows = rows
+        self.events = events = [row.event for row in rows]
+        self.links = links_of(events)
+        self.kinds = [row.kind for row in rows]
         self.jobs = ["" if event.job is None else str(event.job) for event in events]
         several = several_ports(events)
         self.labels = [label(event, with_port=several) for event in events]
         self.times = [duration(event.time) for event in events]
         self.gutter = PAD + max(_width(time) for time in ("time", *self.times))
         self.place_lanes()
+        self.place_columns(sources)
+        self.place_rows()
+
+    def place_columns(self, sources: Sources) -> None:
+        """Find the widths of the event, of what has the data of its job, and of its line."""
         lengths = [_cells(" ".join(label).strip()) for label in self.labels]
         names = [_cells(name) for name, _ in self.labels]
         self.column = max([*names, min(COLUMN, max(lengths, default=0))])
         self.fits = [cells <= self.column for cells in lengths]
-        self.width = max(LEAST, self.margin + self.column * FONT * EM + PAD)
-        self.place_rows()
+        held = [i for i, row in enumerate(self.rows) if row.held]
+        end = self.margin + self.column * FONT * EM
+        # It stands at the right, and where no longer event is, above the room of such a one.
+        self.held = self.margin + GAP + FONT * EM * max((lengths[i] for i in held), default=0)
+        if held:
+            end = max(end, self.held + HOLDER)
+        self.core = self.width = max(LEAST, end + PAD)
+        self.lines = _lines(self.rows, sources)
+        longest = max(map(_cells, self.lines), default=0)
+        self.source = self.core + 2 * PAD
+        if longest:
+            room = int((FULL - self.source - PAD) / SMALL / EM)
+            self.shown = min(longest, max(LINE_LEAST, room))
+            self.width = self.source + self.shown * SMALL * EM + PAD
 
     def place_lanes(self) -> None:
         self.lanes: dict[str, _Lane] = {}
@@ -210,10 +266,11 @@ class _Picture:
 
     def place_rows(self) -> None:
         self.y: list[float] = []
-        bottom = HEAD
-        for fits in self.fits:
-            self.y.append(bottom + ROW / 2)
-            bottom += ROW if fits else ROW + LINE
+        self.top = [HEAD]
+        for row, fits in zip(self.rows, self.fits, strict=True):
+            self.y.append(self.top[-1] + ROW / 2)
+            self.top.append(self.top[-1] + ROW + LINE * ((not fits) + bool(row.note)))
+        bottom = self.top[-1]
         self.foot = bottom + PAD
         self.y.append(self.foot - BAR)  # the row after the last, where unfinished jobs end
         self.height = self.foot + ROW * (len(LEGEND) + 0.5)
@@ -229,15 +286,39 @@ class _Picture:
             return
         yield _text(self.gutter, HEAD - 10, "time", "small quiet end")
         yield _text(self.margin, HEAD - 10, "event", "small quiet")
+        if any(row.held for row in self.rows):
+            yield _text(self.held, HEAD - 10, HELD_BY, "small quiet")
+        if any(self.lines):
+            yield _text(self.source, HEAD - 10, "line of the program", "small quiet")
+        yield from self.draw_shade()
         for word, x in self.groups:
             yield _text(x, HEAD - 25, word, "small middle")
         for lane in self.lanes.values():
             yield from self.draw_lane(lane)
+        yield from self.draw_callbacks()
         for link in self.links:
             yield from self.draw_link(link)
         for row in range(len(self.events)):
             yield from self.draw_event(row)
         yield from self.draw_legend()
+
+    def draw_shade(self) -> Iterator[str]:
+        """Shade what comes after the `stop` of its port, on all lanes, as one where it goes on."""
+        left, right = self.gutter + PAD, self.margin - PAD
+        rows = ((row.after_stop, at) for at, row in enumerate(self.rows))
+        for after, group in groupby(rows, key=itemgetter(0)):
+            if after:
+                members = [at for _, at in group]
+                top, bottom = self.top[members[0]], self.top[members[-1] + 1]
+                yield _path("gone", f"M{left:g} {top:g}H{right:g}V{bottom:g}H{left:g}Z")
+
+    def draw_callbacks(self) -> Iterator[str]:
+        """Draw a bar for each callback that ran for more than a row."""
+        for at, row in enumerate(self.rows):
+            if row.last is not None and row.last > at:
+                x, top, bottom = self.lane[at].x, self.y[at], self.y[row.last]
+                bottom += 0 if self.kinds[row.last] == "return" else BAR
+                yield _path("runs", f"M{x - 6:g} {top:g}H{x + 6:g}V{bottom:g}H{x - 6:g}Z")
 
     def draw_lane(self, lane: _Lane) -> Iterator[str]:
         yield _text(lane.x, HEAD - 10, lane.number, "small middle")
@@ -272,16 +353,26 @@ class _Picture:
             yield _path("rule", f"M{PAD:g} {y - ROW / 2:g}H{self.width - PAD:g}")
         yield _path("leader", f"M{self.edge(row, 1):g} {y:g}H{self.margin - 4:g}")
         kind = self.kinds[row]
-        if kind != "job":
+        if kind not in ("job", "return"):
             yield _path(kind, f"M{self.lane[row].x:g} {y:g}{SHAPES[kind]}")
         yield _text(self.margin, y + 4, name, "name", details if self.fits[row] else "")
         if not self.fits[row]:
             yield _text(self.margin, y + 4 + LINE, _clip(details, self.column), "quiet")
+        if held := self.rows[row].held:
+            mark = HOLDERS[held]
+            yield _path(f"{mark} held", f"M{self.held + 5:g} {y:g}{SHAPES[mark]}")
+            yield _text(self.held + 14, y + 4, held, "small")
+        if note := self.rows[row].note:
+            below = y + 4 + LINE * (1 + (not self.fits[row]))
+            yield _text(self.margin, below, note, "small")
+        if line := self.lines[row]:
+            yield _text(self.source, y + 4, _clip(line, self.shown), "small quiet line")
 
     def draw_legend(self) -> Iterator[str]:
         present = {*self.kinds, *(link.drawn for link in self.links)}
-        for line, kinds in enumerate(LEGEND, 1):
-            x, y = 2 * PAD, self.foot + line * 0.9 * ROW
+        present.discard("return")
+        for number, kinds in enumerate(LEGEND, 1):
+            x, y = 2 * PAD, self.foot + number * 0.9 * ROW
             for kind in filter(present.__contains__, kinds):
                 yield _path(kind, f"M{x:g} {y:g}{SHAPES[kind]}")
                 yield _text(x + 12, y + 4, kind, "small quiet")

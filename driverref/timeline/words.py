@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from driverref.terms import brief
+from driverref.timeline.rows import Row, rows_of, several_ports
 from driverref.trace import LONGEST
 
 if TYPE_CHECKING:
@@ -15,19 +16,31 @@ if TYPE_CHECKING:
     from driverref.trace import Event
 
 
-def text(trace: Iterable[Event]) -> str:
-    """Return the events as a table of time, thread and event, a line each, under headings."""
-    events = list(trace)
-    if not events:
+HELD_BY = "data held by"
+"""The heading of what has the data of a job."""
+
+
+def text(trace: Iterable[Event], *, notes: bool = False) -> str:
+    """Return the events as a table of time, thread and event, a line each, under headings.
+
+    With `notes` it says what the picture says besides: when a callback returns that took time,
+    where the data of a job is, and from where on the driver data is gone.
+    """
+    listed = [row for row in rows_of(trace) if notes or row.kind != "return"]
+    if not listed:
         return "no events"
-    several = several_ports(events)
-    rows = [("time", "thread", "event")]
-    for event in events:
+    several = several_ports(row.event for row in listed)
+    rows = [("time", "thread", "event", HELD_BY if notes else "")]
+    for row in listed:
+        event = row.event
         # With one port, a job's id says enough.
-        what = " ".join(label(event, with_port=several or event.job is None)).strip()
-        rows.append((duration(event.time), one_line(event.thread), what))
-    time, thread = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(f"{row[0]:>{time}}  {row[1]:<{thread}}  {row[2]}" for row in rows)
+        words = " ".join(label(event, with_port=several or event.job is None)).strip()
+        note = (row.held or row.note) if notes else ""
+        rows.append((duration(event.time), one_line(event.thread), words, note))
+    time, thread, what = (max(len(row[column]) for row in rows) for column in (0, 1, 2))
+    return "\n".join(
+        f"{row[0]:>{time}}  {row[1]:<{thread}}  {row[2]:<{what}}  {row[3]}".rstrip() for row in rows
+    )
 
 
 def duration(ns: int) -> str:
@@ -71,22 +84,26 @@ def label(event: Event, *, with_port: bool = False) -> tuple[str, str]:
     return one_line(event.name), one_line(" ".join(parts))
 
 
-def several_ports(events: Iterable[Event]) -> bool:
-    """Whether the events belong to more than one port."""
-    return len({event.port for event in events} - {None}) > 1
-
-
-def describe(events: Sequence[Event]) -> str:
+def describe(rows: Sequence[Row]) -> str:
     """Return the text for a screen reader: numbers first, then the events in order.
 
     Events in a row on one thread share one mention of it.
     """
-    if not events:
+    if not rows:
         return "No events."
     turns = (
-        f"on {thread} " + ", ".join(" ".join(label(event)).strip() for event in turn)
-        for thread, turn in groupby(events, key=lambda event: event.thread)
+        f"on {thread} " + ", ".join(_told(row) for row in turn)
+        for thread, turn in groupby(rows, key=lambda row: row.event.thread)
     )
+    events = [row.event for row in rows if row.kind != "return"]
     jobs = len({event.job for event in events} - {None})
     sums = f"Events: {len(events)}, threads: {len(lanes(events))}, jobs: {jobs}"
     return f"{sums}. In order: {'; '.join(turns)}."
+
+
+def _told(row: Row) -> str:
+    """Return an event as a screen reader is to read it."""
+    words = " ".join(label(row.event)).strip()
+    if row.kind == "return":
+        words += f" at {duration(row.event.time)}"
+    return f"{words} ({row.note})" if row.note else words
