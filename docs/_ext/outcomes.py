@@ -25,8 +25,9 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages
-from _ext.games import game_of
+from _ext.games import Examples, game_of
 from _ext.outcome_names import Named, moved, named
+from _ext.words import listed
 from _ext.workshop import (
     SAFE,
     ExampleDirective,
@@ -41,6 +42,7 @@ from _ext.workshop import (
 )
 from driverref import timeline
 from driverref.explore import Comparison, Fault, Order, Outcomes, System, label
+from driverref.explore.search import PATIENCE
 from driverref.release import ERAS
 
 RELEASES = "reference/releases"
@@ -92,8 +94,8 @@ class OutcomesTable(ExampleDirective):
                 '<p class="outcomes-note">In bold: what has moved against the row above.</p>'
             )
         box += games
-        summary = found.summary()
-        box += nodes.paragraph(summary, f"{summary}.", classes=["outcomes-summary"])
+        summary = in_sum(found)
+        box += nodes.paragraph(summary, summary, classes=["outcomes-summary"])
         return box
 
     def game(
@@ -145,13 +147,14 @@ class OutcomesTable(ExampleDirective):
             title=f"{self.options['title']}{where}: {name}",
             description=f"The run of witness {schedule}, one of {found.count} schedules"
             " that end so. The same stands below as text.",
+            sources=Examples(self.page),
         )
         start = scrolling("picture-scroll", f"The run of witness {schedule}{where}")
         ends = "schedule ends" if count == "1" else "schedules end"
         return [
             nodes.paragraph("", f"{count} {ends} so. The shortest:"),
             raw(f"{start}{picture}</div>"),
-            *folded("The same as text", [literal(timeline.text(trace))]),
+            *folded("The same as text", [literal(timeline.text(trace, notes=True))]),
             nodes.paragraph("", "To run it again:"),
             literal(outcomes.again(row.outcome)),
         ]
@@ -196,6 +199,23 @@ class ThenAndNow(OutcomesTable):
             games.append(self.game(outcomes, rows, first, f"on {group[0]}"))
             first += len(rows)
         return self.box("outcomes eras", bodies, value, games)
+
+
+def in_sum(found: Outcomes | Comparison) -> str:
+    """Return whether there are other outcomes than those of the table, in a sentence."""
+    every = "every order of events that makes a difference was run"
+    if isinstance(found, Comparison):
+        stopped = [f"{system} ({one.stopped})" for system, one in found.items() if one.stopped]
+        if stopped:
+            return f"There may be other outcomes of {listed(stopped)}."
+        return f"There are no other outcomes: {every} on each emulator."
+    if found.strategy != "all":
+        return f"There may be other outcomes: the {found.schedules:,} runs were drawn at random."
+    if found.stopped is not None:
+        return f"There may be other outcomes: the search was {found.stopped}."
+    if found.took_turns:
+        every += f", as long as no thread polls for more than {PATIENCE} steps in a row"
+    return f"There are no other outcomes: {every}."
 
 
 def emulator(system: System) -> nodes.paragraph:

@@ -33,7 +33,7 @@ class Found:
     """How often an outcome came about, and how."""
 
     count: int
-    """How many schedules led to it: inequivalent ones, or, if they were drawn at random, any."""
+    """How many schedules led to it: different ones, or, if they were drawn at random, any."""
     witness: str
     """The shortest of these schedules, with the options of the run, as a string for `replay`."""
 
@@ -204,7 +204,7 @@ class Outcomes(Mapping[Hashable, Found]):
             drawn = f"{self.schedules:,} schedules drawn at random{then}"
             return f"{len(self)} {ways} seen in {drawn}; there may be others"
         several = "" if self.inequivalent == 1 else "s"
-        runs = f"{self.inequivalent:,} inequivalent schedule{several}, {self.schedules:,} run"
+        runs = f"{self.inequivalent:,} different schedule{several}, {self.schedules:,} run"
         if then:
             return f"{len(self)} {ways} seen; {runs}{then}; there may be others"
         others = "and there are no others"

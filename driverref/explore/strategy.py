@@ -72,7 +72,7 @@ def explore(
     `limit` ends the search after so many runs.  `emulator` are arguments of `Emulator`:
     `async_threads`, `schedulers`, `release`.
 
-    `strategy` is `"all"`: every inequivalent schedule; or `"random"` or `"pct"`: `limit` schedules
+    `strategy` is `"all"`: every different schedule; or `"random"` or `"pct"`: `limit` schedules
     drawn with `seed`, for a scenario that has too many.  `executor` shares the work out to any
     `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress`
     shows a bar; by default it is shown if the error output is a terminal.  A run that goes on for

@@ -632,10 +632,10 @@ def test_outcomes_print_as_a_table() -> None:
     assert lines[-1] == found.summary()
     assert repr(found) == str(found)
     assert found.summary() == (
-        f"2 ways to end; {found.inequivalent} inequivalent schedules, {found.schedules} run,"
+        f"2 ways to end; {found.inequivalent} different schedules, {found.schedules} run,"
         " and there are no others"
     )
-    assert "1 way to end; 1 inequivalent schedule" in str(explore(lambda erl: None))
+    assert "1 way to end; 1 different schedule" in str(explore(lambda erl: None))
 
 
 def test_outcomes_are_a_table_in_a_notebook() -> None:
