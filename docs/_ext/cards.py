@@ -26,6 +26,12 @@ from _ext import pages
 from _ext.words import plain
 from _ext.workshop import SAFE, BookDirective, link
 
+PICTURE = "shared.png"
+"""The picture that is shown where a link to a page is shared, in the book's static files."""
+PICTURE_SHOWS = (
+    "The title of the book, and a job's way from a scheduler to an async thread and back."
+)
+
 
 class Cards(BookDirective):
     """The cards of some pages."""
@@ -60,14 +66,27 @@ class Cards(BookDirective):
 def describe(
     app: Sphinx, docname: str, _template: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Put the summary into the head of the page's HTML, for where a link to it is shared."""
+    """Put the summary into the head of the page's HTML, for where a link to it is shared.
+
+    The picture beside it has to have an address of its own, so there is one only in a book that
+    knows where it will be read.
+    """
     if doctree is None:
         return
     found = pages.card(Path(app.env.doc2path(docname)))
     if not found.summary:
         return
     texts = {"description": plain(found.summary)}
-    shared = {"title": plain(found.title), "description": plain(found.summary), "type": "article"}
+    shared = {
+        "title": plain(found.title),
+        "description": plain(found.summary),
+        "type": "article",
+        "site_name": app.config.html_title,
+    }
+    if base := app.config.html_baseurl:
+        shared |= {"url": context["pageurl"], "image": f"{base.rstrip('/')}/_static/{PICTURE}"}
+        shared |= {"image:width": "1200", "image:height": "630", "image:alt": PICTURE_SHOWS}
+        texts["twitter:card"] = "summary_large_image"
     tags = [f'<meta name="{name}" content="{escape(text)}"/>' for name, text in texts.items()]
     tags += [
         f'<meta property="og:{key}" content="{escape(text)}"/>' for key, text in shared.items()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from _ext.cards import listing
+from _ext.cards import PICTURE, describe, listing
 from _ext.pages import card
 from _ext.words import plain
 from book import DOCS, PAGES, page_id
@@ -45,3 +46,31 @@ def test_a_link_that_is_shared_shows_the_summary(built_book: Path) -> None:
         (description,) = head.select('meta[name="description"]')
         (shared,) = head.select('meta[property="og:description"]')
         assert description["content"] == shared["content"] == plain(card(page).summary)
+
+
+@pytest.mark.slow
+def test_a_link_that_is_shared_shows_a_picture_of_the_book(built_book: Path) -> None:
+    page = BeautifulSoup(
+        (built_book / "questions/free/index.html").read_text("utf-8"), "html.parser"
+    )
+    told = {tag["property"]: tag["content"] for tag in page.select('meta[property^="og:"]')}
+    base = "https://driverref.readthedocs.io/en/latest/"
+    assert told["og:url"] == f"{base}questions/free/index.html"
+    assert told["og:image"] == f"{base}_static/{PICTURE}"
+    header = (built_book / "_static" / PICTURE).read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    size = [int.from_bytes(header[at : at + 4]) for at in (16, 20)]
+    assert size == [int(told["og:image:width"]), int(told["og:image:height"])] == [1200, 630]
+
+
+def test_a_book_that_does_not_know_where_it_is_read_has_no_picture(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("---\nsummary: >-\n  In what it returns.\n---\n\n# Where?\n")
+    app = SimpleNamespace(
+        config=SimpleNamespace(html_baseurl="", html_title="driverref"),
+        env=SimpleNamespace(doc2path=lambda _: str(page)),
+    )
+    context = {"pageurl": None}
+    describe(app, "page", "page.html", context, object())  # type: ignore[arg-type]
+    assert 'property="og:title" content="Where?"' in str(context["metatags"])
+    assert "og:image" not in str(context["metatags"])
