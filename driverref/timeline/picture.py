@@ -142,7 +142,9 @@ def _lines(rows: Sequence[Row], sources: Sources) -> list[str]:
         number = None if row.place is None else line(row.place)
         text = ""
         if source is not None and number is not None and number <= len(source[1]):
-            text = one_line(source[1][number - 1].strip())
+            # Without the remark at its end; a picture shows several spaces as one.
+            code = re.sub(r"\s{2,}#.*", "", source[1][number - 1].rstrip("\n"))
+            text = one_line(" ".join(code.split()))
         same = (row.event.thread, row.place) == above
         found.append("" if same else text)
         above = row.event.thread, row.place

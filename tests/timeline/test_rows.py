@@ -184,6 +184,11 @@ def test_the_events_are_as_wide_as_without_lines_and_the_lines_stand_beside_them
     assert "line of the program" not in bare
 
 
+def test_a_remark_at_the_end_of_a_line_is_left_out() -> None:
+    lines = ["driver_async(port,  None)      # called by the scheduler\n"] * 200
+    assert ">driver_async(port, None)</text>" in svg(run(), sources=lambda _: ("x.py", lines))
+
+
 def test_a_line_that_cannot_be_found_is_left_out() -> None:
     for sources in (lambda _: None, lambda _: ("short.py", ["x"])):
         assert "line of the program" not in svg(run(), sources=sources)
