@@ -53,7 +53,9 @@ def test_a_link_that_is_shared_shows_a_picture_of_the_book(built_book: Path) -> 
     page = BeautifulSoup(
         (built_book / "questions/free/index.html").read_text("utf-8"), "html.parser"
     )
-    told = {tag["property"]: tag["content"] for tag in page.select('meta[property^="og:"]')}
+    told = {
+        str(tag["property"]): str(tag["content"]) for tag in page.select('meta[property^="og:"]')
+    }
     base = "https://driverref.readthedocs.io/en/latest/"
     assert told["og:url"] == f"{base}questions/free/index.html"
     assert told["og:image"] == f"{base}_static/{PICTURE}"
