@@ -6,7 +6,7 @@ block and the methods of its classes.
 
 A call is a name of `erl_driver.h`, an atomic's operation, `usleep`, or a function of the driver
 itself. It is counted wherever it stands in a function, also where it is only handed on, as the
-functions of a job are handed to `driver_async`.
+functions of a job are handed to `driver_async`. A field of a struct is no call, whatever its name.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ CALLBACKS = set(
 
 ATOMICS = set("load store exchange compare_exchange fetch_add fetch_sub".split())
 """The methods of `Atomic`; in C their names begin with `atomic_`."""
+
+FIELD = re.compile(r"(?:\.|->)\s*[a-z]\w*")
+"""A field of a struct, such as `->driver_major_version`."""
 
 NOT_CODE = re.compile(
     r"""
@@ -101,7 +104,7 @@ def bare(text: str, *, texts: bool = False) -> str:
 
 def c_functions(text: str) -> list[Function]:
     """Return the functions of a C file, in order."""
-    bodies = list(c_bodies(re.findall(r"\w+|[^\s\w]", bare(text))))
+    bodies = list(c_bodies(re.findall(r"\w+|[^\s\w]", FIELD.sub(" ", bare(text)))))
     own = {name for name, _ in bodies}
     return [
         Function(name, [spelled(word) for word in body if counts(word, own)])

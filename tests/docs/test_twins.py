@@ -102,6 +102,11 @@ class Twin(Driver):
     assert differences(c, inside) == []
 
 
+def test_a_field_is_no_call() -> None:
+    c = "void work(void *p) { use(p->driver_major_version, job.usleep); }"
+    assert differences(c, "def work(p): use(p.driver_major_version, job.usleep)") == []
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "found"),
     [
