@@ -38,6 +38,9 @@ SYMPTOMS = "docs/symptoms/"
 HERE = {
     "docs/questions/flow/slow_drv.c",
     "docs/questions/free/sleeper_drv.c",
+    "docs/questions/header/version_drv.c",
+    "docs/questions/memory/shout_drv.c",
+    "docs/questions/state/counter_drv.c",
     "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
@@ -79,6 +82,9 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
     [
         ("docs/square_drv.c", "square_drv", b"7"),
         ("docs/questions/free/sleeper_drv.c", "sleeper_drv", b"\x05"),
+        ("docs/questions/header/version_drv.c", "version_drv", b"version?"),
+        ("docs/questions/memory/shout_drv.c", "shout_drv", b"hi"),
+        ("docs/questions/state/counter_drv.c", "counter_drv", b"next"),
         ("tests/beam/bench_drv.c", "bench_drv", b"x"),
         ("tests/beam/blast_drv.c", "blast_drv 2", b"x"),
     ],
