@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driverref.diagnostics import Place, standing
+from driverref.diagnostics import Place
 from driverref.emulator import Emulator
 from driverref.explore.history import History
 from driverref.explore.run import Experiment, play
@@ -145,7 +145,7 @@ class Recorder(Replay):
             thread = threads.threads.get(number, threads.running)
             step.thread = thread.name
             step.ended = number not in threads.threads
-            step.stands = None if step.ended else standing(thread.coroutine.frame())
+            step.stands = None if step.ended else thread.coroutine.standing()
         made = len(threads.log)
         step.events = tuple(self.erl.trace[self._seen :])
         step.changes = tuple(self._changes(step.events))

@@ -42,7 +42,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Protocol
 
-from driverref.diagnostics import standing, where
+from driverref.diagnostics import where
 from driverref.errors import Deadlock, EmulatorHang, Livelock, Nondeterministic
 from driverref.threads import AWAIT, READ, WRITE, Mode, Thread
 from driverref.threads.choice import TIME, named, other_way, thread_of
@@ -314,7 +314,7 @@ class Steps:
         """
         for thread in self.threads.values():
             if thread.loop:
-                place = standing(thread.coroutine.frame())
+                place = thread.coroutine.standing()
                 return EmulatorHang(f"{thread.name} {thread.loop}", place)
         return Deadlock(*self._told([]))
 
@@ -325,7 +325,7 @@ class Steps:
             waits = f"waits for {thread.waits_for or thread.what}"
             line = f"{thread.name} {'goes on' if thread in going else waits}"
             # A thread of the emulator's own that waits for work stands at no line of the program.
-            if (place := standing(thread.coroutine.frame())) is not None:
+            if (place := thread.coroutine.standing()) is not None:
                 line += f"; it stands at {where(place)}"
                 places.append(where(place))
             lines.append(line)

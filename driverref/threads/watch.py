@@ -140,7 +140,7 @@ def standing_of(steps: Steps, frame: FrameType | None) -> Iterator[str]:
     """Return a line for each thread: what it does, and where in the program it stands."""
     running = steps.running
     for thread in [running, *(t for t in steps.threads.copy().values() if t is not running)]:
-        place = standing(frame if thread is running else thread.coroutine.frame())
+        place = standing(frame) if thread is running else thread.coroutine.standing()
         at = f"; it stands at {where(place)}" if place else ""
         yield f"  {thread.name} {'goes on' if thread is running else _waits(thread)}{at}"
 
