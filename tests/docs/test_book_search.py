@@ -91,6 +91,8 @@ OTHERS = {
     "core file": "debugging",
     "erl_crash.dump": "debugging",
     "debug emulator": "debugging",
+    "reference count": "sharing",
+    "share state with a job": "sharing",
 }
 """A page that is among the first three."""
 

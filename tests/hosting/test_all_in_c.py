@@ -36,6 +36,10 @@ SYMPTOMS = "docs/symptoms/"
 """The drivers of the page of symptoms, each wrong and right: `test_symptoms.py` checks them."""
 
 HERE = {
+    "docs/copying_drv.c",
+    "docs/counting_drv.c",
+    "docs/queueing_drv.c",
+    "docs/waiting_drv.c",
     "docs/questions/flow/slow_drv.c",
     "docs/questions/free/sleeper_drv.c",
     "docs/questions/header/version_drv.c",
@@ -85,6 +89,10 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
         ("docs/questions/header/version_drv.c", "version_drv", b"version?"),
         ("docs/questions/memory/shout_drv.c", "shout_drv", b"hi"),
         ("docs/questions/state/counter_drv.c", "counter_drv", b"next"),
+        ("docs/copying_drv.c", "copying_drv 3", b"\x05"),
+        ("docs/counting_drv.c", "counting_drv 3", b"\x05"),
+        ("docs/queueing_drv.c", "queueing_drv 3", b"\x05"),
+        ("docs/waiting_drv.c", "waiting_drv 3", b"\x05"),
         ("tests/beam/bench_drv.c", "bench_drv", b"x"),
         ("tests/beam/blast_drv.c", "blast_drv 2", b"x"),
     ],
