@@ -230,6 +230,18 @@ def test_folded_parts_open_by_keyboard(page: Page, built_book: Path) -> None:
         assert part.evaluate("part => part.open") is is_open
 
 
+def test_on_paper_what_a_page_folds_is_open_and_what_a_row_folds_is_not(
+    page: Page, built_book: Path
+) -> None:
+    page.goto((built_book / "questions/free/index.html").as_uri())
+    rule = page.locator("#rule-free.null-leaks, [id='rule-free.null-leaks']").first
+    assert not rule.is_visible()
+    page.emulate_media(media="print")
+    assert rule.is_visible()
+    row = page.locator("tr.how details").first
+    assert not row.is_visible()
+
+
 def test_the_list_of_rules_is_filtered(page: Page, built_book: Path) -> None:
     page.goto((built_book / "reference" / "rules.html").as_uri())
     rules = page.locator("dl.rules > dt:visible")
