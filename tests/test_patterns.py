@@ -354,3 +354,18 @@ def test_a_time_limit_is_as_long_as_it_says() -> None:
         erl.receive()
     [end] = erl.trace.select("async_return")
     assert end.time == 250_000_000
+
+
+@pytest.mark.rule("timeout.limit-begins-with-job")
+def test_a_limit_of_a_read_begins_when_the_job_gets_the_thread() -> None:
+    """Five commands, a limit of 20 ms and one thread: the last answer comes after 100 ms."""
+    driver = Reader()
+    driver.limit = 0.02
+    with Emulator(async_threads=1) as erl:
+        port = opened(erl, driver)
+        for _ in range(5):
+            erl.port_command(port, b"")
+        for _ in range(5):
+            assert erl.receive() == (port, ("data", b"timed out"))
+    times = [event.time // 1_000_000 for event in erl.trace.select("driver_output")]
+    assert times == [20, 40, 60, 80, 100]

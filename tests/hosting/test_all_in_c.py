@@ -45,6 +45,7 @@ HERE = {
     "docs/questions/header/version_drv.c",
     "docs/questions/memory/shout_drv.c",
     "docs/questions/state/counter_drv.c",
+    "docs/questions/timeout/in_time_drv.c",
     "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
@@ -101,6 +102,17 @@ def test_the_drivers_of_the_first_pages_and_of_the_benchmark_are_silent(
     source: str, name: str, data: bytes
 ) -> None:
     assert outcomes(source, commands(name, data, data)) == {None}
+
+
+@pytest.mark.rule("hosting.same-outcomes")
+def test_a_driver_with_a_timer_answers_each_command_once() -> None:
+    def ask(erl: Emulator) -> object:
+        port = erl.open_port(("spawn_driver", "in_time_drv"))
+        erl.port_command(port, b"\x01")
+        message: Any = erl.receive()
+        return bytes(message[1][1])
+
+    assert outcomes("docs/questions/timeout/in_time_drv.c", ask) == {b"done", b"timeout"}
 
 
 def read_whole(path: object) -> Callable[[Emulator], object]:
