@@ -179,13 +179,25 @@ def build(
             parts = [*objects, *ours, str(runtime()), *libs, "-lpthread"]
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
             table = Table.read(new / "driver.so", list(map(Path, read)))
-            if "driver_init" not in {name for _, _, name, _ in table.functions}:
-                raise CompileError(f"{files[0]}: no DRIVER_INIT, so it is no driver")
+            check_entry(new / "driver.so", files[0], table)
             table.save(new / "lines.json")
 
         folder = once(f"driver-{digest}", link)
     write(noted, json.dumps([contents, digest]))
     return Build(folder, files)
+
+
+def check_entry(made: Path, source: Path, table: Table) -> None:
+    """Raise `CompileError` if the emulator would answer `no_driver_init` to an object."""
+    exported = call(["nm", "-D", "--defined-only", str(made)]).split()
+    if "driver_init" in exported:
+        return
+    if "driver_init" in {name for _, _, name, _ in table.functions}:
+        raise CompileError(
+            f"{source}: DRIVER_INIT is not in extern \"C\", so the emulator does not find it"
+            " (no_driver_init); in C++ write: extern \"C\" { DRIVER_INIT(...) { ... } }"
+        )
+    raise CompileError(f"{source}: no DRIVER_INIT, so it is no driver (no_driver_init)")
 
 
 def _read_by(file: str) -> list[str]:

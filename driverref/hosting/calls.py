@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from driverref import erl_driver
 from driverref.hosting.host import HANDLERS, Handler
+from driverref.hosting.library import WHOLE
 from driverref.hosting.term_words import term
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ TAKE: dict[str, tuple[int, _Take]] = {
     "flag": (1, lambda run, call, a, at: int(_int(a[at]) != 0)),
     "text": (1, lambda run, call, a, at: run.text(a[at])),
     "name": (1, lambda run, call, a, at: run.text(a[at]) if a[at] else None),
-    "buf": (2, lambda run, call, a, at: run.read(a[at], a[at + 1])),
+    "buf": (2, lambda run, call, a, at: run.read(a[at], a[at + 1], WHOLE)),
     "bin": (1, lambda run, call, a, at: run.binary(call, a[at])),
     "terms": (2, lambda run, call, a, at: term(run, call, a[at], _int(a[at + 1]))),
 }

@@ -125,12 +125,12 @@ def _reply(run: Run, call: str, address: int, room: int, size: int) -> bytes:
     if not address or not size:
         return b""
     if address == room:
-        return run.read(address, size)
+        return run.read(address, size, library.WHOLE)
     if address in run.binaries:
-        data = run.read(address + 8, size)
+        data = run.read(address + 8, size, library.WHOLE)
         special.driver_free_binary(run, memoryview(address.to_bytes(8, "little")).cast("q"))
         return data
-    data = run.read(address, size)
+    data = run.read(address, size, library.WHOLE)
     run.host.end(run, address, library.DRIVER_ALLOC)
     return data
 
@@ -170,7 +170,7 @@ def _call(self: HostedDriver, data: int, command: int, term: object) -> object:
             return None
         address = run.read_word(reply)
         if address != room and run.read_word(flags, 4) & _KEEP_BUFFER:
-            return decode("call", run.read(address, size))
+            return decode("call", run.read(address, size, library.WHOLE))
         return decode("call", _reply(run, "call", address, room, size))
 
 

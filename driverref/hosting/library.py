@@ -19,7 +19,7 @@ WHAT, SITE, ARGUMENT, RESULT, TICK, ERRNO, FUNCTION, BOX = 0, 1, 2, 9, 10, 11, 1
 STACK = 1 << 20
 """The bytes of a stack."""
 
-READ, WRITE, ATOMIC, FREE = 0, 1, 2, 4
+READ, WRITE, ATOMIC, FREE, WHOLE = 0, 1, 2, 4, 8
 DRIVER_ALLOC, MALLOC, NEW, NEW_ARRAY, BINARY, LENT, FILLER = range(1, 8)
 
 FUNCTIONS: dict[str, tuple[object, ...]] = {

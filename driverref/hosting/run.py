@@ -135,13 +135,16 @@ class Run:
 
     # Memory.
 
-    def read(self, address: int, size: int) -> bytes:
-        """The bytes at an address, checked as if the driver had read them."""
+    def read(self, address: int, size: int, how: int = library.READ) -> bytes:
+        """The bytes at an address, checked as if the driver had read them.
+
+        With `how=WHOLE` each of them has to be written: they leave the driver.
+        """
         if size < 0 or size > 1 << 40:
             raise Misuse(f"a length of {size} bytes")
         if not size:
             return b""
-        self.host.look(self, address, size)
+        self.host.look(self, address, size, how)
         return bytes(library.words(address, size, "B"))
 
     def write(self, address: int, data: bytes) -> None:
@@ -229,7 +232,7 @@ class BinaryMemory(Memory):
         host, at = self.run.host, self.address
         # The size in front of the bytes: so a use of no byte, too, finds out that it was freed.
         host.look(self.run, at, BYTES)
-        host.look(self.run, at + BYTES + start, stop - start)
+        host.look(self.run, at + BYTES + start, stop - start, library.WHOLE)
         return bytearray(library.words(at + BYTES, whole, "B"))
 
     def _release(self, call: str) -> None:

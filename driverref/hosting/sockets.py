@@ -21,6 +21,7 @@ from driverref.errors import Misuse
 from driverref.hosting.calls import signed
 from driverref.hosting.faults import Unmodelled
 from driverref.hosting.host import Handler, handles
+from driverref.hosting.library import WHOLE
 from driverref.threads import running
 from driverref.threads.simulated_sockets import wait_for_any
 
@@ -123,7 +124,7 @@ def recv(run: Run, a: memoryview) -> int:
 @handles("send")
 @_errors_are_numbers
 def send(run: Run, a: memoryview) -> int:
-    socket, data = _socket(run, a[0]), run.read(a[1], a[2])
+    socket, data = _socket(run, a[0]), run.read(a[1], a[2], WHOLE)
     return socket.send(data)
 
 

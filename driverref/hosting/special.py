@@ -210,7 +210,7 @@ def driver_vec_to_buf(run: Run, a: memoryview) -> int:
 @handles("driver_outputv")
 def driver_outputv(run: Run, a: memoryview) -> int:
     call = "driver_outputv"
-    port, header = run.port(call, a[0]), run.read(a[1], a[2])
+    port, header = run.port(call, a[0]), run.read(a[1], a[2], library.WHOLE)
     with vector(run, call, a[3]) as ev:
         return c.driver_outputv(port, header, ev, unsigned(a[4]))
 

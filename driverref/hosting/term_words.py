@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from driverref.errors import Misuse, OutOfBounds
 from driverref.hosting.external import decode
+from driverref.hosting.library import WHOLE
 
 if TYPE_CHECKING:
     from driverref.hosting.run import Run
@@ -48,7 +49,7 @@ class Words:
     def data(self) -> bytes:
         """The bytes that the next two words tell of."""
         address, size = self.word(), self.word()
-        return self.run.read(address, size)
+        return self.run.read(address, size, WHOLE)
 
     def last(self, count: int) -> list[Any]:
         """The last terms, taken back."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from driverref.erl_driver import ErlIOVec, SysIOVec
 from driverref.errors import Misuse
+from driverref.hosting import library
 from driverref.hosting.run import BYTES
 from driverref.memory import Memory
 
@@ -51,7 +52,7 @@ def vector(run: Run, call: str, address: int) -> Iterator[ErlIOVec]:
 def _element(run: Run, call: str, base: int, length: int, binary: ErlDrvBinary | None) -> SysIOVec:
     """An element: a part of its binary, which is not copied, or a copy of other memory."""
     if binary is None or not length:
-        return SysIOVec(run.read(base, length), length)
+        return SysIOVec(run.read(base, length, library.WHOLE), length)
     first = base - run.binary_word(binary) - BYTES
     if not 0 <= first <= first + length <= len(binary._memory):
         # In C the queue would keep a pointer to memory that the binary does not keep.

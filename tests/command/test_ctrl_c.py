@@ -70,7 +70,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def take_terminal() -> None:
-    """Make the terminal of the input the session's own, so that it gets Ctrl-C."""
+    """Make the terminal of the input the session's own, so that it gets Ctrl-C.
+
+    A shell ignores the signal in what it starts in the background, such as these tests.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.close(os.open(os.ttyname(0), os.O_RDWR))
 
 

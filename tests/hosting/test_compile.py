@@ -134,6 +134,13 @@ DRIVER_INIT(small)
     assert [run(driver) for _ in range(3)] == [b"said 2"] * 3
 
 
+def test_an_init_that_the_emulator_does_not_find_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "mangled_drv.cpp"
+    source.write_text("#include <erl_driver.h>\nDRIVER_INIT(mangled_drv) { return nullptr; }\n")
+    with pytest.raises(CompileError, match=r"mangled_drv\.cpp: .*extern \"C\".*no_driver_init"):
+        c_driver(source)
+
+
 def test_python_stands_in_for_a_function_of_a_library(tmp_path: Path) -> None:
     def lookup(run: Run, a: memoryview) -> int:
         assert run.text(a[0]) == "name"

@@ -78,6 +78,35 @@ WRONG = {
         'int *p = malloc(8); if (p[0] + p[1] == 3) say("");',
         "Uninitialised",
     ),
+    "an answer with a byte that is not written": (
+        "char *p = malloc(4); p[0] = p[1] = p[3] = 1; driver_output(port, p, 4);",
+        "Uninitialised",
+    ),
+    "a copy of what is not written": (
+        "char *p = malloc(4), *q = malloc(4); p[0] = 1; memcpy(q, p, 4);"
+        " driver_output(port, q, 4);",
+        "Uninitialised",
+    ),
+    "a moved part of what is not written": (
+        "char *p = malloc(16); memset(p, 1, 4); memmove(p + 8, p, 8); driver_enq(port, p + 8, 8);",
+        "Uninitialised",
+    ),
+    "a binary with a byte that is not written": (
+        "ErlDrvBinary *b = driver_alloc_binary(4); b->orig_bytes[0] = 1;"
+        " driver_output_binary(port, NULL, 0, b, 0, 4);",
+        "Uninitialised",
+    ),
+    "a text of a term that is not written": (
+        "char *p = malloc(4); p[0] = 1; ErlDrvTermData t[] = {ERL_DRV_STRING, (ErlDrvTermData)p, 4};"
+        " driver_output_term(port, t, 3);",
+        "Uninitialised",
+    ),
+    "a piece of a vector that is not written": (
+        "char *p = malloc(4); p[0] = 1; SysIOVec iov = {p, 4}; ErlDrvBinary *none = NULL;"
+        " ErlIOVec ev = {.vsize = 1, .size = 4, .iov = &iov, .binv = &none};"
+        " driver_outputv(port, NULL, 0, &ev, 0);",
+        "Uninitialised",
+    ),
     "an atomic in a freed block": (
         "atomic_int *p = malloc(4); free(p); atomic_load(p);",
         "UseAfterFree",
@@ -161,6 +190,29 @@ static void test(void)
 }
 """
     assert run(small(tmp_path, text)) == b"ok"
+
+
+def test_padding_may_be_copied_and_what_a_library_wrote_may_be_sent(tmp_path: Path) -> None:
+    text = """
+typedef struct { char kind; int number; } Padded;
+static void test(void)
+{
+    Padded *one = malloc(sizeof *one), *two = malloc(sizeof *two);
+    char *swapped = malloc(6);
+    one->kind = 1, one->number = 2;
+    memcpy(two, one, sizeof *two);
+    memmove(one, two, sizeof *one);
+    HOLDS(two->kind == 1 && one->number == 2);
+    memmove((char *)one + 2, one, 6);
+    free(one), free(two);
+    swab("o\\245!\\245k\\245", swapped, 6); /* not watched; it writes what new memory holds, too */
+    driver_output(port, swapped, 6);
+    free(swapped);
+}
+"""
+    driver = small(tmp_path, text)
+    assert run(driver) == b"\xa5o\xa5!\xa5k"
+    assert faults(driver) == []
 
 
 def test_a_local_variable_may_be_lent_to_a_thread_and_must_be_ordered(tmp_path: Path) -> None:

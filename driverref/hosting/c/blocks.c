@@ -14,7 +14,6 @@
 
 #include "host.h"
 
-enum { FILL = 0xa5 };
 #define MOST ((size_t)1 << 28) /* bytes of one block: more is refused, as by a machine that is full */
 
 /* Whether a search tries the failure of each allocation: then each is a request. */
@@ -97,7 +96,7 @@ HOST void *dr_alloc(size_t size, uint32_t kind, int cleared, uintptr_t pc)
     return fails(kind, pc) ? NULL : make(heap, size, kind, cleared, pc);
 }
 
-/* As dr_alloc, at a multiple of `align`: a block that nobody has fills the gap before it. */
+/* As dr_alloc, at a multiple of `align`: a block without an owner fills the gap before it. */
 HOST void *dr_alloc_aligned(size_t align, size_t size, uint32_t kind, uintptr_t pc)
 {
     Heap *heap = heap_now();

@@ -38,8 +38,12 @@
 /* Where the driver's code goes on after the call: the address of a line of the driver. */
 #define CALLER ((uintptr_t)__builtin_return_address(0))
 
-/* How memory is used. */
-enum { READ = 0, WRITE = 1, ATOMIC = 2, FREE = 4 };
+/* How memory is used.  WHOLE is a read that hands the bytes on to Erlang or to a socket: each has to be
+ * written, while of another read a part may be padding. */
+enum { READ = 0, WRITE = 1, ATOMIC = 2, FREE = 4, WHOLE = 8 };
+
+/* What a byte holds that was allocated and not written. */
+enum { FILL = 0xa5 };
 
 /* Which call a block came from; that decides which call frees it. */
 enum { DRIVER_ALLOC = 1, MALLOC, NEW, NEW_ARRAY, BINARY, LENT, FILLER };
@@ -123,6 +127,7 @@ extern long fault[8];
 
 int look(struct Thread *me, uintptr_t addr, size_t size, int how, uintptr_t pc);
 int look_at_free(struct Thread *me, void *p, size_t size, uintptr_t pc);
+HOST void dr_copied(uintptr_t to, uintptr_t from, size_t size);
 void touch(struct Thread *me, uintptr_t addr, size_t size, int how);
 uint64_t name_of(uintptr_t addr, int *shift);
 void reset_shadow(void);

@@ -63,23 +63,26 @@ HIDDEN void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t a) { (void)n, (void
 
 /* Bytes. */
 
+/* Copy bytes; what is not written of them is not written in the copy. */
+static void *move(void *to, const void *from, size_t size, uintptr_t pc)
+{
+    dr_access((uintptr_t)from, size, READ, pc);
+    dr_access((uintptr_t)to, size, WRITE, pc);
+    dr_copied((uintptr_t)to, (uintptr_t)from, size);
+    return dr_real.memmove(to, from, size);
+}
+
 HIDDEN void *memcpy(void *to, const void *from, size_t size)
 {
-    R(from, size);
-    W(to, size);
-    return dr_real.memmove(to, from, size);
+    return move(to, from, size, CALLER);
 }
 HIDDEN void *memmove(void *to, const void *from, size_t size)
 {
-    R(from, size);
-    W(to, size);
-    return dr_real.memmove(to, from, size);
+    return move(to, from, size, CALLER);
 }
 HIDDEN void *mempcpy(void *to, const void *from, size_t size)
 {
-    R(from, size);
-    W(to, size);
-    return (char *)dr_real.memmove(to, from, size) + size;
+    return (char *)move(to, from, size, CALLER) + size;
 }
 HIDDEN void *memset(void *to, int c, size_t size)
 {

@@ -174,7 +174,7 @@ static int wrong_state(uintptr_t addr, uint8_t *state, int how, size_t *unwritte
     case WRITTEN:
         return 0;
     case NEW_BYTE: /* a library that is not watched may have written it: then it is FILL no more */
-        if ((how & WRITE) || *(uint8_t *)addr != 0xa5)
+        if ((how & WRITE) || *(uint8_t *)addr != FILL)
             *state = WRITTEN;
         else
             ++*unwritten;
@@ -199,6 +199,38 @@ static int check_states(uintptr_t addr, size_t size, int how)
         }
     }
     return unwritten && unwritten == size ? UNWRITTEN : 0; /* a part of it may be padding */
+}
+
+/* The first of some bytes that is not written; 0 if there is none.  Where a byte is no longer FILL, a
+ * library that is not watched has written here, and a byte that is may be its own. */
+static uintptr_t first_unwritten(uintptr_t addr, size_t size)
+{
+    size_t off = addr - (uintptr_t)arena;
+    uintptr_t first = 0;
+    if (off >= arena_size || size > arena_size - off || regions[off >> REGION_BITS].stack)
+        return 0;
+    for (size_t i = 0; i < size; i++) {
+        if (states[off + i] != NEW_BYTE)
+            continue;
+        if (*(uint8_t *)(addr + i) != FILL)
+            return 0;
+        if (!first)
+            first = addr + i;
+    }
+    return first;
+}
+
+/* What is not written stays so when it is copied.  Both uses have been checked, and the second has marked
+ * its bytes as written; so where the two overlap this is no longer known, and they stay written. */
+HOST void dr_copied(uintptr_t to, uintptr_t from, size_t size)
+{
+    size_t at = to - (uintptr_t)arena, off = from - (uintptr_t)arena;
+    if (at >= arena_size || off >= arena_size || regions[at >> REGION_BITS].stack || regions[off >> REGION_BITS].stack)
+        return;
+    if (!regions[at >> REGION_BITS].name || !regions[off >> REGION_BITS].name)
+        return;
+    if (at + size <= off || off + size <= at)
+        memcpy(states + at, states + off, size);
 }
 
 /* Declare a use to the search, and check nothing. */
@@ -304,7 +336,12 @@ HOST size_t dr_string(const char *text, size_t most, uintptr_t pc)
 HOST int dr_look(Thread *thread, uintptr_t addr, size_t size, int how, uintptr_t pc)
 {
     segment++; /* what was declared before belongs to another step */
-    return look(thread, addr, size, how, pc);
+    uintptr_t unwritten = how & WHOLE ? first_unwritten(addr, size) : 0; /* `look` notes what a library wrote */
+    if (look(thread, addr, size, how & ~WHOLE, pc))
+        return (int)fault[0];
+    if (unwritten)
+        fault[1] = (long)unwritten, fault[0] = UNWRITTEN;
+    return (int)fault[0];
 }
 
 /* As dr_look, for a text: the number of bytes up to its end, or -1. */
