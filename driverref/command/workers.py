@@ -4,7 +4,8 @@ They are spawned: a forked process would have copies of locks that threads of th
 
 A terminal gives Ctrl-C to all processes at once, and `kill` to one.  Either way this process ends
 the workers, which else would work on until their task is done, or for ever.  A worker whose run has
-gone on for a while first says where its threads stand.
+gone on for a while first says where its threads stand.  If this process is killed, the kernel ends
+the workers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from driverref.command import loading, status
+from driverref.threads.parent import end_with_parent
 from driverref.threads.watch import tell, under_way
 
 LAST_WORDS = 2.0
@@ -54,6 +56,7 @@ def workers(file: Path, processes: int | None) -> Iterator[Executor | None]:
 
 def begin(file: Path) -> None:
     """Prepare a worker process: load the scenario's module, and discard what is printed."""
+    end_with_parent()
     signal.signal(signal.SIGINT, leave)
     warnings.simplefilter("ignore", RuntimeWarning)  # the first run has been made, and has warned
     loading.begin_worker(file)

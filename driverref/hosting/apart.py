@@ -25,7 +25,6 @@ import json
 import mmap
 import pickle
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,6 +41,7 @@ from driverref.explore.run import experiment_of
 from driverref.explore.witness import RunOptions
 from driverref.hosting.host import Module, host
 from driverref.hosting.lines import Line, Table
+from driverref.threads.parent import end_with_parent
 from driverref.trace import Trace
 
 T = TypeVar("T")
@@ -289,12 +289,6 @@ def serve(pipe: Any, files: Files, begin: tuple[Any, ...]) -> None:
             pipe.send((True, function(*arguments)))
         except BaseException as error:  # Ctrl-C, too: it is raised in the other process
             pipe.send((False, error))
-
-
-def end_with_parent() -> None:
-    """Have this process end when the one that has started it ends, however that is."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _explored(explore: Any, scenario: Scenario, options: dict[str, Any]) -> Outcomes:

@@ -177,3 +177,24 @@ def test_one_ctrl_c_ends_a_session_of_pytest(folder: Path) -> None:
     assert session.interrupted("Ctrl-C ends it.") == pytest.ExitCode.INTERRUPTED
     assert re.search("KeyboardInterrupt|Interrupted", session.shown)
     assert not re.search(" (passed|failed)", session.shown)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends the workers: Linux")
+@pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_command_that_is_killed_leaves_no_worker(ended_by: signal.Signals, folder: Path) -> None:
+    words = ("explore", f"{LATE}.py", "--async-threads", "2", "--jobs", "2")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "driverref", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stderr is not None
+    next(line for line in command.stderr if "Ctrl-C ends it." in line)
+    command.send_signal(ended_by)
+    assert command.wait() == -ended_by
+    # The pipe is at its end when no process has its other end any more.
+    command.stderr.read()
+    command.stderr.close()

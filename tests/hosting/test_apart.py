@@ -31,7 +31,6 @@ from driverref.hosting.apart import (
     Files,
     _explored,
     _followed,
-    end_with_parent,
     serve,
 )
 from driverref.hosting.driver import CDriver, c_driver_unloaded
@@ -437,18 +436,6 @@ def test_a_search_that_ends_its_process_each_time_is_told_once(tmp_path: Path) -
         outcomes = apart.explore(failing, {"limit": 3})
     assert [outcomes[fault].witness for fault in outcomes.faults] == ["2:1"]
     assert (outcomes.schedules, outcomes.stopped) == (1, ENDED)
-
-
-@pytest.mark.parametrize(("platform", "asked"), [("linux", [(1, signal.SIGKILL)]), ("darwin", [])])
-def test_the_process_ends_with_the_one_that_has_started_it(
-    platform: str, asked: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    called: list[object] = []
-    library = SimpleNamespace(prctl=lambda *words: called.append(words))
-    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
-    monkeypatch.setattr(sys, "platform", platform)
-    end_with_parent()
-    assert called == asked
 
 
 def test_a_process_that_shows_one_run_prints_to_standard_error(
