@@ -194,8 +194,8 @@ def check_entry(made: Path, source: Path, table: Table) -> None:
         return
     if "driver_init" in {name for _, _, name, _ in table.functions}:
         raise CompileError(
-            f"{source}: DRIVER_INIT is not in extern \"C\", so the emulator does not find it"
-            " (no_driver_init); in C++ write: extern \"C\" { DRIVER_INIT(...) { ... } }"
+            f'{source}: DRIVER_INIT is not in extern "C", so the emulator does not find it'
+            ' (no_driver_init); in C++ write: extern "C" { DRIVER_INIT(...) { ... } }'
         )
     raise CompileError(f"{source}: no DRIVER_INIT, so it is no driver (no_driver_init)")
 

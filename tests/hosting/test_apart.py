@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from multiprocessing import connection
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
