@@ -196,6 +196,7 @@ def test_only_what_was_allocated_can_be_freed(ledger: Ledger, stranger: object) 
         driver_free(stranger)
 
 
+@pytest.mark.rule("memory.sizes")
 def test_free_and_realloc_of_null(ledger: Ledger) -> None:
     driver_free(None)
     driver_free(given(driver_realloc(None, 4)))
@@ -352,6 +353,7 @@ def test_touching_freed_bytes(ledger: Ledger) -> None:
     assert len(block) == 2
 
 
+@pytest.mark.rule("memory.sizes")
 def test_blocks_of_no_bytes_are_distinct_and_are_freed(ledger: Ledger) -> None:
     one, other = given(driver_alloc(0)), given(driver_alloc(0))
     assert one != other
