@@ -93,6 +93,12 @@ OTHERS = {
     "debug emulator": "debugging",
     "reference count": "sharing",
     "share state with a job": "sharing",
+    "outputv": "binaries",
+    "ErlIOVec": "binaries",
+    "keep a binary": "binaries",
+    "zero copy": "binaries",
+    "driver_enq_bin": "binaries",
+    "element 0": "binaries",
 }
 """A page that is among the first three."""
 

@@ -15,8 +15,10 @@ from driverref.erl_driver import (
     ErlDrvPDL,
     ErlDrvPort,
     ErlIOVec,
+    SysIOVec,
     driver_alloc,
     driver_async,
+    driver_binary_get_refc,
     driver_caller,
     driver_connected,
     driver_deq,
@@ -46,7 +48,7 @@ from driverref.erl_driver import (
     erl_drv_send_term,
     memset,
 )
-from driverref.errors import Misuse, OutOfBounds, UseAfterFree
+from driverref.errors import Leak, Misuse, OutOfBounds, UseAfterFree
 from driverref.explore import Order
 from driverref.runtime.port_state import CLOSED
 from driverref.terms import ImproperList
@@ -214,6 +216,24 @@ def test_an_atom_is_made_in_a_callback_only(threads: Kind) -> None:
             driver_mk_atom("ok")
         erl.stop()
         assert box.value == "refused"
+
+
+@both
+@pytest.mark.rule("binary.sent-still-ours")
+def test_a_binary_that_was_sent_is_still_the_drivers(threads: Kind) -> None:
+    def outputv(port: ErlDrvPort, ev: ErlIOVec) -> None:
+        held = binary_of(b"x" * 100)
+        whole = ErlIOVec(1, 100, [SysIOVec(held.orig_bytes, 100)], [held])
+        sent = driver_output_binary(port, None, held, 0, 100), driver_outputv(port, None, whole)
+        assert sent == (0, 0)
+        assert driver_binary_get_refc(held) == 1
+
+    def sent() -> None:
+        with Emulator(threads=threads) as erl:
+            erl.port_command(opened(erl, made_of(outputv=outputv)), b"x")
+
+    with pytest.raises(Leak, match="1 block never freed"):
+        sent()
 
 
 def three_sends(port: ErlDrvPort, other: Pid) -> list[int]:

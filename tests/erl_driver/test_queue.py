@@ -98,6 +98,7 @@ def test_more_than_there_is_cannot_be_taken(threads: Kind) -> None:
 
 
 @both
+@pytest.mark.rule("binary.queue-holds")
 def test_a_binary_is_held_until_its_last_byte_is_gone(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> list[object]:
         held = binary_of(b"0123456789")
@@ -130,6 +131,7 @@ def test_r7b_holds_a_binary_in_the_queue_though_it_has_no_call_for_the_count() -
 
 
 @both
+@pytest.mark.rule("binary.queue-holds")
 def test_the_end_of_the_port_gives_the_binaries_back(threads: Kind) -> None:
     def act(port: ErlDrvPort) -> int:
         held = binary_of(b"0123456789")

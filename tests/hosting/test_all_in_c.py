@@ -20,6 +20,7 @@ ROOT = BOOK.parents[1]
 ELSEWHERE = {
     "docs/questions/wake/wake_drv.c": "test_select_in_c.py hosts it: it has a thread of its own",
     "docs/questions/timeout/socket_drv.c": "test_sockets_in_c.py hosts it: its far end is a stand-in",
+    "docs/counts_drv.c": "it shows the counts of the real emulator: the model sends a copy",
     "docs/debugging/caps_drv.c": "test_debugging_page.py checks it, wrong and right",
     "docs/lookup_drv.c": "test_check.py hosts it: it is wrong on purpose",
     "tests/beam/judge_log.c": "it keeps the log of the other drivers, on locks of the real machine",
@@ -46,6 +47,7 @@ HERE = {
     "docs/questions/memory/shout_drv.c",
     "docs/questions/state/counter_drv.c",
     "docs/questions/timeout/in_time_drv.c",
+    "docs/capitals_drv.c",
     "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
@@ -86,6 +88,7 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
     ("source", "name", "data"),
     [
         ("docs/square_drv.c", "square_drv", b"7"),
+        ("docs/capitals_drv.c", "capitals_drv", b"x"),
         ("docs/questions/free/sleeper_drv.c", "sleeper_drv", b"\x05"),
         ("docs/questions/header/version_drv.c", "version_drv", b"version?"),
         ("docs/questions/memory/shout_drv.c", "shout_drv", b"hi"),
