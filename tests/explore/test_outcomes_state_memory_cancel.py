@@ -240,21 +240,21 @@ def test_what_is_written_after_the_call_is_wrong_in_every_schedule() -> None:
 def test_what_is_written_before_the_call_is_there_for_the_job_and_the_way_back() -> None:
     page = namespace("questions/flow/index")
 
-    base: Any = page["Late"]
+    base: Any = page["Trip"]
 
     class Early(base):  # type: ignore[misc]
         def output(self, port: Any, buf: memoryview) -> None:
             job = driver_alloc(page["Job"])
-            job.id = int(buf)
-            driver_async(port, None, self.work, job, driver_free)
+            job.number = buf[0]
+            driver_async(port, None, page["work"], job, driver_free)
 
     def early(erl: Emulator) -> object:
         erl.erl_ddll.load_driver(Early())
-        port = erl.open_port(("spawn_driver", "square"))
-        erl.port_command(port, b"7")
+        port = erl.open_port(("spawn_driver", "trip_drv"))
+        erl.port_command(port, b"\x07")
         return erl.receive()
 
-    assert_outcomes(early, {data(b"job 7")}, async_threads=1)
+    assert_outcomes(early, {data(b"49")}, async_threads=1)
 
 
 # What if a second command arrives before the first is done?

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, needs_compiler]
 ROOT = BOOK.parents[1]
 
 ELSEWHERE = {
+    "docs/questions/wake/waker_drv.c": "test_select_in_c.py hosts it: it has a thread of its own",
     "docs/questions/wake/wake_drv.c": "test_select_in_c.py hosts it: it has a thread of its own",
     "docs/questions/timeout/socket_drv.c": "test_sockets_in_c.py hosts it: its far end is a stand-in",
     "docs/counts_drv.c": "it shows the counts of the real emulator: the model sends a copy",
@@ -42,12 +43,14 @@ HERE = {
     "docs/queueing_drv.c",
     "docs/waiting_drv.c",
     "docs/questions/flow/slow_drv.c",
+    "docs/questions/flow/trip_drv.c",
     "docs/questions/free/sleeper_drv.c",
     "docs/questions/header/version_drv.c",
     "docs/questions/memory/shout_drv.c",
     "docs/questions/state/counter_drv.c",
     "docs/questions/timeout/in_time_drv.c",
     "docs/capitals_drv.c",
+    "docs/questions/key/turns_drv.c",
     "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
@@ -89,6 +92,7 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
     [
         ("docs/square_drv.c", "square_drv", b"7"),
         ("docs/capitals_drv.c", "capitals_drv", b"x"),
+        ("docs/questions/flow/trip_drv.c", "trip_drv", b"\x07"),
         ("docs/questions/free/sleeper_drv.c", "sleeper_drv", b"\x05"),
         ("docs/questions/header/version_drv.c", "version_drv", b"version?"),
         ("docs/questions/memory/shout_drv.c", "shout_drv", b"hi"),
@@ -97,6 +101,7 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
         ("docs/counting_drv.c", "counting_drv 3", b"\x05"),
         ("docs/queueing_drv.c", "queueing_drv 3", b"\x05"),
         ("docs/waiting_drv.c", "waiting_drv 3", b"\x05"),
+        ("docs/questions/key/turns_drv.c", "turns_drv", b"\x05"),
         ("tests/beam/bench_drv.c", "bench_drv", b"x"),
         ("tests/beam/blast_drv.c", "blast_drv 2", b"x"),
     ],

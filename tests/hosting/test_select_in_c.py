@@ -27,11 +27,11 @@ def square_of_7(erl: Emulator, driver: CDriver, name: str = "wake_drv") -> Any:
     return port
 
 
-def closed_any_time(driver: CDriver) -> Outcomes:
+def closed_any_time(driver: CDriver, name: str = "wake_drv") -> Outcomes:
     """What comes of the command if another process closes the port at any moment."""
 
     def scenario(erl: Emulator) -> object:
-        port = square_of_7(erl, driver)
+        port = square_of_7(erl, driver, name)
         erl.spawn(erl.port_close, port)
         message: Any = erl.receive()
         return message[1][1] if message[0] == port else None
@@ -44,6 +44,13 @@ def test_the_book_s_driver_is_right_in_every_order() -> None:
     assert outcomes.complete
     assert not outcomes.faults
     assert set(outcomes) == {None, number(1, 8) + number(49, 8)}
+
+
+def test_the_small_driver_of_the_page_is_right_in_every_order() -> None:
+    outcomes = closed_any_time(c_driver(BOOK / "wake/waker_drv.c"), "waker_drv")
+    assert outcomes.complete
+    assert not outcomes.faults
+    assert set(outcomes) == {None, b"done"}
 
 
 def broken(folder: Path, old: str, new: str) -> CDriver:
