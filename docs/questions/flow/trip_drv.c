@@ -49,7 +49,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
-{                                      /* 3: the scheduler of step 1 calls it */
+{                                      /* 3: that scheduler calls it */
     Job *job = (Job *)thread_data;
     char text[12];
     int length = snprintf(text, sizeof text, "%d", job->square);

@@ -49,7 +49,7 @@ static void *run(void *data)           /* the driver's own thread */
     return NULL;
 }
 
-static void discard(State *state)      /* the thread has ended, or there is none */
+static void discard(State *state)      /* no thread uses it any more */
 {
     driver_select(state->port, EVENT(state->reads), ERL_DRV_USE, 0);
     close(state->writes);
@@ -97,7 +97,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 }
 
 static void ready_input(ErlDrvData data, ErlDrvEvent event)
-{                                      /* a scheduler calls it, under the port lock */
+{                                      /* a scheduler calls it */
     State *state = (State *)data;
     char bytes[16];
     int done;
@@ -123,7 +123,7 @@ static void stop(ErlDrvData data)
 }
 
 static void stop_select(ErlDrvEvent event, void *reserved)
-{                                      /* the emulator waits for the pipe no longer */
+{                                      /* the pipe has been given up */
     (void)reserved;
     close((int)(ErlDrvSInt)event);
 }
