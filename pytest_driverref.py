@@ -7,8 +7,8 @@
 * `--driverref-html FOLDER` writes a page about each exploration that fails.
 
 This module stands beside the package and imports it only where a test needs it.  pytest imports its
-plug-ins in every project, and before pytest-cov begins to measure: what they import is measured by
-nobody.
+plug-ins in every project, and before pytest-cov begins to measure: what they import is not
+measured.
 """
 
 from __future__ import annotations

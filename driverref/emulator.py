@@ -6,9 +6,9 @@ BIFs, which do not know each other, become methods here, as both are of module `
 
 The thread that makes an emulator becomes its first process, on scheduler 1.
 
-An emulator ends in one of three ways.  `stop` is orderly and checks for leaks.  `halt` is what
-Erlang's `halt` is: a race.  A crash is what happens when the driver's code raises: nothing more is
-called, and the reader sees the error.
+An emulator ends in one of three ways.  `stop` is orderly and checks for leaks.  `halt` does what
+Erlang's `halt` does: jobs and the exit race.  If the driver's code raises, the emulator crashes:
+no more callback is called, and the error is raised in the program.
 
 Sources: `erl_init.c`, `erl_process.c:handle_reap_ports`; the manual pages `erl(1)`, `init(3)`.
 """
@@ -73,8 +73,8 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
     """An emulator with its schedulers and async threads running.
 
     * `async_threads` is `+A`: 0 or 1 to 1024, by default what the release says.
-    * `schedulers` is `+S`, 1 to 1024.  Where there were two emulators, 1 is the plain one and more
-      are the SMP one.
+    * `schedulers` is `+S`, 1 to 1024.  On the eras R11B-5 to R14B04, which had two emulators, 1 is
+      the plain emulator, and more are the SMP emulator.
     * `threads` is `"simulated"` (deterministic, in virtual time) or `"native"` (of the operating
       system).
     * `seed`, an int, has simulated threads go on in a random order, the same one for each seed.
@@ -158,8 +158,8 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
     def running() -> Emulator | None:
         """The emulator that the calling thread runs; `None` if it runs none.
 
-        In a notebook, after an error, this is the way back to one that nothing has kept:
-        `Emulator.running().stop()`.
+        After an error in a notebook, `Emulator.running().stop()` stops an emulator that no variable
+        holds.
         """
         runtime = running().runtime
         return None if runtime is None else runtime.emulator

@@ -1,18 +1,18 @@
-"""What can go wrong, and whose fault it is.
+"""The errors.  The class of an error says what has to be changed.
 
-Three parties meet in a running emulator.  The class of an error names the one that has to change.
+There are three sides in a running emulator, and a mistake is made on one of them.
 
 * **The driver** broke a rule of `erl_driver.h`: a `DriverFault`.  In C most of these are undefined
   behaviour.  Here each one stops the emulator, and its message names the places in the program that
-  make the mistake: where a block was used, and where it had been freed.  No call says its place;
-  a `DriverFault` finds it when it is made, so none can be forgotten.
+  make the mistake: where a block was used, and where it had been freed.  A `DriverFault` finds its
+  place itself when it is made.
 * **The Erlang side** called a BIF wrongly, or too late: an `ErlangError`, as `erlang:error/1`
   raises it.
 * **The Python program** passed an argument that the parameter does not take: a plain `TypeError` or
   `ValueError`, with the call, the parameter, what it takes and what it got.
 
 `EmulatorHang` is a fault of the emulator itself.  `ProcessExit` is no error: it ends a process.
-`Interrupted` is none either: it is Ctrl-C, with what a search had found.
+`Interrupted` is no error either: Ctrl-C raises it, and it has what a search had found.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ directive's content names scenarios of the record, and a table shows what the re
 them. A language that the reader chooses is chosen in all tabs of the book.
 
 `{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
-scenario, and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
+scenario (or, with `sums` or `scenarios`, for the ones or the others), and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
 sums up what BIFs and calls returned. `{real-faults}` shows what valgrind and the sanitizers found
 in drivers that are broken on purpose.
 
@@ -170,10 +170,15 @@ class RealRuns(RecordDirective):
 
 
 class RealRecord(RecordDirective):
-    """Every scenario in a line."""
+    """The sums of each release, and every scenario in a line; with an argument only one of them."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the sums and the table."""
+        wanted = self.arguments or ["sums", "scenarios"]
+        if not set(wanted) <= {"sums", "scenarios"}:
+            raise self.error(f"real-record shows sums or scenarios, and not {wanted[0]}")
         record = self.record()
         if record is None:
             none = "There is no record: make beam writes it."
@@ -195,7 +200,7 @@ class RealRecord(RecordDirective):
         head = html_table("Every scenario", caption, columns)
         box = nodes.container(classes=["judged", "every"])
         box += raw(f"{head}<tbody>{''.join(map(scenario_line, scenarios))}</tbody></table>")
-        return [sums, box]
+        return [part for name, part in (("sums", sums), ("scenarios", box)) if name in wanted]
 
 
 class RealValues(RecordDirective):

@@ -33,8 +33,8 @@ def assert_outcomes(
 ) -> Outcomes:
     """Explore the scenario and fail unless its outcomes are exactly `expected`.
 
-    A class of exceptions in `expected`, such as `Leak` or `DriverFault`, is met by one fault of it
-    or more, of whatever text and place.  Without `expected` it fails if an outcome is a fault.
+    A class of exceptions in `expected`, such as `Leak` or `DriverFault`, stands for one or more
+    faults of that class, with any text and place.  Without `expected` a fault fails the test.
     `options` are those of `explore`.  Returns the `Outcomes`.
 
     Raises `UnexpectedOutcomes`, an `AssertionError`, with the table and, as text, the timeline of a

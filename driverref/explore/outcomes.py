@@ -91,9 +91,9 @@ def replay(scenario: Scenario, witness: str, **options: Unpack[RunOptions]) -> E
     `options` need not repeat them, and may not contradict them.  With `""` for a witness the run is
     that of a plain `Emulator` with these `options`.
 
-    Raises `TypeError` for wrong arguments, `ValueError` for a witness that is none, that `options`
-    contradict, or that the scenario cannot follow, `Misuse` in a thread that already runs an
-    emulator.
+    Raises `TypeError` for wrong arguments.  Raises `ValueError` for a text that is no witness, and
+    for a witness that `options` contradict or that the scenario cannot follow.  Raises `Misuse` in
+    a thread that already runs an emulator.
     """
     return follow(scenario, witness, options)[0]
 

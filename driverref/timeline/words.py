@@ -23,8 +23,8 @@ HELD_BY = "data held by"
 def text(trace: Iterable[Event], *, notes: bool = False) -> str:
     """Return the events as a table of time, thread and event, a line each, under headings.
 
-    With `notes` it says what the picture says besides: when a callback returns that took time,
-    where the data of a job is, and from where on the driver data is gone.
+    With `notes` the table has what the picture shows beside the events: the return of a callback
+    that took time, where the data of a job is, and the `stop` after which the driver data is gone.
     """
     listed = [row for row in rows_of(trace) if notes or row.kind != "return"]
     if not listed:

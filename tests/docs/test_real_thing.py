@@ -254,6 +254,17 @@ def test_every_release_and_every_scenario_has_a_line(real: tuple[Path, Beautiful
     ]
 
 
+def test_the_sums_and_the_scenarios_can_stand_apart(tmp_path: Path) -> None:
+    page = real_book(tmp_path, SEEN, REAL.replace("{real-record}", "{real-record} scenarios"))
+    (lines,) = page.select("div.every")
+    assert "sums" not in lines["class"]
+
+
+def test_the_record_has_no_other_table(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="shows sums or scenarios, and not runs"):
+        real_book(tmp_path, SEEN, REAL.replace("{real-record}", "{real-record} runs"))
+
+
 VALUES = {
     "emulators": {"25": {"erts": "13.1", "runs": 10}, "29": {"erts": "17", "runs": 2}},
     "values": {
