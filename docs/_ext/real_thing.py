@@ -12,9 +12,9 @@ directive's content names scenarios of the record, and a table shows what the re
 them. A language that the reader chooses is chosen in all tabs of the book.
 
 `{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
-scenario (or, with `sums` or `scenarios`, for the ones or the others), and `{real-unseen}` says why some orders of the model were never seen. `{real-values}`
-sums up what BIFs and calls returned. `{real-faults}` shows what valgrind and the sanitizers found
-in drivers that are broken on purpose.
+scenario (or, with `sums` or `scenarios`, for the ones or the others), and `{real-unseen}` says why
+some orders of the model were never seen. `{real-values}` sums up what BIFs and calls returned.
+`{real-faults}` shows what valgrind and the sanitizers found in drivers that are broken on purpose.
 
 The tabs need no JavaScript. A file that does not exist is left out, and so are the tables if there
 is no record.
