@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from driverref import timeline
+from driverref.diagnostics import defined, where
 from driverref.terms import Atom, Port
 from driverref.trace import Event, Trace
 
@@ -36,6 +37,47 @@ def test_times_count_from_the_moment_at_which_the_trace_began() -> None:
         Event(70, "async 1", "async_invoke", Port(1), 4, Atom("x")),
     ]
     assert all(isinstance(event, Event) for event in trace)
+
+
+def test_with_a_clock_a_trace_knows_places_and_when_a_callback_returned() -> None:
+    trace = Trace()
+    record = trace.begin(1000, lambda: 1020)
+    assert record is not None
+
+    def stop() -> str:
+        record((1010, "scheduler 1", "send", None, None, None))
+        return "stopped"
+
+    record((1000, "scheduler 1", "stop", 1, None, None))
+    assert trace.watched(stop)() == "stopped"
+    assert trace.returned(0) == (2, 20)
+    assert trace.returned(1) is None
+    assert where(trace.place(0)) == where(defined(stop))
+    assert where(trace.place(1)).endswith("in stop")
+
+
+def test_a_callback_that_is_not_the_programs_has_the_place_that_led_to_it() -> None:
+    trace = Trace()
+    record = trace.begin(0, lambda: 0)
+    assert record is not None
+    record((0, "scheduler 1", "async_free", 1, 1, None))
+    trace.watched(timeline.duration)(5)
+    trace.at(None)
+    assert "in test_a_callback_that" in where(trace.place(0))
+    assert trace.watched(None) is None
+
+
+def test_a_callback_that_has_not_returned_lasts_as_long_as_the_trace() -> None:
+    trace = Trace()
+    record = trace.begin(0, lambda: 9)
+    assert record is not None
+    record((0, "scheduler 1", "stop", 1, None, None))
+    with pytest.raises(ZeroDivisionError):
+        trace.watched(lambda: 1 // 0)()
+    returned = trace.returned(0)
+    assert returned is not None
+    assert returned.before > len(trace)
+    assert returned.time == 0
 
 
 def test_a_trace_grows_under_its_reader() -> None:
