@@ -203,8 +203,9 @@ CALLS: dict[str, tuple[Callable[[Emulator, Any], object], list[str]]] = {
     ),
     "monitor": (
         lambda erl, port: (
-            erl.monitor("port", port) and (erl.receive(timeout=0) or ["monitored"])[-1]
-        ),
+            erl.monitor("port", port),
+            (erl.receive(timeout=0) or ["monitored"])[-1],
+        )[1],
         ["monitored", "noproc", "noproc"],
     ),
     "info": (
