@@ -350,6 +350,48 @@ def test_the_flag_is_seen_at_each_look_or_not_at_all() -> None:
 
 
 @pytest.mark.rule("cancel.flag-is-atomic")
+def test_a_flag_under_a_mutex_does_as_well_as_an_atomic() -> None:
+    page = namespace("questions/cancel/index")
+
+    base: Any = page["Plain"]
+
+    class Locked(base):  # type: ignore[misc]
+        def init(self) -> None:
+            self.mutex = erl_drv_mutex_create("flag")
+
+        def output(self, state: Any, buf: memoryview) -> None:
+            job = driver_alloc(page["PlainJob"])
+            job.steps, job.cancelled = buf[0], False
+            state.job = job
+            driver_async(state.port, None, self.work, job, driver_free)
+
+        def work(self, job: Any) -> None:
+            while job.steps > 0 and not self.cancelled(job):
+                usleep(10_000)
+                job.steps -= 1
+
+        def cancelled(self, job: Any) -> bool:
+            erl_drv_mutex_lock(self.mutex)
+            cancelled = bool(job.cancelled)
+            erl_drv_mutex_unlock(self.mutex)
+            return cancelled
+
+        def control(self, state: Any, command: int, buf: memoryview) -> bytes:
+            erl_drv_mutex_lock(self.mutex)
+            said: bytes = super().control(state, command, buf)
+            erl_drv_mutex_unlock(self.mutex)
+            return said
+
+        def finish(self) -> None:
+            erl_drv_mutex_destroy(self.mutex)
+
+    def scenario(erl: Emulator) -> object:
+        return page["command_and_cancel"](erl, Locked(), 1)
+
+    assert_outcomes(scenario, {b"cancelled", b"too late"}, async_threads=1)
+
+
+@pytest.mark.rule("cancel.flag-is-atomic")
 def test_a_plain_flag_is_a_race_unless_the_cancel_comes_too_late() -> None:
     outcomes = explore(scenario("cancel", "plain_flag"), async_threads=1)
     assert outcomes.complete
@@ -364,7 +406,7 @@ def test_to_free_a_job_s_data_is_right_only_when_there_is_nothing_to_free() -> N
     assert outcomes.complete
     assert names(outcomes) == {"DataRace", "UseAfterFree"}
     (fine,) = set(outcomes) - set(outcomes.faults)
-    assert fine == (b"cancelled", order("ready_async(1)", "control"))
+    assert fine == (b"too late", order("ready_async(1)", "control"))
 
 
 # The tutorial

@@ -43,6 +43,7 @@ HERE = {
     "docs/queueing_drv.c",
     "docs/spool_drv.c",
     "docs/waiting_drv.c",
+    "docs/questions/cancel/steps_drv.c",
     "docs/questions/flow/slow_drv.c",
     "docs/questions/flow/trip_drv.c",
     "docs/questions/free/sleeper_drv.c",
@@ -123,6 +124,19 @@ def test_a_driver_with_a_timer_answers_each_command_once() -> None:
         return bytes(message[1][1])
 
     assert outcomes("docs/questions/timeout/in_time_drv.c", ask) == {b"done", b"timeout"}
+
+
+@pytest.mark.rule("hosting.same-outcomes")
+def test_a_driver_that_cancels_says_cancelled_or_answers() -> None:
+    def cancel(erl: Emulator) -> object:
+        port = erl.open_port(("spawn_driver", "steps_drv"))
+        erl.port_command(port, b"\x01")
+        said: Any = erl.port_control(port, 1, b"")
+        if bytes(said) == b"too late":
+            erl.receive()
+        return bytes(said)
+
+    assert outcomes("docs/questions/cancel/steps_drv.c", cancel) == {b"cancelled", b"too late"}
 
 
 def read_whole(path: object) -> Callable[[Emulator], object]:
