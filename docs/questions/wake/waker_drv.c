@@ -78,8 +78,8 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     state->lock = erl_drv_mutex_create("waker_drv");
     state->more = erl_drv_cond_create("waker_drv");
     if (state->lock == NULL || state->more == NULL
-        || driver_select(port, EVENT(state->reads), ERL_DRV_READ | ERL_DRV_USE, 1) == -1
-        || erl_drv_thread_create("waker_drv", &state->thread, run, state, NULL) != 0) {
+        || driver_select(port, EVENT(ends[0]), ERL_DRV_READ | ERL_DRV_USE, 1)
+        || erl_drv_thread_create("waker_drv", &state->thread, run, state, NULL)) {
         discard(state);
         return ERL_DRV_ERROR_GENERAL;
     }
