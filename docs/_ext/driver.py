@@ -11,16 +11,21 @@ callbacks (`driver_files`). Python is the directive's content, and a part of the
 any other block. Erlang comes from `sleeper_drv.erl`. Below the tabs the reader can open the
 commands that compile and run the files, what they print, and the table of callbacks.
 
+A step of a tutorial shows what is new in it: with `:only: Job work` C has these definitions alone,
+and there is no Erlang. A link leads to the whole file, which is compiled and checked as any other.
+
 `tests/docs/test_twins.py` checks that C and Python have the same functions and the same calls.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
-from sphinx.util.typing import ExtensionMetadata
+from sphinx.util.typing import ExtensionMetadata, OptionSpec
 from sphinx_design.shared import create_component
 
 from _ext import driver_files
@@ -32,26 +37,36 @@ class DriverInTabs(BookDirective):
 
     required_arguments = 2
     has_content = True
+    option_spec: ClassVar[OptionSpec] = {"only": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         """Return the tabs and the folded part."""
         c = self.page.parent / f"{self.arguments[0]}.c"
-        erlang = c.with_suffix(".erl")
-        self.depends_on(c, erlang)
+        self.depends_on(c, c.with_suffix(".erl"))
         self.assert_has_content()
         python = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, python)
         try:
-            text = c.read_text("utf-8")
-            tabs = [
-                tab("C", [coloured(driver_files.code(text), "c")]),
-                tab("Python", python.children),
-                tab("Erlang", [coloured(driver_files.module(erlang.read_text("utf-8")), "erlang")]),
-            ]
-            below = self.below(c, erlang, driver_files.table(text))
+            return self.step(c, python) if "only" in self.options else self.whole(c, python)
         except (OSError, ValueError) as error:
             raise self.error(f"driver: {self.arguments[0]}: {error}") from error
-        return [tab_set(tabs), below]
+
+    def step(self, c: Path, python: nodes.Element) -> list[nodes.Node]:
+        """Return what is new in a step, and a link to the whole file."""
+        code = driver_files.parts(c.read_text("utf-8"), self.options["only"].split())
+        tabs = tab_set([tab("C", [coloured(code, "c")]), tab("Python", python.children)])
+        return [tabs, nodes.paragraph("", "", self.file(c), classes=["program-line"])]
+
+    def whole(self, c: Path, python: nodes.Element) -> list[nodes.Node]:
+        """Return the tabs of a whole driver, and the folded part."""
+        text, erlang = c.read_text("utf-8"), c.with_suffix(".erl")
+        module = driver_files.module(erlang.read_text("utf-8"))
+        tabs = [
+            tab("C", [coloured(driver_files.code(text), "c")]),
+            tab("Python", python.children),
+            tab("Erlang", [coloured(module, "erlang")]),
+        ]
+        return [tab_set(tabs), self.below(c, erlang, driver_files.table(text))]
 
     def below(self, c: Path, erlang: Path, table: str) -> nodes.Node:
         """Return the folded part."""

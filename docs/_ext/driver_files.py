@@ -5,13 +5,15 @@ table of callbacks below a comment that begins with `/* The table of callbacks`.
 two files say how they are compiled and run, and the Erlang file's head says what is printed then.
 
 A page names the driver and its class in Python: ```` ````{driver} sleeper_drv Sleeper ````. `shown`
-finds these drivers, for the tests and for `{real-thing}`, which leaves them out.
+finds these drivers, for the tests and for `{real-thing}`, which leaves them out. With
+`:only: Job work` only these definitions of the C file are shown (`parts`).
 """
 
 from __future__ import annotations
 
 import doctest
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +28,14 @@ class Shown(NamedTuple):
     """A driver that a page shows in C and in Python."""
 
     name: str
-    """The name of its files, such as `sleeper_drv`."""
+    """The name of its files, such as `sleeper_drv`, with their folder if they have another one."""
     python_class: str
     python: str
     """Its Python, without prompts."""
     c: Path
     erlang: Path
+    only: list[str]
+    """The definitions that are shown; if there are none, all are."""
 
 
 def shown(page: Path) -> list[Shown]:
@@ -43,8 +47,11 @@ def shown(page: Path) -> list[Shown]:
             inner = (f.content for f in pages.fences(fence.content) if f.info == "python")
             examples = doctest.DocTestParser().get_examples("\n".join(inner))
             python = "".join(example.source for example in examples)
+            only = re.findall(r"^:only: *(.*)$", fence.content, re.MULTILINE)
             c = page.parent / f"{name}.c"
-            found.append(Shown(name, python_class, python, c, c.with_suffix(".erl")))
+            erlang = c.with_suffix(".erl")
+            names = " ".join(only).split()
+            found.append(Shown(name, python_class, python, c, erlang, names))
     return found
 
 
@@ -55,6 +62,19 @@ def code(text: str) -> str:
     if start is None or end < start.start():
         raise ValueError(f"there is no '#include <', or no '{TABLE}' behind it")
     return text[start.start() : end].rstrip()
+
+
+def parts(text: str, names: Iterable[str]) -> str:
+    """Return some definitions of a C file, functions and structures, in the order of the names."""
+    every = re.split(r"\n\n(?=\S)", code(text))
+    found = []
+    for name in names:
+        mark = re.compile(rf"\A[^{{]*\b{name}\(|^\}} {name};\Z", re.MULTILINE)
+        defined = [part for part in every if mark.search(part)]
+        if len(defined) != 1:
+            raise ValueError(f"{name} is defined {len(defined)} times")
+        found += defined
+    return "\n\n".join(found)
 
 
 def table(text: str) -> str:

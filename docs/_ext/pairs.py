@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from _ext import pages
+from _ext import driver_files, pages
 
 
 class Shown(NamedTuple):
@@ -55,7 +55,8 @@ def lines(text: str, side: str, part: str = "") -> str:
 
 
 def files(page: Path) -> list[Path]:
-    """Return the C and Erlang files that a page shows: those beside it, and those of its pairs."""
+    """Return the C and Erlang files that a page shows: those beside it, of its pairs and steps."""
     beside = [*page.parent.glob("*_drv.*"), *page.parent.glob("*_nif.*")]
     folders = {pair.file.parent for pair in shown(page)}
+    folders |= {driver.c.parent for driver in driver_files.shown(page)} - {page.parent}
     return beside + [path for folder in folders for path in folder.glob("*.[che]*")]

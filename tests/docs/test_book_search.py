@@ -112,6 +112,9 @@ OTHERS = {
     "ErlIOVec": "binaries",
     "keep a binary": "binaries",
     "zero copy": "binaries",
+    "first driver": "first-driver",
+    "tutorial": "first-driver",
+    "complete driver": "first-driver",
     "driver_enq_bin": "binaries",
     "element 0": "binaries",
 }

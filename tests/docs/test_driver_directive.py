@@ -161,9 +161,62 @@ def test_the_table_has_to_stand_behind_the_includes() -> None:
         driver_files.code(f"{driver_files.TABLE}. */\n#include <erl_driver.h>\n")
 
 
+STEP = """\
+#include <erl_driver.h>
+
+typedef struct {
+    int n;
+
+    int m;
+} Job;
+
+static void work(void *job)
+{
+    other(job);
+
+    other(job);
+}
+
+/* What it is. */
+static ErlDrvSSizeT control(ErlDrvData data, unsigned command,
+                            char **rbuf)
+{
+}
+
+/* The table of callbacks. */
+"""
+
+
+def test_a_step_shows_some_definitions_of_its_file() -> None:
+    _, job, work, control, _ = re.split(r"\n\n(?=\S)", STEP)
+    assert driver_files.parts(STEP, ["control", "Job"]) == f"{control}\n\n{job}"
+    assert driver_files.parts(STEP, ["work"]) == work
+    with pytest.raises(ValueError, match="other is defined 0 times"):
+        driver_files.parts(STEP, ["other"])
+    with pytest.raises(ValueError, match="work is defined 2 times"):
+        driver_files.parts(STEP.replace("control", "work"), ["work"])
+
+
+@pytest.mark.slow
+def test_a_step_has_no_erlang_and_a_link_to_its_file(tmp_path: Path) -> None:
+    (tmp_path / "docs" / "steps").mkdir(parents=True)
+    (tmp_path / "docs" / "steps" / "echo_drv.c").write_text(C, "utf-8")
+    step = PAGE.replace("{driver} echo_drv Echo\n", "{driver} steps/echo_drv Echo\n:only: output\n")
+    page_text = re.sub(r"```{real-thing}[^`]*```\n", "", step)
+    built = build(tmp_path, page_text, TEST)
+    assert built.returncode == 0, built.stderr
+    page = article(tmp_path)
+    assert [label.text.strip() for label in page.select("label.sd-tab-label")] == ["C", "Python"]
+    assert page.select("pre")[0].text.startswith("static void output(")
+    assert page.select("pre")[1].text.startswith(">>> class Echo:")
+    (link,) = page.select("a.file-link")
+    assert (tmp_path / "html" / str(link["href"])).read_text("utf-8") == C
+
+
 def test_a_page_s_drivers_are_found_with_their_python(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     (found,) = driver_files.shown(page)
+    assert not found.only
     assert (found.name, found.python_class) == ("echo_drv", "Echo")
     assert found.python == 'class Echo:\n    driver_name = "echo_drv"\n'
     assert (found.c, found.erlang) == (tmp_path / "echo_drv.c", tmp_path / "echo_drv.erl")

@@ -34,8 +34,9 @@ ELSEWHERE = {
 }
 """The drivers that are not among the scenes of `test_broken.py`, nor here."""
 
-SYMPTOMS = "docs/symptoms/"
-"""The drivers of the page of symptoms, each wrong and right: `test_symptoms.py` checks them."""
+CHECKED = ("docs/symptoms/", "docs/first/")
+"""The drivers of the page of symptoms, each wrong and right: `test_symptoms.py` checks them; and the
+steps of the tutorial, which `test_first_driver.py` checks."""
 
 HERE = {
     "docs/copying_drv.c",
@@ -53,6 +54,7 @@ HERE = {
     "docs/questions/timeout/in_time_drv.c",
     "docs/capitals_drv.c",
     "docs/questions/key/turns_drv.c",
+    "docs/first_drv.c",
     "docs/square_drv.c",
     "tests/beam/bench_drv.c",
     "tests/beam/blast_drv.c",
@@ -66,7 +68,7 @@ def test_no_driver_is_left_out() -> None:
         for path in (ROOT / folder).rglob("*.c")
         if "DRIVER_INIT(" in path.read_text("utf-8")
     }
-    found = {name for name in found if not name.startswith(SYMPTOMS)}
+    found = {name for name in found if not name.startswith(CHECKED)}
     scenes = {f"docs/questions/{case.scene.driver}" for case in CASES}
     known = [*scenes, *ELSEWHERE, *HERE]
     assert len(known) == len(set(known))
@@ -92,6 +94,7 @@ def outcomes(file: str, play: Callable[[Emulator], object]) -> set[object]:
 @pytest.mark.parametrize(
     ("source", "name", "data"),
     [
+        ("docs/first_drv.c", "first_drv", b"\x00"),
         ("docs/square_drv.c", "square_drv", b"7"),
         ("docs/capitals_drv.c", "capitals_drv", b"x"),
         ("docs/questions/flow/trip_drv.c", "trip_drv", b"\x07"),
