@@ -372,3 +372,13 @@ def test_every_run_crashed_on_the_releases_that_crash_and_none_on_others(
         release: runs if release in crash else 0 for release, runs in one.runs.items()
     }
     assert one.runs["25"] >= 200
+
+
+def test_no_other_run_crashed_and_none_hung() -> None:
+    record = judged.read(ROOT / "tests")
+    assert record is not None
+    played = [record.judged(name) for name in record.names]
+    assert [one.name for one in played if sum(one.crashed.values())] == [
+        *("bare_integer", "job_sends_big_map")
+    ]
+    assert not any(sum(one.hung.values()) for one in played)
