@@ -257,13 +257,12 @@ def test_what_is_written_before_the_call_is_there_for_the_job_and_the_way_back()
 
 @pytest.mark.rule("busy.not-tagged", "busy.accepted")
 def test_two_commands_are_answered_in_either_order() -> None:
-    long, short = b"30", b"10"
     assert_outcomes(
         scenario("busy", "two_commands"),
         {
-            ((long, short), order("output", "output", "ready_async(1)", "ready_async(2)")),
-            ((short, long), order("output", "output", "ready_async(2)", "ready_async(1)")),
-            ((long, short), order("output", "ready_async(1)", "output", "ready_async(2)")),
+            (b"ab", order("output", "output", "ready_async(1)", "ready_async(2)")),
+            (b"ba", order("output", "output", "ready_async(2)", "ready_async(1)")),
+            (b"ab", order("output", "ready_async(1)", "output", "ready_async(2)")),
         },
         observe=("output", "ready_async"),
         async_threads=2,
@@ -275,12 +274,12 @@ def test_whoever_is_suspended_is_resumed_by_the_driver_or_by_the_close() -> None
     assert_outcomes(
         scenario("busy", "close_while_busy"),
         {
-            ("badarg", order("output")),
-            ("badarg", order("output", "suspended", "resumed")),
-            (True, order("output", "output")),
-            (True, order("output", "suspended", "resumed", "output")),
+            ("badarg", order()),
+            ("badarg", order("suspended", "resumed")),
+            (True, order()),
+            (True, order("suspended", "resumed")),
         },
-        observe=("suspended", "resumed", "output"),
+        observe=("suspended", "resumed"),
         async_threads=1,
     )
 
@@ -302,18 +301,18 @@ def test_ready_async_may_count() -> None:
     base: Any = page["Counting"]
 
     class Counting(base):  # type: ignore[misc]
-        def work(self, state: Any) -> None:
+        def count(self, state: Any) -> None:
             pass
 
         def ready_async(self, state: Any, data: object) -> None:
-            state.waiting -= 1
+            state.open -= 1
             super().ready_async(state, data)
 
     def count(erl: Emulator) -> object:
         erl.erl_ddll.load_driver(Counting())
-        port = erl.open_port(("spawn_driver", "sleep"))
-        erl.port_command(port, b"one")
-        erl.port_command(port, b"two")
+        port = erl.open_port(("spawn_driver", "tagged_drv"))
+        erl.port_command(port, b"a")
+        erl.port_command(port, b"b")
         return erl.receive(), erl.receive()
 
     none, one = data(b"0"), data(b"1")
