@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from _ext.driver_files import shown
+from _ext.pages import fences
 from book import DOCS
 from cc import needs_compiler
 from command_line import printed
@@ -33,6 +36,16 @@ def test_every_step_is_shown_and_stands_here() -> None:
     steps = [driver.c.stem for driver in shown(PAGE) if driver.c.parent == FOLDER]
     assert steps == list(FAULTS)
     assert {path.stem for path in FOLDER.glob("*.c")} == set(FAULTS)
+
+
+def test_a_folded_table_has_as_many_rows_as_its_title_says() -> None:
+    titles = []
+    for fence in fences(PAGE.read_text("utf-8")):
+        if fence.directive == "dropdown" and (title := re.match(r"(\d+) outcomes", fence.argument)):
+            (table,) = (one for one in fences(fence.content) if one.directive == "outcomes")
+            titles.append(int(title[1]))
+            assert len(re.findall(r"^[^:].* \| ", table.content, re.MULTILINE)) == titles[-1]
+    assert len(titles) == 3
 
 
 @pytest.mark.rule("hosting.same-outcomes")
