@@ -10,7 +10,7 @@ SPHINX = $(RUN) -m sphinx $(SPHINX_OPTIONS) -d build/doctrees
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 
 # Tests that look at something else than the lines of the package, or that end threads in crowds: not traced.
-APART = tests/docs/test_book.py tests/docs/test_browser.py tests/docs/test_book_search.py tests/docs/test_real_code.py tests/docs/test_symptoms.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
+APART = tests/docs/test_book.py tests/docs/test_browser.py tests/docs/test_book_search.py tests/docs/test_live.py tests/docs/test_real_code.py tests/docs/test_symptoms.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
 
 RUN = $(VENV)/bin/python
 PIP = $(RUN) -m pip install -qq --disable-pip-version-check
@@ -21,7 +21,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help html epub pdf forms linkcheck serve quick test traced coverage soak shake bench bench-faults beam picture format lint check clean
+.PHONY: help html html-live epub pdf forms linkcheck serve quick test traced coverage soak shake bench bench-live bench-faults beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ html: $(BOOK) ## build the book
 	@echo "building the book, whose examples run meanwhile: about a minute"
 	@$(SPHINX) docs $(HTML)
 	@echo "open file://$(abspath $(HTML))/index.html"
+
+html-live: $(BOOK) ## build the book with Python in its pages, which npm fetches
+	@PYTHONPATH=docs $(RUN) -m _ext.pyodide build/pyodide
+	@echo "building the book, whose examples run meanwhile: about a minute"
+	@$(SPHINX) -D live_python=build/pyodide docs build/html-live
+	@echo "open file://$(abspath build/html-live)/try-it.html"
 
 epub: $(BOOK) ## the book as an EPUB
 	@$(SPHINX) -b epub docs build/epub
@@ -95,6 +101,9 @@ shake: $(READY) ## the tests on OS threads, their threads slowed at random: a te
 
 bench: $(READY) ## measure, print ours, theirs and the ratio
 	@$(RUN) tests/benchmarks/bench.py
+
+bench-live: $(READY) ## measure Python in the page: first output, and schedules a second against native
+	@$(RUN) tests/benchmarks/live.py
 
 bench-faults: $(READY) ## play the drivers broken on purpose on the real emulator, alone, under valgrind and the sanitizers
 	@$(RUN) tests/benchmarks/faults.py

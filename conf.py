@@ -35,6 +35,7 @@ extensions = [
     "_ext.outcomes",
     "_ext.states",
     "_ext.downloads",
+    "_ext.live",
     "_ext.real_thing",
     "_ext.releases",
     "_ext.names",
@@ -46,7 +47,7 @@ extensions = [
     "_ext.otp_suites",
 ]
 
-exclude_patterns = ["_ext", "_templates", "symptoms", "LICENSE-snippets"]
+exclude_patterns = ["_ext", "_live", "_templates", "symptoms", "LICENSE-snippets"]
 templates_path = ["docs/_templates"]
 highlight_language = "python"
 smartquotes = True

@@ -14,7 +14,8 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `driver_files`: the files of a driver, how they are compiled and run, and the driver in Python;
 * `outcome_names`: the names that a page gives to outcomes, and what has moved in their orders;
 * `games`: a table of outcomes as a game, with the lines of the page's examples;
-* `words`: a number with its noun.
+* `words`: a number with its noun;
+* `pyodide`: the Python for the page, fetched and packed; `live_session`: what it does there.
 
 `workshop` has what the directives share. The directive modules import it, and never each other:
 
@@ -25,6 +26,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `cards`: `{cards}`, and what stands where a link to a page is shared;
 * `otp_suites`: `{otp-suites}`;
 * `names`: `{names}`, the list of what the reference describes;
+* `live`: `{live}`, and what `make html-live` adds to each page;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
 
 `book_search` is the book's own search, and the pages that are made of no source.

@@ -104,6 +104,8 @@ OTHERS = {
     "gdb": "debugging",
     "valgrind": "debugging",
     "AddressSanitizer": "debugging",
+    "playground": "try-it",
+    "run the examples in the browser": "try-it",
     "ThreadSanitizer": "debugging",
     "backtrace": "debugging",
     "core file": "debugging",

@@ -330,6 +330,7 @@ const load = place => new Promise((resolve, reject) => {
   document.head.append(script);
 });
 
+const find = () => {
 for (const place of document.querySelectorAll(".driverref-play:not([data-ready])")) {
   place.dataset.ready = "";
   const box = place.closest(".outcomes, .driverref-outcomes"), { first, count } = place.dataset;
@@ -360,4 +361,7 @@ for (const place of document.querySelectorAll(".driverref-play:not([data-ready])
     cell[how ? "prepend" : "append"](button("Play the way there", "play-lead", async () => (await open())?.lead(i)));
   });
 }
+};
+window.driverrefPlay = find;  // for a page that gets a table later
+find();
 })();
