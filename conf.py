@@ -45,6 +45,7 @@ extensions = [
     "_ext.driver",
     "_ext.cards",
     "_ext.otp_suites",
+    "_ext.sheet",
 ]
 
 exclude_patterns = ["_ext", "_live", "_templates", "symptoms", "LICENSE-snippets"]

@@ -14,6 +14,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `driver_files`: the files of a driver, how they are compiled and run, and the driver in Python;
 * `outcome_names`: the names that a page gives to outcomes, and what has moved in their orders;
 * `games`: a table of outcomes as a game, with the lines of the page's examples;
+* `sheet_calls`: where the calls of the header may be made, and what they return;
 * `words`: a number with its noun;
 * `pyodide`: the Python for the page, fetched and packed; `live_session`: what it does there.
 
@@ -24,7 +25,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `releases`: `{era-map}` and `{lives}`; `states`: `{state-diagram}`;
 * `driver`: `{driver}`; `pair`: `{pair}`;
 * `cards`: `{cards}`, and what stands where a link to a page is shared;
-* `otp_suites`: `{otp-suites}`;
+* `otp_suites`: `{otp-suites}`; `sheet`: `{sheet}`, and how that page is printed;
 * `names`: `{names}`, the list of what the reference describes;
 * `live`: `{live}`, and what `make html-live` adds to each page;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.

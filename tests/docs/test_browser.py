@@ -7,6 +7,7 @@ the tests are skipped, but not in CI: there a missing browser is a failure.
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import shutil
 from collections.abc import Iterator
@@ -262,3 +263,10 @@ def test_a_page_that_does_not_exist_is_answered_at_any_depth(
     page.goto(deep.as_uri())
     link = page.get_by_role("link", name="Search the book for “deadlock”")
     assert str(link.get_attribute("href")).endswith("/en/latest/search.html?q=deadlock")
+
+
+def test_the_cheat_sheet_is_one_sheet_of_paper(page: Page, built_book: Path) -> None:
+    page.goto((built_book / "cheat-sheet.html").as_uri())
+    paper = page.pdf(prefer_css_page_size=True)
+    assert re.findall(rb"/MediaBox \[0 0 594\.\d+ 84[12]\.\d+\]", paper)
+    assert len(re.findall(rb"/Type /Page\b", paper)) == 1

@@ -157,6 +157,16 @@ def test_the_title_above_folded_rules_says_how_many_there_are(page: Path) -> Non
     assert int(said) == text.count("```{rule} ")
 
 
+@pytest.mark.parametrize("name", ["life", "sharing", "how-it-works", "cheat-sheet"])
+def test_each_title_above_folded_rules_says_how_many_there_are(name: str) -> None:
+    text = (DOCS / f"{name}.md").read_text("utf-8")
+    pieces = re.split(r"\{dropdown\} (\d+) rules?, (?:each )?with its tests", text)
+    assert len(pieces) > 1
+    assert "```{rule} " not in pieces[0]
+    for said, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        assert int(said) == piece.count("```{rule} ")
+
+
 @pytest.mark.parametrize(
     "page", sorted((DOCS / "questions").glob("*/index.md")), ids=lambda page: page.parent.name
 )
