@@ -37,7 +37,8 @@ static void timeout(ErlDrvData data)
         driver_set_timer(port, 20);
 }
 
-static ErlDrvSSizeT control(ErlDrvData data, unsigned int command, char *buf, ErlDrvSizeT len,
+static ErlDrvSSizeT control(ErlDrvData data, unsigned int command,
+                            char *buf, ErlDrvSizeT len,
                             char **answer, ErlDrvSizeT size)
 {
     ErlDrvPort port = (ErlDrvPort)data;
