@@ -20,7 +20,7 @@ from book import DOCS, ROOT, WITH_EXAMPLES, page_id, sphinx
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 from small_book import TEST, article, build
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
