@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from book import ROOT, copied
+from page_lengths import screens
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 pytestmark = pytest.mark.slow
@@ -162,6 +163,14 @@ def test_every_page_opens_without_errors_and_fits_a_screen_and_a_phone(
             over += [f"{path} at {width}: {what}" for what in page.evaluate(OVER_THE_EDGE)]
             over += [f"{path} at {width}: lost {what}" for what in page.evaluate(LOST_HEADS)]
     assert "\n".join(over) == ""
+
+
+def test_the_page_of_a_question_has_about_eight_screens_with_everything_folded(
+    page: Page, built_book: Path
+) -> None:
+    most = 8.5  # eight, and what the fonts of another machine may need
+    long = {str(path): screens(page, path) for path in built_book.glob("questions/*/index.html")}
+    assert {path: length for path, length in long.items() if length > most} == {}
 
 
 def test_code_can_be_read_in_both_themes(page: Page, built_book: Path) -> None:
