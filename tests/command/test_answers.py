@@ -33,7 +33,7 @@ def words(text: str) -> list[str]:
 
 def test_one_answer_is_the_page_s_title_and_its_short_answer() -> None:
     assert words(printed("answers", "flow")) == words("""
-        flow: Who calls ready_async when a job is done?
+        flow: Which thread calls ready_async when a job is done?
         The scheduler that called driver_async calls ready_async, and it holds the port lock.
         The async thread calls nothing.
         It puts the finished job into that scheduler's queue and goes on to its next job.""")

@@ -204,7 +204,7 @@ def test_a_stop_that_frees_the_job_s_block_is_right_only_after_ready_async() -> 
     assert set(outcomes) - set(outcomes.faults) == {order("ready_async(1)", "stop")}
 
 
-# Who calls ready_async when a job is done?
+# Which thread calls ready_async when a job is done?
 
 
 @pytest.mark.rule("flow.close-loses-answer", "port.nothing-after-stop")
