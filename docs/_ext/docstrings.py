@@ -26,7 +26,7 @@ class Markdown(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the nodes that MyST makes of the content."""
-        document = new_document(self.get_source_info()[0], self.state.document.settings)
+        document = new_document(str(self.get_source_info()[0]), self.state.document.settings)
         document.reporter = self.state.document.reporter
         MystParser().parse("\n".join(self.content), document)
         return document.children
