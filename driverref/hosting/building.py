@@ -179,7 +179,7 @@ def build(
             parts = [*objects, *ours, str(runtime()), *libs, "-lpthread"]
             call([tool, *LINK, "-o", f"{new}/driver.so", *parts])
             table = Table.read(new / "driver.so", list(map(Path, read)))
-            check_entry(new / "driver.so", files[0], table)
+            _check_entry(new / "driver.so", files[0], table)
             table.save(new / "lines.json")
 
         folder = once(f"driver-{digest}", link)
@@ -187,7 +187,7 @@ def build(
     return Build(folder, files)
 
 
-def check_entry(made: Path, source: Path, table: Table) -> None:
+def _check_entry(made: Path, source: Path, table: Table) -> None:
     """Raise `CompileError` if the emulator would answer `no_driver_init` to an object."""
     exported = call(["nm", "-D", "--defined-only", str(made)]).split()
     if "driver_init" in exported:

@@ -149,7 +149,7 @@ _bodies = 0
 class Coroutine:
     """A stack of its own that runs `body`; without a body, the stack that is running now.
 
-    One that nobody refers to is not unwound, and keeps its stack.
+    A coroutine to which nothing refers is not unwound, and keeps its stack.
     """
 
     __slots__ = ("_body", "_ended", "_stack", "_successor")

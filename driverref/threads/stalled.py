@@ -91,7 +91,7 @@ class Onlookers:
                 now = time.monotonic()
                 stories = [stall.told(steps, now) for steps, stall in self._stalls.items()]
             for story in filter(None, stories):
-                watch.tell(f"{story}\n  Ctrl-C ends it.")
+                watch.tell_of(story)
 
 
 look_after = Onlookers().add

@@ -126,7 +126,12 @@ class Watch:
                     after *= 2
                 else:
                     continue
-            tell(f"{story}\n  Ctrl-C ends it.")
+            tell_of(story)
+
+
+def tell_of(story: str) -> None:
+    """Print the story of what goes on and on, and how to end it."""
+    tell(f"{story}\n  Ctrl-C ends it.")
 
 
 def tell(text: str) -> None:

@@ -20,7 +20,7 @@
 
 typedef struct {
     int steps;
-    atomic_bool given_up;              /* nobody waits for the result */
+    atomic_bool given_up;              /* no caller waits any more */
 } Job;
 
 typedef struct {
