@@ -9,13 +9,14 @@ its end.
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import subprocess
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import book
 import pytest
@@ -28,6 +29,9 @@ from sybil.integration.pytest import SybilItem
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.myst import PythonCodeBlockParser
 from sybil.sybil import SybilCollection
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No deadline: on a slow or busy machine an example of Hypothesis may take long.
 settings.register_profile("driverref", deadline=None)
@@ -155,3 +159,16 @@ def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = book.sphinx(book.DOCS, html)
     assert built.returncode == 0, built.stdout + built.stderr
     return html
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Where none is installed the test is skipped, but in CI it fails."""
+    from chromium import CHROMIUM, launched
+
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has no Chromium: .ci/run installs it")
+        pytest.skip("no Chromium is installed: apt install chromium")
+    with launched() as browser:
+        yield browser

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests")]
 
 from _ext import pyodide  # noqa: E402
 from book import sphinx  # noqa: E402
-from playwright.sync_api import Page, sync_playwright  # noqa: E402
+from chromium import CHROMIUM, launched  # noqa: E402
+from playwright.sync_api import Page  # noqa: E402
 
 ROUNDS = 5
 LEAST = 0.3
@@ -101,11 +101,10 @@ def in_page(page: Page, text: str) -> str:
     return "".join(page.locator(".live-out .live-text").all_text_contents())
 
 
-def measure(book: Path, chromium: str) -> float:
+def measure(book: Path) -> float:
     """Measure in turns; return the ratio."""
     ours, theirs = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with launched() as browser:
         page = browser.new_page()
         page.set_default_timeout(300_000)
         page.goto((book / "index.html").as_uri())
@@ -120,14 +119,12 @@ def measure(book: Path, chromium: str) -> float:
             theirs.append(natively())
             ours.append(rate(in_page(page, PROGRAM)))
             print(f"schedules a second: {ours[-1]:5.0f} in the page, {theirs[-1]:5.0f} native")
-        browser.close()
     return median(own / other for own, other in zip(ours, theirs, strict=True))
 
 
 def main() -> None:
     """Measure, print, and fail if the page is too slow."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    if CHROMIUM is None:
         sys.exit("Chromium is needed: apt install chromium")
     pyodide.fetch(ROOT / "build" / "pyodide")
     with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +135,7 @@ def main() -> None:
         built = sphinx(docs, book, "-D", f"live_python={ROOT / 'build' / 'pyodide'}")
         if not (book / "index.html").exists():
             sys.exit(built.stderr)
-        ratio = measure(book, chromium)
+        ratio = measure(book)
     print(f"ratio: {ratio:.2f} (at least {LEAST})")
     sys.exit(ratio < LEAST)
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+sys.path.append(str(Path(__file__).parents[1]))
+
+from chromium import launched
+from playwright.sync_api import Page
 
 SCREEN = 900
 MADE = ("_", "404", "genindex", "py-modindex", "search")
@@ -27,9 +29,8 @@ def screens(page: Page, file: Path) -> float:
 
 def lengths(html: Path) -> Iterator[tuple[float, str]]:
     """Yield the length and the name of each page."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as play:
-        page = play.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()
+    with launched() as browser:
+        page = browser.new_page()
         for file in sorted(html.rglob("*.html")):
             name = file.relative_to(html).as_posix()
             if not name.startswith(MADE):

@@ -6,10 +6,8 @@ the tests are skipped, but not in CI: there a missing browser is a failure.
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,9 @@ from typing import Any
 import pytest
 from book import ROOT, copied
 from page_lengths import screens
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 WIDTHS = (1400, 390)
 
@@ -84,19 +78,6 @@ FAINT = """\
 }
 """
 """The words of code that have too little contrast on what is behind them."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI has no Chromium: .ci/run installs it")
-        pytest.skip("no Chromium is installed: apt install chromium")
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

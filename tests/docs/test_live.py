@@ -17,14 +17,10 @@ from pathlib import Path
 import pytest
 from _ext import live_session, program, pyodide
 from book import DOCS, ROOT, WITH_EXAMPLES, page_id, sphinx
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 from small_book import TEST, article, build
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 PATIENCE = 240_000
 """How many milliseconds a step may take, on a machine that has much else to do."""
@@ -151,19 +147,6 @@ def live(book: Path, python: Path) -> Path:
     built = sphinx(book / "docs", book / "live", *options)
     assert built.returncode == 0, built.stderr
     return book / "live"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI has no Chromium: .ci/run installs it")
-        pytest.skip("no Chromium is installed: apt install chromium")
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 class Tab:
