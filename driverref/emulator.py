@@ -156,7 +156,7 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
 
     @staticmethod
     def running() -> Emulator | None:
-        """The emulator that the calling thread runs; `None` if it runs none.
+        """Return the emulator that the calling thread runs, or `None` if it runs none.
 
         After an error in a notebook, `Emulator.running().stop()` stops an emulator that no variable
         holds.
@@ -184,7 +184,7 @@ class Emulator(Processes, Monitors, Registering, Ports, Commands, Info, Environm
     # The system.
 
     def system_info(self, item: str) -> Any:
-        """What the emulator is made of.  Stands for `erlang:system_info/1`.
+        """Return one fact about the emulator.  Stands for `erlang:system_info/1`.
 
         `item` is one of `thread_pool_size`, `schedulers`, `otp_release`, `version`,
         `driver_version`, `port_count`.

@@ -226,7 +226,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C has ended a search.
 
     `found` is what it had found until then: the `Outcomes` of `explore`, the `Comparison` of
-    `compare`.  Where each thread of a run stood that had gone on for a second is in its notes.
+    `compare`.  If a run had gone on for a second, the notes say where each of its threads was.
     """
 
     def __init__(self, found: Any, by: KeyboardInterrupt) -> None:

@@ -68,14 +68,17 @@ class Socket:
         return self.end.send(data)
 
     def settimeout(self, seconds: float | None, /) -> None:
-        """How long `recv` waits; `None` is for ever, and 0 does not wait.
+        """Set how long `recv` waits; `None` is for ever, and 0 does not wait.
 
         Stands for `SO_RCVTIMEO`; 0 stands for `O_NONBLOCK`.
         """
         self.end.settimeout(seconds)
 
     def shutdown(self, how: int, /) -> None:
-        """End one direction or both: `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`.  `shutdown(2)`."""
+        """End one direction or both: `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`.
+
+        Stands for `shutdown(2)`.
+        """
         self.end.shutdown(how)
 
     def close(self) -> None:

@@ -1,14 +1,13 @@
 """What the cheat sheet says of the calls of `erl_driver.h`, read from the docstrings of the model.
 
-A docstring says in a fixed phrase on which thread its call may be made. Where it says "As
-`driver_output`", what is said there holds. What a call returns stands in `RESULTS`.
+A docstring says in a fixed sentence on which threads its call may be made (`SENTENCES`). What a
+call returns stands in `RESULTS`.
 `tests/docs/test_sheet.py` makes each call, on each kind of thread and on a closed port.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,18 +24,16 @@ HOLDER = "The thread that holds the lock"
 OWN = "A thread that the driver has started"
 ANY = "Any thread"
 
-PHRASES = (
-    (r"Only (?:the|a) thread that holds", HOLDER),
-    ("Only a thread that a driver has started", OWN),
-    ("is no scheduler's|`ERL_DRV_TIME_ERROR` as there", SCHEDULER),
-    (r"port data lock held|may be called as `driver_enq`", QUEUE),
-    ("only in a callback, of any port", ANY_PORT),
-    ("only in a callback of", PORT),
-    (r"Any thread", ANY),
-)
-"""A phrase, and where the call may then be made."""
-
-LIKE = re.compile(r"\bAs `(\w+)`", re.IGNORECASE)
+SENTENCES = {
+    "Only in a callback of the port.": PORT,
+    "Only in a callback of any port, or in `init`.": ANY_PORT,
+    "Only in a callback of the port, or with the port data lock held.": QUEUE,
+    "Only on a scheduler's thread.": SCHEDULER,
+    "Only on the thread that holds the lock.": HOLDER,
+    "Only on a thread that a driver has started.": OWN,
+    "Any thread.": ANY,
+}
+"""What a docstring says, and where the call may then be made."""
 
 
 class Result(NamedTuple):
@@ -107,13 +104,10 @@ def text(name: str) -> str:
 
 
 def thread(name: str) -> str:
-    """Return where a call may be made."""
+    """Return where a call may be made. `ValueError` unless its docstring says it, and once."""
     said = text(name)
-    for phrase, where in PHRASES:
-        if re.search(phrase, said, re.IGNORECASE):
-            return where
-    like = next((call for call in LIKE.findall(said) if call != name and call in calls()), None)
-    return ANY if like is None else thread(like)
+    (where,) = (where for sentence, where in SENTENCES.items() if sentence in said)
+    return where
 
 
 def by_thread() -> dict[str, list[str]]:

@@ -7,6 +7,10 @@ things differ:
 * A pointer to an `unsigned int` is an `int`, or a `Key`, whose `value` shows what was written back.
 * Where C fills a struct of the caller's, the struct is returned.
 
+The docstring of a function says on which threads it may be called; a call elsewhere is a `Misuse`.
+"A callback of the port" is called by a scheduler that holds the port's lock.  "Any thread" is a
+scheduler, an async thread, or a thread that a driver has started.
+
 This module only hands on names, as a header does.  In reading order:
 
 * `asynchronous`: jobs for the async threads.

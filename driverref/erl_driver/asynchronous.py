@@ -34,11 +34,11 @@ def driver_async(
     async_data: Any,
     async_free: AsyncFree | None = None,
 ) -> int:
-    """Have `async_invoke(async_data)` called on an async thread.
+    """Run `async_invoke(async_data)` on an async thread, as a job of the port.
 
-    `key` picks the thread: number `*key mod N` of N, which is written back to a `Key`.  Without a
-    key it is the job's id `mod N`.  The jobs of one thread run one after the other, in the order of
-    the calls.  A job may run before this call returns.
+    `key` chooses the thread: number `*key mod N` of N, and this number is written back to a `Key`.
+    Without a key it is the job's id `mod N`.  The jobs of one thread run one after the other, in
+    the order of the calls.  A job may run before this call returns.
 
     After the job exactly one of `ready_async(drv_data, async_data)` and `async_free(async_data)` is
     called, on the scheduler that made this call.  It is `ready_async` if the driver has one and the
@@ -48,7 +48,7 @@ def driver_async(
     the data still belongs to the caller.  R15B to OTP 22 may have no pool.  There the job runs
     inside this call, and the result is 0.
 
-    Not thread-safe: only in a callback of the port.  Stands for `driver_async`.
+    Only in a callback of the port.  Stands for `driver_async`.
     """
     thread = running()
     # The usual case on OS threads is decided here without a call, because every job comes this way.
@@ -75,15 +75,15 @@ def driver_async(
 
 @since("R7B-0", until="17.0")
 def driver_async_cancel(id: int) -> int:
-    """Take a job that has not begun out of its queue, and call its `async_free`.
+    """Remove a job that has not begun from its queue, and call its `async_free`.
 
     Returns 1, or 0 if the job cannot be cancelled.  A job that runs is never stopped.
 
-    Until R14B02 only the newest job of each queue is looked at.  If that is another job, the loop
-    does not end: `EmulatorHang`.  R14B03 and R14B04 search the queues.  From R15A this does nothing
-    and returns 0.
+    Until R14B02 the call looks only at the newest job of each queue.  If that is another job, the
+    call never returns: `EmulatorHang`.  R14B03 and R14B04 search the queues.  From R15A on the call
+    does nothing and returns 0.
 
-    Not thread-safe: only in a callback.  Stands for `driver_async_cancel`.
+    Only in a callback of any port, or in `init`.  Stands for `driver_async_cancel`.
     """
     check_int("driver_async_cancel", "id", id, -(2**31), 2**31 - 1, "a job's id")
     in_any_callback("driver_async_cancel")
@@ -94,8 +94,9 @@ def driver_async_cancel(id: int) -> int:
 def driver_async_port_key(port: ErlDrvPort) -> int:
     """Return a key for the jobs of this port, so that all of them run on one thread.
 
-    The key is the port's number, so that the ports spread evenly over the threads.  Returns 0 if
-    the port is closed.  Not thread-safe: only in a callback of the port.  Stands for
-    `driver_async_port_key`.
+    The key is the port's number, so the ports are spread evenly over the threads.  Returns 0 if the
+    port is closed.
+
+    Only in a callback of the port.  Stands for `driver_async_port_key`.
     """
     return port.number if in_callback("driver_async_port_key", port) else 0

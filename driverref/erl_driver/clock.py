@@ -51,10 +51,11 @@ class ErlDrvNowData:
 
 @since("18.3")
 def erl_drv_monotonic_time(time_unit: int) -> int:
-    """The emulator's clock, rounded down to the unit `time_unit`, such as `ERL_DRV_MSEC`.
+    """Return the emulator's clock, rounded down to the unit `time_unit`, such as `ERL_DRV_MSEC`.
 
-    `ERL_DRV_TIME_ERROR` if there is no such unit, or the calling thread is no scheduler's.  Stands
-    for `erl_drv_monotonic_time`.
+    Returns `ERL_DRV_TIME_ERROR` if there is no such unit, and on any other thread.
+
+    Only on a scheduler's thread.  Stands for `erl_drv_monotonic_time`.
     """
     thread = _asks("erl_drv_monotonic_time", time_unit)
     if thread.scheduler is None or time_unit not in _NS:
@@ -65,9 +66,11 @@ def erl_drv_monotonic_time(time_unit: int) -> int:
 
 @since("18.3")
 def erl_drv_time_offset(time_unit: int) -> int:
-    """What to add to `erl_drv_monotonic_time` to get the time of day, counted from 1970.
+    """Return what to add to `erl_drv_monotonic_time` to get the time of day, counted from 1970.
 
-    `ERL_DRV_TIME_ERROR` as there.  Stands for `erl_drv_time_offset`.
+    Returns `ERL_DRV_TIME_ERROR` if there is no such unit, and on any other thread.
+
+    Only on a scheduler's thread.  Stands for `erl_drv_time_offset`.
     """
     thread = _asks("erl_drv_time_offset", time_unit)
     if thread.scheduler is None or time_unit not in _NS:
@@ -84,10 +87,12 @@ def _asks(call: str, time_unit: int) -> Thread:
 
 @since("18.3")
 def erl_drv_convert_time_unit(val: int, from_: int, to: int) -> int:
-    """The time `val` in the unit `to`, rounded down; `from_`, which is C's `from`, is its own unit.
+    """Return the time `val` in the unit `to`, rounded down.
 
-    `ERL_DRV_TIME_ERROR` if there is no such unit.  `Misuse` if C's computation overflows, as it
-    does for `ERL_DRV_TIME_ERROR` itself.  Any thread.  Stands for `erl_drv_convert_time_unit`.
+    `from_`, which is C's `from`, is the unit of `val`.  Returns `ERL_DRV_TIME_ERROR` if there is no
+    such unit.  `Misuse` if C's computation overflows, as it does for `ERL_DRV_TIME_ERROR` itself.
+
+    Any thread.  Stands for `erl_drv_convert_time_unit`.
     """
     call = "erl_drv_convert_time_unit"
     check_int(call, "val", val, -(2**63), 2**63 - 1, "an ErlDrvTime")
@@ -106,10 +111,12 @@ def erl_drv_convert_time_unit(val: int, from_: int, to: int) -> int:
 
 @since("R11B-3")
 def driver_get_now() -> ErlDrvNowData:
-    """The time of day, later than at any call before; it may run ahead of the clock for that.
+    """Return the time of day, later than at any call before.
 
-    C fills a struct of the caller's and returns 0; here the struct is returned.  Any thread.
-    Deprecated in C in favour of `erl_drv_monotonic_time`.  Stands for `driver_get_now`.
+    For this it may be ahead of the clock.  C fills a struct of the caller's and returns 0; here the
+    struct is returned.  Deprecated in C in favour of `erl_drv_monotonic_time`.
+
+    Any thread.  Stands for `driver_get_now`.
     """
     runtime = current("driver_get_now").runtime
     threads = runtime.threads

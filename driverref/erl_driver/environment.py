@@ -22,9 +22,11 @@ __all__ = ["erl_drv_getenv", "erl_drv_putenv"]
 
 @since("R12B-1")
 def erl_drv_putenv(key: str, value: str) -> int:
-    """Set a variable, which later calls and `os:getenv` find.  Returns 0.
+    """Set an environment variable, which later calls and `os:getenv` find.  Returns 0.
 
-    Stands for `erl_drv_putenv`.
+    `ValueError` for text with a NUL in it.
+
+    Any thread.  Stands for `erl_drv_putenv`.
     """
     call = "erl_drv_putenv"
     runtime = current(call).runtime
@@ -37,14 +39,17 @@ def erl_drv_putenv(key: str, value: str) -> int:
 
 @since("R12B-1")
 def erl_drv_getenv(key: str, value: bytearray | Memory | None, value_size: Key) -> int:
-    """Write the value of a variable, and the NUL that ends it, to `value`, which is a buffer.
+    """Write the value of an environment variable, and the NUL that ends it, to the buffer `value`.
 
-    `value_size.value` is the size of the buffer.  Returns 0 if the value fits, with its length
-    without the NUL in `value_size`; 1 if it does not; -1 if there is no such variable.
+    `value_size.value` is the size of the buffer in bytes.  Returns 0 if the value fits, with its
+    length without the NUL in `value_size`.  Returns 1 if the value does not fit, and -1 if there is
+    no such variable.
 
-    The manual says that with 1 `value_size` is the size needed.  It was, until OTP 19 or 20; since
-    then 1 and -1 leave one less in it than it was.  So try again with twice the size.  Stands for
-    `erl_drv_getenv`.
+    The manual says that with 1 `value_size` is the size needed.  It was, until OTP 19 or 20.  Since
+    then `value_size` is one less than before, with 1 and with -1.  So try again with twice the
+    size.
+
+    Any thread.  Stands for `erl_drv_getenv`.
     """
     call = "erl_drv_getenv"
     runtime = current(call).runtime

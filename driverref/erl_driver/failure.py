@@ -49,14 +49,14 @@ def set_errno(value: int) -> None:
 def erl_drv_init_ack(port: ErlDrvPort, res: object) -> None:
     """Say that the port is ready; `res` is its driver data from now on.
 
-    For a driver with `ERL_DRV_FLAG_USE_INIT_ACK`, whose `start` has returned: until this call
-    `open_port` does not return.  With `ERL_DRV_ERROR_GENERAL`, `ERL_DRV_ERROR_ERRNO` or
-    `ERL_DRV_ERROR_BADARG` it fails, as if `start` had returned that.  Then the port is closed with
-    reason `normal`, and `stop` runs before this returns.
+    This is for a driver with `ERL_DRV_FLAG_USE_INIT_ACK`, whose `start` has returned: `open_port`
+    returns only after this call.  If `res` is `ERL_DRV_ERROR_GENERAL`, `ERL_DRV_ERROR_ERRNO` or
+    `ERL_DRV_ERROR_BADARG`, `open_port` fails, as if `start` had returned that.  Then the port is
+    closed with the reason `normal`, and `stop` runs before this call returns.
 
-    A call in `start`, a second call, and one without the flag have no effect.  If the driver fails
-    the port instead, `open_port` returns it.  If another process closes the port before that,
-    `open_port` waits for ever, unless the port's exit signal ends its caller.
+    A call in `start`, a second call, and a call without the flag have no effect.  If the driver
+    fails the port instead, `open_port` returns the port.  If another process closes the port before
+    the call, `open_port` waits for ever, unless the port's exit signal ends its caller.
 
     Only in a callback of the port.  Stands for `erl_drv_init_ack`.
     """
@@ -77,28 +77,33 @@ def erl_drv_init_ack(port: ErlDrvPort, res: object) -> None:
 def driver_failure_atom(port: ErlDrvPort, string: str) -> int:
     """Close the port with the atom `string` as the reason, which the owner gets as an exit signal.
 
-    `stop` runs before this returns; `flush` is not called.  Returns 0, or -1 if the port is closed.
-    In `start` and in `process_exit` it is `Misuse`: the emulator would crash.  Only in a callback
-    of the port.  Stands for `driver_failure_atom`.
+    `stop` runs before this call returns; `flush` is not called.  Returns 0, or -1 if the port is
+    closed.  In `start` and in `process_exit` the emulator would crash: `Misuse`.
+
+    Only in a callback of the port.  Stands for `driver_failure_atom`.
     """
     return _fail("driver_failure_atom", port, atom("driver_failure_atom", string))
 
 
 def driver_failure_posix(port: ErlDrvPort, error: int) -> int:
-    """As `driver_failure_atom`, with the name of an errno, such as `enoent`, as the reason.
+    """Close the port with the name of an errno, such as `enoent`, as the reason.
 
-    Stands for `driver_failure_posix`.
+    The rest is as for `driver_failure_atom`.
+
+    Only in a callback of the port.  Stands for `driver_failure_posix`.
     """
     check_int("driver_failure_posix", "error", error, 0, 2**31 - 1, "an errno")
     return _fail("driver_failure_posix", port, _errno("driver_failure_posix", error))
 
 
 def driver_failure_eof(port: ErlDrvPort) -> int:
-    """Close the port with the reason `normal`, as `driver_failure_atom` does.
+    """Close the port with the reason `normal`, at the end of file.
 
     A port that was opened with `eof` stays open: its owner gets `{Port, eof}` instead.  Before
-    that, a port that was opened with `line` sends what it has of the last line.  Stands for
-    `driver_failure_eof`.
+    that, a port that was opened with `line` sends what it has of the last line.  The rest is as for
+    `driver_failure_atom`.
+
+    Only in a callback of the port.  Stands for `driver_failure_eof`.
     """
     if in_callback("driver_failure_eof", port):
         if port.lines is not None:
@@ -112,9 +117,11 @@ def driver_failure_eof(port: ErlDrvPort) -> int:
 
 
 def driver_failure(port: ErlDrvPort, error: int) -> int:
-    """As `driver_failure_atom`, with an int as the reason.  0 is `driver_failure_eof`.
+    """Close the port with an int as the reason.  0 is `driver_failure_eof`.
 
-    Stands for `driver_failure`.
+    The rest is as for `driver_failure_atom`.
+
+    Only in a callback of the port.  Stands for `driver_failure`.
     """
     check_int("driver_failure", "error", error, -(2**31), 2**31 - 1, "an int")
     return driver_failure_eof(port) if error == 0 else _fail("driver_failure", port, error)
@@ -123,8 +130,10 @@ def driver_failure(port: ErlDrvPort, error: int) -> int:
 def driver_exit(port: ErlDrvPort, err: int) -> int:
     """Close the port without an exit signal to its owner: the link to the owner is removed first.
 
-    Every other process that is linked gets the name of the errno `err` as the reason, or `normal`
-    if `err` is 0.  For the rest as `driver_failure_atom`.  Stands for `driver_exit`.
+    Every other linked process gets the name of the errno `err` as the reason, or `normal` if `err`
+    is 0.  The rest is as for `driver_failure_atom`.
+
+    Only in a callback of the port.  Stands for `driver_exit`.
     """
     check_int("driver_exit", "err", err, -(2**31), 2**31 - 1, "an int")
     if in_callback("driver_exit", port):
@@ -134,10 +143,12 @@ def driver_exit(port: ErlDrvPort, err: int) -> int:
 
 
 def erl_errno_id(error: int) -> str:
-    """The name of an errno, in small letters: `enoent`.
+    """Return the name of an errno, in small letters: `enoent`.
 
-    For a number without a name it is `unknown`, and from OTP 29 on, for 9999, `errno_9999`.  Any
-    thread.  Stands for `erl_errno_id`.
+    A number without a name is `unknown`.  From OTP 29 on the name has the number, as in
+    `errno_9999`.
+
+    Any thread.  Stands for `erl_errno_id`.
     """
     check_int("erl_errno_id", "error", error, -(2**31), 2**31 - 1, "an errno")
     return errno_name(error, current("erl_errno_id").runtime.unknown_errno)

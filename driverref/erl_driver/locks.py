@@ -6,6 +6,7 @@ and `None` for NULL.  A lock without a name is called `unknown`.
 
 A wrong type is a `TypeError`.  A handle that has been given back is a `Misuse`.  A lock that is
 never destroyed is a row of the `Leak` when the emulator has stopped.
+Sources: `erl_drv_thread.c`, and `io.c` for the port data lock.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def _name(call: str, kind: type[Handle], handle: Handle | None) -> str | None:
 def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex | None:
     """Create a mutex, not recursive.  `name` is for messages.
 
-    Destroy it with `erl_drv_mutex_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns `None` (NULL) if there is no memory.  Destroy it with `erl_drv_mutex_destroy`.
+
+    Any thread.  Stands for `erl_drv_mutex_create`.
     """
     return create("erl_drv_mutex_create", ErlDrvMutex, name)
 
@@ -79,7 +82,7 @@ def erl_drv_mutex_create(name: str | None) -> ErlDrvMutex | None:
 def erl_drv_mutex_destroy(mtx: ErlDrvMutex | None) -> None:
     """Destroy a mutex.  `Misuse` if a thread holds it.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_mutex_destroy`.
     """
     mtx, _ = use("erl_drv_mutex_destroy", ErlDrvMutex, mtx)
     # In C this is undefined: the emulator may abort, or nothing may be noticed.
@@ -90,9 +93,9 @@ def erl_drv_mutex_destroy(mtx: ErlDrvMutex | None) -> None:
 
 @since("R16B02")
 def erl_drv_mutex_name(mtx: ErlDrvMutex | None) -> str | None:
-    """The name that it was created with; `None` for `None`.  It may have been destroyed.
+    """Return the name of a mutex, which may have been destroyed, or `None` for `None`.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_mutex_name`.
     """
     return _name("erl_drv_mutex_name", ErlDrvMutex, mtx)
 
@@ -101,9 +104,9 @@ def erl_drv_mutex_name(mtx: ErlDrvMutex | None) -> str | None:
 def erl_drv_mutex_lock(mtx: ErlDrvMutex | None) -> None:
     """Wait until the mutex is free, and lock it.  `Misuse` if the caller holds it.
 
-    In a callback the wait blocks the scheduler and the port.  Any thread.
+    In a callback the wait blocks the scheduler and the port.
 
-    Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_mutex_lock`.
     """
     mtx, me = use("erl_drv_mutex_lock", ErlDrvMutex, mtx)
     mtx.lock("erl_drv_mutex_lock", me)
@@ -111,9 +114,9 @@ def erl_drv_mutex_lock(mtx: ErlDrvMutex | None) -> None:
 
 @since("R12B-0")
 def erl_drv_mutex_trylock(mtx: ErlDrvMutex | None) -> int:
-    """Lock the mutex if it is free.  Returns 0, or `EBUSY` at once, to its holder too.
+    """Lock the mutex if it is free.  Returns 0, or `EBUSY` at once, also if the caller holds it.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_mutex_trylock`.
     """
     mtx, me = use("erl_drv_mutex_trylock", ErlDrvMutex, mtx)
     # To try is no fault even for the holder: the answer comes at once, so nothing hangs.
@@ -122,9 +125,9 @@ def erl_drv_mutex_trylock(mtx: ErlDrvMutex | None) -> int:
 
 @since("R12B-0")
 def erl_drv_mutex_unlock(mtx: ErlDrvMutex | None) -> None:
-    """Unlock the mutex.  Only the thread that holds it may, else `Misuse`.
+    """Unlock the mutex.  `Misuse` if the caller does not hold it.
 
-    Source: `erl_drv_thread.c`.
+    Only on the thread that holds the lock.  Stands for `erl_drv_mutex_unlock`.
     """
     mtx, me = use("erl_drv_mutex_unlock", ErlDrvMutex, mtx)
     mtx.unlock("erl_drv_mutex_unlock", me)
@@ -137,16 +140,18 @@ def erl_drv_mutex_unlock(mtx: ErlDrvMutex | None) -> None:
 def erl_drv_cond_create(name: str | None) -> ErlDrvCond | None:
     """Create a condition variable.  `name` is for messages.
 
-    Destroy it with `erl_drv_cond_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns `None` (NULL) if there is no memory.  Destroy it with `erl_drv_cond_destroy`.
+
+    Any thread.  Stands for `erl_drv_cond_create`.
     """
     return create("erl_drv_cond_create", ErlDrvCond, name)
 
 
 @since("R12B-0")
 def erl_drv_cond_destroy(cnd: ErlDrvCond | None) -> None:
-    """Destroy a condition.  `Misuse` if a thread waits for it.
+    """Destroy a condition variable.  `Misuse` if a thread waits for it.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_cond_destroy`.
     """
     cnd, _ = use("erl_drv_cond_destroy", ErlDrvCond, cnd)
     # Under the guard, because a waiter that has been woken is counted until it has the guard again:
@@ -160,18 +165,18 @@ def erl_drv_cond_destroy(cnd: ErlDrvCond | None) -> None:
 
 @since("R16B02")
 def erl_drv_cond_name(cnd: ErlDrvCond | None) -> str | None:
-    """The name that it was created with; `None` for `None`.  It may have been destroyed.
+    """Return the name of a condition, which may have been destroyed, or `None` for `None`.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_cond_name`.
     """
     return _name("erl_drv_cond_name", ErlDrvCond, cnd)
 
 
 @since("R12B-0")
 def erl_drv_cond_signal(cnd: ErlDrvCond | None) -> None:
-    """Wake one thread that waits for the condition, if there is one.
+    """Wake one thread that waits, if there is one.  The caller may hold the mutex or not.
 
-    Any thread, with or without the mutex.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_cond_signal`.
     """
     cnd, _ = use("erl_drv_cond_signal", ErlDrvCond, cnd)
     with cnd.guard:
@@ -181,9 +186,9 @@ def erl_drv_cond_signal(cnd: ErlDrvCond | None) -> None:
 
 @since("R12B-0")
 def erl_drv_cond_broadcast(cnd: ErlDrvCond | None) -> None:
-    """Wake every thread that waits for the condition.
+    """Wake every thread that waits.  The caller may hold the mutex or not.
 
-    Any thread, with or without the mutex.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_cond_broadcast`.
     """
     cnd, _ = use("erl_drv_cond_broadcast", ErlDrvCond, cnd)
     with cnd.guard:
@@ -195,8 +200,10 @@ def erl_drv_cond_wait(cnd: ErlDrvCond | None, mtx: ErlDrvMutex | None) -> None:
     """Unlock `mtx`, wait until woken, lock `mtx` again.
 
     The thread may wake without a signal, so test what you wait for in a loop.  There is no wait
-    with a time limit.  Only the thread that holds `mtx` may wait, else `Misuse`.  It is `Misuse`
-    too while other threads wait with another mutex.  Source: `erl_drv_thread.c`.
+    with a time limit.  `Misuse` if the caller does not hold `mtx`, and while other threads wait
+    with another mutex.
+
+    Only on the thread that holds the lock.  Stands for `erl_drv_cond_wait`.
     """
     cnd, me = use("erl_drv_cond_wait", ErlDrvCond, cnd)
     mtx, _ = use("erl_drv_cond_wait", ErlDrvMutex, mtx)
@@ -210,7 +217,9 @@ def erl_drv_cond_wait(cnd: ErlDrvCond | None, mtx: ErlDrvMutex | None) -> None:
 def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock | None:
     """Create a read/write lock, not recursive.  `name` is for messages.
 
-    Destroy it with `erl_drv_rwlock_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns `None` (NULL) if there is no memory.  Destroy it with `erl_drv_rwlock_destroy`.
+
+    Any thread.  Stands for `erl_drv_rwlock_create`.
     """
     return create("erl_drv_rwlock_create", ErlDrvRWLock, name)
 
@@ -219,7 +228,7 @@ def erl_drv_rwlock_create(name: str | None) -> ErlDrvRWLock | None:
 def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock | None) -> None:
     """Destroy a read/write lock.  `Misuse` if a thread holds it.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_rwlock_destroy`.
     """
     rwlck, _ = use("erl_drv_rwlock_destroy", ErlDrvRWLock, rwlck)
     # Under the guard, as every look at the holders: there may be several, and they come and go.
@@ -232,9 +241,9 @@ def erl_drv_rwlock_destroy(rwlck: ErlDrvRWLock | None) -> None:
 
 @since("R16B02")
 def erl_drv_rwlock_name(rwlck: ErlDrvRWLock | None) -> str | None:
-    """The name that it was created with; `None` for `None`.  It may have been destroyed.
+    """Return the name of a lock, which may have been destroyed, or `None` for `None`.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_rwlock_name`.
     """
     return _name("erl_drv_rwlock_name", ErlDrvRWLock, rwlck)
 
@@ -243,7 +252,9 @@ def erl_drv_rwlock_name(rwlck: ErlDrvRWLock | None) -> str | None:
 def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock | None) -> None:
     """Lock for reading.  Waits while a thread writes or waits to write.
 
-    `Misuse` if the caller holds the lock in any way.  Any thread.  Source: `erl_drv_thread.c`.
+    `Misuse` if the caller holds the lock in any way.
+
+    Any thread.  Stands for `erl_drv_rwlock_rlock`.
     """
     rwlck, me = use("erl_drv_rwlock_rlock", ErlDrvRWLock, rwlck)
     rwlck.acquire("erl_drv_rwlock_rlock", me, write=False)
@@ -253,7 +264,7 @@ def erl_drv_rwlock_rlock(rwlck: ErlDrvRWLock | None) -> None:
 def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock | None) -> int:
     """Lock for reading if that needs no wait.  Returns 0 or `EBUSY`.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_rwlock_tryrlock`.
     """
     rwlck, me = use("erl_drv_rwlock_tryrlock", ErlDrvRWLock, rwlck)
     return rwlck.acquire("erl_drv_rwlock_tryrlock", me, write=False, wait=False)
@@ -261,9 +272,9 @@ def erl_drv_rwlock_tryrlock(rwlck: ErlDrvRWLock | None) -> int:
 
 @since("R12B-0")
 def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock | None) -> None:
-    """Stop reading.  Only a thread that holds the lock for reading may, else `Misuse`.
+    """Give back a lock for reading.  `Misuse` if the caller does not hold it for reading.
 
-    Source: `erl_drv_thread.c`.
+    Only on the thread that holds the lock.  Stands for `erl_drv_rwlock_runlock`.
     """
     rwlck, me = use("erl_drv_rwlock_runlock", ErlDrvRWLock, rwlck)
     rwlck.release("erl_drv_rwlock_runlock", me, write=False)
@@ -273,7 +284,9 @@ def erl_drv_rwlock_runlock(rwlck: ErlDrvRWLock | None) -> None:
 def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock | None) -> None:
     """Lock for reading and writing.  Waits while a thread holds the lock in any way.
 
-    `Misuse` if the caller holds it in any way.  Any thread.  Source: `erl_drv_thread.c`.
+    `Misuse` if the caller holds it in any way.
+
+    Any thread.  Stands for `erl_drv_rwlock_rwlock`.
     """
     rwlck, me = use("erl_drv_rwlock_rwlock", ErlDrvRWLock, rwlck)
     rwlck.acquire("erl_drv_rwlock_rwlock", me, write=True)
@@ -283,7 +296,7 @@ def erl_drv_rwlock_rwlock(rwlck: ErlDrvRWLock | None) -> None:
 def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock | None) -> int:
     """Lock for reading and writing if the lock is free.  Returns 0 or `EBUSY`.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_rwlock_tryrwlock`.
     """
     rwlck, me = use("erl_drv_rwlock_tryrwlock", ErlDrvRWLock, rwlck)
     return rwlck.acquire("erl_drv_rwlock_tryrwlock", me, write=True, wait=False)
@@ -291,9 +304,9 @@ def erl_drv_rwlock_tryrwlock(rwlck: ErlDrvRWLock | None) -> int:
 
 @since("R12B-0")
 def erl_drv_rwlock_rwunlock(rwlck: ErlDrvRWLock | None) -> None:
-    """Stop writing.  Only the thread that holds the lock for writing may, else `Misuse`.
+    """Give back a lock for writing.  `Misuse` if the caller does not hold it for writing.
 
-    Source: `erl_drv_thread.c`.
+    Only on the thread that holds the lock.  Stands for `erl_drv_rwlock_rwunlock`.
     """
     rwlck, me = use("erl_drv_rwlock_rwunlock", ErlDrvRWLock, rwlck)
     rwlck.release("erl_drv_rwlock_rwunlock", me, write=True)
@@ -308,7 +321,9 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
 
     The lock protects that queue and nothing else: `stop` frees the driver data without it.  The
     port holds one reference, and every job of the port another.  Returns `None` (NULL) if the port
-    has a lock already or is closed.  Only in a callback of the port.  Source: `io.c`.
+    has a lock already or is closed.
+
+    Only in a callback of the port.  Stands for `driver_pdl_create`.
     """
     if not in_callback("driver_pdl_create", port) or port.pdl is not None:
         return None
@@ -321,8 +336,9 @@ def driver_pdl_create(port: ErlDrvPort) -> ErlDrvPDL | None:
 def driver_pdl_lock(pdl: ErlDrvPDL | None) -> None:
     """Wait until the lock is free, and lock it.  `Misuse` if the caller holds it.
 
-    Adds a reference for as long as the lock is held.  `UseAfterFree` if the last reference is gone.
-    Any thread.  Source: `io.c`.
+    The lock has one more reference while it is held.  `UseAfterFree` if the last reference is gone.
+
+    Any thread.  Stands for `driver_pdl_lock`.
     """
     pdl, me = use("driver_pdl_lock", ErlDrvPDL, pdl)
     pdl.must_not_hold("driver_pdl_lock", me)
@@ -335,7 +351,9 @@ def driver_pdl_lock(pdl: ErlDrvPDL | None) -> None:
 def driver_pdl_unlock(pdl: ErlDrvPDL | None) -> None:
     """Unlock, and give back the reference that `driver_pdl_lock` added.  This may free the lock.
 
-    Only the thread that holds the lock may, else `Misuse`.  Source: `io.c`.
+    `Misuse` if the caller does not hold the lock.
+
+    Only on the thread that holds the lock.  Stands for `driver_pdl_unlock`.
     """
     pdl, me = use("driver_pdl_unlock", ErlDrvPDL, pdl)
     # Unlocked first: a lock that is freed must not be held.
@@ -345,9 +363,9 @@ def driver_pdl_unlock(pdl: ErlDrvPDL | None) -> None:
 
 @since("R11B-3")
 def driver_pdl_get_refc(pdl: ErlDrvPDL | None) -> int:
-    """The number of references.  `UseAfterFree` if none is left.
+    """Return the number of references.  `UseAfterFree` if none is left.
 
-    Any thread.  Source: `io.c`.
+    Any thread.  Stands for `driver_pdl_get_refc`.
     """
     pdl, _ = use("driver_pdl_get_refc", ErlDrvPDL, pdl)
     # The number may be old when it is returned, so it decides nothing; it is for messages.
@@ -356,9 +374,9 @@ def driver_pdl_get_refc(pdl: ErlDrvPDL | None) -> int:
 
 @since("R11B-3")
 def driver_pdl_inc_refc(pdl: ErlDrvPDL | None) -> int:
-    """Add a reference.  Returns the new number.  `UseAfterFree` if none was left.
+    """Add a reference, and return the new number.  `UseAfterFree` if none was left.
 
-    Any thread.  Source: `io.c`.
+    Any thread.  Stands for `driver_pdl_inc_refc`.
     """
     pdl, _ = use("driver_pdl_inc_refc", ErlDrvPDL, pdl)
     refc = pdl.count(1)
@@ -368,9 +386,11 @@ def driver_pdl_inc_refc(pdl: ErlDrvPDL | None) -> int:
 
 @since("R11B-3")
 def driver_pdl_dec_refc(pdl: ErlDrvPDL | None) -> int:
-    """Give back a reference.  Returns the number left; at 0 the lock is freed.
+    """Give back a reference, and return the number left.  At 0 the lock is freed.
 
-    `UseAfterFree` if none was left.  Any thread.  Source: `io.c`.
+    `UseAfterFree` if none was left.
+
+    Any thread.  Stands for `driver_pdl_dec_refc`.
     """
     pdl, _ = use("driver_pdl_dec_refc", ErlDrvPDL, pdl)
     return pdl.count(-1)

@@ -50,8 +50,9 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
 
     `None` (NULL) arrives as the list `[]`.  A port that was opened with `line` sends a message for
     each line instead (`open_port`).  Returns 0, or -1 if the port is closed.  A port that is
-    closing drops the data, and the result is 0.  Not thread-safe: only in a callback of the port.
-    Stands for `driver_output`.
+    closing drops the data, and the result is 0.
+
+    Only in a callback of the port.  Stands for `driver_output`.
     """
     thread = running()
     # A driver calls this for each command, so the usual case on OS threads is written out: a
@@ -80,10 +81,13 @@ def driver_output(port: ErlDrvPort, buf: object) -> int:
 
 
 def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
-    """As `driver_output`, with a header before the data: `{Port, {data, [H1, H2 | Buf]}}`.
+    """Send a header and data to the port's owner: `{Port, {data, [H1, H2 | Buf]}}`.
 
-    The bytes of the header are a list, and the data is its tail: a binary or a list, as the port
-    was opened.  `None` (NULL) for either is nothing.  Stands for `driver_output2`.
+    The bytes of the header are a list.  The data is the tail of this list: a binary if the port was
+    opened with `binary`, else a list.  `None` (NULL) for either is nothing.  Returns as
+    `driver_output`.
+
+    Only in a callback of the port.  Stands for `driver_output2`.
     """
     # The arguments are checked first, here and below, so that a wrong one is an error even when the
     # port is closed.
@@ -97,10 +101,12 @@ def driver_output2(port: ErlDrvPort, hbuf: object, buf: object) -> int:
 def driver_output_binary(
     port: ErlDrvPort, hbuf: object, bin: ErlDrvBinary | None, offset: int, len: int
 ) -> int:
-    """As `driver_output2`, with `len` bytes of a driver binary from `offset` on as the data.
+    """Send a header and `len` bytes of a driver binary from `offset` on to the port's owner.
 
-    The caller keeps its reference to the binary.  `bin` may be `None` (NULL) if `len` is 0.  Stands
-    for `driver_output_binary`.
+    The message is as that of `driver_output2`.  The caller keeps its reference to the binary.
+    `bin` may be `None` (NULL) if `len` is 0.  Returns 0, or -1 if the port is closed.
+
+    Only in a callback of the port.  Stands for `driver_output_binary`.
     """
     call = "driver_output_binary"
     header = _header(call, hbuf)
@@ -111,13 +117,15 @@ def driver_output_binary(
 
 
 def driver_outputv(port: ErlDrvPort, hbuf: object, ev: ErlIOVec, skip: int = 0) -> int:
-    """As `driver_output2`, with a vector as the data, without its first `skip` bytes.
+    """Send a header and a vector, without its first `skip` bytes, to the port's owner.
 
     Each element arrives as a binary: `{Port, {data, [H1, H2, Bin1 | Bin2]}}`.  A port that was not
     opened with `binary` sends one list of all bytes.  If nothing is left of the vector, the data is
     the list of the header's bytes.
 
-    `skip` changes the vector: see `driver_enqv`.  Stands for `driver_outputv`.
+    `skip` changes the vector: see `driver_enqv`.  Returns 0, or -1 if the port is closed.
+
+    Only in a callback of the port.  Stands for `driver_outputv`.
     """
     call = "driver_outputv"
     header = _header(call, hbuf)
@@ -187,11 +195,11 @@ def _arriving(port: ErlDrvPort, header: bytes, pieces: list[bytes]) -> object:
 
 
 def driver_output_term(port: ErlDrvPort, term: object) -> int:
-    """Send a term to the port's owner.
+    """Send a term to the port's owner.  Deprecated in favour of `erl_drv_output_term`.
 
     Returns 1.  Returns 0 if the port is closing or its owner is gone, and -1 if the port is closed.
-    Not thread-safe: only in a callback of the port.  Deprecated in favour of `erl_drv_output_term`.
-    Stands for `driver_output_term`.
+
+    Only in a callback of the port.  Stands for `driver_output_term`.
     """
     # The term is copied first: the receiver must not see what the driver changes afterwards.
     message = handed_out("driver_output_term", "term", term)
@@ -201,10 +209,12 @@ def driver_output_term(port: ErlDrvPort, term: object) -> int:
 
 
 def driver_send_term(port: ErlDrvPort, receiver: Pid, term: object) -> int:
-    """As `driver_output_term`, to any process.  Deprecated in favour of `erl_drv_send_term`.
+    """Send a term to any process.  Deprecated in favour of `erl_drv_send_term`.
 
-    Not thread-safe: only in a callback of the port.  From R11B-3 to R15B, with several schedulers,
-    any thread may call this.  Stands for `driver_send_term`.
+    Returns as `driver_output_term`, with the receiver in place of the owner.
+
+    Only in a callback of the port.  From R11B-3 to R15B, with several schedulers, any thread may
+    call it.  Stands for `driver_send_term`.
     """
     check_type("driver_send_term", "receiver", receiver, Pid, "a Pid")
     message = handed_out("driver_send_term", "term", term)
@@ -227,8 +237,9 @@ def erl_drv_output_term(port: Port, term: object) -> int:
     """Send a term to the owner of a port.  `port` is the identifier that `driver_mk_port` gave.
 
     Returns 1.  Returns 0 if the port is closing or its owner is gone, and -1 if the port is closed.
-    Any thread of the emulator may call this.  Two kinds of terms crash some releases, and are a
-    `Misuse` there (`sent_terms`).  Stands for `erl_drv_output_term`.
+    Two kinds of terms crash some releases, and are a `Misuse` there (`sent_terms`).
+
+    Any thread.  Stands for `erl_drv_output_term`.
     """
     message = handed_out("erl_drv_output_term", "term", term)
     handle = _by_identifier("erl_drv_output_term", port)
@@ -239,7 +250,12 @@ def erl_drv_output_term(port: Port, term: object) -> int:
 
 @since("R16A")
 def erl_drv_send_term(port: Port, receiver: Pid, term: object) -> int:
-    """As `erl_drv_output_term`, to any process.  Stands for `erl_drv_send_term`."""
+    """Send a term to any process.  `port` is the identifier that `driver_mk_port` gave.
+
+    Returns and fails as `erl_drv_output_term`, with the receiver in place of the owner.
+
+    Any thread.  Stands for `erl_drv_send_term`.
+    """
     check_type("erl_drv_send_term", "receiver", receiver, Pid, "a Pid")
     message = handed_out("erl_drv_send_term", "term", term)
     handle = _by_identifier("erl_drv_send_term", port)
@@ -276,13 +292,14 @@ def _term(port: ErlDrvPort, name: str, receiver: Pid, message: object) -> int:
 
 
 def driver_mk_atom(string: str) -> Atom:
-    """The atom with the name `string`, for terms.  An atom stays, so a driver may keep it.
+    """Return the atom with the name `string`, for terms.  An atom stays, so a driver may keep it.
 
-    The name is Latin-1 text, and is cut after 255 characters.  A `str` in a term is taken for the
-    atom of that name, so a driver in Python has no need of this call, which a driver in C has.
+    The name is Latin-1 text, and is cut after 255 characters.  In a term, a `str` is the atom of
+    that name, so a driver in Python does not need this call, and a driver in C does.
 
-    Not thread-safe: only in a callback, of any port, and `init` is one.  Make what a job or a
-    thread of the driver will send there, and keep it.  Stands for `driver_mk_atom`.
+    A job or a thread of the driver cannot make an atom, so make it in a callback and keep it.
+
+    Only in a callback of any port, or in `init`.  Stands for `driver_mk_atom`.
     """
     in_any_callback("driver_mk_atom")
     return atom("driver_mk_atom", string)
@@ -290,7 +307,10 @@ def driver_mk_atom(string: str) -> Atom:
 
 @since("R9C-0")
 def driver_mk_term_nil() -> list[object]:
-    """The empty list, for a term that is sent.  Any thread.  Stands for `driver_mk_term_nil`."""
+    """Return the empty list, for a term that is sent.
+
+    Any thread.  Stands for `driver_mk_term_nil`.
+    """
     return []
 
 

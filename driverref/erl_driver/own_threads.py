@@ -10,6 +10,8 @@ is an object that the caller makes: `ErlDrvTid()`, `ErlDrvTSDKey()`, `Pointer()`
 
 A thread that is not joined, a key or options that are not destroyed are rows of the `Leak` when the
 emulator has stopped.
+
+Source: `erl_drv_thread.c`.
 """
 
 from __future__ import annotations
@@ -135,7 +137,9 @@ def _filled(call: str, parameter: str, tid: ErlDrvTid) -> Thread:
 def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts | None:
     """Create thread options with default values, to change and give to `erl_drv_thread_create`.
 
-    Destroy them with `erl_drv_thread_opts_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns `None` (NULL) if there is no memory.  Destroy them with `erl_drv_thread_opts_destroy`.
+
+    Any thread.  Stands for `erl_drv_thread_opts_create`.
     """
     return create("erl_drv_thread_opts_create", ErlDrvThreadOpts, name)
 
@@ -144,7 +148,7 @@ def erl_drv_thread_opts_create(name: str | None) -> ErlDrvThreadOpts | None:
 def erl_drv_thread_opts_destroy(opts: ErlDrvThreadOpts | None) -> None:
     """Destroy thread options.  `Misuse` if they have been destroyed before.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_thread_opts_destroy`.
     """
     opts, _ = use("erl_drv_thread_opts_destroy", ErlDrvThreadOpts, opts)
     opts.row.end("erl_drv_thread_opts_destroy")
@@ -160,14 +164,16 @@ def erl_drv_thread_create(
 ) -> int:
     """Start a thread that runs `func(arg)`, and fill in `tid`.
 
-    Returns 0.  Returns `EAGAIN`, and nothing is changed, if the operating system has no thread
-    left, and `ENOMEM` if there is no memory.
+    Returns 0.  Returns `EAGAIN` if the operating system has no thread left, and `ENOMEM` if there
+    is no memory; then nothing is changed.
 
     `name` is the thread's name in messages and its lane in the trace.  It may be `None` (NULL), but
     from OTP 26 on not together with `opts`: the emulator would crash, and here that is `Misuse`.
 
     The driver must join the thread before it is unloaded.  There is no other way to give the thread
-    back, and none to end it from outside.  Any thread.  Source: `erl_drv_thread.c`.
+    back, and no way to end it from outside.
+
+    Any thread.  Stands for `erl_drv_thread_create`.
     """
     check_type("erl_drv_thread_create", "tid", tid, ErlDrvTid, "an ErlDrvTid")
     if func is None:
@@ -201,8 +207,9 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
     """Wait until a thread has ended.  `exit_value.value` becomes what its function returned.
 
     Returns 0, or `EINVAL` for a thread that no driver has started.  `Misuse` if the thread has been
-    joined before, or is the caller.  In a callback the wait blocks the scheduler and the port.  Any
-    thread.  Source: `erl_drv_thread.c`.
+    joined before, or is the caller.  In a callback the wait blocks the scheduler and the port.
+
+    Any thread.  Stands for `erl_drv_thread_join`.
     """
     call = "erl_drv_thread_join"
     thread = _filled(call, "tid", tid)
@@ -226,7 +233,9 @@ def erl_drv_thread_join(tid: ErlDrvTid, exit_value: Pointer | None) -> int:
 def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
     """End the calling thread, as if its function had returned `exit_value`.
 
-    Only a thread that a driver has started, else `Misuse`.  Source: `erl_drv_thread.c`.
+    `Misuse` on a thread of the emulator.
+
+    Only on a thread that a driver has started.  Stands for `erl_drv_thread_exit`.
     """
     me = current("erl_drv_thread_exit")
     # A scheduler or an async thread belongs to the emulator, which could not go on without it.
@@ -237,9 +246,9 @@ def erl_drv_thread_exit(exit_value: Any) -> NoReturn:
 
 @since("R12B-0")
 def erl_drv_thread_self() -> ErlDrvTid:
-    """The identifier of the calling thread, also of one that no driver has started.
+    """Return the identifier of the calling thread, also of one that no driver has started.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_thread_self`.
     """
     tid = ErlDrvTid()
     tid.thread = current("erl_drv_thread_self")
@@ -251,9 +260,9 @@ def erl_drv_thread_self() -> ErlDrvTid:
 
 @since("R12B-0")
 def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
-    """1 if both identify the same thread, else 0.  `Misuse` if one of them is empty.
+    """Return 1 if both identify the same thread, else 0.  `Misuse` if one of them is empty.
 
-    Any thread.  Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_equal_tids`.
     """
     call = "erl_drv_equal_tids"
     return int(_filled(call, "tid1", tid1) is _filled(call, "tid2", tid2))
@@ -261,9 +270,11 @@ def erl_drv_equal_tids(tid1: ErlDrvTid, tid2: ErlDrvTid) -> int:
 
 @since("R16B02")
 def erl_drv_thread_name(tid: ErlDrvTid | None) -> str | None:
-    """The name that the thread was created with; `unknown` if no driver has started it.
+    """Return the name that the thread was created with, or `unknown` if no driver has started it.
 
-    `None` (NULL) for `None`.  `Misuse` if `tid` is empty.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns `None` (NULL) for `None`.  `Misuse` if `tid` is empty.
+
+    Any thread.  Stands for `erl_drv_thread_name`.
     """
     if tid is None:
         return None
@@ -305,9 +316,11 @@ def _use_key(call: str, key: ErlDrvTSDKey) -> tuple[_Key, Thread]:
 
 @since("R12B-0")
 def erl_drv_tsd_key_create(name: str | None, key: ErlDrvTSDKey) -> int:
-    """Fill in `key`: a new key, under which every thread has a value of its own.  Returns 0.
+    """Fill in `key`: a new key, under which every thread has a value of its own.
 
-    Destroy it with `erl_drv_tsd_key_destroy`.  Any thread.  Source: `erl_drv_thread.c`.
+    Returns 0, or `ENOMEM` if there is no memory.  Destroy it with `erl_drv_tsd_key_destroy`.
+
+    Any thread.  Stands for `erl_drv_tsd_key_create`.
     """
     check_type("erl_drv_tsd_key_create", "key", key, ErlDrvTSDKey, "an ErlDrvTSDKey")
     key.key = create("erl_drv_tsd_key_create", _Key, name)
@@ -319,9 +332,9 @@ def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
     """Destroy a key.  `Misuse` if it has been destroyed before.  The values are not freed.
 
     Set the value to `None` in every thread first.  In C the number of the key goes to the next key
-    that is created, and with it what a thread has left there.  Any thread.
+    that is created, and with it the values that threads have left there.
 
-    Source: `erl_drv_thread.c`.
+    Any thread.  Stands for `erl_drv_tsd_key_destroy`.
     """
     _use_key("erl_drv_tsd_key_destroy", key)[0].row.end("erl_drv_tsd_key_destroy")
 
@@ -330,7 +343,9 @@ def erl_drv_tsd_key_destroy(key: ErlDrvTSDKey) -> None:
 def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
     """Set the calling thread's value.  The thread must set it to `None` before it ends.
 
-    `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
+    `Misuse` if the key does not exist.
+
+    Any thread.  Stands for `erl_drv_tsd_set`.
     """
     own, me = _use_key("erl_drv_tsd_set", key)
     # The key is the object, not a number: a value left under a destroyed key is no later key's.
@@ -339,9 +354,11 @@ def erl_drv_tsd_set(key: ErlDrvTSDKey, data: Any) -> None:
 
 @since("R12B-0")
 def erl_drv_tsd_get(key: ErlDrvTSDKey) -> Any:
-    """The calling thread's value; `None` (NULL) if it has set none.
+    """Return the calling thread's value, or `None` (NULL) if it has set none.
 
-    `Misuse` if the key does not exist.  Any thread.  Source: `erl_drv_thread.c`.
+    `Misuse` if the key does not exist.
+
+    Any thread.  Stands for `erl_drv_tsd_get`.
     """
     own, me = _use_key("erl_drv_tsd_get", key)
     return me.tsd.get(own)

@@ -59,14 +59,16 @@ _DISABLED = (ERL_DRV_BUSY_MSGQ_DISABLED, ERL_DRV_BUSY_MSGQ_DISABLED)
 
 
 def driver_set_timer(port: ErlDrvPort, t: int) -> int:
-    """Have `timeout` called once, `t` milliseconds from now or later; 0 means as soon as possible.
+    """Set the port's timer: `timeout` is called once, `t` milliseconds from now or later.
 
-    The port has one timer: a running one is replaced.  The timer is cancelled when the port closes.
-    Returns 0, or -1 if the port is closed.  Returns 0 also if the driver has no `timeout`, although
-    the manual says -1.
+    0 means as soon as possible.  The port has one timer: a running one is replaced.  The timer is
+    cancelled when the port closes.  Returns 0, or -1 if the port is closed.  Returns 0 also if the
+    driver has no `timeout`, although the manual says -1.
 
-    Until R10B-9 a running timer stays as it is, and the result is 0.  Until R12B-4 a driver without
-    `timeout` gets -1.  Only in a callback of the port.  Stands for `driver_set_timer`.
+    Until R10B-9 a running timer stays as it is, and the result is 0.  Until R12B-4 the result is -1
+    if the driver has no `timeout`.
+
+    Only in a callback of the port.  Stands for `driver_set_timer`.
     """
     check_int("driver_set_timer", "t", t, 0, 2**64 - 1, "milliseconds")
     if not in_callback("driver_set_timer", port):
@@ -81,7 +83,7 @@ def driver_set_timer(port: ErlDrvPort, t: int) -> int:
 
 
 def driver_cancel_timer(port: ErlDrvPort) -> int:
-    """Stop the timer, if one runs.  Returns 0, or -1 if the port is closed.
+    """Stop the port's timer, if it runs.  Returns 0, or -1 if the port is closed.
 
     Only in a callback of the port.  Stands for `driver_cancel_timer`.
     """
@@ -95,8 +97,9 @@ def driver_cancel_timer(port: ErlDrvPort) -> int:
 def driver_read_timer(port: ErlDrvPort, time_left: Key) -> int:
     """Write the milliseconds left to `time_left.value`, rounded up; 0 if no timer runs.
 
-    Returns 0, or -1 if the port is closed.  Only in a callback of the port.  Stands for
-    `driver_read_timer`.
+    Returns 0, or -1 if the port is closed.
+
+    Only in a callback of the port.  Stands for `driver_read_timer`.
     """
     check_type("driver_read_timer", "time_left", time_left, Key, "a Key")
     if not in_callback("driver_read_timer", port):
@@ -110,10 +113,13 @@ def driver_read_timer(port: ErlDrvPort, time_left: Key) -> int:
 
 
 def set_busy_port(port: ErlDrvPort, on: int) -> None:
-    """With `on`, suspend every process that sends a command from now on; with 0, let them go on.
+    """Make the port busy with `on` 1, and no longer busy with 0.
 
-    `control`, `call`, close and connect still get through.  A closed port is left as it is.  Only
-    in a callback of the port.  Stands for `set_busy_port`.
+    A busy port suspends each process that sends it a command, until the port is no longer busy.
+    `port_control`, `port_call`, `port_close` and `port_connect` are not held up.  Returns nothing.
+    The call does nothing if the port is closed.
+
+    Only in a callback of the port.  Stands for `set_busy_port`.
     """
     # C's flag is an int, and a Python driver writes `True`.
     check_int("set_busy_port", "on", int(on) if isinstance(on, bool) else on, 0, 1, "a flag")
@@ -133,9 +139,10 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
     `low` never stays above `high`.  A new `high` lowers `low`.  Without a new `high`, a new `low`
     raises `high`.
 
-    `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off for good, and writes nothing back.
-    From then on this value is what is read.  A closed port reads the same.  Only in a callback of
-    the port.  Stands for `erl_drv_busy_msgq_limits`.
+    `ERL_DRV_BUSY_MSGQ_DISABLED` in either turns the limits off for ever, and writes nothing back.
+    Each later call reads this value.  A call on a closed port reads it too.
+
+    Only in a callback of the port.  Stands for `erl_drv_busy_msgq_limits`.
     """
     for name, value in (("low", low), ("high", high)):
         check_type("erl_drv_busy_msgq_limits", name, value, Key | None, "a Key or None")
@@ -160,8 +167,10 @@ def erl_drv_busy_msgq_limits(port: ErlDrvPort, low: Key | None, high: Key | None
 def set_port_control_flags(port: ErlDrvPort, flags: int) -> None:
     """Choose the reply of `port_control`: with `PORT_CONTROL_FLAG_BINARY` a binary, with 0 a list.
 
-    It is a list of bytes.  `PORT_CONTROL_FLAG_HEAVY` changes nothing.  Only in a callback of the
-    port.  Stands for `set_port_control_flags`.
+    The list is a list of bytes.  `PORT_CONTROL_FLAG_HEAVY` has no effect.  The call does nothing if
+    the port is closed.
+
+    Only in a callback of the port.  Stands for `set_port_control_flags`.
     """
     check_int("set_port_control_flags", "flags", flags, 0, 3, "PORT_CONTROL_FLAG_*")
     if in_callback("set_port_control_flags", port):
@@ -173,9 +182,11 @@ def set_port_control_flags(port: ErlDrvPort, flags: int) -> None:
 
 @since("R9B-0")
 def get_port_flags(port: ErlDrvPort) -> int:
-    """What `open_port` was told: `PORT_FLAG_BINARY` and `PORT_FLAG_LINE`, or'ed.
+    """Return the options of `open_port`: `PORT_FLAG_BINARY` and `PORT_FLAG_LINE`, or'ed.
 
-    0 also if the port is closed.  Only in a callback of the port.  Stands for `get_port_flags`.
+    Returns 0 if the port is closed.
+
+    Only in a callback of the port.  Stands for `get_port_flags`.
     """
     if not in_callback("get_port_flags", port):
         return 0
@@ -184,10 +195,12 @@ def get_port_flags(port: ErlDrvPort) -> int:
 
 @since("19.0")
 def erl_drv_set_os_pid(port: ErlDrvPort, pid: int) -> None:
-    """Set what `port_info` says to `os_pid`, for a port with a process of the operating system.
+    """Set what `port_info` shows as `os_pid`, for a port with a process of the operating system.
 
-    With a negative `pid` it is `undefined`, as before the first call.  A closed port is left as it
-    is.  Only in a callback of the port.  Stands for `erl_drv_set_os_pid`.
+    A negative `pid` is shown as `undefined`, as before the first call.  The call does nothing if
+    the port is closed.
+
+    Only in a callback of the port.  Stands for `erl_drv_set_os_pid`.
     """
     check_int("erl_drv_set_os_pid", "pid", pid, -(2**63), 2**63 - 1, "a process of the system")
     if in_callback("erl_drv_set_os_pid", port):
@@ -196,12 +209,14 @@ def erl_drv_set_os_pid(port: ErlDrvPort, pid: int) -> None:
 
 @since("R16B")
 def erl_drv_consume_timeslice(port: ErlDrvPort, percent: int) -> int:
-    """Say how much of its time slice a callback has used since it began, or since the last call.
+    """Say how much of its time slice a callback has used since its begin, or since the last call.
 
-    Less than 1 percent counts as 1, and more than 100 as 100.  Returns 1 if the slice is used up,
-    so that the callback should return and go on later, by `driver_set_timer` for example; else 0.
-    A slice begins each time that the port's lock is taken.  -1 if the port is closed.  Only in a
-    callback of the port.  Source: `erl_port_task.c:erl_drv_consume_timeslice`.
+    Less than 1 percent counts as 1, and more than 100 as 100.  Returns 1 if the slice is used up:
+    then the callback should return and go on later, by `driver_set_timer` for example.  Returns 0
+    if it is not, and -1 if the port is closed.  A slice begins each time that the port's lock is
+    taken.
+
+    Only in a callback of the port.  Stands for `erl_drv_consume_timeslice`.
     """
     check_int("erl_drv_consume_timeslice", "percent", percent, -(2**31), 2**31 - 1, "percent")
     if not in_callback("erl_drv_consume_timeslice", port):
@@ -214,9 +229,10 @@ def erl_drv_consume_timeslice(port: ErlDrvPort, percent: int) -> int:
 def driver_lock_driver(port: ErlDrvPort) -> int:
     """Keep the port's driver in memory for ever: unloading it is `{error, permanent}` from now on.
 
-    For a driver whose own threads cannot be ended before it is unloaded.  What waits for the
-    unloading is told so.  Returns 0, or -1 if the port is closed.  Only in a callback of the port.
-    Stands for `driver_lock_driver`.
+    This is for a driver whose own threads cannot be ended before it is unloaded.  A process that
+    waits for the unloading gets the message for it.  Returns 0, or -1 if the port is closed.
+
+    Only in a callback of the port.  Stands for `driver_lock_driver`.
     """
     if not in_callback("driver_lock_driver", port):
         return -1
@@ -232,14 +248,18 @@ def driver_create_port(
 ) -> ErlDrvPort | int:
     """Make a port of the same driver, for a connection that was accepted, for example.
 
-    `connected` is its owner, to which it is linked, `name` what `port_info` says, and `drv_data`
-    its driver data.  `start` is not called, and `open_port` has given it no options.  The callback
-    may use the new port until it returns; what others send to that port comes later.
+    `connected` is its owner, to which it is linked, `name` what `port_info` shows, and `drv_data`
+    its driver data.  `start` is not called, and the port has no options of `open_port`.  The
+    callback may use the new port until the callback returns; what others send to the new port is
+    carried out later.
 
-    Returns the port, or -1 if `creator_port` is closed, the owner has ended, or the driver's ports
-    are being killed.  From OTP R16A on it waits for the driver's lock, and so for ever, if the
-    driver has one lock for all its ports: here that is `Misuse`.  Only in a callback of
-    `creator_port`.  Stands for `driver_create_port`.
+    Returns the port.  Returns -1 if `creator_port` is closed, the owner has ended, or the driver's
+    ports are being killed.
+
+    From R16A on the call takes the driver's lock, if the driver has one lock for all its ports.
+    The callback holds this lock, so the call never returns: here that is `Misuse`.
+
+    Only in a callback of the port.  Stands for `driver_create_port`.
     """
     call = "driver_create_port"
     check_type(call, "connected", connected, Pid, "a Pid")
@@ -261,9 +281,11 @@ def driver_create_port(
 
 
 def driver_mk_port(port: ErlDrvPort) -> Port:
-    """The port's identifier, for terms and for `erl_drv_send_term`.
+    """Return the port's identifier, for terms and for `erl_drv_send_term`.
 
-    `Misuse` if the port is closed.  Only in a callback of the port.  Stands for `driver_mk_port`.
+    `Misuse` if the port is closed.
+
+    Only in a callback of the port.  Stands for `driver_mk_port`.
     """
     if not in_callback("driver_mk_port", port):
         raise Misuse("driver_mk_port: the port is closed")
@@ -271,7 +293,7 @@ def driver_mk_port(port: ErlDrvPort) -> Port:
 
 
 def driver_connected(port: ErlDrvPort) -> Pid | None:
-    """The port's owner; `None` if the port is closed.
+    """Return the port's owner, or `None` if the port is closed.
 
     Only in a callback of the port.  Stands for `driver_connected`.
     """
@@ -279,12 +301,14 @@ def driver_connected(port: ErlDrvPort) -> Pid | None:
 
 
 def driver_caller(port: ErlDrvPort) -> Pid:
-    """The process that called.
+    """Return the process that has called the callback.
 
     In `start` it is the process that opened the port.  In `output`, `outputv`, `control` and `call`
-    it is the process that sent.  The other callbacks have no caller, and there this is `Misuse`, as
-    it is on a closed port: keep the pid when you schedule a job.  Only in a callback of the port.
-    Stands for `driver_caller`.
+    it is the process that sent.  The other callbacks have no caller, so the call is `Misuse` there,
+    as it is on a closed port.  A driver that answers after a job keeps the pid when it submits the
+    job.
+
+    Only in a callback of the port.  Stands for `driver_caller`.
     """
     # C returns a term that is no process, and the mistake shows where it is used.
     if not in_callback("driver_caller", port) or port.caller is None:
@@ -294,13 +318,16 @@ def driver_caller(port: ErlDrvPort) -> Pid:
 
 @since("R11B-3")
 def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | int:
-    """Have `process_exit(drv_data, monitor)` called when the process ends.
+    """Monitor a process: `process_exit(drv_data, monitor)` is called when it ends.
 
-    A port that closes gives its monitors up, so `process_exit` does not come while the port waits
-    for its driver queue.
     Returns the monitor.  C writes the monitor to its third parameter and returns 0.  Returns a
     positive number if the process is gone, and -1 if the driver has no `process_exit` or the port
-    is closed.  Only in a callback of the port.  Stands for `driver_monitor_process`.
+    is closed.
+
+    A port that closes removes its monitors, so `process_exit` is not called while the port waits
+    for its driver queue.
+
+    Only in a callback of the port.  Stands for `driver_monitor_process`.
     """
     check_type("driver_monitor_process", "process", process, Pid, "a Pid")
     if not in_callback("driver_monitor_process", port) or port.driver.entry.process_exit is None:
@@ -319,11 +346,13 @@ def driver_monitor_process(port: ErlDrvPort, process: Pid) -> ErlDrvMonitor | in
 
 @since("R11B-3")
 def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
-    """Undo `driver_monitor_process`.
+    """Remove a monitor that `driver_monitor_process` has made.
 
-    Returns 0, and `process_exit` is not called.  Returns a positive number if it has been called,
-    or the port closes and has given the monitor up; -1 if the port is closed.  Only in a callback
-    of the port.  Stands for `driver_demonitor_process`.
+    Returns 0, and `process_exit` is not called.  Returns a positive number if `process_exit` has
+    been called, or if the port closes and has removed the monitor.  Returns -1 if the port is
+    closed.
+
+    Only in a callback of the port.  Stands for `driver_demonitor_process`.
     """
     check_type("driver_demonitor_process", "monitor", monitor, ErlDrvMonitor, "an ErlDrvMonitor")
     if not in_callback("driver_demonitor_process", port):
@@ -341,7 +370,7 @@ def driver_demonitor_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> int:
 
 @since("R11B-3")
 def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pid:
-    """The process that a monitor is about.
+    """Return the process that a monitor watches.
 
     Only in a callback of the port.  Stands for `driver_get_monitored_process`.
     """
@@ -353,7 +382,7 @@ def driver_get_monitored_process(port: ErlDrvPort, monitor: ErlDrvMonitor) -> Pi
 
 @since("R11B-3")
 def driver_compare_monitors(monitor1: ErlDrvMonitor, monitor2: ErlDrvMonitor) -> int:
-    """Compare two monitors: 0 if they are the same, -1 if `monitor1` sorts first, else 1.
+    """Compare two monitors.  Returns 0 if they are the same, -1 if `monitor1` sorts first, else 1.
 
     Any thread.  Stands for `driver_compare_monitors`.
     """

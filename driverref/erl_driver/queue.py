@@ -76,57 +76,78 @@ def _enq_one(call: str, port: ErlDrvPort, added: list[Element], *, front: bool =
 def driver_enq(port: ErlDrvPort, buf: object) -> int:
     """Append a copy of `buf` to the driver queue.
 
-    An empty `buf`, or `None` (NULL), adds no entry, so it does not keep the port; the result is 0
-    on a closed port too.  Else returns 0, or -1 if the port is closed.  In a callback of the port,
-    or with the port data lock held.  Stands for `driver_enq`.
+    Returns 0, or -1 if the port is closed.  An empty `buf`, or `None` (NULL), adds no entry, so it
+    does not keep the port.  Then the result is 0 also if the port is closed.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_enq`.
     """
     return _enq_one("driver_enq", port, _copied("driver_enq", buf))
 
 
 def driver_pushq(port: ErlDrvPort, buf: object) -> int:
-    """As `driver_enq`, but at the front of the queue.  Stands for `driver_pushq`."""
+    """Put a copy of `buf` at the front of the driver queue.
+
+    Returns as `driver_enq`.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_pushq`.
+    """
     return _enq_one("driver_pushq", port, _copied("driver_pushq", buf), front=True)
 
 
 def driver_enq_bin(port: ErlDrvPort, bin: ErlDrvBinary | None, offset: int, len: int) -> int:
-    """Append `len` bytes of a driver binary from `offset` on, without copying them.
+    """Append `len` bytes of a driver binary from `offset` on to the driver queue, without a copy.
 
     The queue holds a reference to the binary while the bytes are in it.  `bin` may be `None` (NULL)
-    if `len` is 0.  Returns and may be called as `driver_enq`.  Stands for `driver_enq_bin`.
+    if `len` is 0.  Returns as `driver_enq`.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_enq_bin`.
     """
     return _enq_one("driver_enq_bin", port, [part(bin, "driver_enq_bin", offset, len)])
 
 
 def driver_pushq_bin(port: ErlDrvPort, bin: ErlDrvBinary | None, offset: int, len: int) -> int:
-    """As `driver_enq_bin`, but at the front of the queue.  Stands for `driver_pushq_bin`."""
+    """Put `len` bytes of a driver binary at the front of the driver queue, without a copy.
+
+    The rest is as for `driver_enq_bin`.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_pushq_bin`.
+    """
     added = [part(bin, "driver_pushq_bin", offset, len)]
     return _enq_one("driver_pushq_bin", port, added, front=True)
 
 
 def driver_enqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
-    """Append a vector, without its first `skip` bytes.
+    """Append a vector to the driver queue, without its first `skip` bytes.
 
-    The binaries of the vector are shared, and elements without one are copied.  Returns -1 if the
-    port is closed, else 0.  May be called as `driver_enq`.
+    The binaries of the vector are shared, and elements without one are copied.  Returns 0, or -1 if
+    the port is closed.
 
-    `skip` changes the vector: the element in which it ends is shortened, and `ev.size` stays as it
-    is.  So a vector is good for one call with `skip`; the next call with it is `Misuse`.  Stands
-    for `driver_enqv`.
+    `skip` changes the vector: the element in which the skipped bytes end is shortened, and
+    `ev.size` stays as it is.  So a vector is good for one call with `skip`; the next call with it
+    is `Misuse`.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_enqv`.
     """
     return _enq("driver_enqv", port, skipped("driver_enqv", ev, skip))
 
 
 def driver_pushqv(port: ErlDrvPort, ev: ErlIOVec, skip: int = 0) -> int:
-    """As `driver_enqv`, but at the front of the queue.  Stands for `driver_pushqv`."""
+    """Put a vector at the front of the driver queue, without its first `skip` bytes.
+
+    The rest is as for `driver_enqv`.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_pushqv`.
+    """
     return _enq("driver_pushqv", port, skipped("driver_pushqv", ev, skip), front=True)
 
 
 def driver_deq(port: ErlDrvPort, size: int) -> int:
-    """Drop `size` bytes from the front of the queue.  Returns the number of bytes left.
+    """Remove `size` bytes from the front of the driver queue.  Returns the number of bytes left.
 
-    Returns -1 and drops nothing if the queue has fewer bytes, or if the port is closed.  A closing
-    port whose queue is empty after the callback is stopped.  May be called as `driver_enq`.  Stands
-    for `driver_deq`.
+    Returns -1 and removes nothing if the queue has fewer bytes, or if the port is closed.  A
+    closing port is stopped if its queue is empty after the callback.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_deq`.
     """
     check_int("driver_deq", "size", size, 0, 2**64 - 1, "bytes")
     # Too much is refused as a whole, as in C: a driver that counts wrongly must not lose bytes.
@@ -139,19 +160,20 @@ def driver_deq(port: ErlDrvPort, size: int) -> int:
 
 
 def driver_sizeq(port: ErlDrvPort) -> int:
-    """The number of bytes in the driver queue, or -1 if the port is closed.
+    """Return the number of bytes in the driver queue, or -1 if the port is closed.
 
-    May be called as `driver_enq`.  Stands for `driver_sizeq`.
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_sizeq`.
     """
     return port.queue.value.size if _may("driver_sizeq", port) else -1
 
 
 def driver_peekq(port: ErlDrvPort) -> list[SysIOVec] | None:
-    """The bytes in the driver queue, in pieces.  They stay in the queue.
+    """Return the bytes in the driver queue, in pieces.  They stay in the queue.
 
-    They may be read until `driver_deq` takes them out.  Returns `None` (NULL) if the port is
-    closed.  May be called as `driver_enq`.  Stands for `driver_peekq`; C writes the number of
-    pieces to a second parameter.
+    They may be read until `driver_deq` removes them.  Returns `None` (NULL) if the port is closed.
+    C writes the number of pieces to a second parameter.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_peekq`.
     """
     if not _may("driver_peekq", port):
         return None
@@ -160,10 +182,12 @@ def driver_peekq(port: ErlDrvPort) -> list[SysIOVec] | None:
 
 @since("R8B-0")
 def driver_peekqv(port: ErlDrvPort) -> ErlIOVec | None:
-    """As `driver_peekq`, but returns a vector with its binaries.
+    """Return the bytes in the driver queue as a vector with its binaries.  They stay in the queue.
 
-    There is a binary behind each element, and no empty element 0.  Stands for `driver_peekqv`; C
-    fills a struct of the caller's, and returns its size or -1.
+    There is a binary behind each element, and no empty element 0.  Returns `None` if the port is
+    closed.  C fills a struct of the caller's, and returns its size or -1.
+
+    Only in a callback of the port, or with the port data lock held.  Stands for `driver_peekqv`.
     """
     if not _may("driver_peekqv", port):
         return None
@@ -176,8 +200,9 @@ def driver_vec_to_buf(ev: ErlIOVec, buf: bytearray | Memory | None, len: int) ->
     """Copy at most `len` bytes of a vector to the beginning of `buf`.  Returns the bytes copied.
 
     `buf` is a block or a `bytearray`, or `None` (NULL) if `len` is 0.  The manual says that the
-    result is the space left in `buf`; the code returns the bytes copied.  Any thread.  Stands for
-    `driver_vec_to_buf`.
+    result is the space left in `buf`; the code returns the bytes copied.
+
+    Any thread.  Stands for `driver_vec_to_buf`.
     """
     call = "driver_vec_to_buf"
     # Without a byte to copy, C does not look at `buf`.

@@ -35,9 +35,9 @@ _NAMES = {ERL_DRV_READ: "ERL_DRV_READ", ERL_DRV_WRITE: "ERL_DRV_WRITE", ERL_DRV_
 
 
 def driver_select(port: ErlDrvPort, event: Socket, mode: int, on: int) -> int:
-    """Have `ready_input` or `ready_output` called when a descriptor is ready, or no longer.
+    """Wait for a descriptor: `ready_input` or `ready_output` is called when it is ready.
 
-    `mode` is what is switched `on` (1) or off (0), or'ed of
+    With `on` 1 the call switches on what `mode` names, and with 0 off.  `mode` is or'ed of
 
     * `ERL_DRV_READ`: `ready_input(drv_data, event)` is called while there is something to read, or
       the peer is gone;
@@ -47,14 +47,15 @@ def driver_select(port: ErlDrvPort, event: Socket, mode: int, on: int) -> int:
       descriptor be closed.  `ERL_DRV_USE_NO_CALLBACK` calls nothing, and the others are named.
 
     A callback is called again until the driver has read or written, or has switched it off.  It may
-    be called when there is nothing to read, so it reads without waiting.
+    be called when there is nothing to read, so it must read without waiting.
 
     Returns 0, or -1 if the port is closed.  It is `Misuse` if another port has selected the
     descriptor, if the descriptor or the port is closed while the port selects it, and if the driver
-    lacks the callback.  The emulator writes a report to the log in these cases, or finds nothing.
+    lacks the callback.  The emulator writes a report to the log in these cases, or notices nothing.
 
-    Not thread-safe: only in a callback of the port.  Before R13A there was no `ERL_DRV_USE`, and it
-    has no effect.  Stands for `driver_select`.
+    Before R13A there was no `ERL_DRV_USE`, and it has no effect.
+
+    Only in a callback of the port.  Stands for `driver_select`.
     """
     check_type("driver_select", "event", event, Socket, "a Socket of driverref.posix")
     check_int("driver_select", "mode", mode, 0, 15, "ERL_DRV_READ, ERL_DRV_WRITE, ERL_DRV_USE")

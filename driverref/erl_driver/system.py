@@ -84,14 +84,14 @@ def filled(size: int) -> int:
 
 @since("R11B-3")
 def driver_system_info(size: int = SIZE) -> ErlDrvSysInfo:
-    """The emulator's versions and numbers of threads.
+    """Return the emulator's versions and numbers of threads.
 
     C fills a struct of the caller's; here it is returned.  `size` is its size in bytes, smaller for
     a driver that was compiled with an older header: 32 up to `smp_support`, 40 up to
     `scheduler_threads`, 48 up to `nif_minor_version`, 52 for all.  A size between two of these is
-    the smaller one, and below 32 it is `Misuse`.  What an older release has no field for is 0.
+    the smaller one, and below 32 it is `Misuse`.  A field that an older release does not have is 0.
 
-    Any thread.  Source: `driver_system_info` in `io.c`.
+    Any thread.  Stands for `driver_system_info`.
     """
     runtime = current("driver_system_info").runtime
     release = runtime.release

@@ -52,7 +52,7 @@ class Commands:
     runtime: Runtime
 
     def port_command(self, port: Port | str, data: object, options: Sequence[str] = ()) -> bool:
-        """Have the driver's `output` or `outputv` called with `data`, which is iodata.
+        """Send `data`, which is iodata, to the driver: its `output` or `outputv` is called.
 
         Any process may call this.  It waits for the callback, but not for the jobs that the
         callback schedules.  Returns `True`.  If the port is busy, the caller is suspended until it
@@ -237,7 +237,7 @@ class Commands:
                 owner.exit_signal(port.id, BADSIG)
 
     def port_control(self, port: Port | str, operation: int, data: object) -> object:
-        """Have `control` called and return its reply.
+        """Call the driver's `control`, and return its reply.
 
         Any process may call this, also while the port is busy or closing.  The reply is a binary if
         the driver has set `PORT_CONTROL_FLAG_BINARY`, else a list of bytes.  `operation` is 0 to
@@ -256,7 +256,7 @@ class Commands:
             return _reply("port_control", handle, reply)
 
     def port_call(self, port: Port | str, operation: int, term: object) -> object:
-        """Have `call` called with a term and return the term that it replies.
+        """Call the driver's `call` with a term, and return the term of its reply.
 
         Both are copied.  May be called, and raises `badarg`, as `port_control`.  Raises `TypeError`
         for what is no Erlang term.  Stands for `erlang:port_call/3`.

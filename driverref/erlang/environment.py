@@ -21,7 +21,7 @@ class Environment:
     runtime: Runtime
 
     def os_getenv(self, name: str) -> str | Literal[False]:
-        """The value of a variable, or `False` if it is not set.  Stands for `os:getenv/1`."""
+        """Return the value of a variable, or `False` without one.  Stands for `os:getenv/1`."""
         with Calling(self.runtime, "os_getenv"):
             _check_name("os_getenv", name)
             found: str | None = self.runtime.environment.get(name)

@@ -137,24 +137,25 @@ class ErlDdll(DriverLoading):
         return Tuple(pending)
 
     def monitor(self, kind: str, item: tuple[str, str]) -> Ref:
-        """Ask to be told what becomes of a driver.
+        """Monitor a driver: a message says what has become of it.
 
         `kind` is `"driver"`, and `item` is a pair of its name and one of three words.  Returns the
         `Ref` of the message.
 
-        | word | message |
-        |---|---|
-        | `unloaded` | `{'DOWN', Ref, driver, Name, unloaded}` when it has been unloaded, also to be
-        replaced; `{'UP', ..., unload_cancelled}` if its unloading is cancelled |
-        | `unloaded_only` | the first of these two, and not the second |
-        | `loaded` | of a driver that is being reloaded, `{'UP', ..., loaded}` when the other is
-        there, `{'DOWN', ..., {load_failure, Reason}}` if it is refused, `{'DOWN', ...,
-        load_cancelled}` if the driver is given up |
+        | word | message | when |
+        |---|---|---|
+        | `unloaded` | `{'DOWN', Ref, driver, Name, unloaded}` | the driver has been unloaded |
+        | | `{'UP', ..., unload_cancelled}` | its unloading is cancelled |
+        | `unloaded_only` | `{'DOWN', ..., unloaded}` | the driver has been unloaded |
+        | `loaded` | `{'UP', ..., loaded}` | the new driver of a reload is loaded |
+        | | `{'DOWN', ..., {load_failure, Reason}}` | the new driver is refused |
+        | | `{'DOWN', ..., load_cancelled}` | the driver is given up |
 
-        The message comes at once if there is nothing to wait for.  A driver that is not loaded is
-        `{'DOWN', ..., unloaded}`.  With `loaded`, one that is loaded is `{'UP', ..., loaded}`, and
-        one that waits to be unloaded `{'DOWN', ..., load_cancelled}`.  Of a driver that cannot be
-        unloaded any more, all three are told `{'UP', ..., permanent}`.  Since R11B-3.  Stands for
+        A reload unloads the old driver.  The message comes at once if there is nothing to wait for.
+        For a driver that is not loaded it is `{'DOWN', ..., unloaded}`.  With `loaded` it is
+        `{'UP', ..., loaded}` for a driver that is loaded, and `{'DOWN', ..., load_cancelled}` for
+        one that waits to be unloaded.  For a driver that cannot be unloaded any more, it is
+        `{'UP', ..., permanent}` with each of the three words.  Since R11B-3.  Stands for
         `erl_ddll:monitor/2`.
         """
         with Calling(self._runtime, "monitor") as process:
@@ -203,7 +204,7 @@ class ErlDdll(DriverLoading):
         return True
 
     def info(self, name: str | None = None, item: str | None = None) -> Any:
-        """What is known of a loaded driver: the value of one item, or a list of all as pairs.
+        """Return facts about a loaded driver: the value of one item, or a list of all as pairs.
 
         Without a name, of all: a list of pairs of a name and such a list.
 
@@ -238,7 +239,7 @@ class ErlDdll(DriverLoading):
                 return _items(loaded)
 
     def loaded_drivers(self) -> object:
-        """`{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
+        """Return `{ok, Names}`, in alphabetical order.  Stands for `erl_ddll:loaded_drivers/0`."""
         with Calling(self._runtime, "loaded_drivers"):
             return Tuple((OK, sorted(self._runtime.drivers)))
 

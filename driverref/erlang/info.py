@@ -60,7 +60,7 @@ class Info:
     runtime: Runtime
 
     def port_info(self, port: Port | str, item: str | None = None) -> Any:
-        """What is known of a port: a list of pairs, or the pair of one item.
+        """Return facts about a port: a list of pairs, or the pair of one item.
 
         | item | value |
         |---|---|
@@ -74,7 +74,7 @@ class Info:
         | `os_pid` | what `erl_drv_set_os_pid` has set, or `undefined` |
         | `monitors`, `monitored_by` | what the driver monitors, and what monitors the port |
         | `locking` | `port_level` or `driver_level` |
-        | `parallelism` | what `open_port` was told |
+        | `parallelism` | the option of `open_port` |
         | `queue_size` | bytes in the driver queue |
 
         The first eight are listed.  `memory` is not modelled.  Returns `None` (`undefined`) if the
@@ -105,7 +105,7 @@ class Info:
                 return [pair for pair in pairs if pair]
 
     def process_info(self, pid: Pid, item: str | Sequence[str]) -> Any:
-        """What is known of a process: the pair of one item, or a list of pairs of several.
+        """Return facts about a process: the pair of one item, or a list of pairs of several.
 
         The items are `links`, `monitors`, `monitored_by`, `registered_name` (`[]` if it has none),
         `trap_exit`, `message_queue_len` and `messages`.  The last two can only be asked by the

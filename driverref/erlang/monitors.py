@@ -30,14 +30,14 @@ class Monitors:
     runtime: Runtime
 
     def monitor(self, kind: str, item: Pid | Port | str | tuple[str, str]) -> Ref:
-        """Ask for `{'DOWN', Ref, Kind, Item, Reason}` when a `"process"` or a `"port"` ends.
+        """Monitor a process or a port: `{'DOWN', Ref, Kind, Item, Reason}` comes when it ends.
 
-        `item` is a `Pid` or a `Port`, or the name of one.  For a name, `Item` is `{Name, Node}`.
-        Returns the `Ref`.  If the item has ended, if a port is closing, or if nothing of this kind
-        has the name, the message comes at once, with the reason `noproc`.  A port that is locked is
-        asked when its lock is given back, and the caller does not wait.  A process that monitors
-        itself monitors nothing.  Ports can be monitored since OTP 19.0.  Stands for
-        `erlang:monitor/2`.
+        `kind` is `"process"` or `"port"`.  `item` is a `Pid` or a `Port`, or the name of one.  For
+        a name, `Item` is `{Name, Node}`.  Returns the `Ref`.  If the item has ended, if a port is
+        closing, or if nothing of this kind has the name, the message comes at once, with the reason
+        `noproc`.  A port that is locked is asked when its lock is given back, and the caller does
+        not wait.  A monitor of the caller itself has no effect.  Ports can be monitored since OTP
+        19.0.  Stands for `erlang:monitor/2`.
         """
         entities = self.runtime.entities
         with Calling(self.runtime, "monitor") as process:

@@ -54,7 +54,7 @@ class Registering:
         return True
 
     def unregister(self, name: str) -> bool:
-        """Take a name away.  Returns `True`.
+        """Remove a name.  Returns `True`.
 
         Raises `badarg` if nothing has the name.  Stands for `erlang:unregister/1`.
         """
@@ -70,7 +70,7 @@ class Registering:
             raise ErlangError("badarg", f"unregister: nothing has the name {name}")
 
     def whereis(self, name: str) -> Pid | Port | None:
-        """The process or the port with this name, or `None` (`undefined`).
+        """Return the process or the port with this name, or `None` (`undefined`).
 
         Stands for `erlang:whereis/1`.
         """
@@ -78,7 +78,7 @@ class Registering:
             return self.runtime.entities.names.find(_name("whereis", name))
 
     def registered(self) -> list[Atom]:
-        """The names that are taken, in alphabetical order.  Stands for `erlang:registered/0`."""
+        """Return the names that are taken, sorted.  Stands for `erlang:registered/0`."""
         with Calling(self.runtime, "registered"):
             return self.runtime.entities.names.all()
 

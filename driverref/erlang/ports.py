@@ -146,7 +146,7 @@ class Ports:
         return True
 
     def ports(self) -> list[Port]:
-        """The ports that exist, closing ones too.  Stands for `erlang:ports/0`."""
+        """Return the ports that exist, closing ports included.  Stands for `erlang:ports/0`."""
         with Calling(self.runtime, "ports"):
             return [port.id for port in self.runtime.ports]
 

@@ -61,7 +61,7 @@ class Processes:
     runtime: Runtime
 
     def self(self) -> Pid:
-        """The calling process's identifier.  Stands for `erlang:self/0`."""
+        """Return the calling process's identifier.  Stands for `erlang:self/0`."""
         with Calling(self.runtime, "self") as process:
             return process.pid
 
@@ -204,7 +204,7 @@ class Processes:
             return before
 
     def is_process_alive(self, pid: Pid) -> bool:
-        """Whether a process has not ended.  Stands for `erlang:is_process_alive/1`."""
+        """Return whether a process has not ended.  Stands for `erlang:is_process_alive/1`."""
         with Calling(self.runtime, "is_process_alive"):
             if not isinstance(pid, Pid):
                 raise badarg("is_process_alive", "pid", "a Pid", pid)
@@ -214,10 +214,10 @@ class Processes:
         """Link the calling process to a process or a port.  Returns `True`.
 
         If that is gone, or is a port that is closing, a caller that traps exits gets `{'EXIT', To,
-        noproc}`; for any other, `noproc` is raised.  So it was in every release.  A port that is
+        noproc}`; for any other, `noproc` is raised.  This holds in every release.  A port that is
         locked is linked when its lock is given back, and the caller does not wait; before R16A it
-        does.  If the port has failed by then, the caller gets the exit signal `noproc`.  A link to
-        oneself is none.  Stands for `erlang:link/1`.
+        does.  If the port has failed by then, the caller gets the exit signal `noproc`.  A link of
+        a process to itself has no effect.  Stands for `erlang:link/1`.
         """
         entities = self.runtime.entities
         with Calling(self.runtime, "link") as process, process.scheduler.mutex:
@@ -258,12 +258,12 @@ class Processes:
         return True
 
     def make_ref(self) -> Ref:
-        """A reference that differs from every other.  Stands for `erlang:make_ref/0`."""
+        """Return a reference that differs from every other.  Stands for `erlang:make_ref/0`."""
         with Calling(self.runtime, "make_ref"):
             return self.runtime.new(Ref)
 
     def monotonic_time(self, unit: str = "native") -> int:
-        """The emulator's clock, which never goes back.
+        """Return the emulator's clock, which never goes back.
 
         `unit` is `"second"`, `"millisecond"`, `"microsecond"`, `"nanosecond"` or `"native"`, which
         is nanoseconds.  On simulated threads time passes only while every thread waits.  Stands for

@@ -18,8 +18,11 @@ class System(NamedTuple):
     """An emulator as it was started: the release and the numbers of threads."""
 
     release: Release
+    """The record of its era."""
     async_threads: int
+    """The number of its async threads."""
     schedulers: int
+    """The number of its schedulers."""
 
     def __str__(self) -> str:
         pool = f"+A {self.async_threads}" if self.async_threads else "without threads"

@@ -64,9 +64,10 @@ def explore(
 ) -> Outcomes:
     """Return every outcome of a scenario, with the number of its schedules and the shortest.
 
-    `scenario(erl)` drives Erlang's side of an `Emulator` that runs, and returns something hashable.
-    It is called once a schedule and must do the same each time: load a new driver, keep nothing.
-    What its threads share must be known to the model: a `Struct`, an `Atomic`, a lock, a message.
+    `scenario(erl)` is Erlang's side: it gets an `Emulator` that runs, and returns something
+    hashable.  It is called once for each schedule and must do the same each time: load a new
+    driver, keep nothing.  What its threads share must be known to the model: a `Struct`, an
+    `Atomic`, a lock, a message.
 
     `observe` names events whose order belongs to the outcome; then `erl.trace` holds no others.
     `limit` ends the search after so many runs.  `emulator` are arguments of `Emulator`:
@@ -75,8 +76,8 @@ def explore(
     `strategy` is `"all"`: every different schedule; or `"random"` or `"pct"`: `limit` schedules
     drawn with `seed`, for a scenario that has too many.  `executor` shares the work out to any
     `concurrent.futures.Executor`; the scenario must then be a function of a module.  `progress`
-    shows a bar; by default it is shown if the error output is a terminal.  A run that goes on for
-    seconds is told on the error output, with where each of its threads stands.
+    shows a bar; by default it is shown if the error output is a terminal.  If a run takes more than
+    three seconds, a message on the error output says where each of its threads is.
 
     A run that makes more than `step_limit` steps ends as a `Livelock`.  With `failing_allocations`,
     each allocation of the driver fails once: `driver_alloc`, `driver_realloc`, a binary, a handle.

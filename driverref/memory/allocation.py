@@ -94,8 +94,9 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
 
     `size` is a number of bytes or a subclass of `Struct` (C's `sizeof(T)`).  Returns `None` (NULL)
     if the machine has too little memory; to see that, ask for `2**60` bytes.  Size 0 gives a block
-    of its own.  `TypeError` or `ValueError` unless a number of bytes is an `int` of 0 or more.  Any
-    thread of an emulator.  Stands for `driver_alloc`.
+    of its own.  `TypeError` or `ValueError` unless a number of bytes is an `int` of 0 or more.
+
+    Any thread.  Stands for `driver_alloc`.
     """
     if not isinstance(size, type) or not issubclass(size, Struct):
         return allocate("driver_alloc", size, "block", "driver_free", None)
@@ -106,12 +107,14 @@ def driver_alloc(size: type[S] | int) -> S | Memory | None:
 
 
 def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
-    """Change a block to `size` bytes.  The old handle is freed: use the one that is returned.
+    """Change a block to `size` bytes, and return its new handle.  The old handle is freed.
 
     The contents are kept, up to the smaller of the two sizes.  `None` for `ptr` allocates.  If the
     result is `None` (NULL), the old block is unchanged and still has to be freed.  `InvalidFree`
     for a `Struct` and for what `driver_alloc` did not return, `UseAfterFree` for what is freed
-    already.  Any thread of an emulator.  Stands for `driver_realloc`.
+    already.
+
+    Any thread.  Stands for `driver_realloc`.
     """
     old = None if ptr is None else freeable("driver_realloc", ptr, Memory, "driver_free")
     return allocate("driver_realloc", size, "block", "driver_free", old)
@@ -120,8 +123,9 @@ def driver_realloc(ptr: Memory | None, size: int) -> Memory | None:
 def driver_free(ptr: object) -> None:
     """Free what `driver_alloc` or `driver_realloc` returned.  `None` (NULL) is accepted.
 
-    `DoubleFree` for what is freed already, `InvalidFree` for anything else.  Any thread.  Stands
-    for `driver_free`.
+    `DoubleFree` for what is freed already, `InvalidFree` for anything else.
+
+    Any thread.  Stands for `driver_free`.
     """
     if ptr is not None:
         freeable("driver_free", ptr, Block, "driver_free")._release("driver_free")

@@ -65,8 +65,9 @@ class ErlDrvBinary:
 def driver_alloc_binary(size: int) -> ErlDrvBinary | None:
     """Allocate a binary of `size` bytes, with count 1.  Its contents are indeterminate.
 
-    `None` (NULL) if the machine has too little memory.  Any thread of an emulator.  Stands for
-    `driver_alloc_binary`.
+    Returns `None` (NULL) if the machine has too little memory.
+
+    Any thread.  Stands for `driver_alloc_binary`.
     """
     memory = allocate("driver_alloc_binary", size, "binary", "driver_free_binary", None)
     return None if memory is None else ErlDrvBinary(memory)
@@ -86,12 +87,13 @@ def emulators_binary(data: bytes, born: str, advice: str) -> ErlDrvBinary:
 
 
 def driver_realloc_binary(bin: ErlDrvBinary | None, size: int) -> ErlDrvBinary | None:
-    """Change a binary to `size` bytes.  The old handle is freed: use the one that is returned.
+    """Change a binary to `size` bytes, and return its new handle.  The old handle is freed.
 
     The contents are kept, up to the smaller of the two sizes.  `None` for `bin` allocates.  If the
     result is `None` (NULL), the old binary is unchanged and still has to be freed.  A count above 1
-    is `Misuse`: the other references would keep the old address.  Any thread of an emulator.
-    Stands for `driver_realloc_binary`.
+    is `Misuse`: the other references would keep the old address.
+
+    Any thread.  Stands for `driver_realloc_binary`.
     """
     call = "driver_realloc_binary"
     if bin is None:
@@ -109,6 +111,7 @@ def driver_free_binary(bin: ErlDrvBinary | None) -> None:
     """Give back one reference; the last one frees the binary.  `None` (NULL) is accepted.
 
     `DoubleFree` if all references have been given back, `InvalidFree` for anything but a binary.
+
     Any thread.  Stands for `driver_free_binary`.
     """
     call = "driver_free_binary"
@@ -139,9 +142,11 @@ def driver_binary_get_refc(bin: ErlDrvBinary) -> int:
 
 @since("R11B-0")
 def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
-    """Take one more reference, to be given back by `driver_free_binary`.  Returns the new count.
+    """Take one more reference, and return the new count.  `driver_free_binary` gives it back.
 
-    The caller must have a reference already.  Any thread.  Stands for `driver_binary_inc_refc`.
+    The caller must have a reference already.
+
+    Any thread.  Stands for `driver_binary_inc_refc`.
     """
     refc = change_refc("driver_binary_inc_refc", bin, +1)
     bin._row.mention("a reference taken")
@@ -150,11 +155,12 @@ def driver_binary_inc_refc(bin: ErlDrvBinary) -> int:
 
 @since("R11B-0")
 def driver_binary_dec_refc(bin: ErlDrvBinary) -> int:
-    """Take 1 from the count and return the new count.  Never frees, not even at 0.
+    """Take 1 from the count, and return the new count.  Never frees, not even at 0.
 
     Call it only where the count cannot reach 0: a binary with count 0 can no longer be freed, so it
-    leaks.  To give back a reference, call `driver_free_binary`.  Any thread.  Stands for
-    `driver_binary_dec_refc`.
+    leaks.  To give back a reference, call `driver_free_binary`.
+
+    Any thread.  Stands for `driver_binary_dec_refc`.
     """
     refc = change_refc("driver_binary_dec_refc", bin, -1)
     if not refc:

@@ -201,11 +201,11 @@ class Driver:
 
     @null
     def emergency_close(self, drv_data: Any, /) -> None:
-        """Give up what the port has outside of the emulator, which writes a crash dump and ends.
+        """`halt` writes a crash dump: release what the port has outside of the emulator.
 
-        That is `halt` with a slogan.  It is called without the port's lock, and for every port,
-        also while another thread runs a callback of it.  When a driver has crashed the emulator, it
-        is not called.
+        This is `halt` with a slogan, and the emulator ends after it.  The callback is called
+        without the port's lock, and for every port, also while another thread runs a callback of
+        the port.  If a driver has crashed the emulator, it is not called.
         """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -96,6 +97,15 @@ def refused(found: object) -> bool:
 
 ALONE = {"erl_drv_thread_exit", "erl_drv_thread_join", "erl_drv_cond_wait"}
 """Calls that end the thread, or wait."""
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_a_docstring_ends_with_where_the_call_may_be_made_and_what_it_stands_for(name: str) -> None:
+    *_, last = (inspect.getdoc(CALLS[name]) or "").split("\n\n")
+    said = " ".join(last.split())
+    (sentence,) = (one for one in sheet_calls.SENTENCES if one in sheet_calls.text(name))
+    assert said.startswith(sentence)
+    assert said.endswith(f"Stands for `{name}`.")
 
 
 @pytest.mark.rule("sheet.threads")
