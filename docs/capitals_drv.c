@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * capitals_drv: keeps the binaries of a command for a job, and answers with a binary, without a copy.
+ * capitals_drv: keeps the binaries of a command for a job, and answers with a binary,
+ * without a copy.
  *
- * The job reads the parts of the command where Erlang has them, and writes their capitals into a new binary.
+ * A command is any data. Its job reads the parts of the command from the binaries in
+ * which Erlang has them, and writes the text in capitals into a new binary. The port
+ * sends that binary to its owner.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -16,14 +19,14 @@
 #include <erl_driver.h>
 
 typedef struct {
-    ErlDrvBinary *binary;              /* keeps the bytes */
+    ErlDrvBinary *binary;              /* holds the bytes */
     char *bytes;
     size_t size;
 } Part;
 
 typedef struct {
     ErlDrvBinary *answer;
-    int count;                         /* of the parts */
+    int count;                         /* the number of parts */
     Part part[];
 } Job;
 
@@ -67,8 +70,8 @@ static void outputv(ErlDrvData data, ErlIOVec *ev)
     job->count = 0;
     for (int i = 1; i < ev->vsize; i++) {          /* element 0 is empty */
         if (ev->iov[i].iov_len == 0)
-            continue;                              /* no binary behind it */
-        driver_binary_inc_refc(ev->binv[i]);       /* a count of our own */
+            continue;                              /* it may have no binary */
+        driver_binary_inc_refc(ev->binv[i]);       /* a count for the job */
         job->part[job->count++] = (Part){ev->binv[i], ev->iov[i].iov_base, ev->iov[i].iov_len};
     }
     if (driver_async(port, NULL, work, job, release) == -1)
@@ -79,7 +82,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
     Job *job = (Job *)thread_data;
     driver_output_binary((ErlDrvPort)data, NULL, 0, job->answer, 0, job->answer->orig_size);
-    release(job);                      /* our counts, also of the answer */
+    release(job);                      /* the job's counts, also of the answer */
 }
 
 /* The table of callbacks, and the function that loading the file calls. */

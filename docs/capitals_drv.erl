@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends small and large binaries to capitals_drv, and closes a port before its answer comes.
+%% Sends small and large binaries to capitals_drv. Then closes a port before its answer comes.
 %%
 %% Compile capitals_drv.c as its head says; then, in the same folder:
 %%

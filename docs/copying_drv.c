@@ -2,8 +2,10 @@
  *
  * copying_drv: each job has a copy of what it needs of the port's state.
  *
- * "copying_drv 3" opens a port with the factor 3.  A command is one byte.  Its job works for 50 ms and multiplies the
- * number by the port's factor, and the port answers with the product, one byte.  `stop` frees the state at once.
+ * A port is opened with "copying_drv 3", where 3 is its factor. A command is one byte.
+ * Its job works for 50 ms and multiplies the number by the factor of the port. The port
+ * answers with the product, one byte.
+ * `stop` frees the state at once, because no job has a pointer to it.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *

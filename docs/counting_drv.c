@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * counting_drv: the jobs use the port's state, and the last user frees it.
+ * counting_drv: the jobs use the state of the port, and the last user frees it.
  *
- * "counting_drv 3" opens a port with the factor 3.  A command is one byte.  Its job works for 50 ms and multiplies the
- * number by the port's factor, and the port answers with the product, one byte.  `stop` waits for no job.
+ * A port is opened with "counting_drv 3", where 3 is its factor. A command is one byte.
+ * Its job works for 50 ms and multiplies the number by the factor of the port. The port
+ * answers with the product, one byte.
+ * `stop` waits for no job. The state counts its users: the port and each job.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -34,7 +36,7 @@ typedef struct {
 static void drop(State *state)         /* one user less */
 {
     if (atomic_fetch_sub(&state->users, 1) == 1)
-        driver_free(state);            /* it was the last */
+        driver_free(state);            /* it was the last user */
 }
 
 static void work(void *data)           /* called on an async thread */
@@ -58,7 +60,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
         return ERL_DRV_ERROR_GENERAL;
     state->port = port;
     state->factor = atoi(command + strlen("counting_drv"));
-    atomic_init(&state->users, 1);     /* the port */
+    atomic_init(&state->users, 1);     /* for the port */
     return (ErlDrvData)state;
 }
 
@@ -72,7 +74,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     }
     job->state = state;
     job->number = len > 0 ? (unsigned char)buf[0] : 0;
-    atomic_fetch_add(&state->users, 1);        /* the job */
+    atomic_fetch_add(&state->users, 1);        /* for the job */
     if (driver_async(state->port, NULL, work, job, release) == -1)
         release(job);
 }
@@ -88,7 +90,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
 static void stop(ErlDrvData data)
 {
-    drop((State *)data);               /* the port */
+    drop((State *)data);               /* for the port */
 }
 
 /* The table of callbacks, and the function that loading the file calls. */

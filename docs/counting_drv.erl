@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Waits for an answer of counting_drv, and closes the port while a job works.
+%% Waits for an answer of counting_drv. Then closes the port while a job works.
 %%
 %% Compile counting_drv.c as its head says; then, in the same folder:
 %%

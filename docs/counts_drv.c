@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * counts_drv: tells the count of a binary of 1000 bytes after each call that may share it.
+ * counts_drv: returns the count of a binary after each call that may share it.
  *
- * port_control(Port, Call, Size) has the call use the first Size bytes; the answer is the count, in text.
+ * port_control(Port, Call, Size) makes one call with the first Size bytes of a binary
+ * of 1000 bytes. Call is a number from 1 to 7, and Size is text that ends with a 0. The
+ * result is the count of the binary after the call, as text.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -26,7 +28,7 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int call, char *buf, ErlDr
                             ErlDrvSizeT rlen)
 {
     ErlDrvPort port = (ErlDrvPort)data;
-    size_t size = (size_t)atol(buf);   /* the text ends with a 0 */
+    size_t size = (size_t)atol(buf);   /* buf is text that ends with a 0 */
     ErlDrvBinary *binary = driver_alloc_binary(1000);
     long count;
     (void)len;

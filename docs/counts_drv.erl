@@ -1,13 +1,13 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Asks counts_drv for the count of a binary after each call, and what the received binary holds.
+%% Gets the count of a binary after each call from counts_drv.
 %%
 %% Compile counts_drv.c as its head says; then, in the same folder:
 %%
 %%   erlc +warnings_as_errors counts_drv.erl
 %%   erl -noshell -s counts_drv main -s erlang halt
 %%
-%% For 64 and for 65 bytes it shows the count, and how many bytes the received binary keeps alive.
+%% For 64 and for 65 bytes it prints the count, and how many bytes the received binary keeps alive.
 %%
 %% It prints:
 %%

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * first_drv: one request at a time, worked on by a job, answered in time, and cancelled.
+ * first_drv: one request at a time, with a job, a time limit and a cancel.
+ *
+ * A command is one byte: the number of steps of its job. Each step takes 10 ms on an
+ * async thread. The port answers "done", or "timeout" after 100 ms. While a request is
+ * open, the answer to a further command is "busy".
+ * port_control(Port, 0, []) cancels the request. It returns "cancelled", or "idle" if
+ * no request is open.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -24,7 +30,7 @@ typedef struct {
 
 typedef struct {
     ErlDrvPort port;
-    Job *job;                          /* the job that is waited for, or NULL */
+    Job *job;                          /* the job of the open request, or NULL */
 } State;
 
 static void work(void *data)           /* called on an async thread */
@@ -36,7 +42,7 @@ static void work(void *data)           /* called on an async thread */
     }
 }
 
-static void give_up(State *state)      /* nothing waits for the job any more */
+static void give_up(State *state)      /* the request is not open any more */
 {
     atomic_store(&state->job->cancelled, true);
     state->job = NULL;
@@ -69,7 +75,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     job->left = len > 0 ? (unsigned char)buf[0] : 0;
     atomic_init(&job->cancelled, false);
     if (driver_async(state->port, NULL, work, job, driver_free) == -1) {
-        driver_free(job);              /* refused: there is no job */
+        driver_free(job);              /* not submitted, so free it here */
         return;
     }
     state->job = job;
@@ -100,7 +106,7 @@ static void timeout(ErlDrvData data)
 static void ready_async(ErlDrvData data, ErlDrvThreadData job)
 {
     State *state = (State *)data;
-    if ((Job *)job == state->job) {    /* else the answer was given already */
+    if ((Job *)job == state->job) {    /* otherwise it was answered before */
         state->job = NULL;
         driver_cancel_timer(state->port);
         driver_output(state->port, "done", 4);

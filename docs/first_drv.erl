@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends commands to first_drv, cancels one, and closes the port of another.
+%% Sends commands to first_drv. Cancels one request, and closes the port while another one is open.
 %%
 %% Compile first_drv.c as its head says; then, in the same folder:
 %%

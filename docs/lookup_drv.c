@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * lookup_drv: a name is looked up on an async thread, and the caller has an answer after 100 ms at the latest.
+ * lookup_drv: looks up a name in a job. It answers with the result, or "timeout" after 100 ms.
  *
- * It compiles without a warning, passes its test, and has a mistake: the page "Testing your own driver" finds it.
+ * It compiles and passes its test, but has a mistake. The page "Testing your own driver" finds it.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 typedef struct {
     ErlDrvPort port;
-    int waiting; /* for the answer to the one request */
+    int waiting; /* whether a request is open */
 } State;
 
 typedef struct {
@@ -81,7 +81,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     Job *job = (Job *)thread_data;
 
     if (!state->waiting)
-        return; /* too late */
+        return; /* timeout() has answered */
     driver_cancel_timer(state->port);
     state->waiting = 0;
     driver_output(state->port, job->name, job->length);

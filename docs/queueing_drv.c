@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * queueing_drv: a port that closes waits for its jobs, by a byte in the driver queue for each.
+ * queueing_drv: a closed port waits for its jobs. The driver queue has one byte for
+ * each job.
  *
- * "queueing_drv 3" opens a port with the factor 3.  A command is one byte.  Its job works for 50 ms and multiplies the
- * number by the port's factor, and the port answers with the product, one byte.  A count of users keeps the state
- * for the jobs when the port cannot wait.
+ * A port is opened with "queueing_drv 3", where 3 is its factor. A command is one byte.
+ * Its job works for 50 ms and multiplies the number by the factor of the port. The port
+ * answers with the product, one byte.
+ * After a kill or a failure the port does not wait. So the state also counts its users:
+ * the port and each job. The last user frees it.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -35,7 +38,7 @@ typedef struct {
 static void drop(State *state)         /* one user less */
 {
     if (atomic_fetch_sub(&state->users, 1) == 1)
-        driver_free(state);            /* it was the last */
+        driver_free(state);            /* it was the last user */
 }
 
 static void work(void *data)           /* called on an async thread */
@@ -59,7 +62,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
         return ERL_DRV_ERROR_GENERAL;
     state->port = port;
     state->factor = atoi(command + strlen("queueing_drv"));
-    atomic_init(&state->users, 1);     /* the port */
+    atomic_init(&state->users, 1);     /* for the port */
     return (ErlDrvData)state;
 }
 
@@ -73,7 +76,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     }
     job->state = state;
     job->number = len > 0 ? (unsigned char)buf[0] : 0;
-    atomic_fetch_add(&state->users, 1);        /* the job */
+    atomic_fetch_add(&state->users, 1);        /* for the job */
     driver_enq(state->port, "", 1);            /* the port waits for it */
     if (driver_async(state->port, NULL, work, job, release) == -1) {
         driver_deq(state->port, 1);
@@ -93,7 +96,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
 static void stop(ErlDrvData data)
 {
-    drop((State *)data);               /* the port */
+    drop((State *)data);               /* for the port */
 }
 
 /* The table of callbacks, and the function that loading the file calls. */

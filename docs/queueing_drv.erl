@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Waits for an answer of queueing_drv, and closes the port, which stays until its job is back.
+%% Waits for an answer of queueing_drv. Then closes the port while a job works.
+%% The port exists until the job is back.
 %%
 %% Compile queueing_drv.c as its head says; then, in the same folder:
 %%

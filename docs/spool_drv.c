@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * spool_drv: a port that finishes its output before it goes.
+ * spool_drv: a closed port writes the rest of its output before it ends.
  *
- * A command's bytes go into the driver queue, and every 20 ms one byte is written.  To write a byte means here to take
- * it from the queue.  `control` 0 returns the number of bytes that are left, and `control` 1 drops them first.
+ * The bytes of a command go into the driver queue. Every 20 ms the driver writes one
+ * byte, which means here that it takes the byte from the queue.
+ * port_control(Port, 0, []) returns the number of bytes that are left.
+ * port_control(Port, 1, []) drops these bytes first.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -32,7 +34,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 static void timeout(ErlDrvData data)
 {
     ErlDrvPort port = (ErlDrvPort)data;
-    driver_deq(port, 1);                   /* a byte is written */
+    driver_deq(port, 1);                   /* one byte is written */
     if (driver_sizeq(port) > 0)
         driver_set_timer(port, 20);
 }
@@ -49,9 +51,9 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int command,
     return 1;
 }
 
-static void flush(ErlDrvData data)         /* the port closes, and the queue is not empty */
+static void flush(ErlDrvData data)         /* the port is closed, with bytes queued */
 {
-    (void)data;                            /* the timer goes on */
+    (void)data;                            /* the timer empties the queue */
 }
 
 static void stop(ErlDrvData data)

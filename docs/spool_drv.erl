@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Ends three ports of spool_drv that have three bytes to write: one is closed, one is closed and drops them, and one is
-%% killed.
+%% Ends three ports of spool_drv that have three bytes to write. The first is closed. The
+%% second drops its bytes and is closed. The third is killed.
 %%
 %% Compile spool_drv.c as its head says; then, in the same folder:
 %%

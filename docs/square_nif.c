@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * square_nif: squares a number in the process that asks, on a dirty scheduler.
+ * square_nif: squares a number on a dirty scheduler.
+ *
+ * square(N) returns the square of a number from 0 to 255. The process that calls it
+ * waits.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -11,7 +14,7 @@
  */
 #include <erl_nif.h>
 
-/* A dirty scheduler calls it, and the process that asks waits. */
+/* A dirty scheduler calls square, and the calling process waits. */
 static ERL_NIF_TERM square(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     int n;

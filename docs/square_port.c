@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * square_port: a program that squares each byte that it reads.
+ * square_port: a program that reads bytes, and writes the square of each as a line of text.
  *
  * Compile it:
  *
@@ -13,7 +13,7 @@
 int main(void)
 {
     int n;
-    while ((n = getchar()) != EOF) {   /* the end of the input: the port is closed */
+    while ((n = getchar()) != EOF) {   /* EOF when the port is closed */
         printf("%d\n", n * n);
         fflush(stdout);
     }

@@ -2,9 +2,10 @@
  *
  * waiting_drv: `stop` waits until the jobs of the port no longer use its state.
  *
- * "waiting_drv 3" opens a port with the factor 3.  A command is one byte.  Its job works for 50 ms and multiplies the
- * number by the port's factor, and the port answers with the product, one byte.  `port_close` takes as long
- * as the jobs, and so does a scheduler.
+ * A port is opened with "waiting_drv 3", where 3 is its factor. A command is one byte.
+ * Its job works for 50 ms and multiplies the number by the factor of the port. The port
+ * answers with the product, one byte.
+ * `port_close` takes as long as the jobs. A scheduler is blocked for that time.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -23,7 +24,7 @@
 typedef struct {
     ErlDrvPort port;
     int factor;
-    int jobs;                  /* that have not ended; protected by `lock` */
+    int jobs;                  /* that use the state; protected by `lock` */
 } State;
 
 typedef struct {
@@ -46,7 +47,7 @@ static int init(void)
     return -1;
 }
 
-static void finish(void)               /* every job has ended */
+static void finish(void)               /* called when every job has ended */
 {
     erl_drv_cond_destroy(ended);
     erl_drv_mutex_destroy(lock);
@@ -65,7 +66,7 @@ static void work(void *data)           /* called on an async thread */
     Job *job = data;
     usleep(50 * 1000);
     job->number *= job->state->factor;
-    count(job->state, -1);             /* from here on the state may be gone */
+    count(job->state, -1);             /* stop may free the state now */
 }
 
 static ErlDrvData start(ErlDrvPort port, char *command)
@@ -110,7 +111,7 @@ static void stop(ErlDrvData data)
     State *state = (State *)data;
     erl_drv_mutex_lock(lock);
     while (state->jobs > 0)
-        erl_drv_cond_wait(ended, lock);        /* for work, not for ready_async */
+        erl_drv_cond_wait(ended, lock);        /* waits for work, not for ready_async */
     erl_drv_mutex_unlock(lock);
     driver_free(state);
 }

@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Waits for an answer of waiting_drv, and closes the port, which takes as long as its job.
+%% Waits for an answer of waiting_drv. Then closes the port while a job works.
+%% That takes as long as the job.
 %%
 %% Compile waiting_drv.c as its head says; then, in the same folder:
 %%

@@ -286,7 +286,7 @@ MAP: dict[str, list[Row]] = {
     ],
     "Signals": [
         either(
-            "a busy port suspends who sends",
+            "a busy port suspends a process that sends",
             "busy_holds_any_message",
             Cell("anything", "era.busy-any-message"),
             Cell("a command", "busy.suspends"),

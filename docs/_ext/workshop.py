@@ -86,7 +86,7 @@ class ExampleDirective(BookDirective):
         """Return what `show` returns, or report why it cannot be shown."""
         self.depends_on_package()
         if missing := {"title", "description"} - set(self.options):
-            raise self.error(f"{self.name} needs :{min(missing)}: for those who do not see it")
+            raise self.error(f"{self.name} needs :{min(missing)}: for readers who do not see it")
         try:
             return self.show(run_of(self.env))
         except pages.Failed as failure:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * caps_drv: turns text into capitals on an async thread, by a table that the port keeps.
+ * caps_drv: answers with a text in capitals. A job makes it with a table in the state of the port.
  *
- * Compiled like this it is right.  With -DWRONG its jobs use the table itself, which stop frees.
+ * The jobs have a copy of the table. With -DWRONG they use the table itself, which stop frees.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -20,8 +20,8 @@
 
 typedef struct {
     ErlDrvPort port;
-    size_t commands, bytes;            /* so far */
-    unsigned char *table;              /* what each byte becomes */
+    size_t commands, bytes;            /* counted so far */
+    unsigned char *table;              /* the capital of each byte */
 } State;
 
 typedef struct {

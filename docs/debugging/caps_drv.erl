@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Waits for an answer of caps_drv, and closes a port before its answer comes.
+%% Waits for an answer of caps_drv. Then closes a port before its answer comes.
 %%
 %% Compile caps_drv.c as its head says; then, in the same folder:
 %%

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * blocking_drv: a callback that works for 50 ms, and holds a scheduler all the while.
+ * blocking_drv: a callback that works for 50 ms and blocks its scheduler for that time.
+ *
+ * A command is any text. The port answers "done".
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o blocking_drv.so blocking_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <unistd.h>
@@ -22,7 +24,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 {
     (void)buf, (void)len;
-    usleep(50000);                     /* in place of real work */
+    usleep(50000);                     /* stands for real work */
     driver_output((ErlDrvPort)data, "done", 4);
 }
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * borrower_drv: the job reads the callback's buffer, which is wrong: the buffer is gone.
+ * borrower_drv: a job that reads the buffer of `output`, which is a mistake.
+ *
+ * The buffer is valid only until `output` returns, and the job runs later. A command is
+ * one byte, and the port answers "done".
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o borrower_drv.so borrower_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <unistd.h>

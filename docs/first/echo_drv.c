@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * echo_drv: the smallest driver: a command comes back.
+ * echo_drv: the smallest driver. It answers each command with the same bytes.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * owner_drv: the job has memory of its own, which leaks if the port closes.
+ * owner_drv: a job with memory of its own, which leaks if the port is closed.
+ *
+ * A command is one byte: the number of steps of its job. Each step takes 10 ms on an
+ * async thread. The port answers "done".
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o owner_drv.so owner_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <unistd.h>

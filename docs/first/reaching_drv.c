@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * reaching_drv: the job reads the port's state, which is wrong: stop frees it.
+ * reaching_drv: a job that reads the state of the port, which is a mistake.
+ *
+ * `stop` frees the state, and the job may run after `stop`. A command is any text, and
+ * the port answers "done".
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o reaching_drv.so reaching_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <stdatomic.h>

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * threaded_drv: the work is done by a job, on an async thread.
+ * threaded_drv: a job does the work on an async thread.
+ *
+ * A command is any text. The port answers "done".
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o threaded_drv.so threaded_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <unistd.h>

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * tidy_drv: the job's memory is freed in every case.
+ * tidy_drv: a job with memory that is freed in every case.
+ *
+ * A command is one byte: the number of steps of its job. Each step takes 10 ms on an
+ * async thread. The port answers "done".
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o tidy_drv.so tidy_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <unistd.h>
@@ -37,7 +40,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     Job *job = driver_alloc(sizeof *job);
     job->left = len > 0 ? (unsigned char)buf[0] : 0;
     if (driver_async((ErlDrvPort)data, NULL, work, job, driver_free) == -1)
-        driver_free(job);              /* refused: there is no job */
+        driver_free(job);              /* not submitted, so free it here */
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData job)

@@ -2,12 +2,16 @@
  *
  * timed_drv: an answer after 100 ms at the latest.
  *
+ * A command is one byte: the number of steps of its job. Each step takes 10 ms on an
+ * async thread. The port answers "done", or "timeout" after 100 ms. While a request is
+ * open, the answer to a further command is "busy".
+ *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o timed_drv.so timed_drv.c
  *
- * A step on the way to first_drv.c, on the page "Your first multithreaded driver".
+ * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <unistd.h>
@@ -28,7 +32,7 @@ static void work(void *data)
 
 typedef struct {
     ErlDrvPort port;
-    Job *job;                          /* the job that is waited for, or NULL */
+    Job *job;                          /* the job of the open request, or NULL */
 } State;
 
 static ErlDrvData start(ErlDrvPort port, char *command)
@@ -60,7 +64,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 static void timeout(ErlDrvData data)
 {
     State *state = (State *)data;
-    state->job = NULL;                 /* nothing waits for the job any more */
+    state->job = NULL;                 /* the request is not open any more */
     driver_output(state->port, "timeout", 7);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: 0BSD
  * My driver crashes, or hangs, when the port closes: stop and the jobs share the state.
  *
- * Wrong: stop waits for a count that ready_async lowers.  Right: the last user frees the state. */
+ * With the wrong lines stop waits until ready_async has lowered a count. ready_async
+ * never runs, because it needs the port lock, which stop holds.
+ * With the right lines the last user frees the state. */
 #include "symptom.h"
 
 static void work(void *data)
@@ -51,7 +53,7 @@ static void drop(State *state)
         driver_free(state);
 }
 
-/* the free callback */
+/* The free callback. ready_async calls it, too. */
 static void done_with(void *data)
 {
     Job *job = data;

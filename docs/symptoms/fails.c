@@ -22,7 +22,7 @@ static void answer(State *state, Job *job)
 {
     driver_free(job);
     state->jobs -= 1;
-    /* the last line: stop frees the state */
+    /* last, because stop frees the state */
     driver_failure_eof(state->port);
 }
 /* right. */

@@ -30,7 +30,7 @@ static void work(void *data)
 /* right. */
 #endif
 
-static int ends[2] = {-1, -1}; /* a pipe into which nothing is ever written */
+static int ends[2] = {-1, -1}; /* a pipe that is never written to */
 
 static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 {

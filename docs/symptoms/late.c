@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD
- * My driver answers after the timeout: a late result is taken for the answer to the next request. */
+ * My driver answers after the timeout: it sends a late result as the answer to the next request. */
 #include "symptom.h"
 
 static void work(void *data)
@@ -42,7 +42,7 @@ static void timeout(ErlDrvData data)
 {
     State *state = (State *)data;
 
-    state->current++;  /* its job is late */
+    state->current++;  /* the job is late */
     driver_output(state->port, "timeout", 7);
 }
 

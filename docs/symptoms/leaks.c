@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD
- * My driver leaks: nothing frees the job's data when the port is gone, or nothing frees it when the job comes back. */
+ * My driver leaks: no function frees the job when its port is gone, or when it comes back. */
 #include "symptom.h"
 
 static void work(void *data)

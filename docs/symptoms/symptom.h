@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * What the drivers of the page "My driver crashes, leaks, hangs ..." share.
+ * The code that the drivers of the page "My driver crashes, leaks, hangs ..." have in common.
  *
- * Each file is one driver: with -DWRONG it is compiled with the wrong lines of the page, without it with the right ones.
+ * Each C file is one driver. With -DWRONG it is compiled with the wrong lines of the page, and
+ * without -DWRONG with the right lines.
  */
 #define _DEFAULT_SOURCE
 #include <erl_driver.h>
@@ -16,15 +17,15 @@
 typedef struct {
     ErlDrvPort port;
     int limit;
-    int jobs;         /* not yet back in ready_async */
-    int current;      /* the number of the request that is served now */
-    atomic_int users; /* of this block */
-    char room[4000];  /* a large block is soon given to another use when it has been freed */
+    int jobs;         /* jobs that are not back */
+    int current;      /* the number of the open request */
+    atomic_int users; /* how many owners this block has */
+    char room[4000];  /* makes the block large: a freed large block is soon reused */
 } State;
 
 typedef struct {
     int limit;
-    int number; /* of the request that it serves */
+    int number; /* of the request */
     int fd;
     size_t length;
     char text[64];
@@ -46,7 +47,7 @@ static inline ErlDrvData start(ErlDrvPort port, char *command)
     return (ErlDrvData)state;
 }
 
-/* A new job of a port.  Without memory it is NULL, and the port has failed. */
+/* Returns a new job of a port. Without memory it makes the port fail and returns NULL. */
 static inline Job *new_job(State *state)
 {
     Job *job = driver_alloc(sizeof *job);

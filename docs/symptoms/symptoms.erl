@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Shows each symptom of the page "My driver crashes, leaks, hangs ..." with the drivers of this folder:
+%% Shows one symptom of the page "My driver crashes, leaks, hangs ..." with a driver of this folder:
 %%
 %%   erl -noshell -pa FOLDER -run symptoms main NAME FOLDER_WITH_THE_SO -s erlang halt
 -module(symptoms).

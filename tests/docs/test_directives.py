@@ -542,7 +542,7 @@ def test_a_wrong_example_stops_the_build_and_says_where(bad: str) -> None:
         r"index.md:\d+: ERROR: outcomes cannot be shown: .*'eight' should mean one outcome.* none",
         r"index.md:\d+: ERROR: outcomes cannot be shown: .*the outcome 7 should have one line, and has 2",
         r"index.md:\d+: ERROR: then-and-now cannot be shown: .*events is not what compare returns",
-        r"index.md:\d+: ERROR: outcomes needs :description: for those who do not see it",
+        r"index.md:\d+: ERROR: outcomes needs :description: for readers who do not see it",
         r"index.md:\d+: ERROR: timeline cannot be shown: TypeError.*events is not a trace",
     ],
 )

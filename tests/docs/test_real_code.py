@@ -291,7 +291,7 @@ WORK: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize(
     ("right", "wrong", "found"),
     [
-        ("nobody to tell */\n    driver_free(job);", "*/", "blocks [1-9]"),
+        ("is closed */\n    driver_free(job);", "*/", "blocks [1-9]"),
         ("work, job, driver_free)", "work, job, NULL)", "blocks [1-9]"),
         ("    erl_drv_mutex_destroy(total_lock);", "", "locks 1"),
         ("    driver_free(data);", "driver_free(data); *(char *)data = 0;", "after free [1-9]"),
@@ -416,8 +416,8 @@ DRIVER_INIT(plug) { return &entry; }
 """
 
 LEDGER = r"""
-/* Stands before a driver or a NIF and counts.  A freed block is overwritten and never used again, so that who still
- * reads it reads nonsense, and who still writes to it is found. */
+/* Stands before a driver or a NIF and counts.  A freed block is overwritten and never used again.  So a later read of
+ * it returns nonsense, and a later write to it is found. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -448,7 +448,7 @@ static void *ledger_in(void *at, size_t size)
 {
     if (at == NULL)
         return NULL;
-    memset(at, 0xA5, size); /* nobody may count on zeros */
+    memset(at, 0xA5, size); /* new memory is not zero */
     pthread_mutex_lock(&ledger_lock);
     if (ledger_used == ledger_room) {
         ledger_room = ledger_room ? 2 * ledger_room : 1024;

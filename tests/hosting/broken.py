@@ -474,8 +474,8 @@ broken(
 RESULT = (
     ("#include <errno.h>", "#include <errno.h>\n#include <stdatomic.h>"),
     (
-        "/* On an async thread, and no lock",
-        "static ErlDrvUInt64 result; static atomic_int ready;\n/* On an async thread, and no lock",
+        "/* An async thread calls it and holds no lock",
+        "static ErlDrvUInt64 result; static atomic_int ready;\n/* An async thread calls it and holds no lock",
     ),
 )
 LOOK = (
@@ -650,8 +650,8 @@ broken(
         "job->cancelled = 1;\n        let_go(job);\n    }\n    driver_free(state);",
     ),
     (
-        "atomic_store(&job->cancelled, true);\n        /* 0 if",
-        "job->cancelled = 1;\n        /* 0 if",
+        "atomic_store(&job->cancelled, true);\n        /* 0 means",
+        "job->cancelled = 1;\n        /* 0 means",
     ),
     ("if (!atomic_load(&job->cancelled)) {", "if (!job->cancelled) {"),
 )
@@ -718,8 +718,8 @@ broken(
         "driver_async(state->port, NULL, count_primes_and_go, job, nothing)",
     ),
     (
-        "/* <<Tag:64, Limit:32>>: how many",
-        "static void nothing(void *data) { (void)data; }\nstatic void count_primes_and_go(void *data) { count_primes(data); let_go(data); }\n/* <<Tag:64, Limit:32>>: how many",
+        "/* Command: <<Tag:64, Limit:32>>",
+        "static void nothing(void *data) { (void)data; }\nstatic void count_primes_and_go(void *data) { count_primes(data); let_go(data); }\n/* Command: <<Tag:64, Limit:32>>",
     ),
 )
 
@@ -764,7 +764,7 @@ broken(
     "UseAfterFree",
     "erl_drv_send_term(",
     (
-        "    /* 0 if the caller has gone: then nobody misses the reply. */\n    (void)erl",
+        "    /* 0 means that the caller has ended. The reply is dropped then. */\n    (void)erl",
         "    driver_free(job);\n    (void)erl",
     ),
     ("reply, COUNT(reply));\n    driver_free(job);", "reply, COUNT(reply));"),

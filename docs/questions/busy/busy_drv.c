@@ -1,9 +1,14 @@
-/* busy_drv.c: a port that makes its senders wait.
+/* busy_drv.c: a port that makes its senders wait while it has too many jobs.
  *
- * Each command becomes a job that works for some milliseconds. When HIGH of
- * them are under way the port declares itself busy, and whoever sends the next
- * command is suspended. When all but LOW are done it is open again. Between
- * the two marks it stays as it is, so that it does not change with each job.
+ * Command: <<Tag:64, Milliseconds:16>>. The job works for this time.
+ * Answer: {Port, Tag, done}. The port sends it to the process that sent the command.
+ *
+ * When HIGH jobs are under way, the driver calls set_busy_port(). The emulator then
+ * suspends a process that sends a command. When only LOW jobs are left, the driver ends
+ * that. The two marks differ, so the state does not change with every job.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls work().
  *
  * Compile and run, in this folder:
  *
@@ -21,15 +26,16 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-enum { HIGH = 4, LOW = 1 };
+enum { HIGH = 4, LOW = 1 }; /* jobs under way */
 
-/* All callbacks have the port's lock, so the count needs no other. A job must
- * not count: it has no lock, and the state may be gone. */
+/* Only callbacks use it. The port lock serializes them, so the count has no lock of
+ * its own. A job must not use it: an async thread does not hold the port lock, and
+ * stop() may have freed the state. */
 typedef struct {
     ErlDrvPort port;
     ErlDrvTermData port_term;
     ErlDrvTermData done;
-    int under_way;
+    int under_way; /* jobs that are not back */
     int busy;
 } State;
 
@@ -63,13 +69,14 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     return (ErlDrvData)state;
 }
 
-/* The close has resumed whoever was suspended: they get badarg. */
+/* Closing the port resumes the suspended processes. Their port_command() fails with
+ * badarg. */
 static void stop(ErlDrvData data)
 {
     driver_free(data);
 }
 
-/* The one place that decides; set_busy_port() is called on changes only. */
+/* Counts the jobs. It calls set_busy_port() only when the state changes. */
 static void count(State *state, int change)
 {
     state->under_way += change;
@@ -79,7 +86,7 @@ static void count(State *state, int change)
         set_busy_port(state->port, state->busy = 0);
 }
 
-static void work(void *data) /* on an async thread */
+static void work(void *data) /* called on an async thread */
 {
     const Job *job = data;
     struct timespec left = {
@@ -90,7 +97,7 @@ static void work(void *data) /* on an async thread */
         continue;
 }
 
-/* <<Tag:64, Milliseconds:16>> */
+/* Command: <<Tag:64, Milliseconds:16>>. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -98,7 +105,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 10) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     job = driver_alloc(sizeof *job);
     if (job == NULL) {
@@ -113,7 +120,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
         driver_failure_posix(state->port, ENOMEM);
         return;
     }
-    count(state, +1); /* one for each job that was accepted ... */
+    count(state, +1); /* for each job that was submitted */
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
@@ -127,10 +134,10 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
         ERL_DRV_TUPLE,  3,
     };
 
-    /* 0 if the caller has gone: then nobody misses the reply. */
+    /* 0 means that the caller has ended. The reply is dropped then. */
     (void)erl_drv_send_term(state->port_term, job->caller, reply, COUNT(reply));
     driver_free(job);
-    count(state, -1); /* ... and one for each that is back, whatever came of it */
+    count(state, -1); /* for each job that is back, also if the reply was dropped */
 }
 
 static ErlDrvEntry entry = {

@@ -1,5 +1,5 @@
-%% busy_drv.erl: sends busy_drv.c more than it takes at once.
-%% busy_drv.c tells how to compile and run both.
+%% busy_drv.erl: sends commands to busy_drv.c until its port is busy.
+%% The head of busy_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(busy_drv).
 -export([open/0, close/1, request/2, try_request/2, await/1, main/0]).
@@ -11,23 +11,24 @@ open() ->
         {error, Why} -> error({busy_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("busy_drv").
 
-%% Waits while the port is busy.
+%% Sends a command. While the port is busy, the caller is suspended.
 request(Port, Milliseconds) ->
     send(Port, Milliseconds, []).
 
-%% Does not wait: `busy' is the answer of a busy port.
+%% Sends a command, or returns `busy' at once if the port is busy.
 try_request(Port, Milliseconds) ->
     send(Port, Milliseconds, [nosuspend]).
 
 send(Port, Milliseconds, Options) when Milliseconds >= 0, Milliseconds < 1 bsl 16 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% badarg if the port is closed, or closes while we wait: the monitor tells.
+    %% badarg means that the port is closed, or was closed while the caller was
+    %% suspended. The monitor reports that, too.
     case
         try port_command(Port, <<Tag:64, Milliseconds:16>>, Options)
         catch error:badarg -> true

@@ -1,10 +1,14 @@
-/* busy_nif.c: the same need today, a worker thread with a bounded queue.
+/* busy_nif.c: the task of busy_drv.c as a NIF, a worker thread with a bounded queue.
  *
- * A NIF cannot suspend its caller, so a full queue is an answer: submit()
- * returns full, and the caller waits for one of its replies before it goes on.
- * The worker sends {Ref, done}, or {Ref, closed} to whoever was still waiting
- * when it was closed. It is closed by close(), by the end of the process that
- * opened it (down), or when nobody refers to it any more (destructor).
+ * Functions: open() returns a worker. submit(Worker, Ref, Milliseconds) returns ok,
+ *     full or closed. close(Worker) returns ok.
+ * Messages: the thread sends {Ref, done} for each request that was accepted, or {Ref,
+ *     closed} if the worker was closed before the request was done.
+ *
+ * A NIF cannot suspend its caller. So submit() returns full when LIMIT requests are
+ * open, and the caller waits for an answer before it submits again.
+ * A worker is closed by close(), by down() when the process that opened it has ended,
+ * or by the destructor when no term refers to it any more.
  *
  * Compile and run, in this folder:
  *
@@ -22,25 +26,25 @@
 #include <time.h>
 #include <erl_nif.h>
 
-enum { LIMIT = 4 };
+enum { LIMIT = 4 }; /* open requests */
 
 typedef struct Request {
     struct Request *next;
     ErlNifPid caller;
-    ErlNifEnv *env; /* the ref lives here until it is sent */
+    ErlNifEnv *env; /* holds ref until the answer is sent */
     ERL_NIF_TERM ref;
     unsigned milliseconds;
 } Request;
 
 typedef struct {
-    ErlNifMutex *lock; /* for all below but thread, which only the destructor needs */
+    ErlNifMutex *lock; /* protects closed, first, last and open */
     ErlNifCond *wake;
     ErlNifTid thread;
     bool has_thread;
-    atomic_bool closed; /* written under the lock, read without by a job */
+    atomic_bool closed; /* written under the lock; work() reads it without the lock */
     Request *first;
     Request **last;
-    int open; /* waiting or at work */
+    int open; /* the requests that wait, and the request under way */
 } Worker;
 
 static ErlNifResourceType *worker_type;
@@ -53,12 +57,12 @@ static ERL_NIF_TERM atom(ErlNifEnv *env, const char *name)
 static void answer(Request *request, const char *what)
 {
     ERL_NIF_TERM reply = enif_make_tuple2(request->env, request->ref, atom(request->env, what));
-    (void)enif_send(NULL, &request->caller, request->env, reply); /* 0: it has gone */
+    (void)enif_send(NULL, &request->caller, request->env, reply); /* 0: the caller has ended */
     enif_free_env(request->env);
     enif_free(request);
 }
 
-/* In steps of a millisecond, so that a close need not wait for long. */
+/* Works in steps of 1 ms, so that it ends soon after the worker was closed. */
 static bool work(Worker *worker, unsigned milliseconds)
 {
     while (milliseconds-- > 0) {
@@ -71,8 +75,8 @@ static bool work(Worker *worker, unsigned milliseconds)
     return true;
 }
 
-/* The thread holds no reference to the resource: the destructor joins it, so
- * the resource outlives the thread. */
+/* The worker's thread. It holds no reference to the resource. The destructor joins
+ * the thread, so the resource exists as long as the thread runs. */
 static void *run(void *data)
 {
     Worker *worker = data;
@@ -84,14 +88,14 @@ static void *run(void *data)
             enif_cond_wait(worker->wake, worker->lock);
         request = worker->first;
         if (request == NULL)
-            break; /* closed, and everybody has been told */
+            break; /* the worker is closed, and every request is answered */
         worker->first = request->next;
         if (worker->first == NULL)
             worker->last = &worker->first;
         enif_mutex_unlock(worker->lock);
         done = work(worker, request->milliseconds);
         enif_mutex_lock(worker->lock);
-        worker->open--; /* before the answer: who has it may submit again */
+        worker->open--; /* before the answer, so that the receiver can submit again */
         enif_mutex_unlock(worker->lock);
         answer(request, done ? "done" : "closed");
         enif_mutex_lock(worker->lock);
@@ -114,7 +118,7 @@ static void down(ErlNifEnv *env, void *object, ErlNifPid *pid, ErlNifMonitor *mo
     close_worker(object);
 }
 
-/* Also for a worker that open_worker() could not finish. */
+/* The emulator also calls it for a worker that open_worker() could not finish. */
 static void destroy(ErlNifEnv *env, void *object)
 {
     Worker *worker = object;
@@ -151,7 +155,7 @@ static ERL_NIF_TERM open_worker(ErlNifEnv *env, int argc, const ERL_NIF_TERM arg
         if (enif_monitor_process(env, worker, &self, NULL) == 0)
             term = enif_make_resource(env, worker);
     }
-    enif_release_resource(worker); /* the term holds it now, or nobody does */
+    enif_release_resource(worker); /* the term has a reference, or destroy() runs now */
     return term != 0 ? term : enif_raise_exception(env, atom(env, "system_limit"));
 }
 
@@ -183,7 +187,7 @@ static ERL_NIF_TERM submit(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
         *worker->last = request;
         worker->last = &request->next;
         worker->open++;
-        request = NULL; /* the thread's now */
+        request = NULL; /* the thread owns it now */
         enif_cond_signal(worker->wake);
     }
     enif_mutex_unlock(worker->lock);
@@ -218,6 +222,6 @@ static ErlNifFunc functions[] = {
     {"close", 1, close_nif, 0},
 };
 
-/* No upgrade: a worker's thread runs in this library, which must stay until
- * the last destructor has joined its thread. The emulator sees to that. */
+/* There is no upgrade function. A thread runs code of this library, and the
+ * emulator keeps the library loaded until the last destructor has run. */
 ERL_NIF_INIT(busy_nif, functions, load, NULL, NULL, NULL)

@@ -1,5 +1,5 @@
-%% busy_nif.erl: gives busy_nif.c as much as it takes, and waits when it is full.
-%% busy_nif.c tells how to compile and run both.
+%% busy_nif.erl: submits requests to busy_nif.c, and waits when its queue is full.
+%% The head of busy_nif.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(busy_nif).
 -export([open/0, close/1, submit/3, await/1, all/2, main/0]).
@@ -13,13 +13,13 @@ load() ->
 open() -> erlang:nif_error(not_loaded).
 close(_Worker) -> erlang:nif_error(not_loaded).
 
-%% Gives ok, full or closed; {Ref, done} or {Ref, closed} follows an ok only.
+%% Returns ok, full or closed. Only after ok, {Ref, done} or {Ref, closed} follows.
 submit(_Worker, _Ref, _Milliseconds) -> erlang:nif_error(not_loaded).
 
 await(Ref) ->
     receive {Ref, Answer} -> Answer end.
 
-%% Submits everything; when the queue is full, waits for the oldest reply.
+%% Submits every request. When the queue is full, it waits for the oldest answer.
 all(Worker, Times) ->
     all(Worker, Times, []).
 
@@ -30,7 +30,7 @@ all(Worker, [Ms | Rest] = Times, Refs) ->
     case {submit(Worker, Ref, Ms), Refs} of
         {ok, _} -> all(Worker, Rest, Refs ++ [Ref]);
         {full, [Oldest | Others]} -> [await(Oldest) | all(Worker, Times, Others)];
-        {full, []} -> timer:sleep(1), all(Worker, Times, []); % others fill it
+        {full, []} -> timer:sleep(1), all(Worker, Times, []); % other processes fill the queue
         {closed, _} -> [await(R) || R <- Refs] ++ [closed || _ <- Times]
     end.
 

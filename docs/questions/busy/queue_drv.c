@@ -1,9 +1,15 @@
-/* queue_drv.c: a command queue of the driver's own, with one job at a time.
+/* queue_drv.c: a command queue in the driver, with one job at a time.
  *
- * Requests wait in a list of the port, and the next job is submitted when the
- * last is back. So replies come in the order of the commands, a close drops
- * what has not begun, and one port never keeps more than one async thread.
- * When LIMIT requests are open, a further one is refused at once.
+ * Command: <<Tag:64, Milliseconds:16>>. The job works for this time.
+ * Answer: {Port, Tag, done}, or {Port, Tag, full} at once if LIMIT requests are open.
+ *     The port sends it to the process that sent the command.
+ *
+ * The requests wait in a list of the port. ready_async() submits the next job when the
+ * last one is back. So the answers come in the order of the commands, a port uses one
+ * async thread at most, and stop() can drop the requests that have not begun.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls work().
  *
  * Compile and run, in this folder:
  *
@@ -21,7 +27,7 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-enum { LIMIT = 8 };
+enum { LIMIT = 8 }; /* open requests */
 
 typedef struct Request {
     struct Request *next;
@@ -30,15 +36,16 @@ typedef struct Request {
     unsigned milliseconds;
 } Request;
 
-/* All callbacks have the port's lock, so the list needs no other. */
+/* Only callbacks use it. The port lock serializes them, so the list has no lock of
+ * its own. */
 typedef struct {
     ErlDrvPort port;
     ErlDrvTermData port_term;
     ErlDrvTermData done;
     ErlDrvTermData full;
-    Request *first; /* waiting, oldest first; the one at work is not here */
+    Request *first; /* the requests that wait, oldest first */
     Request **last;
-    int open; /* waiting or at work */
+    int open; /* the requests that wait, and the request of the job under way */
 } State;
 
 static ErlDrvUInt64 big_endian(const char *bytes, int count)
@@ -57,7 +64,7 @@ static void reply(State *state, ErlDrvTermData to, ErlDrvUInt64 tag, ErlDrvTermD
         ERL_DRV_ATOM,   atom,
         ERL_DRV_TUPLE,  3,
     };
-    /* 0 if the caller has gone: then nobody misses the reply. */
+    /* 0 means that the caller has ended. The reply is dropped then. */
     (void)erl_drv_send_term(state->port_term, to, term, COUNT(term));
 }
 
@@ -79,8 +86,8 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     return (ErlDrvData)state;
 }
 
-/* What waits is the port's. What is at work is the thread's, and the free
- * callback of driver_async() gets it. */
+/* Frees the requests that wait. The request of the job under way is not in the
+ * list: the free callback of driver_async() frees it. */
 static void stop(ErlDrvData data)
 {
     State *state = (State *)data;
@@ -92,7 +99,7 @@ static void stop(ErlDrvData data)
     driver_free(state);
 }
 
-static void work(void *data) /* on an async thread; next is the port's */
+static void work(void *data) /* called on an async thread; it must not use next */
 {
     const Request *request = data;
     struct timespec left = {
@@ -103,8 +110,8 @@ static void work(void *data) /* on an async thread; next is the port's */
         continue;
 }
 
-/* Take the oldest from the list and give it to the thread. May end the port,
- * so the caller must not use the state afterwards. */
+/* Takes the oldest request from the list and submits its job. If that fails, the
+ * port ends and the state is freed. So the caller must not use the state afterwards. */
 static void submit_next(State *state)
 {
     Request *request = state->first;
@@ -117,7 +124,7 @@ static void submit_next(State *state)
     }
 }
 
-/* <<Tag:64, Milliseconds:16>> */
+/* Command: <<Tag:64, Milliseconds:16>>. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -126,7 +133,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 10) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     if (state->open == LIMIT) {
         reply(state, caller, big_endian(bytes, 8), state->full);
@@ -143,7 +150,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
     request->milliseconds = (unsigned)big_endian(bytes + 8, 2);
     *state->last = request;
     state->last = &request->next;
-    if (++state->open == 1) /* nothing is at work */
+    if (++state->open == 1) /* no job is under way */
         submit_next(state);
 }
 

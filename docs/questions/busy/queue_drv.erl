@@ -1,5 +1,5 @@
-%% queue_drv.erl: gets its replies from queue_drv.c in the order of its commands.
-%% queue_drv.c tells how to compile and run both.
+%% queue_drv.erl: gets answers from queue_drv.c in the order of the commands.
+%% The head of queue_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(queue_drv).
 -export([open/0, close/1, request/2, await/1, main/0]).
@@ -11,7 +11,7 @@ open() ->
         {error, Why} -> error({queue_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("queue_drv").
@@ -19,11 +19,11 @@ close(Port) ->
 request(Port, Milliseconds) when Milliseconds >= 0, Milliseconds < 1 bsl 16 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, <<Tag:64, Milliseconds:16>>) catch error:badarg -> closed end,
     {Port, Tag, Monitor}.
 
-%% Gives done, full or closed.
+%% Returns done, full or closed.
 await({Port, Tag, Monitor}) ->
     receive
         {Port, Tag, Answer} ->

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * tagged_drv: says to which command each answer belongs, and makes its senders wait.
+ * tagged_drv: answers each command with its tag, and makes its senders wait.
  *
- * A command is two bytes: a tag, and the milliseconds that its job takes on an async thread.  The answer is the tag.
- * When two jobs are open the port is busy, and a process that sends the next command is suspended.
+ * A command is two bytes: a tag, and the milliseconds that its job takes on an async
+ * thread. The answer is the tag.
+ * When two jobs are open, the port is busy. The emulator suspends a process that sends
+ * a further command.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -18,13 +20,13 @@
 #include <erl_driver.h>
 
 typedef struct {
-    char tag;                          /* of the command that it serves */
+    char tag;                          /* of the command */
     int ms;
 } Job;
 
 typedef struct {
     ErlDrvPort port;
-    int open;                          /* jobs that are not back yet */
+    int open;                          /* jobs that are not back */
 } State;
 
 static void work(void *data)           /* called on an async thread */
@@ -58,7 +60,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     if (state->open == 2)
         set_busy_port(state->port, 1);
     if (driver_async(state->port, NULL, work, job, driver_free) == -1) {
-        driver_free(job);              /* refused: the job is still ours */
+        driver_free(job);              /* not submitted, so free it here */
         driver_failure_posix(state->port, ENOMEM);
     }
 }

@@ -1,9 +1,17 @@
-/* cancel_drv.c: jobs that can be cancelled.
+/* cancel_drv.c: jobs that a process can cancel.
  *
- * A job counts primes and looks at its flag before each number. To cancel is
- * to set the flag, to answer the caller at once, and to forget the job; when
- * ready_async() gets it, it is dropped. Each request has exactly one answer:
- * {Port, Tag, {ok, Count}} or {Port, Tag, cancelled}.
+ * Command: <<Tag:64, Limit:32>>. The job counts the primes below Limit.
+ * Control: port_control(Port, 1, <<Tag:64>>) cancels the request with this tag. It
+ *     returns [1] if the request was still open, and [0] if it was not.
+ * Answer: {Port, Tag, {ok, Count}} or {Port, Tag, cancelled}. The port sends exactly
+ *     one for each request, to the process that sent the command.
+ *
+ * A job checks its flag before each number. control() sets the flag, sends the answer,
+ * and removes the job from the list of open requests. When the job comes back,
+ * ready_async() finds the flag set and sends nothing.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls count_primes(). let_go() may be called on any thread.
  *
  * Compile and run, in this folder:
  *
@@ -21,14 +29,15 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-enum { CANCEL = 1 }; /* port_control/3's operation */
+enum { CANCEL = 1 }; /* the operation of port_control/3 */
 
-/* A job belongs to two: to the list of open requests, and to driver_async().
- * Each lets go without asking the other, and the last one frees it. */
+/* A job has two owners: the list of open requests, and the async job that
+ * driver_async() has queued. Each owner calls let_go() when it no longer uses the
+ * job. The second of these calls frees it. */
 typedef struct Job {
     atomic_int owners;
     atomic_bool cancelled;
-    struct Job *next; /* the list's, so the thread must not look at it */
+    struct Job *next; /* belongs to the list; the async thread must not read it */
     ErlDrvTermData caller;
     ErlDrvUInt64 tag;
     unsigned limit;
@@ -40,7 +49,7 @@ typedef struct {
     ErlDrvTermData port_term;
     ErlDrvTermData ok;
     ErlDrvTermData cancelled;
-    Job *jobs; /* neither answered nor cancelled */
+    Job *jobs; /* the open requests: neither answered nor cancelled */
 } State;
 
 static ErlDrvUInt64 big_endian(const char *bytes, int count)
@@ -51,7 +60,7 @@ static ErlDrvUInt64 big_endian(const char *bytes, int count)
     return value;
 }
 
-static void let_go(void *data) /* on any thread */
+static void let_go(void *data) /* called on any thread, also as the free callback */
 {
     Job *job = data;
     if (atomic_fetch_sub(&job->owners, 1) == 1)
@@ -74,8 +83,8 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     return (ErlDrvData)state;
 }
 
-/* Nobody wants the results any more: the threads shall have their time back,
- * and an unload need not wait for long. */
+/* Cancels every open job, because no process can get its result any more. So the
+ * async threads are soon free again, and the driver can soon be unloaded. */
 static void stop(ErlDrvData data)
 {
     State *state = (State *)data;
@@ -96,8 +105,8 @@ static bool is_prime(unsigned number)
     return number > 1;
 }
 
-/* On an async thread. A job that is cancelled in the queue keeps its place,
- * and ends at its first look. */
+/* An async thread calls it. A job that is cancelled before it begins stays in the
+ * queue of its thread, and ends at its first check. */
 static void count_primes(void *data)
 {
     Job *job = data;
@@ -105,7 +114,7 @@ static void count_primes(void *data)
         job->primes += is_prime(i);
 }
 
-/* <<Tag:64, Limit:32>>: how many primes are below the limit? */
+/* Command: <<Tag:64, Limit:32>>. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -113,7 +122,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 12) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     job = driver_alloc(sizeof *job);
     if (job == NULL) {
@@ -129,8 +138,8 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
     job->next = state->jobs;
     state->jobs = job;
     if (driver_async(state->port, NULL, count_primes, job, let_go) == -1) {
-        let_go(job);                               /* the thread's share; ... */
-        driver_failure_posix(state->port, ENOMEM); /* ... stop() has the list's */
+        let_go(job); /* for the async job, which was not queued */
+        driver_failure_posix(state->port, ENOMEM); /* calls stop(), which lets go for the list */
     }
 }
 
@@ -142,7 +151,7 @@ static Job *find(const State *state, ErlDrvUInt64 tag)
     return job;
 }
 
-/* Out of the list with it, for it has been answered. */
+/* Removes a job from the list after its answer was sent. */
 static void forget(State *state, Job *job)
 {
     Job **at = &state->jobs;
@@ -170,7 +179,7 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int operation, char *bytes
             ERL_DRV_TUPLE,  3,
         };
         atomic_store(&job->cancelled, true);
-        /* 0 if the caller has gone: then nobody misses the reply. */
+        /* 0 means that the caller has ended. The reply is dropped then. */
         (void)erl_drv_send_term(state->port_term, job->caller, reply, COUNT(reply));
         forget(state, job);
         in_time = 1;
@@ -184,7 +193,8 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     State *state = (State *)data;
     Job *job = (Job *)thread_data;
 
-    /* Callbacks alone set the flag, so this is no race with a cancel. */
+    /* Only callbacks set the flag, and the port lock serializes them. So no cancel
+     * can come between this check and the answer. */
     if (!atomic_load(&job->cancelled)) {
         ErlDrvTermData reply[] = {
             ERL_DRV_PORT,   state->port_term,
@@ -197,7 +207,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
         (void)erl_drv_send_term(state->port_term, job->caller, reply, COUNT(reply));
         forget(state, job);
     }
-    let_go(job); /* the thread's share; a late result ends here */
+    let_go(job); /* for the async job, which has ended; frees a late result */
 }
 
 static ErlDrvEntry entry = {

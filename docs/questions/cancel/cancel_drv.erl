@@ -1,5 +1,5 @@
-%% cancel_drv.erl: has cancel_drv.c count primes, and thinks better of it.
-%% cancel_drv.c tells how to compile and run both.
+%% cancel_drv.erl: has cancel_drv.c count primes, and cancels some of the requests.
+%% The head of cancel_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(cancel_drv).
 -export([open/0, close/1, request/2, cancel/1, await/1, main/0]).
@@ -12,7 +12,7 @@ open() ->
         {error, Why} -> error({cancel_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("cancel_drv").
@@ -20,11 +20,12 @@ close(Port) ->
 request(Port, Limit) when Limit >= 0, Limit < 1 bsl 32 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, <<Tag:64, Limit:32>>) catch error:badarg -> closed end,
     {Port, Tag, Monitor}.
 
-%% Any process may cancel. Whoever has asked finds the answer with await/1.
+%% Any process may cancel. The process that called request/2 gets the answer, and
+%% reads it with await/1.
 cancel({Port, Tag, _}) ->
     try port_control(Port, ?CANCEL, <<Tag:64>>) of
         [1] -> in_time;
@@ -33,7 +34,7 @@ cancel({Port, Tag, _}) ->
         error:badarg -> closed
     end.
 
-%% Gives {ok, Primes}, cancelled or closed.
+%% Returns {ok, Primes}, cancelled or closed.
 await({Port, Tag, Monitor}) ->
     receive
         {Port, Tag, Answer} ->
@@ -49,7 +50,7 @@ main() ->
     {ok, 1229} = await(Quick),
     too_late = cancel(Quick),
     io:format("1229 primes below 10000; to cancel now is too late~n"),
-    %% Each of these would keep its thread for hours.
+    %% Without a cancel each of these would occupy its async thread for hours.
     Long = [request(Port, 16#ffffffff) || _ <- lists:seq(1, 8)],
     [in_time = cancel(R) || R <- Long],
     io:format("eight long jobs: ~w~n", [[await(R) || R <- Long]]),

@@ -1,9 +1,14 @@
-/* cancel_nif.c: the same need today, a dirty NIF with a flag in a resource.
+/* cancel_nif.c: the task of cancel_drv.c as a dirty NIF that reads a flag in a
+ * resource.
  *
- * count() runs on a dirty scheduler and looks at the flag before each number.
- * The flag is set by cancel(), from any process, and when the process that
- * made it ends (down). A process that is killed inside count() has ended for
- * everybody else, but its NIF runs on; so count() asks for that as well.
+ * Functions: new() returns a flag. count(Flag, Limit) returns {ok, Primes} or
+ *     cancelled. cancel(Flag) returns ok, and any process may call it.
+ *
+ * count() runs on a dirty scheduler and checks the flag before each number. cancel()
+ * sets the flag, and so does down(), which the emulator calls when the process that
+ * made the flag has ended.
+ * A process that is killed while it runs count() ends at once, but the NIF runs on. So
+ * count() also asks whether its process is alive.
  *
  * Compile and run, in this folder:
  *
@@ -18,7 +23,8 @@
 #include <stdbool.h>
 #include <erl_nif.h>
 
-/* Whoever refers to it keeps it; so does the running NIF, by its argument. */
+/* Every term that refers to the flag keeps it alive. The argument of a running
+ * count() is such a term. */
 typedef struct {
     atomic_bool cancelled;
 } Flag;
@@ -32,8 +38,9 @@ static void down(ErlNifEnv *env, void *object, ErlNifPid *pid, ErlNifMonitor *mo
     atomic_store(&flag->cancelled, true);
 }
 
-/* Nothing to release; but while a resource with a destructor exists, the
- * emulator keeps the library loaded, and down() must be there. */
+/* There is nothing to release. The destructor is here because the emulator keeps
+ * the library loaded while a resource with a destructor exists, and down() is in
+ * this library. */
 static void destroy(ErlNifEnv *env, void *object)
 {
     (void)env, (void)object;
@@ -49,7 +56,7 @@ static ERL_NIF_TERM new_flag(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]
         return enif_raise_exception(env, enif_make_atom(env, "enomem"));
     atomic_init(&flag->cancelled, false);
     term = enif_make_resource(env, flag);
-    enif_release_resource(flag); /* the term has it now */
+    enif_release_resource(flag); /* the term has a reference of its own */
     if (enif_self(env, &self) == NULL || enif_monitor_process(env, flag, &self, NULL) != 0)
         return enif_make_badarg(env);
     return term;

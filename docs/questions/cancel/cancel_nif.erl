@@ -1,5 +1,5 @@
-%% cancel_nif.erl: has cancel_nif.c count primes, and thinks better of it.
-%% cancel_nif.c tells how to compile and run both.
+%% cancel_nif.erl: has cancel_nif.c count primes, and cancels some of the requests.
+%% The head of cancel_nif.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(cancel_nif).
 -export([new/0, cancel/1, count/2, request/1, await/1, main/0]).
@@ -13,10 +13,11 @@ load() ->
 new() -> erlang:nif_error(not_loaded).
 cancel(_Flag) -> erlang:nif_error(not_loaded).
 
-%% Gives {ok, Primes} or cancelled.
+%% Returns {ok, Primes} or cancelled.
 count(_Flag, _Limit) -> erlang:nif_error(not_loaded).
 
-%% In a process of its own; its flag is ours, so it ends when we end.
+%% Runs count/2 in a process of its own. The caller makes the flag, so the count also
+%% ends when the caller ends.
 request(Limit) ->
     Flag = new(),
     {Pid, Monitor} = spawn_monitor(fun() -> exit({answer, count(Flag, Limit)}) end),
@@ -31,7 +32,7 @@ await({_Flag, Pid, Monitor}) ->
 main() ->
     {ok, 1229} = await(request(10000)),
     io:format("1229 primes below 10000~n"),
-    %% Each of these would keep its scheduler for hours.
+    %% Without a cancel each of these would occupy its dirty scheduler for hours.
     Long = [request(16#ffffffff) || _ <- lists:seq(1, 8)],
     [ok = cancel(Flag) || {Flag, _, _} <- Long],
     io:format("eight long jobs: ~w~n", [[await(R) || R <- Long]]),

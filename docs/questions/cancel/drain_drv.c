@@ -1,10 +1,17 @@
-/* drain_drv.c: a port that ends only when its jobs are back.
+/* drain_drv.c: a port that closes only when its jobs are done.
  *
- * Each command is appended to a file by an async thread. Closing a port does
- * not wait for its jobs, unless something is left in the driver queue: then
- * the emulator calls flush() instead of stop(), and stop() follows when the
- * queue is empty. So there is one byte in the queue for each job, and what was
- * accepted is written before {Port, closed}, also if the owner was killed.
+ * Open: open_port({spawn_driver, "drain_drv FILE"}, [])
+ * Command: bytes, which a job appends to the file.
+ * Answer: none. If a write fails, the port ends with the error as its reason.
+ *
+ * A port that is closed does not wait for its jobs, but it waits for its driver queue.
+ * If the queue is not empty, the emulator calls flush(), and it calls stop() when the
+ * queue is empty. So the driver keeps one byte in the queue for each job. Every
+ * accepted command is written before {Port, closed}, also if the owner was killed.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls append(). All jobs of a port have one key, so they run one after the
+ *     other, in the order of the commands. free_job() may be called on any thread.
  *
  * Compile and run, in this folder:
  *
@@ -23,12 +30,13 @@
 #include <unistd.h>
 #include <erl_driver.h>
 
-/* The port's and its jobs'; the last one closes it. It cannot be the port's
- * alone: exit(Port, kill) and driver_failure_posix() do not wait for the queue. */
+/* The port and its jobs share the file, and the last owner closes it. The port
+ * cannot be the only owner, because exit(Port, kill) and driver_failure_posix() do
+ * not wait for the driver queue. */
 typedef struct {
     atomic_int owners;
     int fd;
-    int error; /* the jobs', which have one key and so one thread */
+    int error; /* only jobs use it, and one key keeps them on one thread */
 } File;
 
 typedef struct {
@@ -43,10 +51,10 @@ typedef struct {
     char bytes[];
 } Job;
 
-static void let_go(File *file) /* on any thread */
+static void let_go(File *file) /* called on any thread */
 {
     if (atomic_fetch_sub(&file->owners, 1) == 1) {
-        (void)close(file->fd); /* all writes have been checked */
+        (void)close(file->fd); /* append() has checked every write */
         driver_free(file);
     }
 }
@@ -58,8 +66,8 @@ static void free_job(void *data)
     driver_free(job);
 }
 
-/* open_port({spawn_driver, "drain_drv FILE"}, []). To open may take long
- * on a remote disk; slow_drv.c shows how to leave it to a job. */
+/* The command is "drain_drv FILE". On a remote disk open() may take long;
+ * slow_drv.c shows how to open a file in a job. */
 static ErlDrvData start(ErlDrvPort port, char *command)
 {
     const char *space = strchr(command, ' ');
@@ -90,8 +98,9 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     return ERL_DRV_ERROR_ERRNO;
 }
 
-/* The port is closing, and jobs are under way. A job that can be cancelled
- * would be told now; these are to be done, so all there is to do is wait. */
+/* The emulator calls it when the port is closed and the queue is not empty. A
+ * driver that wants to cancel its jobs would do so here. These jobs are to be done,
+ * so there is nothing to do. */
 static void flush(ErlDrvData data)
 {
     (void)data;
@@ -104,7 +113,7 @@ static void stop(ErlDrvData data)
     driver_free(state);
 }
 
-static void append(void *data) /* on an async thread */
+static void append(void *data) /* called on an async thread */
 {
     Job *job = data;
     size_t done = 0;
@@ -114,7 +123,7 @@ static void append(void *data) /* on an async thread */
         if (count >= 0)
             done += (size_t)count;
         else if (errno != EINTR)
-            job->file->error = errno; /* what is behind must not be written */
+            job->file->error = errno; /* later jobs of this file write nothing then */
     }
     job->error = job->file->error;
 }
@@ -122,13 +131,13 @@ static void append(void *data) /* on an async thread */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
-    unsigned int key = driver_async_port_key(state->port); /* keeps the order */
+    unsigned int key = driver_async_port_key(state->port); /* keeps the jobs in order */
     char token = 0;
     Job *job = driver_alloc(sizeof *job + length);
 
     if (job == NULL) {
         driver_failure_posix(state->port, ENOMEM);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     atomic_fetch_add(&state->file->owners, 1);
     job->file = state->file;
@@ -142,8 +151,8 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
     }
 }
 
-/* Also for a port that is closing; only after exit(Port, kill) or a failure
- * do jobs end in free_job() instead. */
+/* The emulator calls it for a port that is closing, too. After exit(Port, kill) or
+ * a failure of the port it calls free_job() in its place. */
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
     State *state = (State *)data;
@@ -152,9 +161,9 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
     free_job(job);
     if (error != 0)
-        driver_failure_posix(state->port, error); /* with stop(), whatever is queued */
+        driver_failure_posix(state->port, error); /* calls stop() although bytes are queued */
     else
-        (void)driver_deq(state->port, 1); /* if that was the last, stop() comes next */
+        (void)driver_deq(state->port, 1); /* empty queue and closing port: stop() follows */
 }
 
 static ErlDrvEntry entry = {

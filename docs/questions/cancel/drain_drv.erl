@@ -1,5 +1,5 @@
-%% drain_drv.erl: appends to a file with drain_drv.c, and closes it.
-%% drain_drv.c tells how to compile and run both.
+%% drain_drv.erl: appends to a file through drain_drv.c, and closes the port.
+%% The head of drain_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(drain_drv).
 -export([open/1, append/2, close/1, main/0]).
@@ -15,18 +15,21 @@ open(File) ->
             error({drain_drv, erl_ddll:format_error(Why)})
     end.
 
-%% If a write fails, the port ends with the reason, and so does its owner.
+%% If a write fails, the port ends with the error as its reason. The owner is linked
+%% to the port and ends as well.
 append(Port, Data) ->
     true = port_command(Port, Data).
 
-%% For the owner: returns when everything is written, or could not be. A port
-%% that is closing can send nothing, so from here on nobody learns of an error.
+%% Call it in the owner of the port. It returns when every command has been written
+%% or has failed. A port that is closing sends no message, so an error of a write is
+%% not reported any more.
 close(Port) ->
     Port ! {self(), close},
     closed(Port),
     ok = erl_ddll:unload("drain_drv").
 
-%% There is no message if somebody else has closed the port.
+%% If another process has closed the port, no {Port, closed} comes. So it also asks
+%% whether the port still exists.
 closed(Port) ->
     receive
         {Port, closed} -> ok
@@ -51,7 +54,7 @@ main() ->
         receive stop -> ok end
     end),
     receive {Owner, ready} -> ok end,
-    %% The driver is unloaded when its last port has ended.
+    %% The emulator unloads the driver when its last port has ended.
     Unloaded = erl_ddll:monitor(driver, {"drain_drv", unloaded}),
     exit(Owner, kill),
     receive {'DOWN', Unloaded, driver, _, unloaded} -> ok end,

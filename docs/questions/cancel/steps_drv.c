@@ -2,9 +2,11 @@
  *
  * steps_drv: a job that can be cancelled.
  *
- * A command is one byte: the steps of its job, each of 10 ms on an async thread.  Then the port answers "done".
- * port_control(Port, 1, []) cancels the job: it returns "cancelled", and no answer comes, or "too late".  The caller
- * sends a command when the last one is answered or cancelled.
+ * A command is one byte: the number of steps of its job. Each step takes 10 ms on an
+ * async thread. The port answers "done" when the job is back.
+ * port_control(Port, 1, []) cancels the job. It returns "cancelled", and no answer
+ * follows; or it returns "too late". The caller sends the next command when the last
+ * one was answered or cancelled.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -27,7 +29,7 @@ typedef struct {
 
 typedef struct {
     ErlDrvPort port;
-    Job *job;                          /* the one that can be cancelled */
+    Job *job;                          /* the job of the open request, or NULL */
 } State;
 
 static void work(void *data)           /* called on an async thread */
@@ -62,7 +64,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     atomic_init(&job->cancelled, 0);
     state->job = job;
     if (driver_async(state->port, NULL, work, job, driver_free) == -1) {
-        state->job = NULL;             /* refused: the job is still ours */
+        state->job = NULL;             /* not submitted, so free it here */
         driver_free(job);
         driver_failure_posix(state->port, ENOMEM);
     }
@@ -88,7 +90,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     State *state = (State *)data;
     Job *job = (Job *)thread_data;
     if (!atomic_load(&job->cancelled)) {
-        state->job = NULL;             /* from now on it is too late */
+        state->job = NULL;             /* a later cancel is too late */
         driver_output(state->port, "done", 4);
     }
     driver_free(job);

@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Cancels a job of steps_drv while it runs, and another one when it has been answered.
+%% Cancels a job of steps_drv while it runs, and a second job after its answer.
 %%
 %% Compile steps_drv.c as its head says; then, in the same folder:
 %%

@@ -1,8 +1,14 @@
-/* flow_drv.c: one request, there and back.
+/* flow_drv.c: a request, its job, and the reply.
  *
- * output() copies the request into a job, an async thread squares the number,
- * and ready_async() sends {Port, Tag, Square} to the process that asked.
- * The tag comes from the caller and goes back to it: replies may overtake.
+ * Command: <<Tag:64, Number:32>>, big-endian.
+ * Answer: {Port, Tag, Square}. The port sends it to the process that sent the command.
+ *
+ * output() copies the request into a job, square() computes the square, and
+ * ready_async() sends the reply. The replies may come in another order than the
+ * commands, so each has the tag of its command.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls square().
  *
  * Compile and run, in this folder:
  *
@@ -18,16 +24,16 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-/* One for each port; callbacks only, which the port's lock keeps apart. */
+/* One for each port. Only callbacks use it, and the port lock serializes them. */
 typedef struct {
     ErlDrvPort port;
     ErlDrvTermData port_term;
 } State;
 
-/* One for each request. It has all the thread needs, because stop() may free
- * the state while the job runs. */
+/* One for each request. It has everything that the job needs, because stop() may
+ * free the state while the job runs. */
 typedef struct {
-    ErlDrvTermData caller; /* kept, for nobody is calling in ready_async() */
+    ErlDrvTermData caller; /* kept here, because ready_async() has no caller */
     ErlDrvUInt64 tag;
     ErlDrvUInt64 number;
     ErlDrvUInt64 square;
@@ -56,17 +62,18 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 
 static void stop(ErlDrvData data)
 {
-    driver_free(data); /* jobs in flight go on, and end in driver_free() */
+    driver_free(data); /* jobs that still run end in the free callback, driver_free() */
 }
 
-/* On an async thread, and no lock is held: touch the job and nothing else. */
+/* An async thread calls it and holds no lock. So it uses the job and nothing else. */
 static void square(void *data)
 {
     Job *job = data;
     job->square = job->number * job->number;
 }
 
-/* <<Tag:64, Number:32>>; the bytes are the emulator's, and only for now. */
+/* Command: <<Tag:64, Number:32>>. The emulator owns the bytes, and they are valid only
+ * until output() returns. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -74,7 +81,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 12) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     job = driver_alloc(sizeof *job);
     if (job == NULL) {
@@ -84,15 +91,15 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
     job->caller = driver_caller(state->port);
     job->tag = big_endian(bytes, 8);
     job->number = big_endian(bytes + 8, 4);
-    /* The thread may have the job before this call returns, so everything is
-     * in it by now. No key: tagged replies need no order. */
+    /* The job is complete before this call, because it may begin before the call
+     * returns. There is no key, because replies with tags need no order. */
     if (driver_async(state->port, NULL, square, job, driver_free) == -1) {
-        driver_free(job); /* not accepted, so still ours */
+        driver_free(job); /* not submitted, so free it here */
         driver_failure_posix(state->port, ENOMEM);
     }
 }
 
-/* Back on a scheduler, with the port's lock. */
+/* A scheduler calls it under the port lock. */
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
     State *state = (State *)data;
@@ -104,9 +111,9 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
         ERL_DRV_TUPLE,  3,
     };
 
-    /* 0 if the caller has gone: then nobody misses the reply. */
+    /* 0 means that the caller has ended. The reply is dropped then. */
     (void)erl_drv_send_term(state->port_term, job->caller, reply, COUNT(reply));
-    driver_free(job); /* driver_async()'s free callback is not called as well */
+    driver_free(job); /* driver_async()'s free callback is not called for this job */
 }
 
 static ErlDrvEntry entry = {

@@ -1,5 +1,5 @@
-%% flow_drv.erl: asks flow_drv.c for squares, and matches replies by their tags.
-%% flow_drv.c tells how to compile and run both.
+%% flow_drv.erl: gets squares from flow_drv.c, and matches replies by their tags.
+%% The head of flow_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(flow_drv).
 -export([open/0, close/1, square/2, request/2, await/1, main/0]).
@@ -11,7 +11,7 @@ open() ->
         {error, Why} -> error({flow_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("flow_drv").
@@ -19,15 +19,15 @@ close(Port) ->
 square(Port, Number) ->
     await(request(Port, Number)).
 
-%% Any process may ask, and may ask again before it awaits.
+%% Any process may call it, also several times before it calls await/1.
 request(Port, Number) when Number >= 0, Number < 1 bsl 32 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, <<Tag:64, Number:32>>) catch error:badarg -> closed end,
     {Port, Tag, Monitor}.
 
-%% After 'DOWN' no reply can come, so that nothing is left in the mailbox.
+%% The port sends no reply after 'DOWN', so no message is left in the mailbox.
 await({Port, Tag, Monitor}) ->
     receive
         {Port, Tag, Square} ->

@@ -1,8 +1,10 @@
-/* flow_nif.c: the same need today, a dirty NIF.
+/* flow_nif.c: the task of flow_drv.c as a dirty NIF.
  *
- * The call runs on a dirty scheduler and returns its value, so there is no
- * reply to send, to tag or to lose, and no data that somebody has to free.
- * Who wants to go on meanwhile calls it in a process of its own.
+ * Function: square(Number) returns the square. It runs on a dirty scheduler.
+ *
+ * The NIF returns its value to the caller. So there is no reply with a tag, and no job
+ * whose data must be freed. A process that wants to go on meanwhile calls square() in a
+ * second process.
  *
  * Compile and run, in this folder:
  *
@@ -18,19 +20,19 @@
 static ERL_NIF_TERM square(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     unsigned number;
-    (void)argc; /* the table below says 1 */
+    (void)argc; /* always 1, by the table below */
     if (!enif_get_uint(env, argv[0], &number))
         return enif_make_badarg(env);
     return enif_make_uint64(env, (ErlNifUInt64)number * number);
 }
 
-/* A dirty NIF may take its time, but it keeps its scheduler meanwhile: there
- * are as many for CPU_BOUND as schedulers, and 10 for IO_BOUND (+SDio). */
+/* A dirty NIF may run for long, but it occupies a dirty scheduler all the time. By
+ * default there are as many for CPU_BOUND as schedulers, and 10 for IO_BOUND (+SDio). */
 static ErlNifFunc functions[] = {
     {"square", 1, square, ERL_NIF_DIRTY_JOB_CPU_BOUND},
 };
 
-/* upgrade lets a new version of the module load the library again. */
+/* With upgrade() a new version of the module can load the library again. */
 static int upgrade(ErlNifEnv *env, void **data, void **old_data, ERL_NIF_TERM info)
 {
     (void)env, (void)data, (void)old_data, (void)info;

@@ -1,5 +1,5 @@
-%% flow_nif.erl: asks flow_nif.c for squares.
-%% flow_nif.c tells how to compile and run both.
+%% flow_nif.erl: gets squares from flow_nif.c.
+%% The head of flow_nif.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(flow_nif).
 -export([square/1, request/1, await/1, main/0]).
@@ -13,7 +13,8 @@ load() ->
 square(_Number) ->
     erlang:nif_error(not_loaded).
 
-%% The exit reason carries the answer: the monitor is tag and alarm in one.
+%% The process returns the answer as its exit reason. The 'DOWN' message of the monitor
+%% brings the answer, and also tells if the process was killed.
 request(Number) ->
     spawn_monitor(fun() -> exit({ok, square(Number)}) end).
 

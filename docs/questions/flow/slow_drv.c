@@ -1,9 +1,17 @@
-/* slow_drv.c: a driver that takes its time to open, and holds nobody up.
+/* slow_drv.c: a port that reads a file before open_port() returns, without blocking a
+ * scheduler.
  *
- * start() must return soon, but reading a file may take long. So start() gives
- * that to a job and returns, and with ERL_DRV_FLAG_USE_INIT_ACK open_port()
- * does not: its caller waits until ready_async() says, by erl_drv_init_ack(),
- * how it went. No process ever has a port that is not ready.
+ * Open: open_port({spawn_driver, "slow_drv FILE"}, [])
+ * Control: port_control(Port, 1, <<Offset:32, Length:32>>) returns these bytes of the
+ *     file, or fewer at its end.
+ *
+ * start() must return soon, but reading a file may take long. So start() submits a job
+ * that reads the file. With the flag ERL_DRV_FLAG_USE_INIT_ACK, open_port() does not
+ * return when start() returns. It returns or fails when ready_async() calls
+ * erl_drv_init_ack(). So open_port() returns only a port that is ready.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls load(). free_job() may be called on any thread.
  *
  * Compile and run, in this folder:
  *
@@ -22,7 +30,7 @@
 #include <unistd.h>
 #include <erl_driver.h>
 
-enum { READ = 1 }; /* port_control/3's operation */
+enum { READ = 1 }; /* the operation of port_control/3 */
 
 typedef struct {
     ErlDrvPort port;
@@ -37,7 +45,8 @@ typedef struct {
     char path[];
 } Job;
 
-/* With the result in it: this is for a port that was closed meanwhile. */
+/* Frees the job and the bytes in it. It is also the free callback, for a port that
+ * was closed while the job ran. */
 static void free_job(void *data)
 {
     Job *job = data;
@@ -52,8 +61,8 @@ static int read_whole(Job *job, int fd)
     if (fstat(fd, &status) == -1)
         return errno;
     if (!S_ISREG(status.st_mode))
-        return EINVAL; /* what has no end would keep the thread */
-    job->bytes = driver_alloc((ErlDrvSizeT)status.st_size + 1); /* on any thread */
+        return EINVAL; /* reading a pipe or a device may never end */
+    job->bytes = driver_alloc((ErlDrvSizeT)status.st_size + 1); /* allowed on any thread */
     if (job->bytes == NULL)
         return ENOMEM;
     while (job->size < (size_t)status.st_size) {
@@ -61,17 +70,17 @@ static int read_whole(Job *job, int fd)
         if (count > 0)
             job->size += (size_t)count;
         else if (count == 0)
-            break; /* somebody has made it shorter */
+            break; /* the file has become shorter */
         else if (errno != EINTR)
             return errno;
     }
     return 0;
 }
 
-static void load(void *data) /* on an async thread */
+static void load(void *data) /* called on an async thread */
 {
     Job *job = data;
-    int fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* also for a pipe */
+    int fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* opens a pipe at once */
     if (fd == -1) {
         job->error = errno;
         return;
@@ -80,7 +89,8 @@ static void load(void *data) /* on an async thread */
     (void)close(fd);
 }
 
-/* "slow_drv FILE". An error found here, open_port() raises at once. */
+/* The command is "slow_drv FILE". open_port() fails at once with an error that is
+ * returned here. */
 static ErlDrvData start(ErlDrvPort port, char *command)
 {
     const char *space = strchr(command, ' ');
@@ -97,7 +107,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
         job->bytes = NULL;
         job->size = 0;
         job->error = 0;
-        strcpy(job->path, space + 1); /* command is ours during this call only */
+        strcpy(job->path, space + 1); /* command is valid only until start() returns */
         if (driver_async(port, NULL, load, job, free_job) != -1)
             return (ErlDrvData)state;
     }
@@ -127,23 +137,23 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     if (error == 0) {
         state->bytes = job->bytes;
         state->size = job->size;
-        job->bytes = NULL; /* the port's now */
+        job->bytes = NULL; /* the state owns the bytes now */
     }
     free_job(job);
     errno = error;
-    /* After an error stop() runs inside this call, and open_port() raises it.
-     * Else what is given here is the driver data from now on. */
+    /* After an error this call runs stop(), and open_port() fails with errno.
+     * Otherwise the second argument is the driver data of all later callbacks. */
     erl_drv_init_ack(port, error == 0 ? (ErlDrvData)state : ERL_DRV_ERROR_ERRNO);
 }
 
-/* <<Offset:32, Length:32>>: so many bytes from there, or fewer at the end. */
+/* Returns the bytes that <<Offset:32, Length:32>> names, or fewer at the end. */
 static ErlDrvSSizeT control(ErlDrvData data, unsigned int operation, char *bytes,
                             ErlDrvSizeT length, char **result, ErlDrvSizeT room)
 {
     const State *state = (State *)data;
     size_t number[2] = {0, 0};
 
-    /* erlang:ports() shows the port before it is ready. */
+    /* A process may find the port with erlang:ports() before the port is ready. */
     if (operation != READ || length != 8 || state->bytes == NULL)
         return -1; /* badarg */
     for (int i = 0; i < 8; i++)

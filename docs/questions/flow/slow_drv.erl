@@ -1,11 +1,11 @@
-%% slow_drv.erl: opens a port of slow_drv.c, which reads a file first.
-%% slow_drv.c tells how to compile and run both.
+%% slow_drv.erl: opens a port of slow_drv.c, which first reads a file.
+%% The head of slow_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(slow_drv).
 -export([open/1, close/1, read/3, main/0]).
 -define(READ, 1).
 
-%% Returns when the file has been read, or with the reason why not.
+%% Returns {ok, Port} when the file has been read, or {error, Reason}.
 open(File) ->
     Dir = filename:dirname(code:which(?MODULE)),
     case erl_ddll:load(Dir, "slow_drv") of
@@ -17,7 +17,7 @@ open(File) ->
             error({slow_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("slow_drv").

@@ -1,9 +1,15 @@
-/* term_drv.c: a job that sends terms from its thread.
+/* term_drv.c: a job that sends messages from its async thread.
  *
- * A job counts primes and reports {Port, Tag, {progress, Percent}} ten times
- * on its way; ready_async() sends {Port, Tag, {done, Primes}}, which comes
- * last. erl_drv_send_term() may be called from any thread, and it says whether
- * anybody is still there: if not, the job ends early.
+ * Command: <<Tag:64, Limit:24>>. The job counts the primes below Limit.
+ * Messages: the job sends {Port, Tag, {progress, Percent}} ten times, and ready_async()
+ *     sends {Port, Tag, {done, Primes}} after them. They go to the process that sent
+ *     the command.
+ *
+ * erl_drv_send_term() may be called on any thread. Its result says whether the port and
+ * the receiver still exist. If not, the job ends early.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls count_primes().
  *
  * Compile and run, in this folder:
  *
@@ -25,8 +31,8 @@ typedef struct {
     ErlDrvTermData port_term, progress, done;
 } State;
 
-/* All the terms that the thread needs are made in callbacks: there is no other
- * place for driver_mk_port(), driver_mk_atom() and driver_caller(). */
+/* It has the terms that the async thread needs. Callbacks make them, because
+ * driver_mk_port(), driver_mk_atom() and driver_caller() may be called only there. */
 typedef struct {
     ErlDrvTermData port_term, progress, caller;
     ErlDrvUInt64 tag;
@@ -42,7 +48,8 @@ static ErlDrvUInt64 big_endian(const char *bytes, int count)
     return value;
 }
 
-/* {Port, Tag, {Atom, Number}}; false if the port or the process is gone. */
+/* Sends {Port, Tag, {Atom, Number}}. Returns false if the port or the receiver no
+ * longer exists. */
 static bool send(const Job *job, ErlDrvTermData atom, ErlDrvUInt64 number)
 {
     ErlDrvTermData term[] = {
@@ -73,7 +80,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 
 static void stop(ErlDrvData data)
 {
-    driver_free(data); /* jobs learn of it by what they send next */
+    driver_free(data); /* a job ends when its next send() returns false */
 }
 
 static bool is_prime(unsigned number)
@@ -84,7 +91,7 @@ static bool is_prime(unsigned number)
     return number > 1;
 }
 
-static void count_primes(void *data) /* on an async thread */
+static void count_primes(void *data) /* called on an async thread */
 {
     Job *job = data;
     unsigned number = 0;
@@ -94,12 +101,12 @@ static void count_primes(void *data) /* on an async thread */
         for (; number < end; number++)
             job->primes += is_prime(number);
         if (!send(job, job->progress, part * 10))
-            return; /* the result will be freed, or sent to nobody */
+            return; /* no process needs the result */
     }
 }
 
-/* <<Tag:64, Limit:24>>: how many primes are below the limit? It is no larger,
- * because a job works through a tenth of it before it looks. */
+/* Command: <<Tag:64, Limit:24>>. The limit has 24 bits, because a job counts through a
+ * tenth of it between two calls of send(). */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -107,7 +114,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 11) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     job = driver_alloc(sizeof *job);
     if (job == NULL) {

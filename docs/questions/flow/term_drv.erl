@@ -1,5 +1,5 @@
-%% term_drv.erl: has term_drv.c count primes, and hears how far it is.
-%% term_drv.c tells how to compile and run both.
+%% term_drv.erl: has term_drv.c count primes, and gets messages about the progress.
+%% The head of term_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(term_drv).
 -export([open/0, close/1, count/3, main/0]).
@@ -11,16 +11,16 @@ open() ->
         {error, Why} -> error({term_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("term_drv").
 
-%% Gives {ok, Primes} or {error, closed}, and calls Progress on the way.
+%% Returns {ok, Primes} or {error, closed}. It calls Progress for each message on the way.
 count(Port, Limit, Progress) when Limit >= 0, Limit < 1 bsl 24 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, <<Tag:64, Limit:24>>) catch error:badarg -> closed end,
     await(Port, Tag, Monitor, Progress).
 

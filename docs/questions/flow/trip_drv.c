@@ -2,8 +2,8 @@
  *
  * trip_drv: one command and its answer, with a job between them.
  *
- * A command is one byte.  Its job squares the number on an async thread, and the port sends the square, as text, to the
- * process that owns it.
+ * A command is one byte. Its job squares the number on an async thread. The port sends
+ * the square, as text, to the process that owns the port.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -22,7 +22,7 @@ typedef struct {
     int number, square;
 } Job;
 
-static void work(void *data)           /* 2: an async thread calls it */
+static void work(void *data)           /* 2: called on an async thread */
 {
     Job *job = data;
     usleep(1000);
@@ -36,7 +36,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 }
 
 static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
-{                                      /* 1: a scheduler calls it */
+{                                      /* 1: called on a scheduler */
     ErlDrvPort port = (ErlDrvPort)data;
     Job *job = driver_alloc(sizeof *job);
     if (job == NULL) {
@@ -45,11 +45,11 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     }
     job->number = len > 0 ? (unsigned char)buf[0] : 0;
     if (driver_async(port, NULL, work, job, driver_free) == -1)
-        driver_free(job);              /* refused: the data is still ours */
+        driver_free(job);              /* not submitted, so free it here */
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
-{                                      /* 3: that scheduler calls it */
+{                                      /* 3: called on the same scheduler */
     Job *job = (Job *)thread_data;
     char text[12];
     int length = snprintf(text, sizeof text, "%d", job->square);
@@ -59,7 +59,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
 static void stop(ErlDrvData data)
 {
-    (void)data;                        /* jobs may still run after this */
+    (void)data;                        /* jobs may run after stop */
 }
 
 /* The table of callbacks, and the function that loading the file calls. */

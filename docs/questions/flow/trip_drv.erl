@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends a command to trip_drv and waits for the answer, and closes a port before an answer comes.
+%% Sends a command to trip_drv and waits for the answer.
+%% Sends a second command after the port was closed.
 %%
 %% Compile trip_drv.c as its head says; then, in the same folder:
 %%
@@ -17,7 +18,7 @@
 load() ->
     erl_ddll:load_driver(filename:dirname(code:which(?MODULE)), "trip_drv").
 
-%% Call it in the process that opened the port.  The monitor tells of a port that closes.
+%% Call it in the process that opened the port. The monitor reports a port that is closed.
 square(Port, Number) ->
     Monitor = erlang:monitor(port, Port),
     try port_command(Port, [Number]) catch error:badarg -> closed end,

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * free_drv: a free callback that releases the result too.
+ * free_drv: a free callback that releases the result of a job, too.
  *
- * A port holds the file open whose name stands in "free_drv NAME".  Opening and closing may block, so jobs do both.
+ * A port is opened with "free_drv NAME" and holds the file NAME open. When the file is
+ * open, the port sends "open" to its owner. If the file cannot be opened, the port ends
+ * with the error as its reason.
+ * port_control(Port, 1, []) returns the number of jobs and of descriptors that are not
+ * released yet, as text.
  *
- *   `start` submits a job that opens the file.  If it comes back, `ready_async` takes the descriptor over; if the port
- *   is closed first, `release` closes it.  With driver_free in its place every early close would lose a descriptor.
- *   `stop` submits a job that closes the file.  Its port is gone when it ends, so it always goes to `release`.
- *   A driver needs both: `release` is never called for a job that `ready_async` was given.
+ * open() and close() may block, so jobs call both.
+ * - `start` submits a job that opens the file. If the port is still open when the job
+ *   comes back, `ready_async` stores the descriptor in the state. If the port was
+ *   closed before, the emulator calls `release`, which closes the descriptor. With
+ *   driver_free as the free callback, the descriptor would leak.
+ * - `stop` submits a job that closes the file. The port is gone when that job ends, so
+ *   the emulator always calls `release` for it.
+ * - A driver needs both: the emulator does not call `release` for a job that it gives
+ *   to `ready_async`.
+ *
+ * A scheduler calls the callbacks, and an async thread calls `open_job` and
+ * `close_job`. `release` may be called on any thread.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -31,22 +43,25 @@ enum { COUNTS = 1 }; /* the operation of `control` */
 typedef struct {
     ErlDrvPort port;
     unsigned int key; /* spreads the ports over the threads */
-    int fd;           /* -1 until `ready_async` has brought it */
+    int fd;           /* -1 until `ready_async` stores it */
 } State;
 
 typedef struct {
-    int fd;    /* the result: whoever has the job has to close it */
-    int error; /* or why there is none */
+    int fd;    /* the job's descriptor, which `release` closes; or -1 */
+    int error; /* the reason if open() has failed */
     char name[];
 } Job;
 
-/* What has not been released, for Erlang to see.  Atomic: `release` and the threads change it under no lock. */
+/* What is not released yet. `control` shows it to Erlang. The numbers are atomic, because
+ * `release` and the jobs change them without a lock. */
 static atomic_int jobs, descriptors;
 
 static void close_file(int fd)
 {
     if (fd != -1) {
-        (void)close(fd); /* opened for reading: an error loses nothing, and a second try could hit another's file */
+        /* An error loses no data, because the file is only read. A second close() could close
+         * a file of another thread. */
+        (void)close(fd);
         atomic_fetch_sub(&descriptors, 1);
     }
 }
@@ -65,8 +80,8 @@ static Job *new_job(const char *name)
     return job;
 }
 
-/* The fifth argument of driver_async, and what `ready_async` ends with.  The emulator calls it after `stop`, under no
- * lock and with nothing but the job. */
+/* The free callback, the fifth argument of driver_async. `ready_async` calls it as well.
+ * The emulator may call it after `stop`, without a lock. So it uses only the job. */
 static void release(void *data)
 {
     Job *job = data;
@@ -94,7 +109,7 @@ static void close_job(void *data)
     Job *job = data;
 
     close_file(job->fd);
-    job->fd = -1; /* `release` has nothing left to close */
+    job->fd = -1; /* so `release` does not close it again */
 }
 
 static ErlDrvData start(ErlDrvPort port, char *command)
@@ -108,7 +123,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     state = driver_alloc(sizeof *state);
     job = state == NULL ? NULL : new_job(name + 1);
     if (job == NULL) {
-        driver_free(state); /* NULL will do */
+        driver_free(state); /* may be NULL */
         errno = ENOMEM;
         return ERL_DRV_ERROR_ERRNO;
     }
@@ -116,14 +131,15 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     state->key = driver_async_port_key(port);
     state->fd = -1;
     if (driver_async(port, &state->key, open_job, job, release) == -1) {
-        release(job); /* still ours */
+        release(job); /* not submitted, so free it here */
         driver_free(state);
         return ERL_DRV_ERROR_GENERAL;
     }
     return (ErlDrvData)state;
 }
 
-/* Does not wait for the opening: that job has no pointer to the state, and `release` sees to its result. */
+/* Does not wait for the job that opens the file. That job has no pointer to the state, and
+ * `release` closes its descriptor. */
 static void stop(ErlDrvData data)
 {
     State *state = (State *)data;
@@ -132,7 +148,7 @@ static void stop(ErlDrvData data)
     if (job != NULL) {
         job->fd = state->fd;
         if (driver_async(state->port, &state->key, close_job, job, release) == -1)
-            release(job); /* closes here, at worst slowly */
+            release(job); /* not submitted: closes the file here, although that may block */
     } else {
         close_file(state->fd);
     }
@@ -146,12 +162,12 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     int error = job->error;
 
     state->fd = job->fd;
-    job->fd = -1; /* taken over */
+    job->fd = -1; /* the state owns the descriptor now */
     release(job);
     if (error != 0)
-        driver_failure_posix(state->port, error); /* calls `stop`: the state is gone */
+        driver_failure_posix(state->port, error); /* calls `stop`, which frees the state */
     else
-        (void)driver_output(state->port, "open", 4); /* -1 if the port is gone: nobody to tell */
+        (void)driver_output(state->port, "open", 4); /* -1 if the port is closed */
 }
 
 static ErlDrvSSizeT control(ErlDrvData data, unsigned int command, char *buf, ErlDrvSizeT len, char **rbuf,

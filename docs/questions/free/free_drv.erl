@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Holds files open with free_drv, and closes ports before, while and after their jobs run.
+%% Holds files open with free_drv. Closes ports before, while and after their jobs run.
 %%
 %% Compile free_drv.c as its head says; then, in the same folder:
 %%
@@ -21,7 +21,7 @@
 load() ->
     erl_ddll:load_driver(filename:dirname(code:which(?MODULE)), "free_drv").
 
-%% {ok, Port} or {error, Reason}; port_close/1 closes the file.
+%% Returns {ok, Port} or {error, Reason}.  port_close/1 closes the file.
 open(Name) ->
     wait(open_port({spawn_driver, "free_drv " ++ Name}, [binary])).
 
@@ -36,7 +36,7 @@ wait(Port) ->
     end.
 
 main() ->
-    %% The port is linked to us, and goes with the reason that we want to see.
+    %% The port is linked to this process, and ends with a reason that is to be printed.
     process_flag(trap_exit, true),
     ok = load(),
     File = code:which(?MODULE),
@@ -56,7 +56,7 @@ main() ->
 counts(Port) ->
     port_control(Port, ?COUNTS, []).
 
-%% Closing a port cancels nothing: its jobs come to their end after it.
+%% Waits until no job is left. Jobs may run after their port was closed.
 settled(Port) ->
     case counts(Port) of
         "0 jobs" ++ _ = Counts -> Counts;

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * free_nif: what one writes today where a driver needed a free callback.
+ * free_nif: the task of free_drv as a NIF. The destructor of a resource stands in place
+ * of a free callback.
  *
- * A file is a resource that holds a descriptor.  Opening and closing may block, so dirty I/O schedulers do both.
+ * open(Name) returns {ok, File} or {error, Errno}. close(File) returns true, or false
+ * if the file was closed before. count() returns the number of open descriptors.
+ * A file is a resource that holds a descriptor. open() and close() may block, so they
+ * run on dirty I/O schedulers.
  *
- *   Whoever drops the file, the destructor closes it: also if the caller was killed while `open` ran, so that nobody
- *   ever got the answer.  That is what `async_free` was for, and there is no second path to forget.
- *   The destructor may run on an ordinary scheduler, where a close should not block: a program calls `close` itself.
- *   No lock comes with a resource, and two processes may close one file at once; one of them gets the descriptor.
+ * - The destructor closes a file that no term refers to any more. That includes a file
+ *   whose caller was killed while `open` ran. A driver needs a free callback for that
+ *   case.
+ * - The destructor may run on an ordinary scheduler, which it should not block. So a
+ *   program calls `close` itself.
+ * - A resource has no lock. If two processes close a file at once, one of them gets the
+ *   descriptor and closes it.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -26,32 +33,34 @@
 #include <erl_nif.h>
 
 typedef struct {
-    atomic_int fd; /* -1 when closed; whoever exchanges it for -1 closes it */
+    atomic_int fd; /* -1 when closed; the thread that replaces it by -1 closes it */
 } File;
 
 static ErlNifResourceType *file_type;
-static atomic_int descriptors; /* not yet closed, for Erlang to see */
+static atomic_int descriptors; /* not closed yet; count() returns it */
 
-/* False if somebody else has closed it. */
+/* Closes the descriptor. Returns false if it was closed before. */
 static int close_once(File *file)
 {
     int fd = atomic_exchange(&file->fd, -1);
 
     if (fd == -1)
         return 0;
-    (void)close(fd); /* opened for reading: an error loses nothing, and a second try could hit another's file */
+    /* An error loses no data, because the file is only read. A second close() could close a
+     * file of another thread. */
+    (void)close(fd);
     atomic_fetch_sub(&descriptors, 1);
     return 1;
 }
 
-/* The last reference is gone. */
+/* The emulator calls it when no term refers to the file any more. */
 static void destroy(ErlNifEnv *env, void *object)
 {
     (void)env;
     close_once(object);
 }
 
-/* open(Name) -> {ok, File} | {error, Errno}; the name is a binary that ends in 0 */
+/* open_nif(Name) -> {ok, File} | {error, Errno}.  Name is a binary that ends with a 0. */
 static ERL_NIF_TERM open_file(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     ErlNifBinary name;
@@ -62,7 +71,8 @@ static ERL_NIF_TERM open_file(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[
     if (argc != 1 || !enif_inspect_binary(env, argv[0], &name) || name.size == 0
         || memchr(name.data, 0, name.size) != name.data + name.size - 1)
         return enif_make_badarg(env);
-    /* First the resource, so that there is no moment at which a descriptor belongs to nobody. */
+    /* The resource is allocated before the file is opened. So no error can come between open()
+     * and the moment at which the resource owns the descriptor. */
     file = enif_alloc_resource(file_type, sizeof *file);
     if (file == NULL)
         return enif_raise_exception(env, enif_make_atom(env, "enomem"));
@@ -83,7 +93,7 @@ static ERL_NIF_TERM open_file(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[
     return enif_make_tuple2(env, enif_make_atom(env, "ok"), term);
 }
 
-/* close(File) -> boolean: whether it was this call that closed it */
+/* close(File) -> boolean: whether this call has closed the file */
 static ERL_NIF_TERM close_file(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     void *file;

@@ -22,7 +22,7 @@
 load() ->
     erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "free_nif"), 0).
 
-%% {ok, File}, or {error, Errno} with the number that the system gives.
+%% Returns {ok, File}, or {error, Errno} with the number of the system's error.
 open(Name) ->
     open_nif(<<(iolist_to_binary(Name))/binary, 0>>).
 
@@ -46,7 +46,7 @@ main() ->
     [receive {Each, open} -> exit(Each, kill) end || Each <- openers(Name)],
     io:format("a hundred killed later:   ~b open~n", [settled()]).
 
-%% A hundred processes that open the file, say so and hold it.
+%% Starts a hundred processes. Each opens the file, sends `open' and holds the file.
 openers(Name) ->
     Main = self(),
     [spawn(fun() -> hold(open(Name), Main) end) || _ <- lists:seq(1, 100)].
@@ -55,7 +55,7 @@ hold({ok, File}, Main) ->
     Main ! {self(), open},
     receive after infinity -> File end.
 
-%% The destructors run when the dead have been cleared away.
+%% Waits until no descriptor is open. The destructors run after the processes have ended.
 settled() ->
     settled(count()).
 

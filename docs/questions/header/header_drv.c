@@ -2,13 +2,17 @@
  *
  * header_drv: what erl_driver.h declares for a driver with threads.
  *
- * A driver of today includes one header.  The extended entry at the end of this file says for which version of the
- * interface it was compiled.  An emulator that has an older one refuses it with driver_incorrect_version; OTP 25 also
- * refuses what is older than 2.0.  Here the driver is asked in three ways for the version that it runs under:
+ * A driver of today includes one header, erl_driver.h. The extended entry at the end of
+ * this file has the version of the interface for which the driver was compiled. An
+ * emulator with an older interface refuses the driver with driver_incorrect_version.
+ * OTP 25 also refuses a driver for a version before 2.0.
  *
- *   outputv   port_command/2, its data as a vector: answered by a job on an async thread
- *   control   port_control/3, bytes for bytes, at once
- *   call      port_call/3, a term for a term, at once, both in the external format
+ * The driver answers with the version of the interface that the emulator has. Erlang
+ * asks in three ways:
+ * - port_command/2 calls `outputv` with the data as a vector. A job on an async thread
+ *   gets the version, and `ready_async` sends it.
+ * - port_control/3 calls `control`, which returns bytes.
+ * - port_call/3 calls `call`, which returns a term in the external format.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -23,7 +27,7 @@
 
 #include <erl_driver.h>
 
-enum { VERSION = 1 }; /* the one operation of `control` and `call` */
+enum { VERSION = 1 }; /* the only operation of `control` and `call` */
 
 typedef struct {
     ErlDrvPort port;
@@ -32,7 +36,7 @@ typedef struct {
 
 typedef struct {
     ErlDrvSysInfo info;
-    size_t asked; /* bytes in the question */
+    size_t asked; /* the number of bytes in the command */
 } Job;
 
 static ErlDrvData start(ErlDrvPort port, char *command)
@@ -54,7 +58,8 @@ static void stop(ErlDrvData data)
     driver_free(data);
 }
 
-/* Thread-safe.  The size tells a newer emulator how much of the struct this driver knows. */
+/* An async thread calls it.  driver_system_info may be called on any thread. The size tells a
+ * newer emulator which fields of the struct this driver knows. */
 static void work(void *data)
 {
     Job *job = data;
@@ -62,20 +67,22 @@ static void work(void *data)
     driver_system_info(&job->info, sizeof job->info);
 }
 
-/* The vector is gone when the callback returns, so a job that wants the bytes copies them with driver_vec_to_buf. */
+/* The vector is valid only until the callback returns. A job that needs the bytes gets a copy,
+ * made with driver_vec_to_buf. */
 static void outputv(ErlDrvData data, ErlIOVec *ev)
 {
     State *state = (State *)data;
     Job *job = driver_alloc(sizeof *job);
 
     if (job == NULL) {
-        driver_failure_posix(state->port, ENOMEM); /* calls `stop`: the state is gone */
+        driver_failure_posix(state->port, ENOMEM); /* calls `stop`, which frees the state */
         return;
     }
     memset(job, 0, sizeof *job);
     job->asked = ev->size;
 
-    /* Port, key, async_invoke, its data, async_free: the manual's example has another order and does not compile. */
+    /* The order is port, key, async_invoke, its data, async_free. The example in the manual has
+     * another order and does not compile. */
     if (driver_async(state->port, &state->key, work, job, driver_free) == -1) {
         driver_free(job);
         driver_failure_atom(state->port, "driver_async");
@@ -92,10 +99,11 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
     driver_free(job);
     if (length > 0 && (size_t)length < sizeof text)
-        (void)driver_output(state->port, text, (ErlDrvSizeT)length); /* -1 if the port is gone: nobody to tell */
+        (void)driver_output(state->port, text, (ErlDrvSizeT)length); /* -1 if the port is closed */
 }
 
-/* `*rbuf` has room for `rlen` bytes.  For more, it is replaced by a block that the emulator frees with driver_free. */
+/* Copies the bytes to `*rbuf`, which has room for `rlen` bytes. For more bytes it sets `*rbuf`
+ * to a block of its own, which the emulator frees with driver_free. */
 static ErlDrvSSizeT reply(const char *bytes, ErlDrvSizeT length, char **rbuf, ErlDrvSizeT rlen)
 {
     if (length > rlen) {
@@ -128,8 +136,8 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int command, char *buf, Er
     return reply(text, (ErlDrvSizeT)length, rbuf, rlen);
 }
 
-/* The term {Major, Minor} by hand: 131 is the format, 104 a tuple, 97 an integer of one byte.  More than that is work
- * for ei.h of erl_interface. */
+/* Returns {Major, Minor} in the external format: 131 is the version of the format, 104 a tuple,
+ * 97 an integer of one byte. For larger terms use ei.h of erl_interface. */
 static ErlDrvSSizeT call(ErlDrvData data, unsigned int command, char *buf, ErlDrvSizeT len, char **rbuf,
                          ErlDrvSizeT rlen, unsigned int *flags)
 {
@@ -153,12 +161,13 @@ static ErlDrvSSizeT call(ErlDrvData data, unsigned int command, char *buf, ErlDr
     return reply(term, sizeof term, rbuf, rlen);
 }
 
-/* Each slot has a type, so a callback with an `int` of 2001 where ErlDrvSizeT belongs does not compile. */
+/* Each field has a type. So a callback with an `int`, as in 2001, in place of an ErlDrvSizeT does
+ * not compile. */
 static ErlDrvEntry entry = {
     .driver_name = "header_drv",
     .start = start,
     .stop = stop,
-    .outputv = outputv, /* if it is there, `output` is not called */
+    .outputv = outputv, /* the emulator calls it in place of `output` */
     .control = control,
     .call = call,
     .ready_async = ready_async,

@@ -7,7 +7,7 @@
 %%   erlc +warnings_as_errors header_drv.erl
 %%   erl +A 4 -noshell -s header_drv main -s erlang halt
 %%
-%% `+A` is the number of async threads; without it there is one.  It prints:
+%% `+A` is the number of async threads; without it there is one. It prints:
 %%
 %%   port_command: 3.3, ... async threads, 8 bytes asked
 %%   port_control: 3.3
@@ -25,7 +25,7 @@ load() ->
 open() ->
     open_port({spawn_driver, "header_drv"}, [binary]).
 
-%% Call it in the process that opened the port: that is the one that gets the answer.
+%% Call it in the process that opened the port. The port sends the answer to that process.
 async_version(Port) ->
     true = port_command(Port, <<"version?">>),
     receive

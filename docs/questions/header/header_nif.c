@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * header_nif: what one writes today where a driver needed erl_driver.h and an async thread.
+ * header_nif: the task of header_drv as a NIF, with erl_nif.h and a dirty scheduler.
  *
- * The header is erl_nif.h, and the long work goes to a dirty scheduler: a thread of the emulator that runs nothing but
- * such calls.  The caller waits for the answer as for any function; there is no port, no job and no ready_async.
- * ERL_NIF_INIT stores the version that the NIF was compiled for, and the emulator refuses one that it does not know.
+ * version() and dirty_version() return {{Major, Minor}, Thread}: the version of the NIF
+ * interface that the emulator has, and the kind of thread on which the function ran.
+ * compiled() returns the version for which the NIF was compiled.
+ *
+ * Long work runs on a dirty scheduler, which is a thread of the emulator for such
+ * calls. The caller waits for the result as for any function. So there is no port, no
+ * job and no `ready_async`.
+ * ERL_NIF_INIT stores the version for which the NIF was compiled. The emulator refuses
+ * a version that it does not know.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -29,8 +35,8 @@ static const char *thread_name(void)
     }
 }
 
-/* {{Major, Minor}, Thread}: the version that the emulator has, and the kind of thread that asked.  The same function
- * stands twice in the table below; the flag there decides where it runs. */
+/* Returns {{Major, Minor}, Thread}. The table below has this function twice. The flag there
+ * decides on which kind of thread the function runs. */
 static ERL_NIF_TERM version(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     ErlNifSysInfo info;
@@ -45,7 +51,7 @@ static ERL_NIF_TERM version(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return enif_make_tuple2(env, number, enif_make_atom(env, thread_name()));
 }
 
-/* What this file was compiled for. */
+/* Returns the version for which this file was compiled. */
 static ERL_NIF_TERM compiled(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     (void)argv;
@@ -56,7 +62,7 @@ static ERL_NIF_TERM compiled(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]
 
 static ErlNifFunc functions[] = {
     {"version", 0, version, 0},
-    {"dirty_version", 0, version, ERL_NIF_DIRTY_JOB_IO_BOUND}, /* waits; what computes is ..._CPU_BOUND */
+    {"dirty_version", 0, version, ERL_NIF_DIRTY_JOB_IO_BOUND}, /* IO: for work that waits */
     {"compiled", 0, compiled, 0},
 };
 

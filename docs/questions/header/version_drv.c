@@ -2,7 +2,8 @@
  *
  * version_drv: the smallest driver with a job that uses what erl_driver.h declares.
  *
- * Its job asks for the version of the driver interface on an async thread, and the port answers with it.
+ * A command is any text. Its job gets the version of the driver interface on an async
+ * thread, and the port answers with it.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -41,7 +42,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
         return;
     }
     if (driver_async(port, NULL, work, job, driver_free) == -1)
-        driver_free(job);              /* refused: the data is still ours */
+        driver_free(job);              /* not submitted, so free it here */
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * key_drv: what a key is for, a resource of the port that its jobs use in turn.
+ * key_drv: the jobs of a port use one resource in turn, because they have one key.
  *
- * Each command is a piece of a stream, and a job adds it to the stream's Adler-32 checksum, which depends on the order.
- * The answer to a piece is its number and the checksum so far, 32 bits each.
+ * A command is a piece of a stream. Its job adds the piece to the stream's Adler-32
+ * checksum, which depends on the order of the pieces. The answer to a piece is its
+ * number and the checksum so far, 32 bits each.
  *
- *   All jobs of a port have one key, hence one thread: they begin in the order of the commands and never overlap.
- *   So the checksum needs no lock.  But no callback may read it either: a key keeps jobs apart from each other only,
- *   and each job carries its answer away in a block of its own.
- *   The checksum is counted, once for the port and once for each job, since jobs run on after `stop`.
- *   The answers may come in another order, if commands come from several schedulers: therefore the number.
+ * - All jobs of a port have one key, so they run on one async thread. They begin in the
+ *   order of the commands and never overlap. So the jobs use the checksum without a
+ *   lock.
+ * - A callback may run at the same time as a job, so callbacks must not read the
+ *   checksum. Each job returns its answer in a block of its own.
+ * - Jobs may run after `stop`, so a count of users keeps the checksum: one for the port
+ *   and one for each job.
+ * - If commands come from several schedulers, the answers may come in another order. So
+ *   each answer has a number.
+ *
+ * A scheduler calls the callbacks, and an async thread calls `work`. `release` may be
+ * called on any thread.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -27,13 +35,13 @@
 
 typedef struct {
     atomic_int users;
-    uint32_t a, b; /* for the jobs only, one at a time */
+    uint32_t a, b; /* used by one job at a time, and by no callback */
 } Sum;
 
 typedef struct {
     ErlDrvPort port;
-    /* driver_async writes the queue's number to it, which chooses that queue again.  A variable that ports share would
-     * put them all on one thread. */
+    /* driver_async writes the number of the queue to it, and this number chooses the same
+     * queue again. If ports shared the variable, all of them would use one thread. */
     unsigned int key;
     uint32_t pieces;
     Sum *sum;
@@ -46,14 +54,15 @@ typedef struct {
     unsigned char piece[];
 } Job;
 
-/* The last one frees it, on whatever thread that is. */
+/* Lowers the count of users. The last user frees the checksum, on any thread. */
 static void leave(Sum *sum)
 {
     if (atomic_fetch_sub(&sum->users, 1) == 1)
         driver_free(sum);
 }
 
-/* Called after `stop` too, under no lock: the job is all it may touch, and what the job holds a count of. */
+/* The emulator may call it after `stop`, on a thread that holds no lock. So it uses only
+ * the job and the checksum, in which the job is counted as a user. */
 static void release(void *data)
 {
     Job *job = data;
@@ -69,7 +78,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 
     (void)command;
     if (state == NULL || sum == NULL) {
-        driver_free(state); /* NULL will do */
+        driver_free(state); /* may be NULL */
         driver_free(sum);
         errno = ENOMEM;
         return ERL_DRV_ERROR_ERRNO;
@@ -78,7 +87,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     sum->a = 1;
     sum->b = 0;
     state->port = port;
-    state->key = driver_async_port_key(port); /* a cast of the port would spread badly: it is an aligned address */
+    state->key = driver_async_port_key(port); /* an address would spread badly over the threads */
     state->pieces = 0;
     state->sum = sum;
     return (ErlDrvData)state;
@@ -110,7 +119,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     Job *job = driver_alloc(sizeof *job + len);
 
     if (job == NULL) {
-        driver_failure_posix(state->port, ENOMEM); /* calls `stop`: the state is gone */
+        driver_failure_posix(state->port, ENOMEM); /* calls `stop`, which frees the state */
         return;
     }
     atomic_fetch_add(&state->sum->users, 1);
@@ -138,9 +147,9 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     char answer[8];
 
     put32(answer, job->number);
-    put32(answer + 4, job->result); /* not from the checksum: the next job may be at it */
+    put32(answer + 4, job->result); /* not the checksum: the next job may be changing it */
     release(job);
-    (void)driver_output(state->port, answer, sizeof answer); /* -1 if the port is gone: nobody to tell */
+    (void)driver_output(state->port, answer, sizeof answer); /* -1 if the port is closed */
 }
 
 static ErlDrvEntry entry = {

@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends pieces of two streams to two ports of key_drv without waiting, and compares the checksums.
+%% Sends the pieces of two streams to two ports of key_drv without a pause.
+%% Then it compares the checksums with those that Erlang computes.
 %%
 %% Compile key_drv.c as its head says; then, in the same folder:
 %%
@@ -22,11 +23,13 @@ load() ->
 open() ->
     open_port({spawn_driver, "key_drv"}, [binary]).
 
-%% Does not wait for the answer; the pieces of a port are numbered from 1 in the order of the calls.
+%% Does not wait for the answer. The driver numbers the pieces of a port from 1, in the
+%% order of the calls.
 add(Port, Piece) ->
     true = port_command(Port, Piece).
 
-%% The checksum up to and with piece Number.  Call it in the process that opened the port.
+%% Returns the checksum of the pieces 1 to Number. Call it in the process that opened
+%% the port.
 answer(Port, Number) ->
     receive
         {Port, {data, <<Number:32, Sum:32>>}} -> Sum
@@ -50,7 +53,7 @@ main() ->
     ok = erl_ddll:unload_driver("key_drv"),
     io:format("closed with a thousand jobs under way, unloaded~n").
 
-%% Erlang's own checksum after each piece.
+%% The checksums that Erlang computes, one after each piece.
 sums(Pieces) ->
     {Sums, _} = lists:mapfoldl(fun(Piece, Sum) -> both(erlang:adler32(Sum, Piece)) end, erlang:adler32(<<>>), Pieces),
     Sums.

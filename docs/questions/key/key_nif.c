@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * key_nif: what one writes today where jobs of a driver needed a key, a thread of one's own with a queue.
+ * key_nif: the task of key_drv as a NIF. A thread with a queue stands in place of
+ * jobs with a key.
  *
- * A stream is a resource with one thread.  Each piece that is added to it makes the thread send {Ref, Sum} to the
- * caller, with the Adler-32 checksum so far, which depends on the order.
+ * A stream is a resource with one thread. new() returns it. add_nif(Stream, Ref, Piece)
+ * returns ok and does not wait. The thread then sends {Ref, Sum} to the caller, with
+ * the Adler-32 checksum so far, which depends on the order of the pieces.
  *
- *   One thread and one queue: the pieces of a stream have an order, no two overlap, and no stranger is in the way.
- *   One sender: the answers keep the order as well, which a key does not promise.
- *   A piece waits in an environment of its own, which becomes the message that answers it.
- *   The destructor ends the thread and joins it, so the library cannot be unloaded under it.
+ * - There is one thread and one queue, so the pieces of a stream keep their order and
+ *   never overlap. Other streams do not delay them.
+ * - One thread sends the answers, so they keep the order as well. A key does not
+ *   promise that.
+ * - A piece waits in an environment of its own, which is then used for the message.
+ * - The destructor ends the thread and joins it, so the library is not unloaded while
+ *   the thread runs.
  *
- * Dirty schedulers keep no order between processes.  If one process owns the stream and may wait for each piece, a
- * dirty NIF is enough, and shorter.
+ * Dirty schedulers keep no order between processes. If only one process uses the stream
+ * and waits for each piece, a dirty NIF is enough, and shorter.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -26,18 +31,18 @@ typedef struct Piece Piece;
 struct Piece {
     Piece *next;
     ErlNifPid caller;
-    ErlNifEnv *env; /* has copies of the two terms; a large binary in it is shared and not copied */
+    ErlNifEnv *env; /* holds copies of ref and data; a large binary is shared and not copied */
     ERL_NIF_TERM ref, data;
 };
 
 typedef struct {
-    ErlNifMutex *lock; /* for what follows down to `ending` */
+    ErlNifMutex *lock; /* protects first, last and ending */
     ErlNifCond *wake;
     Piece *first, **last;
     int ending;
-    int running; /* whether there is a thread to join; `new_stream` and `destroy` only */
+    int running; /* whether there is a thread to join; only `new_stream` and `destroy` use it */
     ErlNifTid thread;
-    unsigned a, b; /* the thread's alone */
+    unsigned a, b; /* only the thread uses them */
 } Stream;
 
 static ErlNifResourceType *stream_type;
@@ -48,7 +53,7 @@ static void free_piece(Piece *piece)
     enif_free(piece);
 }
 
-/* Waits for the next piece; NULL when the stream is ending. */
+/* Waits for the next piece. Returns NULL when the stream is ending. */
 static Piece *take(Stream *stream)
 {
     Piece *piece = NULL;
@@ -73,7 +78,7 @@ static void *work(void *argument)
     ErlNifBinary data;
 
     while ((piece = take(stream)) != NULL) {
-        ERL_NIF_TERM answer = enif_make_atom(piece->env, "badarg"); /* `add` has looked; this cannot be */
+        ERL_NIF_TERM answer = enif_make_atom(piece->env, "badarg"); /* never sent: `add` checks */
 
         if (enif_inspect_binary(piece->env, piece->data, &data)) {
             for (size_t i = 0; i < data.size; i++) {
@@ -82,14 +87,15 @@ static void *work(void *argument)
             }
             answer = enif_make_uint(piece->env, stream->b << 16 | stream->a);
         }
-        /* False if the caller is dead: nobody to tell. */
+        /* False means that the caller has ended. */
         (void)enif_send(NULL, &piece->caller, piece->env, enif_make_tuple2(piece->env, piece->ref, answer));
         free_piece(piece);
     }
     return NULL;
 }
 
-/* The last reference is gone, so nobody adds any more.  It waits for the piece at hand only; the rest is dropped. */
+/* The emulator calls it when no term refers to the stream any more, so no piece can be
+ * added. It waits until the piece under way is done, and drops the pieces in the queue. */
 static void destroy(ErlNifEnv *env, void *object)
 {
     Stream *stream = object;
@@ -131,11 +137,11 @@ static ERL_NIF_TERM new_stream(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv
                       && enif_thread_create("key_nif.stream", &stream->thread, work, stream, NULL) == 0;
     term = stream->running ? enif_make_resource(env, stream)
                            : enif_raise_exception(env, enif_make_atom(env, "system_limit"));
-    enif_release_resource(stream); /* without a term this was the last reference: `destroy` cleans up */
+    enif_release_resource(stream); /* the term has a reference, or `destroy` runs now */
     return term;
 }
 
-/* add(Stream, Ref, Data) -> ok; then {Ref, Sum} comes to the caller */
+/* add_nif(Stream, Ref, Data) -> ok. The thread sends {Ref, Sum} to the caller later. */
 static ERL_NIF_TERM add(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     void *object;

@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Adds pieces to two streams of key_nif without waiting, and compares the checksums.
+%% Adds pieces to two streams of key_nif without a pause.
+%% Then it compares the checksums with those that Erlang computes.
 %%
 %% Compile key_nif.c as its head says; then, in the same folder:
 %%
@@ -20,7 +21,7 @@
 load() ->
     erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "key_nif"), 0).
 
-%% A stream lives as long as somebody refers to it.
+%% A stream exists as long as a term refers to it.
 new() ->
     erlang:nif_error(not_loaded).
 
@@ -33,8 +34,9 @@ add(Stream, Piece) ->
     ok = add_nif(Stream, Ref, Piece),
     {Stream, Ref}.
 
-%% The checksum up to and with the piece.  Call it in the process that has added it.
-%% The test of Stream keeps a reference to it while we wait; otherwise it could be collected with the piece in it.
+%% Returns the checksum after the piece. Call it in the process that added the piece.
+%% The guard uses Stream, so the process keeps a reference to it while it waits.
+%% Without that, the emulator could end the stream before the answer.
 answer({Stream, Ref}) ->
     receive
         {Ref, Sum} when is_reference(Stream) -> Sum
@@ -53,7 +55,7 @@ main() ->
         {'DOWN', Monitor, process, Pid, normal} -> io:format("dropped with a thousand pieces under way~n")
     end.
 
-%% Erlang's own checksum after each piece.
+%% The checksums that Erlang computes, one after each piece.
 sums(Pieces) ->
     {Sums, _} = lists:mapfoldl(fun(Piece, Sum) -> both(erlang:adler32(Sum, Piece)) end, erlang:adler32(<<>>), Pieces),
     Sums.

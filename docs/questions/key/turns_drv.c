@@ -2,8 +2,10 @@
  *
  * turns_drv: a driver whose jobs run one after the other, in the order of the commands.
  *
- * A command is one byte.  Its job sleeps for that number of milliseconds on an async thread, and then the port answers
- * with the byte.  All jobs of a port have one key, so a short job waits for a long one that was submitted before it.
+ * A command is one byte. Its job sleeps for that number of milliseconds on an async
+ * thread. Then the port answers with the byte.
+ * All jobs of a port have one key. So a short job waits for a long job that was
+ * submitted before it.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -44,7 +46,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     }
     job->ms = len > 0 ? (unsigned char)buf[0] : 0;
     if (driver_async(port, &key, work, job, driver_free) == -1)
-        driver_free(job);              /* refused: the data is still ours */
+        driver_free(job);              /* not submitted, so free it here */
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
@@ -56,7 +58,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 
 static void stop(ErlDrvData data)
 {
-    (void)data;                        /* jobs may still run after this */
+    (void)data;                        /* jobs may run after stop */
 }
 
 /* The table of callbacks, and the function that loading the file calls. */

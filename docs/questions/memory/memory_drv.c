@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * memory_drv: who owns which block, from the command to the answer.
+ * memory_drv: which code owns which block, from the command to the answer.
  *
  * The driver answers each command with its text in capitals.
  *
- *   `output` is lent a buffer, so it copies: into the job's own block.
- *   The thread allocates the result, a binary: driver_alloc and driver_alloc_binary may be called on any thread.
- *   Then exactly one of `ready_async` and `release` gets the job.  Both end in `release`, which gives back the result
- *   as well as the job; `stop` frees nothing that a job has.
- *   Each allocation may give NULL, and what it gives is not cleared.
+ * - The emulator lends `output` a buffer. `output` copies the text into a block of the
+ *   job.
+ * - The job allocates a binary for the result. driver_alloc and driver_alloc_binary may
+ *   be called on any thread.
+ * - The emulator calls either `ready_async` or `release` with the job, and never both.
+ *   `ready_async` calls `release` itself. `release` frees the result and the job.
+ *   `stop` frees nothing that belongs to a job.
+ * - Each allocation may return NULL, and a new block is not cleared.
+ *
+ * A scheduler calls the callbacks, and an async thread calls `work`. `release` may be
+ * called on any thread.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -28,12 +34,13 @@ typedef struct {
 } State;
 
 typedef struct {
-    ErlDrvBinary *result; /* NULL until the thread has made it, and if it could not */
+    ErlDrvBinary *result; /* NULL until `work` has made it, and if there was no memory */
     size_t length;
     char text[];
 } Job;
 
-/* A block of zeros, or NULL.  What a block held before is still in it, and another time it may hold zeros by chance. */
+/* Returns a block of zeros, or NULL. A block of driver_alloc has the bytes of its last use, which
+ * may be zeros by chance. */
 static void *alloc_cleared(size_t size)
 {
     void *block = driver_alloc(size);
@@ -41,13 +48,13 @@ static void *alloc_cleared(size_t size)
     return block == NULL ? NULL : memset(block, 0, size);
 }
 
-/* The emulator may call it after `stop`, under no lock: the job is all it may touch. */
+/* The emulator may call it after `stop`, without a lock. So it uses the job and nothing else. */
 static void release(void *data)
 {
     Job *job = data;
 
     if (job->result != NULL)
-        driver_free_binary(job->result); /* one count less; the last one frees it */
+        driver_free_binary(job->result); /* one count less; at 0 the binary is freed */
     driver_free(job);
 }
 
@@ -70,7 +77,8 @@ static void stop(ErlDrvData data)
     driver_free(data);
 }
 
-/* On an async thread, under no lock.  A failure is left in the job for `ready_async`, since nobody can be told here. */
+/* An async thread calls it and holds no lock. It cannot make the port fail on this thread. So it
+ * leaves `result` at NULL, and `ready_async` makes the port fail. */
 static void work(void *data)
 {
     Job *job = data;
@@ -83,7 +91,7 @@ static void work(void *data)
 
         result->orig_bytes[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
     }
-    job->result = result; /* its one count is the job's */
+    job->result = result; /* the job owns the count of 1 */
 }
 
 static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
@@ -92,14 +100,15 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     Job *job = driver_alloc(sizeof *job + len);
 
     if (job == NULL) {
-        driver_failure_posix(state->port, ENOMEM); /* calls `stop`: the state is gone */
+        driver_failure_posix(state->port, ENOMEM); /* calls `stop`, which frees the state */
         return;
     }
     job->result = NULL;
     job->length = len;
     memcpy(job->text, buf, len);
 
-    /* Unless it returns -1, the job is the thread's from here on, which may have begun already. */
+    /* The job may begin before driver_async returns. Unless it returns -1, this function must not
+     * use the job any more. */
     if (driver_async(state->port, &state->key, work, job, release) == -1) {
         release(job);
         driver_failure_atom(state->port, "driver_async");
@@ -116,8 +125,8 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
         driver_failure_posix(state->port, ENOMEM);
         return;
     }
-    /* A large binary is not copied: the receiver gets a count of its own, and from then on nobody may write to it.
-     * -1 if the port is gone: nobody to tell. */
+    /* A large binary is not copied. The receiver has a count of its own, so the driver must not
+     * write to the binary any more. The call returns -1 if the port is closed. */
     (void)driver_output_binary(state->port, NULL, 0, job->result, 0, job->length);
     release(job);
 }

@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends texts to memory_drv, short and long, and closes a port that still has jobs.
+%% Sends short and long texts to memory_drv, and closes a port that still has jobs.
 %%
 %% Compile memory_drv.c as its head says; then, in the same folder:
 %%
@@ -23,7 +23,7 @@ load() ->
 open() ->
     open_port({spawn_driver, "memory_drv"}, [binary]).
 
-%% Call it in the process that opened the port: that is the one that gets the answer.
+%% Call it in the process that opened the port. The port sends the answer to that process.
 shout(Port, Text) ->
     true = port_command(Port, Text),
     receive
@@ -41,6 +41,6 @@ main() ->
     [true = port_command(Port, Long) || _ <- lists:seq(1, 10)],
     true = port_close(Port),
     io:format("closed with ten jobs under way~n"),
-    %% Waits until the last job has been released: the emulator counts them.
+    %% The emulator counts the jobs. This call returns when the last one is released.
     ok = erl_ddll:unload_driver("memory_drv"),
     io:format("unloaded: every job is released~n").

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * memory_nif: what one writes today where a driver's job had a block and a result.
+ * memory_nif: the task of memory_drv as a NIF, without a block for a job.
  *
- * The function answers with its text in capitals.
+ * shout(Text) returns the text in capitals.
  *
- *   The text is lent for the length of the call.  A dirty NIF runs within its call, so nothing has to be copied; only
- *   a thread of one's own would need a copy.
- *   The result is ours from enif_alloc_binary to enif_make_binary, which hands it to Erlang.  Whoever leaves between
- *   the two calls enif_release_binary.
- *   If the caller is killed, the call still comes to its end and the emulator drops the result: no free callback.
+ * - The emulator lends the function the text until it returns. A dirty NIF does its
+ *   work before it returns, so it needs no copy. Only a thread of the NIF's own would
+ *   need one.
+ * - The function owns the result from enif_alloc_binary to enif_make_binary, which
+ *   gives it to Erlang. A function that returns between the two must call
+ *   enif_release_binary.
+ * - If the caller is killed, the function runs to its end and the emulator frees the
+ *   result. There is no free callback.
  *
- * A short text is done at once; a long one goes on to a dirty scheduler, for a NIF should return within 1 ms.
+ * A NIF should return within 1 ms on an ordinary scheduler. So a short text is done at
+ * once, and a long text is done on a dirty scheduler.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -21,7 +25,7 @@
  */
 #include <erl_nif.h>
 
-enum { SHORT = 64 * 1024 }; /* bytes, done in well under 1 ms */
+enum { SHORT = 64 * 1024 }; /* bytes; they take much less than 1 ms */
 
 static ERL_NIF_TERM shout_now(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
@@ -29,7 +33,7 @@ static ERL_NIF_TERM shout_now(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[
 
     if (argc != 1 || !enif_inspect_binary(env, argv[0], &text))
         return enif_make_badarg(env);
-    if (!enif_alloc_binary(text.size, &result)) /* not cleared either */
+    if (!enif_alloc_binary(text.size, &result)) /* not cleared */
         return enif_raise_exception(env, enif_make_atom(env, "enomem"));
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = text.data[i];

@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends texts to memory_nif, short and long, and kills a caller.
+%% Calls memory_nif with short and long texts, and kills a caller.
 %%
 %% Compile memory_nif.c as its head says; then, in the same folder:
 %%

@@ -45,12 +45,12 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     job->length = len;                 /* the block is not cleared */
     memcpy(job->text, buf, len);       /* buf is lent until output returns */
     if (driver_async(port, NULL, work, job, driver_free) == -1)
-        driver_free(job);              /* refused: the block is still ours */
+        driver_free(job);              /* not submitted, so free it here */
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
-    Job *job = (Job *)thread_data;     /* the block is ours again */
+    Job *job = (Job *)thread_data;     /* the driver owns the block again */
     driver_output((ErlDrvPort)data, job->text, job->length);
     driver_free(job);
 }

@@ -27,6 +27,6 @@ main() ->
     io:format("answered: ~s~n", [shout(Port, "hi")]),
     [true = port_command(Port, "hi") || _ <- lists:seq(1, 10)],
     true = port_close(Port),
-    %% It waits for every job, and for the free callback of each.
+    %% This call returns when every job has ended and every free callback has returned.
     ok = erl_ddll:unload_driver("shout_drv"),
     io:format("unloaded: every block is freed~n").

@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Opens two ports of counter_drv, and sends commands to both.
+%% Opens two ports of counter_drv and sends commands to both.
 %%
 %% Compile counter_drv.c as its head says; then, in the same folder:
 %%

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * state_drv: where a port keeps its state, and what its jobs may see of it.
+ * state_drv: the state of a port, and what its jobs may use of it.
  *
- * Each port counts the commands it was sent, from the number in "state_drv 10" or from 0, and the driver counts those
- * of all its ports.  A job writes both as text; the port sends it to its owner.
+ * A port is opened with "state_drv" or "state_drv 10". It counts its commands, from 0
+ * or from the given number. The driver counts the commands of all its ports. A job
+ * writes both counts as text, and the port sends the text to its owner.
  *
- *   The port's state is what `start` returns.  The port lock keeps its callbacks apart, and `stop` frees it.
- *   What the ports share is global.  With port locks it needs a lock of its own.
- *   A job has a block of its own, with a copy of what it needs: `stop` may free the state while the job runs.
+ * - `start` returns the state of the port, and `stop` frees it. The port lock
+ *   serializes the callbacks of the port, so the state has no lock of its own.
+ * - A global variable is shared by all ports. With port locks it needs a lock of its
+ *   own.
+ * - A job has a block of its own with a copy of what it needs, because `stop` may free
+ *   the state while the job runs.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -26,7 +30,7 @@
 
 typedef struct {
     ErlDrvPort port;
-    unsigned int key; /* driver_async writes to it: one for each port */
+    unsigned int key; /* driver_async writes to it, so each port has its own */
     unsigned long count;
 } State;
 
@@ -39,20 +43,22 @@ typedef struct {
 static ErlDrvMutex *total_lock;
 static unsigned long total;
 
-/* Once, when the driver is loaded.  Anything but 0 refuses the loading. */
+/* The emulator calls it once, when it loads the driver. If it does not return 0, the driver is not
+ * loaded. */
 static int init(void)
 {
     total_lock = erl_drv_mutex_create("state_drv.total");
     return total_lock == NULL ? -1 : 0;
 }
 
-/* Once, when the last port is gone and the last job is done. */
+/* The emulator calls it once, when the last port is closed and the last job is done. */
 static void finish(void)
 {
     erl_drv_mutex_destroy(total_lock);
 }
 
-/* `command` is all of "state_drv 10".  When `start` fails there will be no `stop`, so nothing may be left behind. */
+/* `command` is the whole text, "state_drv 10". If `start` fails, the emulator does not call
+ * `stop`. So `start` itself frees what it has allocated. */
 static ErlDrvData start(ErlDrvPort port, char *command)
 {
     unsigned long first = 0;
@@ -82,13 +88,13 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     return (ErlDrvData)state;
 }
 
-/* Jobs of this port may still be queued or running; none of them has a pointer to the state. */
+/* Jobs of this port may still be queued or running. They have no pointer to the state. */
 static void stop(ErlDrvData data)
 {
     driver_free(data);
 }
 
-/* On an async thread, under no lock: the job is all it may touch. */
+/* An async thread calls it and holds no lock. So it uses the job and nothing else. */
 static void work(void *data)
 {
     Job *job = data;
@@ -106,29 +112,30 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     (void)buf;
     (void)len;
     if (job == NULL) {
-        driver_failure_posix(state->port, ENOMEM); /* calls `stop`: the state is gone */
+        driver_failure_posix(state->port, ENOMEM); /* calls `stop`, which frees the state */
         return;
     }
-    memset(job, 0, sizeof *job); /* driver_alloc does not */
+    memset(job, 0, sizeof *job); /* driver_alloc does not clear the block */
     job->count = ++state->count;
     erl_drv_mutex_lock(total_lock);
     job->total = ++total;
     erl_drv_mutex_unlock(total_lock);
 
-    /* If the port closes first, the emulator gives the job to driver_free and not to ready_async. */
+    /* If the port is closed before the job comes back, the emulator gives the job to driver_free
+     * and not to ready_async. */
     if (driver_async(state->port, &state->key, work, job, driver_free) == -1) {
         driver_free(job);
         driver_failure_atom(state->port, "driver_async");
     }
 }
 
-/* On a scheduler, under the port lock: the state is there, and the job is ours. */
+/* A scheduler calls it under the port lock. The state exists, and the driver owns the job. */
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
     State *state = (State *)data;
     Job *job = (Job *)thread_data;
 
-    (void)driver_output(state->port, job->text, job->length); /* -1 if the port is gone: nobody to tell */
+    (void)driver_output(state->port, job->text, job->length); /* -1 if the port is closed */
     driver_free(job);
 }
 

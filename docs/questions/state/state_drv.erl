@@ -20,14 +20,15 @@
 load() ->
     erl_ddll:load_driver(filename:dirname(code:which(?MODULE)), "state_drv").
 
-%% spawn_driver: if the driver were not loaded, spawn would look for a program of that name.
+%% With spawn in place of spawn_driver, the emulator would start a program of this name if
+%% the driver were not loaded.
 open() ->
     open_port({spawn_driver, "state_drv"}, [binary]).
 
 open(First) ->
     open_port({spawn_driver, "state_drv " ++ First}, [binary]).
 
-%% Call it in the process that opened the port: that is the one that gets the answer.
+%% Call it in the process that opened the port. The port sends the answer to that process.
 count(Port) ->
     true = port_command(Port, []),
     receive

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * state_nif: what one writes today where a driver kept state for each port.
+ * state_nif: the task of state_drv as a NIF, with a resource in place of the state of a
+ * port.
  *
- * A counter is a resource: Erlang has a reference to it, and the emulator calls its destructor when the last reference
- * is gone.  Three things that a port has do not come by themselves:
+ * open(First) returns a counter. count(Counter) returns {Count, Total}.
+ * A counter is a resource. Erlang's terms refer to it, and the emulator frees it when
+ * no term refers to it any more. Three things that a port has must be written here:
  *
- *   No lock.  Two processes may be in `count` with one counter at once, so what they share is atomic.
- *   No owner.  A port closes when its owner dies; here `down` does that, since `open` monitors its caller.
- *   No serial end.  `down` may run while `count` does.  It marks the counter and leaves the block to the destructor.
+ * - A lock: two processes may call `count` with one counter at once, so the counts are
+ *   atomic.
+ * - An owner: a port closes when its owner ends. Here `open` monitors its caller, and
+ *   the emulator calls `down` when the caller has ended.
+ * - An end that runs alone: `down` may run at the same time as `count`. So it only
+ *   marks the counter as closed and frees nothing.
  *
- * Counting is short, so it needs neither a dirty scheduler nor a thread.
+ * Counting is short, so the functions run on an ordinary scheduler.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -29,9 +34,9 @@ typedef struct {
 } Counter;
 
 static ErlNifResourceType *counter_type;
-static atomic_ulong total; /* of all counters, as a global of a driver is of all ports */
+static atomic_ulong total; /* shared by all counters */
 
-/* The owner has died. */
+/* The emulator calls it when the owner has ended. */
 static void down(ErlNifEnv *env, void *object, ErlNifPid *pid, ErlNifMonitor *monitor)
 {
     Counter *counter = object;
@@ -59,9 +64,9 @@ static ERL_NIF_TERM open_counter(ErlNifEnv *env, int argc, const ERL_NIF_TERM ar
     atomic_init(&counter->closed, false);
     if (enif_monitor_process(env, counter, &self, NULL) != 0) {
         enif_release_resource(counter);
-        return enif_raise_exception(env, enif_make_atom(env, "noproc")); /* killed meanwhile */
+        return enif_raise_exception(env, enif_make_atom(env, "noproc")); /* the caller was killed */
     }
-    /* The term holds a reference of its own from here on, and ours is given back. */
+    /* The term has a reference of its own, so the reference of this function is released. */
     term = enif_make_resource(env, counter);
     enif_release_resource(counter);
     return term;
@@ -76,7 +81,7 @@ static ERL_NIF_TERM count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 
     if (argc != 1 || !enif_get_resource(env, argv[0], counter_type, &object))
         return enif_make_badarg(env);
-    counter = object; /* argv keeps it alive during the call */
+    counter = object; /* argv refers to it, so it exists during the call */
     if (atomic_load(&counter->closed))
         return enif_make_badarg(env);
     own = atomic_fetch_add(&counter->count, 1) + 1;
@@ -84,7 +89,7 @@ static ERL_NIF_TERM count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return enif_make_tuple2(env, enif_make_ulong(env, own), enif_make_ulong(env, all));
 }
 
-/* Without a destructor: the emulator frees the block, and a counter holds nothing else. */
+/* There is no destructor, because a counter is only a block, and the emulator frees that. */
 static int load(ErlNifEnv *env, void **priv_data, ERL_NIF_TERM load_info)
 {
     ErlNifResourceTypeInit callbacks = {.down = down};

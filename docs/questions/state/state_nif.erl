@@ -22,7 +22,8 @@
 load() ->
     erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "state_nif"), 0).
 
-%% The caller owns the counter: when it dies, count/1 fails with badarg everywhere.
+%% The caller owns the counter. When it has ended, count/1 fails with badarg in every
+%% process.
 open(_First) ->
     erlang:nif_error(not_loaded).
 
@@ -39,7 +40,7 @@ main() ->
     Orphan = orphan(),
     io:format("the owner of a counter has died: ~p~n", [failure(fun() -> until_closed(Orphan) end)]).
 
-%% A counter whose owner hands it on and ends.
+%% Returns a counter whose owner has sent it to this process and has ended.
 orphan() ->
     Main = self(),
     {Owner, Monitor} = spawn_monitor(fun() -> Main ! {self(), open(0)} end),
@@ -50,7 +51,8 @@ orphan() ->
         {Owner, Counter} -> Counter
     end.
 
-%% The emulator promises no order between our 'DOWN' and the resource's `down`.
+%% Calls count/1 until it fails. The emulator may call the resource's `down` after it has
+%% sent the 'DOWN' message to this process.
 until_closed(Counter) ->
     count(Counter),
     until_closed(Counter).

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * in_time_drv: answers within 200 ms, and gets the thread of a late job back.
+ * in_time_drv: answers each command within 200 ms, and stops a job that is late.
  *
- * A command is one byte: the steps of its job, each of 30 ms on an async thread.  The port answers "done", or "timeout"
- * after 200 ms.  The caller sends a command when it has the answer to the last one.
+ * A command is one byte: the number of steps of its job. Each step takes 30 ms on an
+ * async thread. The port answers "done", or "timeout" after 200 ms. The caller sends
+ * the next command after the answer.
+ *
+ * When the time is over, `timeout` sets a flag in the job. The job reads the flag
+ * before each step and ends, so the async thread is free again.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -20,12 +24,12 @@
 
 typedef struct {
     int steps;
-    atomic_bool given_up;              /* no caller waits any more */
+    atomic_bool given_up;              /* the answer was sent, or the port is closed */
 } Job;
 
 typedef struct {
     ErlDrvPort port;
-    Job *job;                          /* the one that has no answer yet */
+    Job *job;                          /* the job of the open request, or NULL */
 } State;
 
 static void work(void *data)           /* called on an async thread */
@@ -61,7 +65,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     state->job = job;
     driver_set_timer(state->port, 200);
     if (driver_async(state->port, NULL, work, job, driver_free) == -1) {
-        state->job = NULL;             /* refused: the job is still ours */
+        state->job = NULL;             /* not submitted, so free it here */
         driver_free(job);
         driver_failure_posix(state->port, ENOMEM);
     }
@@ -84,7 +88,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
         driver_cancel_timer(state->port);
         driver_output(state->port, "done", 4);
     }
-    driver_free(job);                  /* a late result ends here */
+    driver_free(job);                  /* frees a late job too */
 }
 
 static void stop(ErlDrvData data)

@@ -1,10 +1,19 @@
-/* socket_drv.c: a job that waits for a far end, and always comes back.
+/* socket_drv.c: a job that waits for a server, and ends within its time limit.
  *
- * A job connects, asks and reads the answer, all within one limit: poll()
- * waits no longer than to its deadline. If it must end before, because the
- * port is closed, stop() shuts the socket down, which wakes poll(). No timer is
- * needed: the job itself is in time, and its thread is back. The answer is
- * {Port, Tag, ok, Line} or {Port, Tag, Reason, <<>>}.
+ * Open: open_port({spawn_driver, "socket_drv ADDRESS PORT"}, [])
+ * Command: <<Tag:64, Limit:32, Question/binary>>. Limit is in milliseconds. A port has
+ *     one job at a time.
+ * Answer: {Port, Tag, ok, Line} or {Port, Tag, Reason, <<>>}. The port sends it to the
+ *     process that sent the command.
+ *
+ * The job connects, sends the question and reads the answer. It calls poll() with the
+ * time that is left until its deadline, so it ends in time. The driver needs no timer,
+ * and the async thread is free again.
+ * If the port is closed, stop() shuts the socket down. That wakes poll(), and the job
+ * ends early.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls work(). free_job() may be called on any thread.
  *
  * Compile and run, in this folder:
  *
@@ -30,16 +39,17 @@
 
 enum { ROOM = 1024 };
 
-/* It has its socket, and closes it when it is freed and not before: the number
- * of a closed socket could go to another file, while poll() still uses it. */
+/* The job owns the socket. free_job() closes it, and no earlier code does: the
+ * system may give the number of a closed socket to another file, and poll() could
+ * still be using that number. */
 typedef struct {
     int fd;
     atomic_bool hung_up;
     struct sockaddr_in address;
-    long long due; /* milliseconds; a job may wait long for a thread */
+    long long due; /* the deadline in milliseconds; it also covers the wait for a thread */
     int error;
     size_t length;
-    char line[ROOM]; /* the question, then the answer */
+    char line[ROOM]; /* first the question, later the answer */
     ErlDrvTermData caller;
     ErlDrvUInt64 tag;
 } Job;
@@ -48,7 +58,7 @@ typedef struct {
     ErlDrvPort port;
     ErlDrvTermData port_term;
     struct sockaddr_in address;
-    Job *job; /* the one under way, or NULL */
+    Job *job; /* the job that is not back yet, or NULL */
 } State;
 
 static ErlDrvUInt64 big_endian(const char *bytes, int count)
@@ -59,7 +69,8 @@ static ErlDrvUInt64 big_endian(const char *bytes, int count)
     return value;
 }
 
-static long long now(void) /* erl_drv_monotonic_time() is for schedulers only */
+/* An async thread calls it too. erl_drv_monotonic_time() works on schedulers only. */
+static long long now(void)
 {
     struct timespec time;
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
@@ -73,8 +84,8 @@ static void free_job(void *data)
     driver_free(job);
 }
 
-/* 0, or why there is nothing more to wait for. It looks once a second, should a
- * system not wake poll() for a shutdown(). */
+/* Returns 0 when the socket is ready, or the error that ends the wait. It checks
+ * hung_up once a second, because a system may not wake poll() after shutdown(). */
 static int wait_for(Job *job, short events)
 {
     for (;;) {
@@ -107,7 +118,8 @@ static int exchange(Job *job)
         return errno;
     if (error != 0)
         return error;
-    /* A new connection has room for a question this short, or is broken. */
+    /* The buffer of a new connection has room for ROOM bytes. If send() takes
+     * fewer, the connection is broken. */
     if (send(job->fd, job->line, job->length, MSG_NOSIGNAL) != (ssize_t)job->length)
         return EPIPE;
     job->length = 0;
@@ -126,7 +138,7 @@ static int exchange(Job *job)
     return 0;
 }
 
-static void work(void *data) /* on an async thread */
+static void work(void *data) /* called on an async thread */
 {
     Job *job = data;
     job->error = exchange(job);
@@ -155,8 +167,9 @@ static ErlDrvData start(ErlDrvPort port, char *command) /* "socket_drv ADDRESS P
     return (ErlDrvData)state;
 }
 
-/* The flag comes first: a job that has not called connect() yet cannot be shut
- * down, but it will look. free_job() gets the job when its thread is back. */
+/* Sets the flag before it shuts the socket down. shutdown() has no effect before
+ * connect(), but then the job finds the flag in wait_for(). The emulator calls
+ * free_job() when the job has ended. */
 static void stop(ErlDrvData data)
 {
     State *state = (State *)data;
@@ -177,11 +190,12 @@ static void reply(State *state, ErlDrvTermData to, ErlDrvUInt64 tag, int error,
         ERL_DRV_BUF2BINARY, (ErlDrvTermData)line, length,
         ERL_DRV_TUPLE,      4,
     };
-    /* 0 if the caller has gone: then nobody misses the reply. */
+    /* 0 means that the caller has ended. The reply is dropped then. */
     (void)erl_drv_send_term(state->port_term, to, term, sizeof term / sizeof term[0]);
 }
 
-/* <<Tag:64, Limit:32, Question/binary>>, one at a time */
+/* Command: <<Tag:64, Limit:32, Question/binary>>. While a job is not back, the
+ * answer to a further command is ebusy. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -190,7 +204,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length < 12 || length > 12 + ROOM) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     if (state->job != NULL) {
         reply(state, caller, big_endian(bytes, 8), EBUSY, "", 0);

@@ -1,5 +1,5 @@
-%% socket_drv.erl: asks a server with socket_drv.c, and gets its thread back.
-%% socket_drv.c tells how to compile and run both.
+%% socket_drv.erl: asks a server through socket_drv.c, with a time limit.
+%% The head of socket_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(socket_drv).
 -export([open/2, close/1, ask/3, main/0]).
@@ -16,17 +16,17 @@ open(Address, TcpPort) ->
             error({socket_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("socket_drv").
 
-%% One line there and one line back, within the limit in milliseconds.
+%% Sends one line and waits for one line, for Limit milliseconds at most.
 ask(Port, Question, Limit) when byte_size(Question) =< 1024, Limit < 1 bsl 32 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
     Command = <<Tag:64, Limit:32, Question/binary>>,
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, Command) catch error:badarg -> closed end,
     receive
         {Port, Tag, ok, Line} ->
@@ -58,16 +58,16 @@ main() ->
     io:format("the driver is unloaded, so its thread is back~n"),
     ok = gen_tcp:close(Listen).
 
-%% Repeats a line, but lets whoever says `wait' wait.
+%% The server. It sends a line back, but it does not answer the line `wait'.
 serve(Listen, Client) ->
     case gen_tcp:accept(Listen) of
         {ok, Socket} ->
             case gen_tcp:recv(Socket, 0) of
                 {ok, <<"wait\n">>} -> Client ! asked;
                 {ok, Line} -> ok = gen_tcp:send(Socket, Line);
-                {error, _} -> Client ! asked % its limit came first
+                {error, _} -> Client ! asked % the client's limit was over before
             end,
             serve(Listen, Client);
-        {error, _} -> % main has closed it
+        {error, _} -> % main has closed the listen socket
             ok
     end.

@@ -1,12 +1,21 @@
-/* timeout_drv.c: each caller has an answer in time.
+/* timeout_drv.c: each request is answered within its own time limit.
  *
- * A port has one timer, so it is set for the earliest deadline, and the others
- * wait in a heap. An open request has a slot. Its answer, {Port, Tag, done} or
- * {Port, Tag, timeout}, ends the slot's generation. The job knows the generation
- * it was born in: so a late result is told from one in time, and dropped.
+ * Command: <<Tag:64, Work:16, Limit:32>>. Work is how many milliseconds the job sleeps.
+ *     Limit is how many milliseconds the caller waits.
+ * Answer: {Port, Tag, done} or {Port, Tag, timeout}, or {Port, Tag, busy} if the port
+ *     has too many jobs. The port sends it to the process that sent the command.
  *
- * The thread is not freed by this: it belongs to the job until the job ends.
- * socket_drv.c shows how a job gets a limit of its own.
+ * A port has one timer. The driver sets it for the earliest deadline and keeps the
+ * deadlines in a heap. Each open request has a slot in the state. The slot's generation
+ * is raised when the request is answered. A job has a copy of the generation that its
+ * slot had when the job was submitted. If the two differ when the job comes back, its
+ * result is late, and ready_async() drops it.
+ *
+ * A timeout does not end the job. The async thread is free again when the job ends.
+ * socket_drv.c shows a job with a time limit of its own.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. An async
+ *     thread calls work().
  *
  * Compile and run, in this folder:
  *
@@ -24,24 +33,24 @@
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-enum { SLOTS = 64, JOBS = 128 }; /* open requests; jobs not yet back, late ones too */
+enum { SLOTS = 64, JOBS = 128 }; /* open requests; jobs that are not back, also late ones */
 
 typedef struct {
-    ErlDrvUInt64 generation; /* one more with each answer */
+    ErlDrvUInt64 generation; /* raised by 1 with each answer */
     ErlDrvTime due;          /* microseconds */
     ErlDrvTermData caller;
     ErlDrvUInt64 tag;
-    int at; /* its place in the order below */
+    int at; /* the index of this slot in State.order */
 } Slot;
 
-/* Callbacks only, which the port's lock keeps apart. */
+/* Only callbacks use it. The port lock serializes them, so the state has no lock of its own. */
 typedef struct {
     ErlDrvPort port;
     ErlDrvTermData port_term, done, timeout, busy;
     Slot slots[SLOTS];
-    int order[SLOTS]; /* slots: first a heap of the open ones, then the free */
-    int open;
-    int jobs;
+    int order[SLOTS]; /* slot numbers: a heap of the open slots, then the free slots */
+    int open; /* requests without an answer: the size of the heap */
+    int jobs; /* jobs that are not back */
 } State;
 
 typedef struct {
@@ -76,7 +85,7 @@ static void swap(State *state, int one, int other)
     put(state, other, slot);
 }
 
-/* Restore the heap where an entry is new. */
+/* Restores the order of the heap after the entry at this index has changed. */
 static void settle(State *state, int at)
 {
     while (at > 0 && due(state, at) < due(state, (at - 1) / 2)) {
@@ -95,11 +104,11 @@ static void settle(State *state, int at)
     }
 }
 
-/* Set the timer for the earliest deadline; to set it replaces what was set. */
+/* Sets the timer for the earliest deadline. A new setting replaces the old one. */
 static void arm(State *state)
 {
     if (state->open == 0) {
-        (void)driver_cancel_timer(state->port); /* neither fails in a callback */
+        (void)driver_cancel_timer(state->port); /* timer calls cannot fail in a callback */
     } else {
         ErlDrvTime left = due(state, 0) - erl_drv_monotonic_time(ERL_DRV_USEC);
         (void)driver_set_timer(state->port, left > 0 ? (unsigned long)((left + 999) / 1000) : 0);
@@ -114,11 +123,11 @@ static void reply(State *state, ErlDrvTermData to, ErlDrvUInt64 tag, ErlDrvTermD
         ERL_DRV_ATOM,   atom,
         ERL_DRV_TUPLE,  3,
     };
-    /* 0 if the caller has gone: then nobody misses the reply. */
+    /* 0 means that the caller has ended. The reply is dropped then. */
     (void)erl_drv_send_term(state->port_term, to, term, COUNT(term));
 }
 
-/* The one answer of an open request. */
+/* Sends the only answer of an open request and frees its slot. */
 static void answer(State *state, Slot *slot, ErlDrvTermData atom)
 {
     int at = slot->at;
@@ -152,10 +161,11 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 
 static void stop(ErlDrvData data)
 {
-    driver_free(data); /* the emulator has cancelled the timer */
+    driver_free(data); /* the emulator has cancelled the timer before this call */
 }
 
-static void work(void *data) /* on an async thread; stands for work without a limit */
+/* An async thread calls it. The sleep stands for work that cannot be interrupted. */
+static void work(void *data)
 {
     const Job *job = data;
     struct timespec left = {
@@ -166,7 +176,7 @@ static void work(void *data) /* on an async thread; stands for work without a li
         continue;
 }
 
-/* <<Tag:64, Milliseconds:16, Limit:32>> */
+/* Command: <<Tag:64, Work:16, Limit:32>>, big-endian. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -175,9 +185,9 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 14) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
-    if (state->open == SLOTS || state->jobs == JOBS) { /* late jobs must not pile up */
+    if (state->open == SLOTS || state->jobs == JOBS) { /* JOBS bounds the number of late jobs */
         reply(state, driver_caller(state->port), big_endian(bytes, 8), state->busy);
         return;
     }
@@ -221,7 +231,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     Slot *slot = &state->slots[job->slot];
 
     state->jobs--;
-    if (job->generation == slot->generation) { /* else late: it has been answered */
+    if (job->generation == slot->generation) { /* otherwise timeout() has answered */
         answer(state, slot, state->done);
         arm(state);
     }

@@ -1,5 +1,5 @@
-%% timeout_drv.erl: asks timeout_drv.c for work, and has an answer in time.
-%% timeout_drv.c tells how to compile and run both.
+%% timeout_drv.erl: sends requests to timeout_drv.c, each with a time limit.
+%% The head of timeout_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(timeout_drv).
 -export([open/0, close/1, request/3, await/1, main/0]).
@@ -11,21 +11,22 @@ open() ->
         {error, Why} -> error({timeout_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("timeout_drv").
 
-%% Work of so many milliseconds, and how many the caller will wait for it.
+%% Submits a job of Work milliseconds. The driver answers within Limit milliseconds.
 request(Port, Work, Limit) when Work >= 0, Work < 1 bsl 16, Limit >= 0, Limit < 1 bsl 32 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, <<Tag:64, Work:16, Limit:32>>) catch error:badarg -> closed end,
     {Port, Tag, Monitor}.
 
-%% Gives done, timeout, busy or closed. No `after' here: the driver keeps the
-%% time, and with an `after' the answer could still come, to nobody.
+%% Returns done, timeout, busy or closed. There is no `after' here, because the
+%% driver keeps the time limit. With an `after', an answer that comes later would
+%% stay in the mailbox.
 await({Port, Tag, Monitor}) ->
     receive
         {Port, Tag, Answer} ->

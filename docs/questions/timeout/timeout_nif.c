@@ -1,12 +1,17 @@
-/* timeout_nif.c: the same need today, a socket that no thread waits for.
+/* timeout_nif.c: the task of timeout_drv.c as a NIF. No thread waits for the socket.
  *
- * Nothing here blocks. What would block gives wait, and has asked the emulator
- * to send {select, Socket, Ref, ready_input} (or ready_output) when it is worth
- * to try again. So the time limit is an `after' in Erlang, and when it is over
- * there is no thread to get back. (For TCP as such, use gen_tcp or socket:
- * this is for a far end that only a C library can talk to.)
+ * Functions: connect(TcpPort), send(Socket, Ref, Bytes), recv(Socket, Ref) and
+ *     close(Socket). None of them blocks.
+ * A function that would block returns wait. It has then asked the emulator for one
+ * message {select, Socket, Ref, ready_input}, or ready_output, which comes when another
+ * try may succeed. The time limit is an `after' in Erlang. When it is over, there is no
+ * job and no thread that still waits.
  *
- * A socket belongs to the process that opened it, and is closed when that ends.
+ * For TCP alone, use gen_tcp or socket. This NIF is a pattern for a server that only a
+ * C library can talk to.
+ *
+ * A socket belongs to the process that opened it. It is closed when that process ends.
+ * Threads: an ordinary scheduler calls the functions.
  *
  * Compile and run, in this folder:
  *
@@ -26,8 +31,8 @@
 #include <unistd.h>
 #include <erl_nif.h>
 
-/* It needs no lock: the functions are for its owner only, and down() comes
- * after the owner's last call. */
+/* It has no lock. Only the owner may call the functions, and the emulator calls
+ * down() after the owner's last call. */
 typedef struct {
     int fd;
     bool closed;
@@ -36,7 +41,8 @@ typedef struct {
 
 static ErlNifResourceType *socket_type;
 
-/* The emulator does not look at the descriptor any more: now it may be closed. */
+/* The emulator calls it when it no longer polls the descriptor. The descriptor may
+ * be closed only then. */
 static void stop(ErlNifEnv *env, void *object, ErlNifEvent fd, int is_direct_call)
 {
     Socket *s = object;
@@ -60,8 +66,8 @@ static void down(ErlNifEnv *env, void *object, ErlNifPid *pid, ErlNifMonitor *mo
     shut(env, object);
 }
 
-/* While it is selected the emulator keeps it, so this one never was, or has
- * been through stop(). */
+/* The emulator holds a reference to the resource while the descriptor is selected.
+ * So the descriptor was never selected here, or stop() has closed it. */
 static void destroy(ErlNifEnv *env, void *object)
 {
     Socket *s = object;
@@ -75,7 +81,7 @@ static ERL_NIF_TERM failed(ErlNifEnv *env, int error)
     return enif_make_tuple2(env, enif_make_atom(env, "error"), enif_make_int(env, error));
 }
 
-/* Gives false to others than the owner, and when it is closed. */
+/* Returns false if the caller is not the owner, or if the socket is closed. */
 static bool own(ErlNifEnv *env, ERL_NIF_TERM term, Socket **s)
 {
     ErlNifPid self;
@@ -83,7 +89,8 @@ static bool own(ErlNifEnv *env, ERL_NIF_TERM term, Socket **s)
            enif_compare_pids(&self, &(*s)->owner) == 0 && !(*s)->closed;
 }
 
-/* What to do after an error: ask for one message, or give up. */
+/* Returns wait if the call may succeed later, after it has asked for one message.
+ * Returns the error otherwise. */
 static ERL_NIF_TERM later(ErlNifEnv *env, Socket *s, enum ErlNifSelectFlags what,
                           ERL_NIF_TERM ref, int error)
 {
@@ -94,7 +101,7 @@ static ERL_NIF_TERM later(ErlNifEnv *env, Socket *s, enum ErlNifSelectFlags what
     return enif_make_atom(env, "wait");
 }
 
-/* connect(TcpPort): to this machine, and begun only */
+/* connect(TcpPort): begins a connection to a port of this machine. */
 static ERL_NIF_TERM connect_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -121,12 +128,12 @@ static ERL_NIF_TERM connect_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM arg
     } else {
         term = enif_make_tuple2(env, enif_make_atom(env, "ok"), enif_make_resource(env, s));
     }
-    enif_release_resource(s); /* the term has it now, or destroy() */
+    enif_release_resource(s); /* the term has a reference, or destroy() runs now */
     return term;
 }
 
-/* send(Socket, Ref, Bytes): ok, wait or {error, Errno}. All or nothing: a new
- * connection has room for a short question. */
+/* send(Socket, Ref, Bytes) -> ok | wait | {error, Errno}. A short question fits
+ * into the buffer of a new connection, so a partial send is an error. */
 static ERL_NIF_TERM send_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     Socket *s;
@@ -142,7 +149,7 @@ static ERL_NIF_TERM send_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]
     return (size_t)count == bytes.size ? enif_make_atom(env, "ok") : failed(env, EMSGSIZE);
 }
 
-/* recv(Socket, Ref): {ok, Bytes}, eof, wait or {error, Errno} */
+/* recv(Socket, Ref) -> {ok, Bytes} | eof | wait | {error, Errno} */
 static ERL_NIF_TERM recv_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     Socket *s;
@@ -161,7 +168,7 @@ static ERL_NIF_TERM recv_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]
     return enif_make_tuple2(env, enif_make_atom(env, "ok"), term);
 }
 
-/* close(Socket): after it no further select message is sent */
+/* close(Socket) -> ok. The emulator sends no select message after it. */
 static ERL_NIF_TERM close_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     Socket *s;

@@ -1,5 +1,6 @@
-%% timeout_nif.erl: asks a server with timeout_nif.c, and keeps the time itself.
-%% timeout_nif.c tells how to compile and run both.
+%% timeout_nif.erl: asks a server through timeout_nif.c, and keeps the time limit
+%% itself.
+%% The head of timeout_nif.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(timeout_nif).
 -export([ask/3, connect/1, send/3, recv/2, close/1, main/0]).
@@ -15,7 +16,7 @@ send(_Socket, _Ref, _Bytes) -> erlang:nif_error(not_loaded).
 recv(_Socket, _Ref) -> erlang:nif_error(not_loaded).
 close(_Socket) -> erlang:nif_error(not_loaded).
 
-%% One line there and one line back, within the limit in milliseconds.
+%% Sends one line and waits for one line, for Limit milliseconds at most.
 ask(TcpPort, Question, Limit) ->
     Due = erlang:monotonic_time(millisecond) + Limit,
     case connect(TcpPort) of
@@ -26,7 +27,7 @@ ask(TcpPort, Question, Limit) ->
                     Error -> Error
                 end,
             ok = close(Socket),
-            %% It may have become ready just when the limit was over.
+            %% The select message may have been sent just when the limit was over.
             receive {select, Socket, _, _} -> ok after 0 -> ok end,
             Answer;
         Error ->
@@ -68,13 +69,13 @@ main() ->
     [exit(Pid, kill) || Pid <- Pids],
     ok = gen_tcp:close(Listen).
 
-%% Repeats a line, but lets whoever says `wait' wait.
+%% The server. It sends the line `hello' back, and does not answer another line.
 serve(Listen) ->
     case gen_tcp:accept(Listen) of
         {ok, Socket} ->
             Hello = <<"hello\n">>,
             gen_tcp:recv(Socket, 0) =:= {ok, Hello} andalso gen_tcp:send(Socket, Hello),
             serve(Listen);
-        {error, _} -> % main has closed it
+        {error, _} -> % main has closed the listen socket
             ok
     end.

@@ -1,11 +1,17 @@
-/* wake_drv.c: a thread of the driver's own, which wakes the port with a pipe.
+/* wake_drv.c: a thread of the driver's own that wakes its port with a pipe.
  *
- * Each port has a thread. output() puts a command into one list, the thread
- * takes it, squares the number and puts the answer into another. When that list
- * is no longer empty, the thread writes a byte into a pipe. The emulator waits
- * for the other end, because start() has called driver_select(), and calls
- * ready_input(), which sends what the list holds to the port's owner.
- * The thread itself calls nothing that takes the port: only callbacks may.
+ * Command: <<Tag:64, Number:32>>, big-endian.
+ * Answer: {Port, {data, <<Tag:64, Square:64>>}}. The port sends it to its owner.
+ *
+ * Each port has a thread. output() appends the command to a list. The thread takes it
+ * from there, squares the number and appends the answer to a second list. If that list
+ * was empty, the thread also writes a byte into a pipe. start() has called
+ * driver_select(), so the emulator polls the reading end of the pipe and calls
+ * ready_input(). ready_input() sends the answers to the owner of the port.
+ *
+ * Threads: a scheduler calls every callback of the port, under the port lock. The
+ *     thread calls run(). It calls no function that takes the port, because only
+ *     callbacks may.
  *
  * Compile and run, in this folder:
  *
@@ -23,11 +29,11 @@
 #include <unistd.h>
 #include <erl_driver.h>
 
-/* A command, and later its answer. */
+/* First a command, later its answer. */
 typedef struct Item {
     struct Item *next;
     ErlDrvUInt64 tag;
-    ErlDrvUInt64 number; /* then its square */
+    ErlDrvUInt64 number; /* later its square */
 } Item;
 
 typedef struct {
@@ -37,10 +43,10 @@ typedef struct {
 
 typedef struct {
     ErlDrvPort port;
-    int reads; /* the ends of the pipe */
-    int writes;
+    int reads; /* the reading end of the pipe */
+    int writes; /* the writing end */
     ErlDrvTid thread;
-    ErlDrvMutex *lock; /* for all below */
+    ErlDrvMutex *lock; /* protects closing and both lists */
     ErlDrvCond *wake;
     bool closing;
     List commands;
@@ -60,7 +66,7 @@ static void append(List *list, Item *item)
     list->last = &item->next;
 }
 
-static Item *take(List *list) /* the oldest, or NULL */
+static Item *take(List *list) /* returns the oldest item, or NULL */
 {
     Item *item = list->first;
     if (item != NULL && (list->first = item->next) == NULL)
@@ -80,8 +86,8 @@ static ErlDrvEvent event(int fd)
     return (ErlDrvEvent)(ErlDrvSInt)fd;
 }
 
-/* A pipe whose ends never block, and that no program started by the emulator
- * gets. -1 if there is none, and why in errno. */
+/* Opens a pipe. Both ends are non-blocking, and programs that the emulator starts do
+ * not inherit them. Returns -1 after an error, which is in errno. */
 static int open_pipe(int ends[2])
 {
     int error;
@@ -99,17 +105,17 @@ static int open_pipe(int ends[2])
     return 0;
 }
 
-/* One byte, whatever the number of answers. It is written only when the list was
- * empty, and ready_input() empties the pipe before the list: so there is room for
- * it. The reading end is open until stop() has joined the thread. So the only
- * failure is a signal that interrupts the call. */
+/* Writes one byte for any number of answers. The pipe has room for it, because a byte
+ * is written only when the list was empty, and ready_input() empties the pipe before
+ * the list. The reading end is open until stop() has joined the thread. So the call
+ * can fail only because of a signal. */
 static void wake_port(int writes)
 {
     while (write(writes, "", 1) == -1 && errno == EINTR)
         continue;
 }
 
-static void *run(void *data) /* the thread */
+static void *run(void *data) /* called on the driver's own thread */
 {
     State *state = data;
     Item *item;
@@ -120,11 +126,11 @@ static void *run(void *data) /* the thread */
         while (!state->closing && state->commands.first == NULL)
             erl_drv_cond_wait(state->wake, state->lock);
         if (state->closing)
-            break; /* stop() frees what is left */
+            break; /* stop() frees the items that are left */
         item = take(&state->commands);
         erl_drv_mutex_unlock(state->lock);
 
-        item->number *= item->number; /* the work, without the lock */
+        item->number *= item->number; /* the work is done without the lock */
 
         erl_drv_mutex_lock(state->lock);
         was_empty = state->answers.first == NULL;
@@ -136,10 +142,10 @@ static void *run(void *data) /* the thread */
     return NULL;
 }
 
-/* The thread has ended, or was never created. The emulator may still wait for the
- * reading end, so stop_select() closes it. ERL_DRV_USE with 0 switches
- * ERL_DRV_READ off too, and calls stop_select() for any descriptor, also for one
- * that was never selected. */
+/* Frees the state. The thread has ended, or was never created. The emulator may still
+ * poll the reading end, so stop_select() closes it. ERL_DRV_USE with 0 also ends
+ * ERL_DRV_READ. It makes the emulator call stop_select() for every descriptor, also
+ * for one that was never selected. */
 static void discard(State *state)
 {
     (void)driver_select(state->port, event(state->reads), ERL_DRV_USE, 0);
@@ -178,12 +184,12 @@ static ErlDrvData start(ErlDrvPort port, char *command)
     state->wake = erl_drv_cond_create("wake_drv");
     if (state->lock == NULL || state->wake == NULL)
         goto failed;
-    /* With ERL_DRV_USE the driver is told when the descriptor may be closed. */
+    /* With ERL_DRV_USE the emulator calls stop_select() when the descriptor may be closed. */
     if (driver_select(port, event(state->reads), ERL_DRV_READ | ERL_DRV_USE, 1) == -1) {
         error = EBADF;
         goto failed;
     }
-    /* Last, because everything is in place by now: the thread begins at once. */
+    /* The thread is created last, because it uses the state at once. */
     error = erl_drv_thread_create("wake_drv", &state->thread, run, state, NULL);
     if (error == 0)
         return (ErlDrvData)state;
@@ -193,7 +199,7 @@ failed:
     return ERL_DRV_ERROR_ERRNO;
 }
 
-/* Waits for the number that is being squared, and for no other. */
+/* Waits for the command that the thread is working on, and drops the other commands. */
 static void stop(ErlDrvData data)
 {
     State *state = (State *)data;
@@ -202,12 +208,12 @@ static void stop(ErlDrvData data)
     state->closing = true;
     erl_drv_cond_signal(state->wake);
     erl_drv_mutex_unlock(state->lock);
-    (void)erl_drv_thread_join(state->thread, NULL); /* of our own, once: cannot fail */
+    (void)erl_drv_thread_join(state->thread, NULL); /* cannot fail: joined once */
     discard(state);
 }
 
-/* The emulator waits for the descriptor no longer, so another file may get its
- * number. The state is freed already. */
+/* The emulator calls it when it no longer polls the descriptor. The state is freed
+ * already. */
 static void stop_select(ErlDrvEvent event, void *reserved)
 {
     (void)reserved;
@@ -228,7 +234,7 @@ static void to_bytes(char *bytes, ErlDrvUInt64 value)
         bytes[i] = (char)(value & 0xff);
 }
 
-/* <<Tag:64, Number:32>> */
+/* Command: <<Tag:64, Number:32>>. */
 static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 {
     State *state = (State *)data;
@@ -236,7 +242,7 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
 
     if (length != 12) {
         driver_failure_posix(state->port, EINVAL);
-        return; /* stop() has run inside that call: the state is gone */
+        return; /* stop() has run inside that call, so the state is freed */
     }
     item = driver_alloc(sizeof *item);
     if (item == NULL) {
@@ -251,9 +257,9 @@ static void output(ErlDrvData data, char *bytes, ErlDrvSizeT length)
     erl_drv_mutex_unlock(state->lock);
 }
 
-/* Under the port's lock, as output() is. First the pipe, then the list: an
- * answer that comes in between is taken now, and one that comes later finds the
- * list empty and writes a byte. The other way round its byte could be lost. */
+/* It empties first the pipe and then the list. An answer that is appended between the
+ * two is taken from the list now. An answer that is appended later finds the list
+ * empty, so the thread writes a byte. In the other order that byte could be lost. */
 static void ready_input(ErlDrvData data, ErlDrvEvent event)
 {
     State *state = (State *)data;
@@ -275,7 +281,7 @@ static void ready_input(ErlDrvData data, ErlDrvEvent event)
         next = item->next;
         to_bytes(answer, item->tag);
         to_bytes(answer + 8, item->number);
-        /* -1 if the port is closed: then the answer is lost. */
+        /* -1 means that the port is closed. The answer is dropped then. */
         (void)driver_output(state->port, answer, sizeof answer);
         driver_free(item);
     }

@@ -1,5 +1,6 @@
-%% wake_drv.erl: asks wake_drv.c for squares, which a thread of its own works out.
-%% wake_drv.c tells how to compile and run both.
+%% wake_drv.erl: gets squares from wake_drv.c, where a thread of the driver's own
+%% computes them.
+%% The head of wake_drv.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(wake_drv).
 -export([open/0, close/1, square/2, request/2, await/1, main/0]).
@@ -15,7 +16,7 @@ open() ->
             error({wake_drv, erl_ddll:format_error(Why)})
     end.
 
-%% For the process that has opened the port: it has loaded the driver as well.
+%% Call it in the process that opened the port, because that process loaded the driver.
 close(Port) ->
     try port_close(Port) catch error:badarg -> already_closed end,
     ok = erl_ddll:unload("wake_drv").
@@ -23,15 +24,15 @@ close(Port) ->
 square(Port, Number) ->
     await(request(Port, Number)).
 
-%% For the process that has opened the port: driver_output() answers to that one.
+%% Call it in the process that opened the port. driver_output() sends to the owner.
 request(Port, Number) when Number >= 0, Number < 1 bsl 32 ->
     Tag = erlang:unique_integer([positive]),
     Monitor = erlang:monitor(port, Port),
-    %% If the port is closed, the monitor tells.
+    %% badarg means that the port is closed. The monitor reports that, too.
     try port_command(Port, <<Tag:64, Number:32>>) catch error:badarg -> closed end,
     {Port, Tag, Monitor}.
 
-%% After 'DOWN' no answer can come, so that nothing is left in the mailbox.
+%% The port sends no answer after 'DOWN', so no message is left in the mailbox.
 await({Port, Tag, Monitor}) ->
     receive
         {Port, {data, <<Tag:64, Square:64>>}} ->

@@ -1,11 +1,16 @@
-/* wake_nif.c: the same need today, a thread that sends its answers itself.
+/* wake_nif.c: the task of wake_drv.c as a NIF, with a thread that sends its answers
+ * itself.
  *
- * Any thread may call enif_send(), so there is no pipe, no list of answers and
- * nothing to wake: the thread squares a number and sends {Ref, {ok, Square}} to
- * the process that asked. It belongs to a resource. It is told to end by
- * close(), by the end of the process that opened it (down), or when no term
- * refers to it any more (destructor). It answers {Ref, {error, closed}} to the
- * requests that it has not begun by then.
+ * Functions: open() returns a worker. submit(Worker, Ref, Number) returns ok or closed.
+ *     close(Worker) returns ok.
+ * Messages: the thread sends {Ref, {ok, Square}} to the process that called submit(),
+ *     or {Ref, {error, closed}} if the worker was closed before the thread began with
+ *     the request.
+ *
+ * enif_send() may be called on any thread. So there is no pipe and no list of answers.
+ * A worker is a resource with one thread. It is closed by close(), by down() when the
+ * process that opened it has ended, or by the destructor when no term refers to it any
+ * more.
  *
  * Compile and run, in this folder:
  *
@@ -22,7 +27,7 @@
 typedef struct Request {
     struct Request *next;
     ErlNifPid caller;
-    ErlNifEnv *env; /* the ref lives here until it is sent */
+    ErlNifEnv *env; /* holds ref until the answer is sent */
     ERL_NIF_TERM ref;
     unsigned number;
 } Request;
@@ -30,7 +35,7 @@ typedef struct Request {
 typedef struct {
     ErlNifTid thread;
     bool has_thread;
-    ErlNifMutex *lock; /* for all below */
+    ErlNifMutex *lock; /* protects closed, first and last */
     ErlNifCond *wake;
     bool closed;
     Request *first; /* the oldest */
@@ -58,13 +63,14 @@ static void answer(Request *request, bool closed)
         closed ? enif_make_tuple2(env, atom(env, "error"), atom(env, "closed"))
                : enif_make_tuple2(env, atom(env, "ok"), enif_make_uint64(env, square));
     ERL_NIF_TERM message = enif_make_tuple2(env, request->ref, result);
-    /* NULL: this is no scheduler. False if the caller has gone. */
+    /* The first argument is NULL, because this thread is not a scheduler. The call returns
+     * false if the receiver has ended. */
     (void)enif_send(NULL, &request->caller, env, message);
     free_request(request);
 }
 
-/* The thread holds no reference to the resource: the destructor joins it, so
- * the resource outlives the thread. */
+/* The worker's thread. It holds no reference to the resource. The destructor joins
+ * the thread, so the resource exists as long as the thread runs. */
 static void *run(void *data)
 {
     Worker *worker = data;
@@ -78,7 +84,7 @@ static void *run(void *data)
         closed = worker->closed;
         request = worker->first;
         if (request == NULL)
-            break; /* closed, and every request has its answer */
+            break; /* the worker is closed, and every request is answered */
         worker->first = request->next;
         if (worker->first == NULL)
             worker->last = &worker->first;
@@ -104,14 +110,14 @@ static void down(ErlNifEnv *env, void *object, ErlNifPid *pid, ErlNifMonitor *mo
     close_worker(object);
 }
 
-/* Also for a worker that open_worker() could not finish. */
+/* The emulator also calls it for a worker that open_worker() could not finish. */
 static void destroy(ErlNifEnv *env, void *object)
 {
     Worker *worker = object;
     (void)env;
     if (worker->has_thread) {
         close_worker(worker);
-        (void)enif_thread_join(worker->thread, NULL); /* of our own, once: cannot fail */
+        (void)enif_thread_join(worker->thread, NULL); /* cannot fail: joined once */
     }
     if (worker->wake != NULL)
         enif_cond_destroy(worker->wake);
@@ -140,7 +146,7 @@ static ERL_NIF_TERM open_worker(ErlNifEnv *env, int argc, const ERL_NIF_TERM arg
         if (enif_monitor_process(env, worker, &self, NULL) == 0)
             term = enif_make_resource(env, worker);
     }
-    enif_release_resource(worker); /* the term holds it now, or it is destroyed */
+    enif_release_resource(worker); /* the term has a reference, or destroy() runs now */
     return term != 0 ? term : enif_raise_exception(env, atom(env, "system_limit"));
 }
 
@@ -161,12 +167,12 @@ static ERL_NIF_TERM submit(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     request->number = number;
     request->env = enif_alloc_env(); /* never NULL */
     request->ref = enif_make_copy(request->env, argv[1]);
-    (void)enif_self(env, &request->caller); /* a process is calling */
+    (void)enif_self(env, &request->caller); /* cannot fail: a process has called */
 
     enif_mutex_lock(worker->lock);
     closed = worker->closed;
     if (!closed) {
-        *worker->last = request; /* the thread's now */
+        *worker->last = request; /* the thread owns it now */
         worker->last = &request->next;
         enif_cond_signal(worker->wake);
     }
@@ -200,6 +206,6 @@ static ErlNifFunc functions[] = {
     {"close", 1, close_nif, 0},
 };
 
-/* No upgrade: a worker's thread runs in this library, which must stay until
- * the last destructor has joined its thread. The emulator sees to that. */
+/* There is no upgrade function. A thread runs code of this library, and the
+ * emulator keeps the library loaded until the last destructor has run. */
 ERL_NIF_INIT(wake_nif, functions, load, NULL, NULL, NULL)

@@ -1,5 +1,6 @@
-%% wake_nif.erl: asks wake_nif.c for squares, which a thread of its own works out.
-%% wake_nif.c tells how to compile and run both.
+%% wake_nif.erl: gets squares from wake_nif.c, where a thread of the NIF's own computes
+%% them.
+%% The head of wake_nif.c says how to compile and run both files.
 %% SPDX-License-Identifier: 0BSD
 -module(wake_nif).
 -export([open/0, close/1, submit/3, square/2, request/2, await/1, main/0]).
@@ -13,13 +14,13 @@ load() ->
 open() -> erlang:nif_error(not_loaded).
 close(_Worker) -> erlang:nif_error(not_loaded).
 
-%% Gives ok or closed; {Ref, Answer} follows an ok only.
+%% Returns ok or closed. Only after ok, {Ref, Answer} follows.
 submit(_Worker, _Ref, _Number) -> erlang:nif_error(not_loaded).
 
 square(Worker, Number) ->
     await(request(Worker, Number)).
 
-%% Any process may ask, and may ask again before it awaits.
+%% Any process may call it, also several times before it calls await/1.
 request(Worker, Number) ->
     Ref = make_ref(),
     {submit(Worker, Ref, Number), Ref}.

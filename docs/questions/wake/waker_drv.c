@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * waker_drv: a thread of the driver's own, which wakes the port with a pipe.
+ * waker_drv: a thread of the driver's own that wakes its port with a pipe.
  *
- * Each port has a thread.  For each command the thread sleeps for 10 milliseconds, which stands for its work, and then
- * the port answers "done".
+ * Each port has a thread. For each command the thread sleeps for 10 milliseconds, which
+ * stands for its work. Then the port answers "done".
+ * The thread writes a byte into the pipe. The emulator polls the other end and calls
+ * `ready_input`.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -23,12 +25,12 @@ typedef struct {
     ErlDrvPort port;
     int reads, writes;                 /* the two ends of the pipe */
     ErlDrvTid thread;
-    ErlDrvMutex *lock;                 /* for the three numbers below */
+    ErlDrvMutex *lock;                 /* protects the numbers below */
     ErlDrvCond *more;
     int asked, done, ending;
 } State;
 
-static void *run(void *data)           /* the driver's own thread */
+static void *run(void *data)           /* called on the driver's own thread */
 {
     State *state = data;
     erl_drv_mutex_lock(state->lock);
@@ -39,7 +41,7 @@ static void *run(void *data)           /* the driver's own thread */
             break;
         state->asked--;
         erl_drv_mutex_unlock(state->lock);
-        usleep(10000);                 /* the work, without the lock */
+        usleep(10000);                 /* work without the lock */
         erl_drv_mutex_lock(state->lock);
         if (state->done == 0 && write(state->writes, "!", 1) != 1)
             break;                     /* the byte wakes the port */
@@ -97,12 +99,12 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 }
 
 static void ready_input(ErlDrvData data, ErlDrvEvent event)
-{                                      /* a scheduler calls it */
+{                                      /* called on a scheduler */
     State *state = (State *)data;
     char bytes[16];
     int done;
     if (read((int)(ErlDrvSInt)event, bytes, sizeof bytes) < 1)
-        return;                        /* first the pipe, then the number */
+        return;                        /* empty the pipe before the count */
     erl_drv_mutex_lock(state->lock);
     done = state->done;
     state->done = 0;
@@ -123,7 +125,7 @@ static void stop(ErlDrvData data)
 }
 
 static void stop_select(ErlDrvEvent event, void *reserved)
-{                                      /* the pipe has been given up */
+{                                      /* the emulator no longer polls it */
     (void)reserved;
     close((int)(ErlDrvSInt)event);
 }

@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: 0BSD
 %%
-%% Sends two commands to waker_drv and waits for both answers, and closes a port before its answer comes.
+%% Sends two commands to waker_drv and waits for both answers.
+%% Then closes the port before the answer to a third command comes.
 %%
 %% Compile waker_drv.c as its head says; then, in the same folder:
 %%
