@@ -71,7 +71,9 @@ def test_a_mistake_is_told_once_with_its_lines_and_can_be_seen_again(tmp_path: P
     done = driverref("check", "--command", COMMAND, file, "--", "-w", "-lm")
     assert done.exit_code == 1
     assert done.output.count("Leak: 1 block never freed") == 1
-    assert ">   79      job = driver_alloc(sizeof *job);" in done.output
+    text = "    job = driver_alloc(sizeof *job);"
+    number = file.read_text().splitlines().index(text) + 1
+    assert f">{number:5}  {text}" in done.output
     assert "1 mistake in" in done.output
     (line,) = [line for line in done.output.splitlines() if "see it:" in line]
     again = driverref(*shlex.split(line.partition("see it: driverref ")[2]))
