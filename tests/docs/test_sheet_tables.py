@@ -1,9 +1,9 @@
 """The two tables of the cheat sheet that are written by hand.
 
-"Who owns the data?": each row has a driver that keeps it and a driver that breaks it. A driver is
-made of a few functions. It is explored with one command and a close, so the job meets the close in
-every order. The right driver has no fault in any order, and the wrong one has the fault of which
-the sheet warns.
+"What data does the driver own?": each row has a driver that keeps it and a driver that breaks it. A
+driver is made of a few functions. It is explored with one command and a close, so the job meets the
+close in every order. The right driver has no fault in any order, and the wrong one has the fault of
+which the sheet warns.
 
 "What do calls return?": each row below the list that is made of the docstrings has a test.
 """
@@ -429,7 +429,7 @@ def rows(section: str) -> list[str]:
 
 
 def test_each_row_of_the_tables_is_tested() -> None:
-    owned = rows("## Who owns the data?")
+    owned = rows("## What data does the driver own?")
     tried = {row.data for row in ROWS} | {"bytes in the driver queue"}
     assert [cell for cell in owned if not cell.startswith(tuple(tried))] == []
     assert len(owned) == len(tried)
