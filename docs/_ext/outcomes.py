@@ -5,6 +5,8 @@ The argument is a name or another expression. Its value is an `Outcomes` for `{o
 
     closed while it ran | surprising | async_invoke < stop < async_return
 
+What stands between backticks in a name is shown as code.
+
 Each outcome has two rows. The first has its name and its grade, if there are any, and what came
 back or was observed, or the fault with all that it says. An event that has moved, against the row
 above, is marked. The second row opens and shows the rest: how many schedules end so, the timeline
@@ -27,7 +29,7 @@ from sphinx.util.typing import ExtensionMetadata
 from _ext import pages
 from _ext.games import Examples, game_of
 from _ext.outcome_names import Named, moved, named
-from _ext.words import listed
+from _ext.words import coded, listed
 from _ext.workshop import (
     SAFE,
     ExampleDirective,
@@ -124,7 +126,7 @@ class OutcomesTable(ExampleDirective):
             above = order_of(row.outcome) or above
             grade = f' <span class="grade">{row.grade}</span>' if row.grade else ""
             if self.content:
-                cells = f'<th scope="row">{escape(row.name)}{grade}</th><td>{shows}</td>'
+                cells = f'<th scope="row">{coded(row.name)}{grade}</th><td>{shows}</td>'
             else:
                 cells = f'<th scope="row">{shows}{grade}</th>'
             how = f"how {row.grade}".rstrip()
@@ -140,7 +142,7 @@ class OutcomesTable(ExampleDirective):
         """Return what the second row hides."""
         found = outcomes[row.outcome]
         schedule = found.witness.partition("/")[0]
-        name = row.name or in_full(row.outcome)
+        name = row.name.replace("`", "") or in_full(row.outcome)
         trace = self.chosen(outcomes.replay(row.outcome).trace, f"the trace of {row.outcome!r}")
         picture = timeline.svg(
             trace,

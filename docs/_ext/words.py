@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from html import escape
 
 
 def counted(number: int, noun: str) -> str:
@@ -18,3 +20,8 @@ def listed(words: Sequence[str]) -> str:
 def plain(markdown: str) -> str:
     """Return a line of Markdown without the marks for code and for stress."""
     return markdown.replace("`", "").replace("*", "")
+
+
+def coded(markdown: str) -> str:
+    """Return a line as HTML, in which what stands between backticks is code."""
+    return re.sub("`([^`]+)`", r'<code class="literal">\1</code>', escape(markdown))

@@ -4,7 +4,8 @@
     texts     every other text, to which the rest refers by number
     steps     each step (`_Writer.step`), after all that happens before it
     runs      of each run: the row of its outcome, its last steps, its witness
-    rows      of each outcome, in the order of the table: its label, its grade
+    rows      of each outcome, in the order of the table: its label, and its grade; what stands
+              between backticks in a label is code
     code      of each file or example: its name, and the lines that are needed, by number
     again     the call that makes a run again, with {} for its witness
     shortest  of each row: the run of its witness

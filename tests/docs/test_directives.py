@@ -128,7 +128,7 @@ the port is closed first | surprising | Leak in output
 :title: Where stop stands
 :description: Before the job, in it, or after it.
 
-before the job | stop < async_invoke
+`stop` before the job | stop < async_invoke
 in the job | surprising | async_invoke < stop < async_return
 after the job | fault | async_return < stop
 ```
@@ -317,7 +317,7 @@ def test_names_and_grades_stand_beside_what_the_run_shows(good: Path) -> None:
     assert heads(table) == ["outcome", "what the run shows"]
     rows = table.select("tbody tr:not(.how)")
     assert [row.select("th")[0].text for row in rows] == [
-        "before the job right",
+        "stop before the job right",
         "in the job surprising",
         "after the job fault",
     ]
@@ -326,7 +326,13 @@ def test_names_and_grades_stand_beside_what_the_run_shows(good: Path) -> None:
         ["how", str(row["class"][0])] for row in rows
     ]
     titles = [title.text for title in table.select("svg > title")]
-    assert titles[0] == "Where stop stands: before the job"
+    assert titles[0] == "Where stop stands: stop before the job"
+
+
+def test_what_stands_between_backticks_in_a_name_is_code(good: Path) -> None:
+    table = article(good).select("div.outcomes table")[3]
+    assert [code.text for code in table.select("th[scope=row] code.literal")] == ["stop"]
+    assert "`" not in table.text
 
 
 def test_an_outcome_named_surprising_may_be_a_fault_of_the_driver(good: Path) -> None:

@@ -39,7 +39,7 @@ Jobs begin in order.
 :title: A job and a close
 :description: A leak, or none.
 
-never freed | Leak
+never `freed` | Leak
 freed | None
 ```
 
@@ -95,7 +95,7 @@ def test_each_table_has_its_game_in_a_file_and_each_group_of_eras_its_own(folder
 
 def test_the_game_has_the_names_of_the_table_and_the_lines_of_its_example(folder: Path) -> None:
     game = data(folder, "index-0")
-    assert game["rows"] == [["never freed", "fault"], ["freed", "right"]]
+    assert game["rows"] == [["never `freed`", "fault"], ["freed", "right"]]
     code = game["code"]
     assert ["index.md:12", '        word.text = b"here"'] in [
         [name, text] for name, lines in code for text in lines.values()

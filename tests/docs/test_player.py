@@ -42,7 +42,7 @@ Jobs begin in order.
 :description: A leak, or none.
 
 never freed | Leak
-freed | '<closed>'
+the `Word` is freed | '<closed>'
 ```
 
 ```{{toctree}}
@@ -111,18 +111,20 @@ def test_a_game_is_played_to_each_end_by_keyboard(page: Page) -> None:
         if not (keys := able(page)):
             break
         page.keyboard.press(keys[-1])
-    assert "The end: freed." in said.inner_text()
+    assert "The end: the Word is freed." in said.inner_text()
     assert score.inner_text() == "2 of 2 found"
-    witness = said.locator("code").inner_text().split('"')[1]
+    assert said.locator("strong code").inner_text() == "Word"
+    witness = said.locator("code.play-call").inner_text().split('"')[1]
     assert explore(closes).experiment.run(Replay(witness)) == "<closed>"
 
 
-@pytest.mark.parametrize(("row", "name"), [(0, "never freed"), (1, "freed")])
+@pytest.mark.parametrize(("row", "name"), [(0, "never freed"), (1, "the Word is freed")])
 def test_the_way_to_each_row_leads_to_it(page: Page, row: int, name: str) -> None:
     page.locator(".play-lead").nth(row).click()
     said = page.locator(".play-said")
     page.locator(".play").wait_for()
     assert f"The way to “{name}”" in said.inner_text()
+    assert said.locator("code").all_inner_texts() == ["Word"] * row
     assert focused(page) == "on →"
     for _ in range(30):
         if page.locator(".play-tools button", has_text="on →").is_disabled():

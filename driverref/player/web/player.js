@@ -26,6 +26,8 @@ const button = (text, kind, action, keys) => {
   if (keys) b.setAttribute("aria-keyshortcuts", keys);
   return b;
 };
+// A label of a row: what stands between backticks is code.
+const coded = text => text.split(/`([^`]+)`/).map((part, i) => i % 2 ? make("code", "", part) : part);
 const milliseconds = us => us % 1000 ? `${us} µs` : `${us / 1000} ms`;
 
 class Game {
@@ -207,7 +209,8 @@ class Player {
       position.move(s);
     }
     const choices = this.path.filter(move => move.chosen).length;
-    this.go(this.first(), choices ? `The way to “${this.game.rows[row][0]}” has ${choices} choices: press on, or the right arrow key.`
+    this.go(this.first(), choices
+      ? ["The way to “", ...coded(this.game.rows[row][0]), `” has ${choices} choices: press on, or the right arrow key.`]
       : "There is no choice on the way.");
     this.on.focus();
     this.root.scrollIntoView({ block: "nearest" });
@@ -293,11 +296,11 @@ class Player {
   }
   showSaid(said, position, over, row) {
     const [name, grade] = row === undefined ? [] : this.game.rows[row];
-    this.said.replaceChildren(said ? `${said} ` : "");
+    this.said.replaceChildren(...(said ? [said, " "].flat() : []));
     if (over) {
       const call = this.game.again.replace("{}", () => this.game.runs[position.left[0]][2]);
-      this.said.append(make("strong", grade === "fault" ? "play-fault" : "", `The end: ${name}.`), " To run it again: ", make("code", "play-call", call));
-    } else if (row !== undefined) this.said.append(`From here it can only end with: ${name}.`);
+      this.said.append(make("strong", grade === "fault" ? "play-fault" : "", "The end: ", ...coded(name), "."), " To run it again: ", make("code", "play-call", call));
+    } else if (row !== undefined) this.said.append("From here it can only end with: ", ...coded(name), ".");
   }
   showLog(position) {
     let last;
