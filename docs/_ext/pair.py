@@ -5,7 +5,8 @@
     ```
 
 `pairs` says where the lines stand in the file.  `:part: owner` chooses one of several pairs of a
-file, and `:finds:` names the faults that `driverref check` has for the wrong lines.  The tests
+file, and `:finds:` names the faults that `driverref check` has for the wrong lines.  They stand
+behind *Wrong*, and the file behind *Right*.  The tests
 compile each file both ways, play the symptom on the real emulator, and hold what `:finds:` says.
 """
 
@@ -28,7 +29,10 @@ SIDES = {"wrong": "Wrong", "right": "Right"}
 
 
 class Pair(BookDirective):
-    """Wrong beside right; on a phone below each other."""
+    """Wrong beside right; on a phone below each other.
+
+    Below a `div` of class `beside` the text of the entry stands beside both, on a wide screen.
+    """
 
     required_arguments = 1
     option_spec: ClassVar[OptionSpec] = {
@@ -37,7 +41,7 @@ class Pair(BookDirective):
     }
 
     def run(self) -> list[nodes.Node]:
-        """Return the two sides, and a line with the file and what is found in it."""
+        """Return the two sides."""
         file = self.page.parent / self.arguments[0]
         self.depends_on(file)
         try:
@@ -46,26 +50,29 @@ class Pair(BookDirective):
             box += [self.side(file, text, side) for side in SIDES]
         except (OSError, ValueError) as error:
             raise self.error(f"pair: {file.name}: {error}") from error
-        return [box, self.below(file)]
+        return [box]
 
     def side(self, file: Path, text: str, side: str) -> nodes.Node:
-        """Return one side: its name and its lines."""
+        """Return one side: its name, with what belongs to it, and its lines."""
         code = pairs.lines(text, side, self.options.get("part", ""))
         block = nodes.literal_block(code, code, language=LANGUAGES[file.suffix])
         title = nodes.paragraph(SIDES[side], SIDES[side], classes=["side"])
+        title += self.found() if side == "wrong" else self.file(file)
         return nodes.container("", title, block, classes=[side])
 
-    def below(self, file: Path) -> nodes.Node:
-        """Return the line below the two sides."""
+    def found(self) -> list[nodes.Node]:
+        """Return what is found in the wrong lines; nothing if it is nothing."""
+        if not (finds := self.options.get("finds", "").split()):
+            return []
+        line = nodes.inline("", " · ", classes=["finds"])
+        line += nodes.literal("", "driverref check")
+        line += nodes.Text(f" finds {listed([f'a {pairs.words_of(fault)}' for fault in finds])}")
+        return [line]
+
+    def file(self, file: Path) -> list[nodes.Node]:
+        """Return the link to the file."""
         link = self.download(file.name, f"{file.parent.name}/{file.name}", "file-link")
-        line = nodes.paragraph("", "", link, classes=["pair-file"])
-        if finds := self.options.get("finds", "").split():
-            line += [
-                nodes.Text(" · "),
-                nodes.literal("", f"driverref check {file.name} -- -DWRONG"),
-                nodes.Text(f" finds {listed([pairs.words_of(fault) for fault in finds])}"),
-            ]
-        return line
+        return [nodes.inline("", " · ", link, classes=["finds"])]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

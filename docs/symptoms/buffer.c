@@ -30,7 +30,6 @@ static void submit(State *state, char *buf,
                    size_t len)
 {
     Job *job = new_job(state);
-
     if (job == NULL)
         return;
     job->length = len < sizeof job->text

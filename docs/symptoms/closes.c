@@ -7,7 +7,6 @@
 static void work(void *data)
 {
     State *state = data;
-
     usleep(20000);
     state->limit += 1;  /* stop freed it */
 }
@@ -23,7 +22,6 @@ static void submit(State *state)
 static void work(void *data)
 {
     Job *job = data;
-
     usleep(20000);
     job->limit += 1;    /* its own block */
 }
@@ -31,7 +29,6 @@ static void work(void *data)
 static void submit(State *state)
 {
     Job *job = new_job(state);
-
     if (job == NULL)
         return;
     job->limit = state->limit; /* copy */

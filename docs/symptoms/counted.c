@@ -39,7 +39,6 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 static void stop(ErlDrvData data)
 {
     State *state = (State *)data;
-
     while (state->jobs > 0)
         usleep(1000);  /* for ready_async */
     driver_free(state);
@@ -53,11 +52,10 @@ static void drop(State *state)
         driver_free(state);
 }
 
-/* The free callback. ready_async calls it, too. */
+/* The free callback; ready_async calls it. */
 static void done_with(void *data)
 {
     Job *job = data;
-
     drop(job->state);
     driver_free(job);
 }
@@ -67,7 +65,7 @@ static void stop(ErlDrvData data)
     drop((State *)data);
 }
 /* right. */
-/* submit: */
+
 static void submit(State *state)
 {
     Job *job = new_job(state);
@@ -78,7 +76,7 @@ static void submit(State *state)
     atomic_fetch_add(&state->users, 1);
     driver_async(state->port, NULL, work, job, done_with);
 }
-/* submit. */
+
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
 {
     driver_output(((State *)data)->port, "done", 4);

@@ -8,7 +8,6 @@ static void work(void *data)
 {
     Job *job = data;
     ssize_t n;
-
     n = read(job->fd, job->text,
              sizeof job->text);
     job->length = n > 0 ? (size_t)n : 0;
@@ -21,7 +20,6 @@ static void work(void *data)
     Job *job = data;
     ssize_t n = -1;
     struct pollfd wait = {job->fd, POLLIN, 0};
-
     if (poll(&wait, 1, 500) == 1)  /* ms */
         n = read(job->fd, job->text,
                  sizeof job->text);

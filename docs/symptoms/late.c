@@ -25,7 +25,6 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 static void timeout(ErlDrvData data)
 {
     State *state = (State *)data;
-
     driver_output(state->port, "timeout", 7);
 }
 
@@ -41,7 +40,6 @@ static void answer(State *state, Job *job)
 static void timeout(ErlDrvData data)
 {
     State *state = (State *)data;
-
     state->current++;  /* the job is late */
     driver_output(state->port, "timeout", 7);
 }

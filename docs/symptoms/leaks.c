@@ -13,7 +13,6 @@ static void work(void *data)
 static void submit(State *state)
 {
     Job *job = new_job(state);
-
     if (job == NULL)
         return;
     driver_async(state->port, NULL,
@@ -31,7 +30,6 @@ static void answer(State *state, Job *job)
 static void submit(State *state)
 {
     Job *job = new_job(state);
-
     if (job == NULL)
         return;
     driver_async(state->port, NULL,

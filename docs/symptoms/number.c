@@ -4,23 +4,23 @@
 
 #ifdef WRONG
 /* wrong: */
-static void answer(ErlDrvTermData port, int value)
+static void answer(ErlDrvTermData port,
+                   int value)
 {
     ErlDrvTermData term[] = {
         ERL_DRV_INT, (ErlDrvTermData)value};
-
     erl_drv_output_term(port, term, 2);
 }
 /* wrong. */
 #else
 /* right: */
-static void answer(ErlDrvTermData port, int value)
+static void answer(ErlDrvTermData port,
+                   int value)
 {
     ErlDrvTermData term[] = {
         ERL_DRV_PORT, port,
         ERL_DRV_INT, (ErlDrvTermData)value,
         ERL_DRV_TUPLE, 2};
-
     erl_drv_output_term(port, term, 6);
 }
 /* right. */

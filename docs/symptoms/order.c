@@ -21,7 +21,6 @@ static void submit(State *state, Job *job)
 {
     unsigned int key =
         driver_async_port_key(state->port);
-
     driver_async(state->port, &key,
                  work, job, driver_free);
 }

@@ -24,7 +24,6 @@ static void work(void *data)
 {
     Job *job = data;
     char *table = driver_alloc(500000);
-
     if (table == NULL)
         return;  /* limit stays 0 */
     fill(table, 500000);
