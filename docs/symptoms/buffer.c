@@ -15,7 +15,7 @@ static void submit(State *state, char *buf,
 {
     state->limit = (int)len;
     driver_async(state->port, NULL,
-                 work, buf, NULL);   /* buf is lent */
+                 work, buf, NULL);   /* lent */
 }
 /* wrong. */
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
