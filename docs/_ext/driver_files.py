@@ -1,8 +1,9 @@
 """A driver of a page: its C file, its Erlang file, and the same driver in Python; for `{driver}`.
 
-The C file begins with a comment, its head; then come the includes, the functions and, last, the
-table of callbacks below a comment that begins with `/* The table of callbacks`. The heads of the
-two files say how they are compiled and run, and the Erlang file's head says what is printed then.
+The C file begins with a comment, its head. Then come the code and, last, the table of callbacks
+below a comment that begins with `/* The table of callbacks`. The page shows both, so all lines that
+a compiler reads are on it. The heads of the two files say how they are compiled and run, and the
+Erlang file's head says what is printed then.
 
 A page names the driver and its class in Python: ```` ````{driver} sleeper_drv Sleeper ````. `shown`
 finds these drivers, for the tests and for `{real-thing}`, which leaves them out. With
@@ -56,12 +57,12 @@ def shown(page: Path) -> list[Shown]:
 
 
 def code(text: str) -> str:
-    """Return the lines of a C file from its first include to its table of callbacks."""
-    start = re.search(r"^#include <", text, re.MULTILINE)
-    end = text.find(TABLE)
-    if start is None or end < start.start():
-        raise ValueError(f"there is no '#include <', or no '{TABLE}' behind it")
-    return text[start.start() : end].rstrip()
+    """Return the lines of a C file from its head to its table of callbacks."""
+    lines = re.sub(r"\A/\*.*?\*/\n", "", text, flags=re.DOTALL)
+    code, found, _ = lines.partition(TABLE)
+    if not found or not code.strip():
+        raise ValueError(f"there is no '{TABLE}', or nothing before it")
+    return code.strip()
 
 
 def parts(text: str, names: Iterable[str]) -> str:
