@@ -11,6 +11,8 @@ each term of the glossary. They are read from the pages as Sphinx has parsed the
 Words that a reader may search for and that the text does not have stand in a `div` of class
 `words`, or in an `index` directive. `Words` puts those of a `div` into the index of subjects too.
 
+A page with `nosearch: true` in its front matter, which is Sphinx's own, is found by its titles alone.
+
 `own_pages` makes the search page and `404.html`.
 """
 
@@ -213,9 +215,12 @@ def index(app: Sphinx) -> dict[str, list[list[Any]]]:
     found: list[list[Any]] = []
     shown: list[list[Any]] = []
     for docname in sorted(app.env.found_docs):
+        metadata = app.env.metadata[docname]
         for one in entries(app.env.get_doctree(docname), docname):
-            summary = app.env.metadata[docname].get("summary", "") if one.kind == "page" else ""
+            summary = metadata.get("summary", "") if one.kind == "page" else ""
             text = "\n".join(filter(None, [plain(summary), one.text]))
+            if metadata.get("nosearch"):
+                one, text = one._replace(code=""), plain(summary)
             found.append([len(shown), *one._replace(text=text)])
         shown.append(list(page_of(app, docname)))
     return {"pages": shown, "entries": found}

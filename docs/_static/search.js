@@ -95,7 +95,7 @@ const bookSearch = (() => {
     for (const like of [
       (one) => term.length > 1 && one.startsWith(term),
       (one) => term.length > 3 && one.includes(term),
-      (one) => term.length > 3 && near(one, term),
+      (one) => term.length > 4 && near(one, term),
     ]) {
       const terms = every.filter(like);
       if (terms.length) return { terms, instead: like(term) ? undefined : index.shown.get(terms[0]) };
@@ -172,7 +172,8 @@ const bookSearch = (() => {
         title: entry[3],
         kind: entry[2],
         address: index.book.pages[page][0] + (entry[1] ? `#${entry[1]}` : ""),
-        line: sentence(entry, terms),
+        /* What a function does stands first; a later line may be of an older release. */
+        line: entry[2] === "name" ? entry[5].split("\n")[0] : sentence(entry, terms),
       })),
     }));
     return { results, terms, instead };
@@ -192,7 +193,8 @@ const bookSearch = (() => {
     };
     let [best, most] = [lines[0], 0];
     for (const line of lines) if (count(line) > most) [best, most] = [line, count(line)];
-    return most ? best : [listed, code].find(count) || best;
+    /* Names of code are shown only where there is no sentence. */
+    return most ? best : (count(listed) ? listed : best || code);
   }
 
   /* The line in pieces, those marked that were searched for, and not longer than about 200 signs. */
