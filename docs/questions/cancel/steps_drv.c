@@ -63,6 +63,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     job->steps = len > 0 ? (unsigned char)buf[0] : 0;
     atomic_init(&job->cancelled, 0);
     state->job = job;
+    set_busy_port(state->port, 1);     /* one command at a time */
     if (driver_async(state->port, NULL, work, job, driver_free) == -1) {
         state->job = NULL;             /* not submitted, so free it here */
         driver_free(job);
@@ -81,6 +82,7 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int command, char *buf,
     }
     atomic_store(&state->job->cancelled, 1);
     state->job = NULL;
+    set_busy_port(state->port, 0);
     memcpy(*rbuf, "cancelled", 9);
     return 9;
 }
@@ -91,6 +93,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     Job *job = (Job *)thread_data;
     if (!atomic_load(&job->cancelled)) {
         state->job = NULL;             /* a later cancel is too late */
+        set_busy_port(state->port, 0);
         driver_output(state->port, "done", 4);
     }
     driver_free(job);

@@ -63,6 +63,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
     job->steps = len > 0 ? (unsigned char)buf[0] : 0;
     atomic_init(&job->given_up, 0);
     state->job = job;
+    set_busy_port(state->port, 1);     /* one command at a time */
     driver_set_timer(state->port, 200);
     if (driver_async(state->port, NULL, work, job, driver_free) == -1) {
         state->job = NULL;             /* not submitted, so free it here */
@@ -76,6 +77,7 @@ static void timeout(ErlDrvData data)
     State *state = (State *)data;
     atomic_store(&state->job->given_up, 1);
     state->job = NULL;
+    set_busy_port(state->port, 0);
     driver_output(state->port, "timeout", 7);
 }
 
@@ -85,6 +87,7 @@ static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
     Job *job = (Job *)thread_data;
     if (!atomic_load(&job->given_up)) {
         state->job = NULL;
+        set_busy_port(state->port, 0);
         driver_cancel_timer(state->port);
         driver_output(state->port, "done", 4);
     }
