@@ -70,10 +70,16 @@ RESULTS = (
         " term is wrong",
     ),
     Result(
-        "driver_set_timer driver_cancel_timer driver_select",
+        "driver_set_timer driver_cancel_timer",
         0,
         -1,
         "0; -1: the port is closed",
+    ),
+    Result(
+        "driver_select",
+        0,
+        -1,
+        "0; -1: the port is closed, or the emulator cannot wait for the descriptor",
     ),
     Result(
         "driver_enq_bin driver_enqv driver_pushq_bin driver_pushqv driver_enq driver_pushq",
@@ -86,7 +92,8 @@ RESULTS = (
         "driver_failure_eof driver_failure_atom driver_failure_posix driver_exit",
         0,
         -1,
-        "0: `stop` has run; -1: the port was closed already",
+        "0: `stop` has run, but after `driver_failure_eof` the port stays open if it has the option"
+        " `eof`; -1: the port was closed already",
     ),
 )
 """What the tests hold against the model. The page has the rest."""

@@ -130,7 +130,7 @@ def test_a_job_that_has_a_copy_is_right_in_every_order() -> None:
     assert set(outcomes) == {order("ready_async(1)", "stop"), order("stop")}
 
 
-# Can the new header be used with threads?
+# Which header does a driver with threads include?
 
 
 def test_the_header_s_question_has_one_outcome_and_one_schedule() -> None:

@@ -22,7 +22,7 @@ typedef struct {
     int number, square;
 } Job;
 
-static void work(void *data)           /* 2: called on an async thread */
+static void work(void *data)           /* step 3: called on an async thread */
 {
     Job *job = data;
     usleep(1000);
@@ -36,7 +36,7 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 }
 
 static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
-{                                      /* 1: called on a scheduler */
+{                                      /* step 1: called on a scheduler */
     ErlDrvPort port = (ErlDrvPort)data;
     Job *job = driver_alloc(sizeof *job);
     if (job == NULL) {
@@ -49,7 +49,7 @@ static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 }
 
 static void ready_async(ErlDrvData data, ErlDrvThreadData thread_data)
-{                                      /* 3: called on the same scheduler */
+{                                      /* step 5: called on the same scheduler */
     Job *job = (Job *)thread_data;
     char text[12];
     int length = snprintf(text, sizeof text, "%d", job->square);
