@@ -157,7 +157,9 @@ def test_the_title_above_folded_rules_says_how_many_there_are(page: Path) -> Non
     assert int(said) == text.count("```{rule} ")
 
 
-@pytest.mark.parametrize("name", ["life", "sharing", "how-it-works", "cheat-sheet"])
+@pytest.mark.parametrize(
+    "name", ["life", "sharing", "how-it-works", "every-outcome", "testing", "cheat-sheet"]
+)
 def test_each_title_above_folded_rules_says_how_many_there_are(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text("utf-8")
     pieces = re.split(r"\{dropdown\} (\d+) rules?, (?:each )?with its tests", text)
