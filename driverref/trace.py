@@ -239,7 +239,7 @@ class Trace(Sequence[Event]):
         return Event(time - self._start, thread, name, port, job, detail)
 
     def select(self, *names: str) -> Trace:
-        """The events with one of these names, as a trace of its own.
+        """Return the events with one of these names, as a trace of its own.
 
         Raises `ValueError` for a name that no event has: a test that waits for it would always
         pass.
@@ -250,7 +250,7 @@ class Trace(Sequence[Event]):
         return self._chosen([at for at, event in enumerate(self) if event.name in names])
 
     def order(self, *names: str) -> list[str]:
-        """The order of events as short strings: `["async_invoke(1)", "stop", "async_free(1)"]`.
+        """Return the order of events as short strings: `["async_invoke(1)", "stop"]`.
 
         A job's id follows in brackets.  Without `names`, all events.  Raises as `select`.
         """

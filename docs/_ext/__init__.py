@@ -26,7 +26,7 @@ These modules know nothing of Sphinx, so the tests use them too:
 * `driver`: `{driver}`; `pair`: `{pair}`;
 * `cards`: `{cards}`, and what stands where a link to a page is shared;
 * `otp_suites`: `{otp-suites}`; `sheet`: `{sheet}`, and how that page is printed;
-* `names`: `{names}`, the list of what the reference describes;
+* `names`: `{names}`, the list of what the reference, or a page of it, describes;
 * `live`: `{live}`, and what `make html-live` adds to each page;
 * `downloads`: `{program}`; `real_thing`: `{real-thing}` and the tables of the record.
 

@@ -26,10 +26,9 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata, OptionSpec
-from sphinx_design.shared import create_component
 
 from _ext import driver_files
-from _ext.workshop import SAFE, BookDirective, tab, tab_set
+from _ext.workshop import SAFE, BookDirective, dropdown, tab, tab_set
 
 
 class DriverInTabs(BookDirective):
@@ -95,22 +94,6 @@ class DriverInTabs(BookDirective):
 def coloured(text: str, language: str) -> nodes.literal_block:
     """Return a block of code."""
     return nodes.literal_block(text, text, language=language)
-
-
-def dropdown(title: str, content: list[nodes.Node]) -> nodes.Node:
-    """Return a part that is folded, as sphinx-design makes it."""
-    return create_component(
-        "dropdown",
-        children=[nodes.rubric(title, title), *content],
-        opened=False,
-        type="dropdown",
-        has_title=True,
-        icon=None,
-        chevron=None,
-        container_classes=["sd-mb-3"],
-        title_classes=[],
-        body_classes=[],
-    )
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -1,8 +1,11 @@
-"""The directive `{names}`: every name that the pages below this one describe, in one list.
+"""The directive `{names}`: what is described, by section, as a list of links.
 
-It stands on a page that is split: under the title of each page of the page's table of contents it
-has the page's sections, and the names of each. What was an address on this page before it was split
-is one still: in the HTML, the list has the ids of the sections and names that it links to.
+On a page that is split, the list has the pages below it: under the title of each page of the table
+of contents stand the page's sections, and the names of each. What was an address on this page
+before it was split is one still: in the HTML, the list has the ids that it links to.
+
+On any other page the list has this page: a line for each section, with the functions and rules that
+the section has. A method stands there without its class.
 
 The list is made when all pages have been read (`resolve`).
 """
@@ -23,6 +26,9 @@ from _ext.workshop import SAFE, BookDirective
 
 NUMBERED = re.compile(r"id\d+")
 """An id that docutils has made up, which is no address."""
+
+
+MEMBERS = {"method", "attribute", "property", "classmethod", "staticmethod"}
 
 
 class Place(nodes.General, nodes.Element):
@@ -68,12 +74,15 @@ class Page:
         for node in own(section):
             if isinstance(node, addnodes.desc_signature):
                 for anchor in node["ids"][:1]:
-                    name = node.get("fullname") or node.astext()
                     yield from self.places(node)
-                    yield self.link(anchor, nodes.literal("", name))
+                    yield self.link(anchor, nodes.literal("", self.name(node)))
                     yield nodes.Text(" ")
             elif isinstance(node, nodes.Element):
                 yield from self.places(node)
+
+    def name(self, signature: addnodes.desc_signature) -> str:
+        """Return the name of what a signature describes."""
+        return str(signature.get("fullname") or signature.astext())
 
     def link(self, anchor: str, shown: nodes.Node) -> nodes.reference:
         """Return a link to a place of the page."""
@@ -86,6 +95,43 @@ class Page:
         ids = [one for one in node["ids"] if one not in self.taken and not NUMBERED.fullmatch(one)]
         self.taken.update(ids)
         return [nodes.inline("", "", ids=[one]) for one in ids]
+
+
+class ThisPage(Page):
+    """The list of the page on which it stands: a line for each section, and no places."""
+
+    def __init__(self, builder: Builder, here: str) -> None:
+        super().__init__(builder, here, here, set())
+
+    def listing(self) -> Iterator[nodes.Node]:
+        """Yield the sections with their names. A section that has only sections has no line."""
+        whole = nodes.definition_list(classes=["names", "names-here"])
+        _, *sections = self.doctree.findall(nodes.section)
+        for section in sections:
+            names = [*self.names(section), *self.rules(section)]
+            if names or not any(isinstance(child, nodes.section) for child in section.children):
+                link = self.link(section["ids"][0], nodes.Text(section[0].astext()))
+                listed = nodes.definition("", nodes.paragraph("", "", *names))
+                whole += nodes.definition_list_item("", nodes.term("", "", link), listed)
+        yield whole
+
+    def rules(self, section: nodes.section) -> Iterator[nodes.Node]:
+        """Yield a link to each rule of a section."""
+        for node in own(section):
+            if isinstance(node, nodes.container) and "rule" in node["classes"]:
+                (anchor,) = node["ids"]
+                yield self.link(anchor, nodes.literal("", anchor.removeprefix("rule-")))
+                yield nodes.Text(" ")
+
+    def name(self, signature: addnodes.desc_signature) -> str:
+        """Return the name; that of a method or an attribute begins with its dot."""
+        name = super().name(signature)
+        member = signature.parent["objtype"] in MEMBERS
+        return f".{name.rpartition('.')[2]}" if member else name
+
+    def places(self, node: nodes.Element) -> list[nodes.Node]:
+        """Return nothing: the ids stand at what the list leads to."""
+        return []
 
 
 def own(section: nodes.Element) -> Iterator[nodes.Node]:
@@ -103,7 +149,8 @@ def resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         taken = {one for node in doctree.findall(nodes.Element) for one in node["ids"]}
         below = app.env.toctree_includes.get(docname, [])
         pages = [Page(app.builder, docname, name, taken) for name in below]
-        place.replace_self([node for page in pages for node in page.listing()])
+        listed = pages or [ThisPage(app.builder, docname)]
+        place.replace_self([node for page in listed for node in page.listing()])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -1,7 +1,7 @@
 """The directive `{otp-suites}`: which test retells which case of OTP's test suites.
 
-It shows the counts of each suite, and then a table for each: the case, and the tests that retell it
-or the reason why none does. What is wrong with the list of cases is a warning of the build.
+It shows the counts of each suite, and then a folded table for each: the case, and the tests that
+retell it or the reason why none does. A fault of the list of cases is a warning of the build.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from sphinx.util.typing import ExtensionMetadata
 
 from _ext import otp_cases
 from _ext.marks import Mark
-from _ext.workshop import SAFE, BookDirective, row, table, texts
+from _ext.words import counted
+from _ext.workshop import SAFE, BookDirective, dropdown, row, table, texts
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +38,16 @@ class OtpSuites(BookDirective):
         return shown
 
     def counts(self, suites: otp_cases.Suites) -> nodes.Node:
-        """Return the table of counts."""
+        """Return the table of counts, which leads to each suite."""
         whole, body = table("", (40, 20, 20, 20), row(*texts("suite", "retold", "not", "tests")))
         for name, cases in suites.cases.items():
             numbers = texts(*map(str, otp_cases.totals(cases)))
-            body += row(nodes.paragraph("", "", nodes.literal(name, name)), *numbers)
+            to = nodes.reference("", "", nodes.literal(name, name), refid=nodes.make_id(name))
+            body += row(nodes.paragraph("", "", to), *numbers)
         return whole
 
     def suite(self, name: str, cases: list[otp_cases.Case]) -> nodes.section:
-        """Return the section of one suite, with its table."""
+        """Return the section of one suite, with its table folded."""
         section = nodes.section("", ids=[nodes.make_id(name)], names=[name.lower()])
         section += nodes.title("", "", nodes.literal(name, name))
         whole, body = table("otp-cases", (30, 70), row(*texts("case", "test, or why not")))
@@ -54,7 +56,8 @@ class OtpSuites(BookDirective):
             if case.remark or case.why_not:
                 said.append(self.parse_text_to_nodes(case.remark or case.why_not)[0])
             body += row(nodes.paragraph("", "", nodes.literal(case.name, case.name)), said)
-        section += whole
+        title = f"{counted(len(cases), 'case')}, each with its tests or a reason"
+        section += dropdown(title, [whole])
         return section
 
     def test(self, mark: Mark) -> nodes.paragraph:

@@ -137,6 +137,11 @@ def file_mentions(path: Path, faults: list[Fault]) -> Iterator[Mention]:
                 yield Mention(rule_id, mark.test, path, mark.line)
 
 
+def folded(rules: int) -> str:
+    """Return the title of a folded part that has so many rules and nothing else."""
+    return f"{counted(rules, 'rule')}, {'each ' if rules > 1 else ''}with its tests"
+
+
 def totals(book: Rulebook) -> str:
     """Return the numbers of rules, of tests and of rules without a test, in one line."""
     named = Counter(mention.id for mention in book.mentions)

@@ -24,7 +24,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from _ext import pages, rulebook
 from _ext.words import counted, plain
-from _ext.workshop import LISTED, SAFE, BookDirective, folded, link, page_link, raw
+from _ext.workshop import LISTED, SAFE, BookDirective, dropdown, folded, link, page_link, raw
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class RuleDirective(BookDirective):
 
 
 class RuleList(BookDirective):
-    """Every rule of the book, page by page, each with its tests folded under it."""
+    """Every rule of the book, folded page by page, each with its tests folded under it."""
 
     def run(self) -> list[nodes.Node]:
         """Return the totals, the field that filters, and a section for each page."""
@@ -90,14 +90,15 @@ class RuleList(BookDirective):
         return [totals, raw(FILTER), *(self.rules_of(page, found[page]) for page in found)]
 
     def rules_of(self, page: Path, rules: Sequence[rulebook.Rule]) -> nodes.Node:
-        """Return the section with the rules of a page, whose title links to the page."""
+        """Return the section of a page, whose title links to the page: its rules, folded."""
         name = pages.docname(page, Path(self.env.srcdir))
         anchor = f"rules-of-{name.removesuffix('/index').replace('/', '-')}"
         section = nodes.section(ids=[anchor], classes=[LISTED])
         self.set_source_info(section)
         title = plain(pages.card(page).title)
         section += nodes.title(title, "", page_link(name, title))
-        section += nodes.definition_list("", *map(self.item, rules), classes=["rules", LISTED])
+        listed = nodes.definition_list("", *map(self.item, rules), classes=["rules", LISTED])
+        section += dropdown(rulebook.folded(len(rules)), [listed])
         return section
 
     def item(self, rule: rulebook.Rule) -> nodes.definition_list_item:

@@ -9,7 +9,7 @@ The way through the file:
 1. `BookDirective` is the base of the directives. It knows the page, and what the page depends on.
 2. `ExampleDirective` is the base of those that show a value which the page's own examples made.
    `run_of` gives them the run of the page, and `finish` ends that run.
-3. Links, tables and tabs, as docutils and sphinx-design have them.
+3. Links, tables, tabs and dropdowns, as docutils and sphinx-design have them.
 4. Pictures and tables in HTML. A docutils table can have neither a caption nor rows that open.
 """
 
@@ -145,7 +145,7 @@ def finish(app: Sphinx, _doctree: nodes.document) -> None:
         report(app.env, failure)
 
 
-# Links, tables and tabs, as docutils and sphinx-design have them.
+# Links, tables, tabs and dropdowns, as docutils and sphinx-design have them.
 
 
 def link(kind: str, target: str, shown: nodes.Node, domain: str = "") -> addnodes.pending_xref:
@@ -215,6 +215,22 @@ def tab(label: str, content: Sequence[nodes.Node]) -> nodes.Node:
             ),
             create_component("tab-content", classes=["sd-tab-content"], children=content),
         ],
+    )
+
+
+def dropdown(title: str, content: Sequence[nodes.Node]) -> nodes.Node:
+    """Return a part that is folded, as sphinx-design makes it."""
+    return create_component(
+        "dropdown",
+        children=[nodes.rubric(title, title), *content],
+        opened=False,
+        type="dropdown",
+        has_title=True,
+        icon=None,
+        chevron=None,
+        container_classes=["sd-mb-3"],
+        title_classes=[],
+        body_classes=[],
     )
 
 

@@ -1,4 +1,5 @@
-/* Filters the page that has all rules: a rule stays if it has all words of the field. */
+/* Filters the page that has all rules: a rule stays if it has all words of the field.
+   While the field has words, the folded parts that have a rule left are open. */
 
 "use strict";
 
@@ -17,10 +18,12 @@ document.addEventListener("DOMContentLoaded", () => {
       for (const part of parts) part.hidden = hidden;
       if (!hidden) left++;
     }
+    const filters = field.value.trim() !== "";
     for (const list of document.querySelectorAll("dl.rules")) {
-      list.parentElement.hidden = !list.querySelector("dt:not([hidden])");
+      list.closest("section").hidden = !list.querySelector("dt:not([hidden])");
+      list.closest("details").open = filters;
     }
-    status.textContent = field.value.trim() ? `${left} of ${rules.length} rules` : "";
+    status.textContent = filters ? `${left} of ${rules.length} rules` : "";
   });
   field.parentElement.hidden = false;
 });

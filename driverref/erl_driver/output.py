@@ -3,8 +3,8 @@
 There are two families, and they differ in the threads that may call them:
 
 * `driver_output` and its relatives, and the deprecated `driver_output_term` and
-  `driver_send_term`, need the port's lock.  They are for callbacks, but for `driver_send_term` in
-  R11B-3 to R15B.
+  `driver_send_term`, need the port's lock.  They are for callbacks.  In R11B-3 to R15B any thread
+  may call `driver_send_term`.
 * `erl_drv_output_term` and `erl_drv_send_term` name the port by its identifier, which a callback
   has got from `driver_mk_port`.  Any thread may call them.
 

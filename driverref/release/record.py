@@ -257,7 +257,7 @@ class Release:
         return replace(self, name="", version="", years="", covers="", erts="", nif_version=None)
 
     def lacks(self, what: str, since: str, until: str | None = None) -> str | None:
-        """The sentence that says that this release lacks `what`, or `None` if it has it.
+        """Return a sentence that says that this release lacks `what`, or `None` if it has it.
 
         The releases from `since` on have it, up to but without `until`.
         """

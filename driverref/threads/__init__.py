@@ -305,9 +305,10 @@ class Threads(Protocol):
         ...
 
     def step(self, resource: object = None, mode: Mode = READ) -> bool:
-        """A point at which another thread may run before this one uses `resource`.  `True`.
+        """Let another thread run before this one uses `resource`.  Returns `True`.
 
-        Nothing on OS threads.  Without a resource, what is used next declares itself: a cell, say.
+        On OS threads this does nothing.  Without a resource, what is used next, such as a cell,
+        declares itself.
         """
         ...
 
@@ -319,7 +320,7 @@ class Threads(Protocol):
         ...
 
     def load(self, resource: object) -> None:
-        """A step that reads an atomic, and with it learns what its last writer knew."""
+        """Make a step that reads an atomic, and with it learns what its last writer knew."""
         ...
 
     def atomically(self, resource: object, reads: bool = True) -> AbstractContextManager[object]:

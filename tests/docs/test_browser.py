@@ -253,12 +253,34 @@ def test_on_paper_what_a_page_folds_is_open_and_what_a_row_folds_is_not(
 def test_the_list_of_rules_is_filtered(page: Page, built_book: Path) -> None:
     page.goto((built_book / "reference" / "rules.html").as_uri())
     rules = page.locator("dl.rules > dt:visible")
-    every = rules.count()
+    every = page.locator("dl.rules > dt").count()
+    pages = page.locator("article section > h2:visible")
+    folded = pages.count()
+    assert rules.count() == 0
     page.get_by_label("Filter the rules").fill("key. thread")
     assert 0 < rules.count() < every / 4
+    assert 0 < pages.count() < folded
     assert f"{rules.count()} of {every} rules" in str(page.locator(".rule-filter").text_content())
     page.get_by_label("Filter the rules").fill("")
-    assert rules.count() == every
+    assert rules.count() == 0
+    assert pages.count() == folded
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "reference/rules.html#tests-key.modulo",
+        "reference/releases.html#rule-era.slot",
+        "questions/key/index.html#rule-key.modulo",
+    ],
+)
+def test_a_link_to_a_rule_opens_what_folds_it(page: Page, built_book: Path, place: str) -> None:
+    path, _, anchor = place.partition("#")
+    page.goto(f"{(built_book / path).as_uri()}#{anchor}")
+    page.wait_for_function("id => document.getElementById(id).checkVisibility()", arg=anchor)
+    box = page.locator(f"[id='{anchor}']").bounding_box()
+    assert box
+    assert 0 <= box["y"] < 900
 
 
 def test_a_page_that_does_not_exist_is_answered_at_any_depth(

@@ -158,7 +158,16 @@ def test_the_title_above_folded_rules_says_how_many_there_are(page: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["life", "sharing", "how-it-works", "every-outcome", "testing", "cheat-sheet"]
+    "name",
+    [
+        "life",
+        "sharing",
+        "how-it-works",
+        "every-outcome",
+        "testing",
+        "cheat-sheet",
+        "reference/releases",
+    ],
 )
 def test_each_title_above_folded_rules_says_how_many_there_are(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text("utf-8")
