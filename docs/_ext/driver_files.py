@@ -7,14 +7,18 @@ Erlang file's head says what is printed then.
 
 A page names the driver and its class in Python: ```` ````{driver} sleeper_drv Sleeper ````. `shown`
 finds these drivers, for the tests and for `{real-thing}`, which leaves them out. With
-`:only: Job work` only these definitions of the C file are shown (`parts`).
+`:only: Job work` only these definitions of the C file are shown (`parts`), and with
+`:since: echo_drv` only what has changed since that file (`changes`).
+
+Several drivers can share an Erlang file: the heads of their C files name it (`erlang_of`).
 """
 
 from __future__ import annotations
 
 import doctest
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +27,10 @@ from _ext import pages
 COMMAND = re.compile(r" +(cc |erlc |erl |[A-Z_]+=)")
 """How the line of a command begins in a head."""
 TABLE = "/* The table of callbacks"
+REMARK = re.compile(r"\s*/\*.*?\*/$")
+"""A comment at the end of a line."""
+LEFT_OUT = "/* ... */"
+"""What stands for lines that are left out."""
 
 
 class Shown(NamedTuple):
@@ -50,9 +58,8 @@ def shown(page: Path) -> list[Shown]:
             python = "".join(example.source for example in examples)
             only = re.findall(r"^:only: *(.*)$", fence.content, re.MULTILINE)
             c = page.parent / f"{name}.c"
-            erlang = c.with_suffix(".erl")
             names = " ".join(only).split()
-            found.append(Shown(name, python_class, python, c, erlang, names))
+            found.append(Shown(name, python_class, python, c, erlang_of(c), names))
     return found
 
 
@@ -67,15 +74,62 @@ def code(text: str) -> str:
 
 def parts(text: str, names: Iterable[str]) -> str:
     """Return some definitions of a C file, functions and structures, in the order of the names."""
-    every = re.split(r"\n\n(?=\S)", code(text))
     found = []
     for name in names:
-        mark = re.compile(rf"\A[^{{]*\b{name}\(|^\}} {name};\Z", re.MULTILINE)
-        defined = [part for part in every if mark.search(part)]
+        defined = [part for known, part in definitions(code(text)) if known == name]
         if len(defined) != 1:
             raise ValueError(f"{name} is defined {len(defined)} times")
         found += defined
     return "\n\n".join(found)
+
+
+def definitions(lines: str) -> Iterator[tuple[str, str]]:
+    """Yield each part of some lines of C and its name; the includes have an empty one."""
+    for part in re.split(r"\n\n(?=\S)", lines):
+        found = re.search(r"\A[^{]*?\b(\w+)\(|^\} (\w+);\Z", part, re.MULTILINE)
+        yield (found[1] or found[2] if found else ""), part
+
+
+def changes(lines: str, before: str) -> tuple[str, list[int]]:
+    """Return what lines of C have that those of an older file do not, definition by definition.
+
+    The includes are left out. The numbers say which of the lines that are returned are new; the
+    first line is 1. `LEFT_OUT` stands for other lines that are not needed to find the place.
+    """
+    older = dict(definitions(before))
+    found: list[str] = []
+    new: list[int] = []
+    for name, part in definitions(lines):
+        short = list(shortened(part.splitlines(), older.get(name, "").splitlines()))
+        if not name or not any(is_new for _, is_new in short):
+            continue
+        found += [""] if found else []
+        for line, is_new in short:
+            found.append(line)
+            new += [len(found)] if is_new else []
+    return "\n".join(found), new
+
+
+def shortened(lines: list[str], before: list[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the lines of one definition, and whether they are new.
+
+    A line is not new if only its comment is. A run of lines that are not new is left out if it has
+    more than two lines, and as many braces close in it as open. The line above a new line stays,
+    and so do the name of the definition and its braces.
+    """
+    old, now = ([REMARK.sub("", line) for line in both] for both in (before, lines))
+    for step, _, _, start, end in SequenceMatcher(None, old, now, autojunk=False).get_opcodes():
+        first, last = (2 if start == 0 else start), end - 1
+        while last > first and (text := "".join(lines[first:last])).count("{") != text.count("}"):
+            last -= 1
+        if step != "equal" or last - first <= 2:
+            first = last = end
+        for number in range(start, end):
+            if not first <= number < last:
+                yield lines[number], step != "equal"
+            elif number == first:
+                margin = len(lines[number]) - len(lines[number].lstrip())
+                yield f"{' ' * margin}{LEFT_OUT}", False
 
 
 def table(text: str) -> str:
@@ -92,6 +146,12 @@ def module(text: str) -> str:
     if start is None:
         raise ValueError("there is no '-module'")
     return text[start.start() :].rstrip()
+
+
+def erlang_of(c: Path) -> Path:
+    """Return the Erlang file that plays a driver: the one that its head compiles, or its own."""
+    named = re.search(r"^ \* +erlc .*?(\w+\.erl)$", c.read_text("utf-8"), re.MULTILINE)
+    return c.with_name(named[1]) if named else c.with_suffix(".erl")
 
 
 def head(path: Path) -> list[str]:
@@ -118,7 +178,7 @@ def commands(path: Path) -> list[str]:
 def promised(source: Path) -> list[str]:
     """Return the lines that the heads of a C file and its Erlang file say that `main/0` prints."""
     found: list[str] = []
-    for path in source, source.with_suffix(".erl"):
+    for path in source, erlang_of(source):
         lines = iter(head(path))
         for line in lines:
             if line.lower().endswith("prints:"):

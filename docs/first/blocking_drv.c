@@ -9,6 +9,17 @@
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o blocking_drv.so blocking_drv.c
  *
+ * step.erl plays it. In the same folder:
+ *
+ *   erlc +warnings_as_errors step.erl
+ *   erl -noshell -s step main blocking_drv -s erlang halt
+ *
+ * It prints:
+ *
+ *   short:     done
+ *   long:      done
+ *   closed:    done
+ *
  * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE

@@ -10,7 +10,7 @@
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o reaching_drv.so reaching_drv.c
  *
- * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
+ * It is a step of the page "Make your driver survive". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE
 #include <stdatomic.h>

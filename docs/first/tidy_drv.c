@@ -10,6 +10,17 @@
  *   ERL_ROOT=$(erl -noinput -eval 'io:put_chars(code:root_dir()), halt().')
  *   cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -I"$ERL_ROOT/usr/include" -o tidy_drv.so tidy_drv.c
  *
+ * step.erl plays it. In the same folder:
+ *
+ *   erlc +warnings_as_errors step.erl
+ *   erl -noshell -s step main tidy_drv -s erlang halt
+ *
+ * It prints:
+ *
+ *   short:     done
+ *   long:      done
+ *   closed:    no answer
+ *
  * It is a step of the page "Your first multithreaded driver". The last step is first_drv.c.
  */
 #define _DEFAULT_SOURCE

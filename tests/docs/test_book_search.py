@@ -137,7 +137,7 @@ OTHERS = {
     "zero copy": "binaries",
     "first driver": "first-driver",
     "tutorial": "first-driver",
-    "complete driver": "first-driver",
+    "complete driver": "survive",
     "driver_enq_bin": "binaries",
     "element 0": "binaries",
 }

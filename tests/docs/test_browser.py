@@ -22,7 +22,6 @@ pytestmark = pytest.mark.slow
 WIDTHS = (1400, 390)
 
 LONG = {
-    "first-driver.html": "a tutorial is read from its first step to its last",
     "how-it-works.html": "it tells how the model works, step by step, and is read from its start",
     "testing.html": "each of its sections is a way to test, and shows a whole test",
     "trust.html": "its tables list every place where the manual or the emulator is wrong",

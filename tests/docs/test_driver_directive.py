@@ -217,6 +217,123 @@ def test_a_step_has_no_erlang_and_a_link_to_its_file(tmp_path: Path) -> None:
     assert (tmp_path / "html" / str(link["href"])).read_text("utf-8") == C
 
 
+BEFORE = """\
+#include <erl_driver.h>
+
+typedef struct {
+    int n;
+} Job;
+
+static void work(void *job)
+{
+    one(job);
+    if (two(job)) {
+        three(job);
+    }
+    four(job);
+}
+
+static void stop(ErlDrvData data)
+{
+    one(data);
+    two(data);
+    if (three(data)) {
+        four(data);
+    }
+    last(data);
+}
+"""
+
+
+def after(*changes: tuple[str, str]) -> tuple[str, list[str]]:
+    """Return what has changed, and the lines of it that are new."""
+    text = BEFORE
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    lines, numbers = driver_files.changes(text.rstrip(), BEFORE.rstrip())
+    return lines, [lines.splitlines()[number - 1].strip() for number in numbers]
+
+
+def test_a_definition_that_has_not_changed_is_left_out() -> None:
+    lines, new = after(("    int n;\n", "    int n;\n    int m;\n"))
+    assert lines == "typedef struct {\n    int n;\n    int m;\n} Job;"
+    assert new == ["int m;"]
+
+
+def test_a_definition_that_is_new_is_shown_whole() -> None:
+    other = "static void other(void)\n{\n}"
+    lines, new = after(("static void work", f"{other}\n\nstatic void work"))
+    assert (lines, "\n".join(new)) == (other, other)
+
+
+def test_long_runs_of_old_lines_are_left_out() -> None:
+    lines, new = after(("    last(data);\n", "    last(data);\n    more(data);\n"))
+    kept = "    /* ... */\n    last(data);\n    more(data);\n}"
+    assert lines == f"static void stop(ErlDrvData data)\n{{\n{kept}"
+    assert new == ["more(data);"]
+
+
+def test_a_run_that_is_left_out_closes_the_braces_that_it_opens() -> None:
+    lines, new = after(("    if (three(data)) {\n", "    if (other(data)) {\n"))
+    assert lines.splitlines()[2:] == [
+        "    one(data);",
+        "    two(data);",
+        "    if (other(data)) {",
+        "        four(data);",
+        "    }",
+        "    last(data);",
+        "}",
+    ]
+    assert new == ["if (other(data)) {"]
+
+
+def test_a_line_is_not_new_if_only_its_comment_is() -> None:
+    assert after(("    four(job);", "    four(job);   /* why */")) == ("", [])
+
+
+@pytest.mark.slow
+def test_a_step_shows_what_has_changed_and_folds_its_file(tmp_path: Path) -> None:
+    steps = tmp_path / "docs" / "steps"
+    steps.mkdir(parents=True)
+    longer = C.replace("echo_drv", "more_drv").replace(
+        "{\n    driver", "{\n    more();\n    driver"
+    )
+    head = longer.replace(
+        " */\n#define", " *\n *   erlc +warnings_as_errors step.erl\n */\n#define"
+    )
+    assert head != longer != C
+    (steps / "echo_drv.c").write_text(C, "utf-8")
+    (steps / "more_drv.c").write_text(head, "utf-8")
+    (steps / "step.erl").write_text(ERLANG, "utf-8")
+    options = ":only: output\n:since: steps/echo_drv\n"
+    step = PAGE.replace("{driver} echo_drv Echo\n", f"{{driver}} steps/more_drv Echo\n{options}")
+    page_text = re.sub(r"```{real-thing}[^`]*```\n", "", step)
+    built = build(tmp_path, page_text, TEST)
+    assert built.returncode == 0, built.stderr
+    page = article(tmp_path)
+    assert [line.text.strip() for line in page.select("span.hll")] == ["more();"]
+    (folded,) = page.select("details.sd-dropdown")
+    title = f"The whole file, {len(head.splitlines())} lines, and how to compile and run it"
+    assert folded.select("summary")[0].text.strip() == title
+    session, whole = (pre.text.strip() for pre in folded.select("pre"))
+    assert "$ erlc +warnings_as_errors step.erl" in session
+    assert whole == head.strip()
+    links = [re.sub(r".*/", "", str(link["href"])) for link in folded.select("a")]
+    assert links == ["more_drv.c", "step.erl"]
+    same = build(tmp_path, page_text.replace("steps/echo_drv\n", "steps/more_drv\n"), TEST)
+    assert "nothing has changed since more_drv.c" in same.stderr
+
+
+def test_the_head_of_a_c_file_names_an_erlang_file_that_others_share(tmp_path: Path) -> None:
+    c = tmp_path / "echo_drv.c"
+    c.write_text(C, "utf-8")
+    assert driver_files.erlang_of(c) == tmp_path / "echo_drv.erl"
+    c.write_text(C.replace(" */\n#define", " *   erlc step.erl\n */\n#define"), "utf-8")
+    assert driver_files.erlang_of(c) == tmp_path / "step.erl"
+    assert driver_files.commands(c) == ["cc -o echo_drv.so echo_drv.c", "erlc step.erl"]
+
+
 def test_a_page_s_drivers_are_found_with_their_python(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     (found,) = driver_files.shown(page)

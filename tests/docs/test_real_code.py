@@ -1,6 +1,7 @@
 """The C and Erlang files beside the pages: what a reader copies compiles, runs, and keeps what its head promises.
 
-A pair is `<name>.c` and `<name>.erl`, and its head comments are the test's input: the indented lines that begin with
+A pair is `<name>.c` and `<name>.erl`, or an Erlang file that several drivers share and that gets the driver's name; the
+head of the C file names it then (`_ext.driver_files.erlang_of`).  The head comments are the test's input: the indented lines that begin with
 `cc`, `erlc`, `erl` or `NAME=` are the commands, and the indented lines under "prints:" are what `main/0` prints, where
 `...` stands for anything; without them each format in the Erlang file has to be found in what was printed.  `main/0`
 returns when it has shown what it shows.
@@ -26,7 +27,7 @@ from threading import Lock
 from typing import Any
 
 import pytest
-from _ext.driver_files import commands, head, promised
+from _ext.driver_files import commands, erlang_of, head, promised
 from book import DOCS
 
 pytestmark = pytest.mark.slow
@@ -38,9 +39,11 @@ PAIRS = sorted(
     path
     for kind in ("drv", "nif")
     for path in DOCS.rglob(f"*_{kind}.c")
-    if path.with_suffix(".erl").is_file()
+    if erlang_of(path).is_file()
 )
 NAMES = [path.stem for path in PAIRS]
+LEAKS = {"owner_drv"}
+"""Steps of the tutorial that leak when their port is closed: the ledger finds it."""
 PATIENCE = 100
 """Seconds after which a tool that has not ended is given up."""
 
@@ -66,7 +69,7 @@ def check(printed: str, source: Path) -> None:
         assert len(lines) == len(promise), printed
         assert all(map(like, lines, promise)), printed
         return
-    erlang = source.with_suffix(".erl").read_text()
+    erlang = erlang_of(source).read_text()
     formats = re.findall(r'io:format\("((?:[^"\\]|\\.)*)"', erlang)
     assert formats, f"{source.stem}: main/0 prints nothing"
     for text in formats:
@@ -139,7 +142,7 @@ class Builder:
             more += ["-DLEDGER_NIF"] if source.stem.endswith("_nif") else []
         files = ["-I", str(self.include), "-o", f"{source.stem}.so", str(source)]
         call(["cc", *FLAGS, *more, *files], folder)
-        call(["erlc", "+warnings_as_errors", str(source.with_suffix(".erl"))], folder)
+        call(["erlc", "+warnings_as_errors", str(erlang_of(source))], folder)
         return folder
 
     @cached_property
@@ -202,7 +205,7 @@ def test_a_question_has_a_driver_and_a_nif(folder: Path) -> None:
 
 @pairs
 def test_a_file_carries_its_licence_and_says_what_it_is(source: Path) -> None:
-    for path in source, source.with_suffix(".erl"):
+    for path in source, erlang_of(source):
         lines = [line.strip() for line in head(path)]
         assert "SPDX-License-Identifier: 0BSD" in lines, path.name
         assert any(len(line.split()) > 4 for line in lines), path.name
@@ -225,7 +228,7 @@ def test_a_driver_is_of_the_extended_kind(source: Path) -> None:
 
 def follow_heads(build: Builder, folder: Path, source: Path) -> str:
     """What is printed by the commands that the heads of a pair give, beside nothing but the two files."""
-    both = source, source.with_suffix(".erl")
+    both = source, erlang_of(source)
     for path in both:
         shutil.copy(path, folder)
     lines = list(dict.fromkeys(line for path in both for line in commands(path)))
@@ -244,10 +247,17 @@ def test_the_commands_in_the_heads_are_all_one_needs(source: Path, done: str) ->
     check(done, source)
 
 
+def main_of(source: Path) -> list[str]:
+    """The module whose `main` plays a pair and, if it is shared, the name of the driver."""
+    module = erlang_of(source).stem
+    return [module] if module == source.stem else [module, source.stem]
+
+
 def run_main(build: Builder, folder: Path, source: Path, schedulers: int, threads: int) -> str:
     """What `main/0` prints, in a folder of its own: others run it at the same time, and it may write files."""
     options = ["+A", f"{threads}", "+S", f"{schedulers}", "-noshell", "-pa", str(build(source))]
-    return call(["erl", *options, "-s", source.stem, "main", "-s", "erlang", "halt"], folder)
+    module, *driver = main_of(source)
+    return call(["erl", *options, "-s", module, "main", *driver, "-s", "erlang", "halt"], folder)
 
 
 @real
@@ -264,7 +274,7 @@ def balances(build: Builder, folder: Path, source: Path, threads: int) -> set[st
     """What the ledger says each time that the library is unloaded, while `main/0` is run and killed."""
     ledger = folder / "ledger"
     options = ["+A", f"{threads}", "-noshell", "-pa", str(build(source, counting=True))]
-    arguments = ["-run", "harness", "main", source.stem, "-s", "erlang", "halt"]
+    arguments = ["-run", "harness", "main", *main_of(source), "-s", "erlang", "halt"]
     printed = call(["erl", *options, *arguments], folder, LEDGER=str(ledger))
     assert "harness: done" in printed, printed
     return set(ledger.read_text().splitlines())
@@ -276,7 +286,10 @@ def balances(build: Builder, folder: Path, source: Path, threads: int) -> set[st
 def test_nothing_is_left_behind_whenever_it_is_killed(
     source: Path, threads: int, done: set[str]
 ) -> None:
-    assert done == {"nothing left"}
+    if source.stem in LEAKS:
+        assert any(re.match("blocks [1-9]", line) for line in done)
+    else:
+        assert done == {"nothing left"}
 
 
 WORK: dict[str, Callable[..., Any]] = {
@@ -313,26 +326,26 @@ HARNESS = r"""
 -module(harness).
 -export([main/1]).
 
-main([Name]) ->
-    Module = list_to_atom(Name),
-    end_of(start(Module, group_leader())),
-    unload(Module),
+main(Names) ->
+    [Module | _] = Main = [list_to_atom(Name) || Name <- Names],
+    end_of(start(Main, group_leader())),
+    unload(Module, lists:last(Names)),
     ok = erl_ddll:load_driver(filename:dirname(code:which(?MODULE)), "plug"),
     Plug = open_port({spawn_driver, "plug"}, []),
     Before = census(),
-    [killed(Module, Round, Plug) || Round <- lists:seq(0, 39)],
+    [killed(Main, Round, Plug) || Round <- lists:seq(0, 39)],
     Sink = spawn(fun sink/0),
-    end_of(start(Module, Sink)),
+    end_of(start(Main, Sink)),
     exit(Sink, kill),
-    unload(Module),
+    unload(Module, lists:last(Names)),
     same(Before, census(), 2000),
     io:format("harness: done~n").
 
 %% Kills main and whatever it has started, sooner or later: after 0, 4, 16, 36 us and so on up to 6 ms.
-killed(Module, Round, Plug) ->
+killed(Main, Round, Plug) ->
     [port_command(Plug, "") || Round rem 2 =:= 0, _ <- lists:seq(1, erlang:system_info(thread_pool_size))],
     Sink = spawn(fun sink/0),
-    {Pid, Monitor} = start(Module, Sink),
+    {Pid, Monitor} = start(Main, Sink),
     spin(erlang:monotonic_time(microsecond) + 4 * Round * Round),
     exit(Pid, kill),
     receive
@@ -349,8 +362,10 @@ spin(Until) ->
         false -> ok
     end.
 
-start(Module, Leader) ->
-    spawn_monitor(fun() -> group_leader(Leader, self()), ok = Module:main() end).
+%% main/0, or main/1 of a module that gets the driver's name.
+start([Module | Driver], Leader) ->
+    Arguments = [[Name] || Name <- Driver],
+    spawn_monitor(fun() -> group_leader(Leader, self()), ok = apply(Module, main, Arguments) end).
 
 end_of({Pid, Monitor}) ->
     receive
@@ -358,10 +373,10 @@ end_of({Pid, Monitor}) ->
         {'DOWN', Monitor, process, Pid, Reason} -> exit({main, Reason})
     end.
 
-unload(Module) ->
+unload(Module, Driver) ->
     true = code:delete(Module),
     code:purge(Module),
-    gone(atom_to_list(Module)).
+    gone(Driver).
 
 gone(Name) ->
     {ok, Loaded} = erl_ddll:loaded_drivers(),

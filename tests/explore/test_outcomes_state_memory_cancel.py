@@ -415,14 +415,14 @@ def test_to_free_a_job_s_data_is_right_only_when_there_is_nothing_to_free() -> N
 
 def test_the_tutorial_s_driver_survives_every_schedule() -> None:
     assert_outcomes(
-        namespace("first-driver")["close_any_time"],
+        namespace("survive")["close_any_time"],
         {data(b"done"), data(b"timeout"), EXIT},
         async_threads=1,
     )
 
 
 def test_a_flag_in_the_state_is_a_race_or_a_use_after_free() -> None:
-    outcomes = explore(namespace("first-driver")["close_reaching"], async_threads=1)
+    outcomes = explore(namespace("survive")["close_reaching"], async_threads=1)
     assert outcomes.complete
     assert names(outcomes) == {"DataRace", "UseAfterFree"}
 
