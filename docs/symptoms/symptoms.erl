@@ -63,6 +63,10 @@ run(buffer, F) ->
     Q = open(buffer),
     port_command(Q, <<"GOODBYE WORLD">>),
     {wait(P), wait(Q)};
+run(control, F) ->
+    load(control, F),
+    P = open(control),
+    lists:usort([port_control(P, 1, "") || _ <- lists:seq(1, 20)]);
 run(leaks, F) ->
     load(leaks, F),
     Before = used(driver_alloc),
