@@ -11,7 +11,7 @@ each term of the glossary. They are read from the pages as Sphinx has parsed the
 Words that a reader may search for and that the text does not have stand in a `div` of class
 `words`, or in an `index` directive. `Words` puts those of a `div` into the index of subjects too.
 
-A page with `nosearch: true` in its front matter, which is Sphinx's own, is found by its titles alone.
+A page with `nosearch: true` in its front matter, which is Sphinx's own, is found by titles alone.
 
 `own_pages` makes the search page and `404.html`.
 """
@@ -219,9 +219,10 @@ def index(app: Sphinx) -> dict[str, list[list[Any]]]:
         for one in entries(app.env.get_doctree(docname), docname):
             summary = metadata.get("summary", "") if one.kind == "page" else ""
             text = "\n".join(filter(None, [plain(summary), one.text]))
+            shows = one._replace(text=text)
             if metadata.get("nosearch"):
-                one, text = one._replace(code=""), plain(summary)
-            found.append([len(shown), *one._replace(text=text)])
+                shows = one._replace(text=plain(summary), code="")
+            found.append([len(shown), *shows])
         shown.append(list(page_of(app, docname)))
     return {"pages": shown, "entries": found}
 
