@@ -37,6 +37,18 @@ class Examples:
             if isinstance(constant, CodeType):
                 self._add(constant, place)
 
+    def line(self, number: int, function: str) -> str:
+        """Return the line of a function of that name, without its margin.
+
+        It is empty if there is none, and if two examples have different lines there.
+        """
+        found = {
+            lines[number - 1].strip()
+            for code, (_, lines) in self._found.items()
+            if code.co_name == function and number in {line for *_, line in code.co_lines()}
+        }
+        return found.pop() if len(found) == 1 else ""
+
     def __call__(self, code: CodeType) -> tuple[str, Sequence[str]] | None:
         """Return the name and the lines of the example that has this code, or else of its file."""
         return self._found.get(code) or from_files(code)

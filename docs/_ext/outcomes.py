@@ -50,7 +50,7 @@ from driverref.release import ERAS
 RELEASES = "reference/releases"
 """The page that says in what the releases differ."""
 
-PLACE = re.compile(r"[^\s/]+\.md:(\d+)")
+PLACE = re.compile(r"\bat [^\s/]+\.md:(\d+)(?: in ([\w.]+))?")
 """A place in an example, as a fault gives it: the page's file, and the line in the example."""
 
 
@@ -93,7 +93,8 @@ class OutcomesTable(ExampleDirective):
         box += raw("</table>")
         if any("<b>" in body.astext() for body in bodies):
             box += raw(
-                '<p class="outcomes-note">In bold: what has moved against the row above.</p>'
+                '<p class="outcomes-note">Bold: an event that has another place than in the row'
+                " above. A number in brackets is the number of a job.</p>"
             )
         box += games
         summary = in_sum(found)
@@ -104,11 +105,33 @@ class OutcomesTable(ExampleDirective):
         self, outcomes: Outcomes, rows: Sequence[Named], first: int = 0, label: str = ""
     ) -> nodes.Node:
         """Return the game of the rows from `first` on, for `play`. `label` is its button's."""
-        labels = [(r.outcome, r.name or in_full(r.outcome).split("\n")[0], r.grade) for r in rows]
+        labels = [(r.outcome, r.name or self.shown(r.outcome), r.grade) for r in rows]
         node = raw("")
         node["game"] = game_of(self.page, outcomes, labels)
         node["first"], node["count"], node["label"] = first, len(rows), label
         return node
+
+    def in_full(self, outcome: Hashable) -> str:
+        """Return the outcome as text, and a fault with all that it says.
+
+        A fault names lines of the page's examples, which have no numbers on the page. So the line
+        itself stands in the place of its number.
+        """
+        if not isinstance(outcome, Fault):
+            return label(outcome)
+        examples = Examples(self.page)
+
+        def line(place: re.Match[str]) -> str:
+            number, function = place.groups()
+            code = examples.line(int(number), function or "<module>")
+            where = f"in {function}" if function else "in the example"
+            return f"{where}: `{code}`" if code else where
+
+        return PLACE.sub(line, str(outcome))
+
+    def shown(self, outcome: Hashable) -> str:
+        """Return the name of a row that the page does not name: the first line of its outcome."""
+        return self.in_full(outcome).partition("\n")[0].removesuffix(":")
 
     def rows(
         self, outcomes: Outcomes, rows: Sequence[Named], counts: Sequence[str], where: str = ""
@@ -122,7 +145,7 @@ class OutcomesTable(ExampleDirective):
         above: Order | None = None
         for row, count in zip(rows, counts, strict=True):
             kind = f' class="{row.grade}"' if row.grade else ""
-            shows = as_html(row.outcome, above)
+            shows = as_html(row.outcome, above, self.in_full(row.outcome))
             above = order_of(row.outcome) or above
             grade = f' <span class="grade">{row.grade}</span>' if row.grade else ""
             if self.content:
@@ -142,7 +165,7 @@ class OutcomesTable(ExampleDirective):
         """Return what the second row hides."""
         found = outcomes[row.outcome]
         schedule = found.witness.partition("/")[0]
-        name = row.name.replace("`", "") or in_full(row.outcome)
+        name = (row.name or self.shown(row.outcome)).replace("`", "")
         trace = self.chosen(outcomes.replay(row.outcome).trace, f"the trace of {row.outcome!r}")
         picture = timeline.svg(
             trace,
@@ -231,16 +254,6 @@ def emulator(system: System) -> nodes.paragraph:
     return line
 
 
-def in_full(outcome: Hashable) -> str:
-    """Return the outcome as text, and a fault with all that it says."""
-    return lines_of_examples(str(outcome)) if isinstance(outcome, Fault) else label(outcome)
-
-
-def lines_of_examples(text: str) -> str:
-    """Return the text with `index.md:6` as `line 6`: it is the sixth line of an example."""
-    return PLACE.sub(r"line \1", text)
-
-
 def order_of(outcome: Hashable) -> Order | None:
     """Return the order of the observed events in an outcome, if it has one."""
     match outcome:
@@ -251,11 +264,14 @@ def order_of(outcome: Hashable) -> Order | None:
     return None
 
 
-def as_html(outcome: Hashable, above: Order | None) -> str:
-    """Return the outcome as HTML, with the events in bold that have moved against those `above`."""
+def as_html(outcome: Hashable, above: Order | None, whole: str) -> str:
+    """Return the outcome as HTML, with the events in bold that have moved against those `above`.
+
+    `whole` is the text of a fault.
+    """
     if isinstance(outcome, Fault):
-        name, _, text = in_full(outcome).partition(": ")
-        text = re.sub(r"\n\s*", "<br/>", escape(text))
+        name, _, text = whole.partition(": ")
+        text = re.sub(r"\n\s*", "<br/>", coded(text))
         return f"<strong>{escape(name)}</strong><span>{text}</span>"
     order = order_of(outcome)
     if not order:  # none is observed, or none has happened

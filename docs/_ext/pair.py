@@ -66,7 +66,7 @@ class Pair(BookDirective):
             return []
         line = nodes.inline("", " · ", classes=["finds"])
         line += nodes.literal("", "driverref check")
-        line += nodes.Text(f" finds {listed([f'a {pairs.words_of(fault)}' for fault in finds])}")
+        line += nodes.Text(f" finds {listed([pairs.words_of(fault) for fault in finds])}")
         return [line]
 
     def file(self, file: Path) -> list[nodes.Node]:

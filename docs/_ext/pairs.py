@@ -35,8 +35,9 @@ def shown(page: Path) -> list[Shown]:
 
 
 def words_of(fault: str) -> str:
-    """Return the words for the class of a fault: `use after free` for `UseAfterFree`."""
-    return " ".join(re.findall(r"[A-Z][a-z]+", fault)).lower()
+    """Return the words for the class of a fault: `a use after free` for `UseAfterFree`."""
+    words = " ".join(re.findall(r"[A-Z][a-z]+", fault)).lower()
+    return f"an {words}" if re.match(r"[aeio]|un", words) else f"a {words}"
 
 
 def lines(text: str, side: str, part: str = "") -> str:

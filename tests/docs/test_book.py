@@ -88,6 +88,19 @@ def test_every_block_that_looks_like_python_is_run(page: Path) -> None:
     assert "\n".join(found) == ""
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_wrong_and_right_stand_above_the_lines_and_not_behind_them(page: Path) -> None:
+    """Behind a line they are out of sight on a phone."""
+    behind = [
+        line
+        for fence in pages.fences(page.read_text("utf-8"))
+        if fence.info == "c"
+        for line in fence.content.splitlines()
+        if re.search(r"\S\s*/\* (wrong|right)", line)
+    ]
+    assert behind == []
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

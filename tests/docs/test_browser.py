@@ -21,16 +21,6 @@ pytestmark = pytest.mark.slow
 
 WIDTHS = (1400, 390)
 
-LONG = {
-    "how-it-works.html": "it tells how the model works, step by step, and is read from its start",
-    "testing.html": "each of its sections is a way to test, and shows a whole test",
-    "trust.html": "its tables list every place where the manual or the emulator is wrong",
-}
-"""The pages that may be longer than about eight screens, and why.
-
-The pages of `reference/` are lists, in which a reader looks up one entry.
-"""
-
 OVER_THE_EDGE = """\
 () => {
   const wide = document.documentElement.clientWidth;
@@ -165,9 +155,7 @@ def test_a_page_has_about_eight_screens_with_everything_folded(
         for path in every_page(built_book)
         if not (name := path.relative_to(built_book).as_posix()).startswith((*MADE, "reference/"))
     }
-    assert LONG.keys() <= lengths.keys()
-    too_long = {name: found for name, found in lengths.items() if found > most}
-    assert {name: found for name, found in too_long.items() if name not in LONG} == {}
+    assert {name: found for name, found in lengths.items() if found > most} == {}
 
 
 def test_code_can_be_read_in_both_themes(page: Page, built_book: Path) -> None:

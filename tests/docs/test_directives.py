@@ -307,8 +307,8 @@ def test_outcomes_are_a_table_with_a_name_and_a_caption(good: Path) -> None:
 def test_a_fault_says_that_it_is_one_and_all_that_it_says(good: Path) -> None:
     (fault,) = article(good).select("div.outcomes")[0].select("tr.fault th")
     assert (
-        fault.get_text("|")
-        == "Leak|1 block never freed:|Word allocated at line 6 in output| |fault"
+        fault.get_text("|") == "Leak|1 block never freed:|Word allocated in output: |"
+        "driver_async(port, None, self.work, driver_alloc(Word))| |fault"
     )
 
 

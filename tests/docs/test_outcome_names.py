@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from pathlib import Path
 
 import pytest
 from _ext.outcome_names import holds, moved, named, read
+from _ext.pages import fences
+from book import PAGES, page_id
 
 from driverref.explore import Fault, Order
 
@@ -106,3 +109,14 @@ def test_what_moved_is_as_little_as_possible_and_rather_a_callback_than_a_job(
 ) -> None:
     marks = moved(order, before)
     assert [event for event, mark in zip(order, marks, strict=True) if mark] == marked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_each_table_of_a_page_names_its_outcomes(page: Path) -> None:
+    tables = [f for f in fences(page.read_text("utf-8")) if f.directive == "outcomes"]
+    unnamed = [
+        fence.line
+        for fence in tables
+        if not [x for x in fence.content.splitlines() if x.strip() and not x.startswith(":")]
+    ]
+    assert unnamed == []

@@ -78,5 +78,6 @@ def test_a_reader_can_download_the_header_that_the_pairs_include() -> None:
 
 
 def test_a_fault_is_told_in_words() -> None:
-    assert words_of("UseAfterFree") == "use after free"
-    assert words_of("Leak") == "leak"
+    assert words_of("UseAfterFree") == "a use after free"
+    assert words_of("Leak") == "a leak"
+    assert words_of("InvalidFree") == "an invalid free"
