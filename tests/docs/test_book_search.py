@@ -44,6 +44,9 @@ hang · hangs · deadlock · port_close does not return · stop waits for ready_
 halt hangs · init:stop hangs · unload hangs · node blocked · scheduler blocked · slow driver blocks the node
 one core · out of order · wrong order · late reply · answer after timeout · lost answer · no reply
 bad_driver_name · driver_incorrect_version · undefined symbol · does not load · badarg · stack overflow
+answers arrive swapped · node stutters · latency · port_close never returns · segfault port_close
+port_control answer is garbage · rbuf · rlen · answer arrives after receive timeout · unload hangs
+io:format output is delayed · port dies when some other process dies · crash at 500 KB local array
 """.replace("\n", " · ")
     .strip(" ·")
     .split(" · ")
@@ -100,6 +103,13 @@ OTHERS = {
     "ready_input": "questions/wake/index",
     "witness": "reference/glossary",
     "data race": "reference/glossary",
+    "how does the result get back to Erlang": "questions/flow/index",
+    "driver_send_term from a job": "questions/flow/index",
+    "data per port": "questions/state/index",
+    "which allocator": "questions/memory/index",
+    "pthread_create": "questions/wake/index",
+    "driver_async_cancel returns 0": "questions/cancel/index",
+    "should I rather write a NIF": "choosing",
     "era": "reference/glossary",
     "glossary": "reference/glossary",
     "NIF": "choosing",

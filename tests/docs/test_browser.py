@@ -263,6 +263,7 @@ def test_the_list_of_rules_is_filtered(page: Page, built_book: Path) -> None:
 )
 def test_a_link_to_a_rule_opens_what_folds_it(page: Page, built_book: Path, place: str) -> None:
     path, _, anchor = place.partition("#")
+    page.emulate_media(reduced_motion="reduce")  # it scrolls at once
     page.goto(f"{(built_book / path).as_uri()}#{anchor}")
     page.wait_for_function("id => document.getElementById(id).checkVisibility()", arg=anchor)
     box = page.locator(f"[id='{anchor}']").bounding_box()
