@@ -12,11 +12,11 @@ memory for the length of the call, and the result, a word, becomes what the emul
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import string_at
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from driverref.errors import Misuse
 from driverref.hosting import atomics, calls, library, locks, sockets, special, waiting, wrong
@@ -79,6 +79,11 @@ class HostedDriver(Driver):
             raise Misuse(f"{name}: a driver in C is of one emulator: make another for the next")
         return run.host.call(run, self._at[name], *words)
 
+    def _at_line(self, name: str, function: Callable[..., bytes], *words: int) -> bytes:
+        """Call a function with the run, at the callback's first line, which a fault then names."""
+        stand = self._run.host.stand(self._at[name] + 1)
+        return cast(bytes, stand(lambda run, _: function(run, *words), self._run, memoryview(b"")))
+
 
 def _init(self: HostedDriver) -> int:
     return signed(self._call("init") << 32) >> 32
@@ -117,10 +122,10 @@ def _control(self: HostedDriver, data: int, command: int, buf: memoryview) -> ob
         size = self._call("control", data, command, at, len(buf), reply, _ROOM)
         if size < 0:
             return -1
-        return _reply(run, "control", run.read_word(reply), room, size)
+        return self._at_line("control", _reply, run.read_word(reply), room, size)
 
 
-def _reply(run: Run, call: str, address: int, room: int, size: int) -> bytes:
+def _reply(run: Run, address: int, room: int, size: int) -> bytes:
     """The bytes of a reply: in the room that was lent, in a binary, or in a block."""
     if not address or not size:
         return b""
@@ -171,7 +176,7 @@ def _call(self: HostedDriver, data: int, command: int, term: object) -> object:
         address = run.read_word(reply)
         if address != room and run.read_word(flags, 4) & _KEEP_BUFFER:
             return decode("call", run.read(address, size, library.WHOLE))
-        return decode("call", _reply(run, "call", address, room, size))
+        return decode("call", self._at_line("call", _reply, address, room, size))
 
 
 def _process_exit(self: HostedDriver, data: int, monitor: Any) -> None:

@@ -12,8 +12,8 @@ up through `Host.call` and the callback, as what a Python driver raises does.  T
 where it is.
 
 Each request is served through a function that has the name, file and line of the driver's own
-(`_at`). So everything in Python that asks who has called, such as the ledger and a traceback, names
-the line in C.
+(`stand`). So everything in Python that asks which line has called, such as the ledger and a
+traceback, names the line in C.
 
 What the driver's code touched between two requests is told to the search before the next step
 (`tell_footprint`).
@@ -185,7 +185,7 @@ class Host:
             return name, variable[0]
         return name, "in memory that is not the driver's"
 
-    def _at(self, site: int) -> Callable[[Handler, Run, memoryview], Any]:
+    def stand(self, site: int) -> Callable[[Handler, Run, memoryview], Any]:
         """A function that calls a handler, and has the file, line and name of the driver's own."""
         line = self.line(site)
         stand = self._stands[site] = FunctionType(NO_LINE if line is None else line.code, {})
@@ -222,7 +222,7 @@ class Host:
                     return result
                 handler = handlers.get(what) or self._handler(what)
                 site = box[library.SITE]
-                stand = stands.get(site) or self._at(site)
+                stand = stands.get(site) or self.stand(site)
                 try:
                     result = stand(handler, run, a)
                 except (TypeError, ValueError) as error:

@@ -8,10 +8,11 @@ from types import FunctionType
 from typing import Any
 
 import pytest
+from book import DOCS
 from cc import needs_compiler
 
 from driverref import Emulator, Port, erl_driver
-from driverref.errors import ErlangError, Misuse
+from driverref.errors import ErlangError, InvalidFree, Misuse
 from driverref.hosting import CDriver, Unmodelled, c_driver
 from driverref.hosting.building import IN_C, declared
 from driverref.hosting.host import HANDLERS
@@ -157,6 +158,20 @@ def test_control_replies_in_the_room_in_a_binary_with_nothing_or_not_at_all() ->
         with pytest.raises(ErlangError, match="badarg"):
             erl.port_control(port, 200, b"")
         erl.port_close(port)
+
+
+def test_what_is_wrong_with_a_reply_is_told_at_the_callback_that_returned_it() -> None:
+    wrong = c_driver(DOCS / "symptoms" / "control.c", flags=["-DWRONG"])
+
+    def ask(erl: Emulator) -> None:
+        erl.erl_ddll.load_driver(wrong())
+        erl.port_control(erl.open_port(("spawn_driver", "control")), 1, b"")
+
+    with (
+        pytest.raises(InvalidFree, match=r"called at control\.c:\d+ in control$"),
+        Emulator() as erl,
+    ):
+        ask(erl)
 
 
 TERMS: list[Any] = [

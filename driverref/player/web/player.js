@@ -148,7 +148,8 @@ class Player {
     if (s === undefined) return over ? "stops here" : "has nothing to do";
     const step = this.game.steps[s], holder = step.l ? position.holder.get(step.l) : undefined;
     const held = holder === undefined || holder === m ? "" : `, held by ${this.name(holder)}`;
-    return `waits for ${this.text(step.w || 0) || "another thread"}${held}`;
+    const what = this.text(step.w || 0).replace(` for ${this.name(m)}`, "");  // its own queue
+    return `waits for ${what || "another thread"}${held}`;
   }
 
   // Moves.
