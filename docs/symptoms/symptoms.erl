@@ -47,7 +47,11 @@ run(counted, F) ->
      unload, erl_ddll:unload_driver("counted")};
 run(fails, F) ->
     load(fails, F),
-    [begin P = open(fails), port_command(P, "go"), wait(P) end || _ <- lists:seq(1, 200)];
+    lists:usort(lists:append([begin
+                     Ports = [open(fails) || _ <- lists:seq(1, 20)],
+                     [port_command(P, "go") || P <- Ports],
+                     [wait(P) || P <- Ports]
+                 end || _ <- lists:seq(1, 100)]));
 run(number, F) ->
     load(number, F),
     process_flag(message_queue_data, off_heap),
