@@ -216,13 +216,12 @@ def index(app: Sphinx) -> dict[str, list[list[Any]]]:
     shown: list[list[Any]] = []
     for docname in sorted(app.env.found_docs):
         metadata = app.env.metadata[docname]
+        titles_alone = metadata.get("nosearch")
         for one in entries(app.env.get_doctree(docname), docname):
             summary = metadata.get("summary", "") if one.kind == "page" else ""
-            text = "\n".join(filter(None, [plain(summary), one.text]))
-            shows = one._replace(text=text)
-            if metadata.get("nosearch"):
-                shows = one._replace(text=plain(summary), code="")
-            found.append([len(shown), *shows])
+            kept = one._replace(text="", code="") if titles_alone else one
+            text = "\n".join(filter(None, [plain(summary), kept.text]))
+            found.append([len(shown), *kept._replace(text=text)])
         shown.append(list(page_of(app, docname)))
     return {"pages": shown, "entries": found}
 

@@ -11,9 +11,9 @@ from driverref.explore import Outcomes
 from driverref.player import Labels, from_files, game, script
 
 
-def game_of(page: Path, outcomes: Outcomes, rows: Labels) -> str:
+def game_of(examples: Examples, outcomes: Outcomes, rows: Labels) -> str:
     """Return the game of a table's rows, as JSON."""
-    return script(game(outcomes, rows, Examples(page)))
+    return script(game(outcomes, rows, examples))
 
 
 class Examples:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from html import escape
 
 from docutils import nodes
@@ -107,9 +108,14 @@ class OutcomesTable(ExampleDirective):
         """Return the game of the rows from `first` on, for `play`. `label` is its button's."""
         labels = [(r.outcome, r.name or self.shown(r.outcome), r.grade) for r in rows]
         node = raw("")
-        node["game"] = game_of(self.page, outcomes, labels)
+        node["game"] = game_of(self.examples, outcomes, labels)
         node["first"], node["count"], node["label"] = first, len(rows), label
         return node
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The page's examples, which are compiled once for all rows."""
+        return Examples(self.page)
 
     def in_full(self, outcome: Hashable) -> str:
         """Return the outcome as text, and a fault with all that it says.
@@ -119,11 +125,10 @@ class OutcomesTable(ExampleDirective):
         """
         if not isinstance(outcome, Fault):
             return label(outcome)
-        examples = Examples(self.page)
 
         def line(place: re.Match[str]) -> str:
             number, function = place.groups()
-            code = examples.line(int(number), function or "<module>")
+            code = self.examples.line(int(number), function or "<module>")
             where = f"in {function}" if function else "in the example"
             return f"{where}: `{code}`" if code else where
 
@@ -172,7 +177,7 @@ class OutcomesTable(ExampleDirective):
             title=f"{self.options['title']}{where}: {name}",
             description=f"The run of witness {schedule}, one of {found.count} schedules"
             " that end so. The same stands below as text.",
-            sources=Examples(self.page),
+            sources=self.examples,
         )
         start = scrolling("picture-scroll", f"The run of witness {schedule}{where}")
         ends = "schedule ends" if count == "1" else "schedules end"
