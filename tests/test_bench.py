@@ -111,7 +111,8 @@ def test_every_job_of_a_blast_comes_back_and_leaves_nothing(threads: Kind) -> No
     """Each port answers when the last of its jobs has come back."""
     assert blast.ours(3_000, 30, threads) > 0
     few, many = (blast.bytes_left(jobs, 30, threads) for jobs in (300, 3_000))
-    assert many - few < 3_000
+    # One reference to an object for each job, the least that can be left, has 8 bytes.
+    assert many - few < 2_700 * 8
 
 
 def test_a_process_that_waits_takes_a_stack_and_little_more() -> None:

@@ -31,12 +31,18 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-def test_one_answer_is_the_page_s_title_and_its_short_answer() -> None:
-    assert words(printed("answers", "flow")) == words("""
-        flow: Which thread calls ready_async when a job is done?
-        The scheduler that called driver_async calls ready_async, and it holds the port lock.
-        The async thread calls nothing.
-        It puts the finished job into that scheduler's queue and goes on to its next job.""")
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_one_answer_is_the_page_s_title_and_its_short_answer(name: str) -> None:
+    page = (DOCS / "questions" / name / "index.md").read_text("utf-8")
+    title = re.search("(?m)^# (.*)$", page)
+    answer = re.search("(?ms)^:::{div} answer\n(.*?)^:::$", page)
+    assert title is not None
+    assert answer is not None
+    # A term or a link with a text of its own shows that text; a page's words have no other marks.
+    shown = re.sub(r"\{\w+\}`([^`<]*?) ?(<[^`]*>)?`|\[([^]]*)\]\([^)]*\)", r"\1\3", answer[1])
+    assert words(printed("answers", name)) == words(
+        f"{name}: {title[1]} {shown}".replace("`", "").replace("**", "")
+    )
 
 
 def test_without_a_question_there_are_all_in_the_book_s_order() -> None:
