@@ -1,4 +1,4 @@
-"""The directive `{driver}`: one driver in C, in Python and in Erlang, in tabs.
+"""The directive `{driver}`: one driver in C, in Python and in Erlang, and as a NIF, in tabs.
 
     ````{driver} sleeper_drv Sleeper
     ```python
@@ -9,7 +9,8 @@
 C comes from `sleeper_drv.c` in the page's folder, without its head and without its table of
 callbacks (`driver_files`). Python is the directive's content, and a part of the page's program as
 any other block. Erlang comes from `sleeper_drv.erl`. Below the tabs the reader can open the
-commands that compile and run the files, what they print, and the table of callbacks.
+commands that compile and run the files, what they print, and the table of callbacks. If there are
+`sleeper_nif.c` and `sleeper_nif.erl`, which do such work with a NIF, a last tab has all of that.
 
 A step of a tutorial shows what is new in it. With `:only: Job work` C has these definitions alone,
 and there is no Erlang. With `:since: echo_drv` C has the lines that have changed since that file,
@@ -34,7 +35,7 @@ from _ext.workshop import SAFE, BookDirective, dropdown, tab, tab_set
 
 
 class DriverInTabs(BookDirective):
-    """A driver in three languages, and how to compile and run it."""
+    """A driver in its languages, and how to compile and run it."""
 
     required_arguments = 2
     has_content = True
@@ -67,6 +68,7 @@ class DriverInTabs(BookDirective):
         if not step:
             module = driver_files.module(erlang.read_text("utf-8"))
             tabs.append(tab("Erlang", [coloured(module, "erlang")]))
+            tabs += self.nif(driver_files.nif_of(c))
         if "since" in self.options:
             below = self.whole_file(c, erlang)
         elif step:
@@ -107,6 +109,20 @@ class DriverInTabs(BookDirective):
                 coloured(table, "c"),
             ],
         )
+
+    def nif(self, c: Path) -> list[nodes.Node]:
+        """Return the tab of the NIF that does such work, or none if there is no such file."""
+        if not c.is_file():
+            return []
+        erlang = c.with_suffix(".erl")
+        self.depends_on(c, erlang)
+        links = self.files(c, erlang, " is the NIF")
+        session = coloured(self.session(c, erlang), "console")
+        text = driver_files.without_head(c.read_text("utf-8")).rstrip()
+        module = driver_files.module(erlang.read_text("utf-8"))
+        about = self.parse_text_to_nodes(driver_files.about(c))
+        code = [coloured(text, "c"), coloured(module, "erlang")]
+        return [tab("NIF", [*about, *code, links, session])]
 
     def session(self, c: Path, erlang: Path) -> str:
         """Return the commands that compile and run the files, and what is printed."""

@@ -19,6 +19,7 @@ import doctest
 import re
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,11 +66,15 @@ def shown(page: Path) -> list[Shown]:
 
 def code(text: str) -> str:
     """Return the lines of a C file from its head to its table of callbacks."""
-    lines = re.sub(r"\A/\*.*?\*/\n", "", text, flags=re.DOTALL)
-    code, found, _ = lines.partition(TABLE)
+    code, found, _ = without_head(text).partition(TABLE)
     if not found or not code.strip():
         raise ValueError(f"there is no '{TABLE}', or nothing before it")
     return code.strip()
+
+
+def without_head(text: str) -> str:
+    """Return the lines of a C file behind its head."""
+    return re.sub(r"\A/\*.*?\*/\n", "", text, flags=re.DOTALL)
 
 
 def parts(text: str, names: Iterable[str]) -> str:
@@ -154,6 +159,11 @@ def erlang_of(c: Path) -> Path:
     return c.with_name(named[1]) if named else c.with_suffix(".erl")
 
 
+def nif_of(c: Path) -> Path:
+    """Return the C file of the NIF that does the work of a driver. It need not exist."""
+    return c.with_name(f"{c.stem.removesuffix('_drv')}_nif.c")
+
+
 def head(path: Path) -> list[str]:
     """Return the lines of the comment that opens a file, without its marks."""
     text = path.read_text("utf-8")
@@ -168,6 +178,12 @@ def head(path: Path) -> list[str]:
             break
         lines.append(line.removeprefix("%%").removeprefix(" ").rstrip())
     return lines
+
+
+def about(path: Path) -> str:
+    """Return what a head says between its first paragraph and how the file is compiled."""
+    paragraphs = "\n".join(head(path)).split("\n\n")
+    return "\n\n".join(takewhile(lambda words: not words.startswith("Compile"), paragraphs[2:]))
 
 
 def commands(path: Path) -> list[str]:

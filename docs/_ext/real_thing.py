@@ -7,9 +7,9 @@ They show drivers for the real emulator, and what it did with drivers in the run
 folder: `free_drv.c` in C, `free_drv.erl` in Erlang, and `free_nif.c` with `free_nif.erl`, which is
 what one writes today. Each has a link to the file. With `:others:` it shows the other drivers of
 the folder instead, each under the first sentence of its head comment; those that the page shows
-elsewhere are left out. Of a driver that the page shows with `{driver}`, only the NIF is shown. The
-directive's content names scenarios of the record, and a table shows what the real emulator did in
-them. A language that the reader chooses is chosen in all tabs of the book.
+elsewhere, as with `{driver}`, are left out. The directive's content names scenarios of the record,
+and a table shows what the real emulator did in them. A language that the reader chooses is chosen
+in all tabs of the book.
 
 `{real-runs}` shows such a table alone, `{real-record}` has a line for every release and every
 scenario (or, with `sums` or `scenarios`, for the ones or the others), and `{real-unseen}` says why
@@ -112,21 +112,23 @@ class RealThing(RecordDirective):
         for driver in drivers(folder, name):
             if (driver == name) == ("others" in self.options):
                 continue
+            if f"{driver}_drv" in beside:
+                continue
             if driver != name and f"{{literalinclude}} {driver}_drv.c" in text:
                 continue
-            tabs = self.file_tabs(driver, ["NIF"] if f"{driver}_drv" in beside else TABS)
+            tabs = self.file_tabs(driver)
             if driver != name and tabs:
                 title = purpose(folder / f"{driver}_drv.c")
                 box += nodes.paragraph(title, title, classes=["pattern"])
             box += [tab_set(tabs)] if tabs else []
         return [*([box] if box.children else []), *self.table(" ".join(self.content).split())]
 
-    def file_tabs(self, driver: str, labels: Iterable[str]) -> list[nodes.Node]:
-        """Return a tab for each of these languages in which the folder has the driver."""
+    def file_tabs(self, driver: str) -> list[nodes.Node]:
+        """Return a tab for each language in which the folder has the driver."""
         tabs = []
-        for label in labels:
+        for label, endings in TABS.items():
             content: list[nodes.Node] = []
-            for ending in TABS[label]:
+            for ending in endings:
                 path = self.page.parent / f"{driver}_{ending}"
                 if path.is_file():
                     self.depends_on(path)

@@ -41,6 +41,25 @@ ERLANG = """\
 -module(echo_drv).
 """
 
+NIF = """\
+/* SPDX-License-Identifier: 0BSD
+ *
+ * echo_nif: an echo.
+ *
+ * `echo(Text)` returns the text.
+ * A NIF has no port.
+ *
+ * Compile it:
+ *
+ *   cc -o echo_nif.so echo_nif.c
+ */
+#include <erl_nif.h>
+
+static ErlNifFunc functions[] = {
+    {"echo", 1, echo, 0},
+};
+"""
+
 PAGE = """\
 # A page
 
@@ -77,10 +96,16 @@ reference/rules
 """
 
 
-def echo_book(folder: Path, c: str = C, erlang: str = ERLANG) -> BeautifulSoup:
+def echo_book(folder: Path, c: str = C, erlang: str = ERLANG, nif: str = NIF) -> BeautifulSoup:
     """Build a book with a driver beside its page; a text that is empty is no file."""
     (folder / "docs").mkdir(parents=True)
-    for name, text in (("echo_drv.c", c), ("echo_drv.erl", erlang), ("echo_nif.c", "int nif;\n")):
+    files = {
+        "echo_drv.c": c,
+        "echo_drv.erl": erlang,
+        "echo_nif.c": nif,
+        "echo_nif.erl": ERLANG.replace("echo_drv", "echo_nif"),
+    }
+    for name, text in files.items():
         if text:
             (folder / "docs" / name).write_text(text, "utf-8")
     built = build(folder, PAGE, TEST)
@@ -103,11 +128,12 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> BeautifulSoup:
 
 
 @pytest.mark.slow
-def test_the_driver_stands_in_three_tabs(echo: BeautifulSoup) -> None:
+def test_the_driver_stands_in_tabs(echo: BeautifulSoup) -> None:
     tabs = echo.select("div.sd-tab-set")[0]
     labels = [(label.text.strip(), label["data-sync-id"]) for label in tabs.select("label")]
-    assert labels == [("C", "c"), ("Python", "python"), ("Erlang", "erlang")]
-    c, python, erlang = (pre.text.strip() for pre in tabs.select("pre"))
+    names = ["C", "Python", "Erlang", "NIF"]
+    assert labels == [(name, name.lower()) for name in names]
+    c, python, erlang, *_ = (pre.text.strip() for pre in tabs.select("pre"))
     assert c.startswith("#define _DEFAULT_SOURCE\n#include <erl_driver.h>"), "all that is compiled"
     assert c.endswith("}")
     assert python.startswith(">>> class Echo:")
@@ -126,9 +152,27 @@ def test_how_to_compile_it_and_the_table_are_folded(echo: BeautifulSoup) -> None
 
 
 @pytest.mark.slow
-def test_of_a_driver_that_stands_above_only_the_nif_is_shown_again(echo: BeautifulSoup) -> None:
-    labels = [label.text.strip() for label in echo.select("div.real-thing label")]
-    assert labels == ["NIF", "NIF"]  # as the driver of the question, and as another
+def test_the_tab_of_the_nif_has_all_that_is_said_of_it(echo: BeautifulSoup) -> None:
+    nif = echo.select("div.sd-tab-content")[-1]
+    assert nif.select("p")[0].text == "echo(Text) returns the text.\nA NIF has no port."
+    c, erlang, session = (pre.text.strip() for pre in nif.select("pre"))
+    assert c.startswith("#include <erl_nif.h>"), "all that is compiled"
+    assert c.endswith("};")
+    assert erlang == "-module(echo_nif)."
+    assert session == "$ cc -o echo_nif.so echo_nif.c\n$ erlc echo_nif.erl\nhello"
+    links = [re.sub(r".*/", "", str(link["href"])) for link in nif.select("a")]
+    assert links == ["echo_nif.c", "echo_nif.erl"]
+
+
+@pytest.mark.slow
+def test_a_driver_that_stands_above_is_not_shown_again(echo: BeautifulSoup) -> None:
+    assert not echo.select("div.real-thing"), "as the driver of the question, and as another"
+
+
+@pytest.mark.slow
+def test_without_a_nif_there_is_no_tab_of_it(tmp_path: Path) -> None:
+    tabs = echo_book(tmp_path, nif="").select("div.sd-tab-set")[0]
+    assert [label.text.strip() for label in tabs.select("label")] == ["C", "Python", "Erlang"]
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@
 %%
 %% It prints:
 %%
-%%   first port:  1
-%%   second port: 1
-%%   first port:  2
+%%   first:  1
+%%   second: 1
+%%   first:  2
 -module(counter_drv).
 -export([load/0, open/0, count/1, main/0]).
 
@@ -29,9 +29,9 @@ main() ->
     ok = load(),
     One = open(),
     Two = open(),
-    io:format("first port:  ~s~n", [count(One)]),
-    io:format("second port: ~s~n", [count(Two)]),
-    io:format("first port:  ~s~n", [count(One)]),
+    io:format("first:  ~s~n", [count(One)]),
+    io:format("second: ~s~n", [count(Two)]),
+    io:format("first:  ~s~n", [count(One)]),
     true = port_close(One),
     true = port_close(Two),
     ok = erl_ddll:unload_driver("counter_drv").

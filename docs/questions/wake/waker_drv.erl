@@ -10,8 +10,8 @@
 %%
 %% It prints:
 %%
-%%   open:   done done
-%%   closed: no answer
+%%   answers: done done
+%%   closed:  no answer
 -module(waker_drv).
 -export([load/0, main/0]).
 
@@ -23,12 +23,12 @@ main() ->
     Port = open_port({spawn_driver, "waker_drv"}, []),
     [true = port_command(Port, []) || _ <- [1, 2]],
     Answers = [receive {Port, {data, Answer}} -> Answer end || _ <- [1, 2]],
-    io:format("open:   ~s ~s~n", Answers),
+    io:format("answers: ~s ~s~n", Answers),
     true = port_command(Port, []),
     true = port_close(Port),
     receive
-        {Port, {data, Late}} -> io:format("closed: ~s~n", [Late])
+        {Port, {data, Late}} -> io:format("closed:  ~s~n", [Late])
     after 200 ->
-        io:format("closed: no answer~n")
+        io:format("closed:  no answer~n")
     end,
     ok = erl_ddll:unload_driver("waker_drv").

@@ -1,0 +1,30 @@
+%% SPDX-License-Identifier: 0BSD
+%%
+%% Asks in_time_nif for short work, for long work, and for short work again.
+%%
+%% Compile in_time_nif.c as its head says; then, in the same folder:
+%%
+%%   erlc +warnings_as_errors in_time_nif.erl
+%%   erl -noshell -s in_time_nif main -s erlang halt
+%%
+%% It prints:
+%%
+%%   1 step:    done
+%%   200 steps: timeout
+%%   1 step:    done
+-module(in_time_nif).
+-export([work/1, main/0]).
+-nifs([work/1]).
+-on_load(load/0).
+
+load() ->
+    Folder = filename:dirname(code:which(?MODULE)),
+    erlang:load_nif(filename:join(Folder, "in_time_nif"), 0).
+
+work(_Steps) ->
+    erlang:nif_error(not_loaded).
+
+main() ->
+    io:format("1 step:    ~s~n", [work(1)]),
+    io:format("200 steps: ~s~n", [work(200)]),
+    io:format("1 step:    ~s~n", [work(1)]).
