@@ -304,6 +304,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
+def test_a_page_with_nosearch_is_found_by_its_titles_alone(tmp_path: Path) -> None:
+    page = f"---\nnosearch: true\n---\n{PAGE}"
+    assert small_book.build(tmp_path, page, small_book.TEST).returncode == 0
+    titles, text, code = search(
+        index_of(tmp_path / "html"), "node", "callback waits", "erl_drv_mutex_lock"
+    )
+    assert titles.addresses == ["index#my-driver-stops-the-node"]
+    assert text.pages == code.pages == []
+
+
 def test_sections_names_rules_and_terms_are_entries(small: Path) -> None:
     script = index_of(small).read_text("utf-8")
     book = json.loads(script.removeprefix("const BOOK = ").removesuffix(";\n"))

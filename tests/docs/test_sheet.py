@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import re
 import sys
@@ -12,15 +13,18 @@ from typing import Any
 import pytest
 from _ext import sheet, sheet_calls
 from book import DOCS
+from sheet_page import rows
 
 import driverref.erl_driver as c
-from driverref import Driver, Emulator
-from driverref.errors import Misuse
+from driverref import Driver, Emulator, Pid
+from driverref.errors import ErlangError, Misuse
 
 sys.path.append(str(DOCS.parent / "tests/beam"))
 from nulls import RIGHT, World
 
 CALLS = sheet_calls.calls()
+Function = Callable[..., Any]
+
 ONLY = re.compile("only a callback")
 """What the model says of a call that is not made in a callback."""
 
@@ -158,6 +162,135 @@ def test_a_call_returns_what_the_sheet_says(name: str, row: sheet_calls.Result) 
     elif name != "driver_deq":
         assert found == row.open
     assert result(made(name), 0, close=True) == row.closed
+
+
+def keeps_port(self: Driver, port: Any, command: str) -> Any:
+    return port
+
+
+HUGE = 2**62
+"""Bytes that no machine has."""
+
+
+def told(asks: Callable[[Any], object], **functions: Function) -> object:
+    """Return what a function returned that a callback called with the port."""
+    found: list[object] = []
+
+    def output(self: Driver, port: Any, buf: Any) -> None:
+        found.append(asks(port))
+
+    entry = {"driver_name": "asks", "start": keeps_port, "output": output} | functions
+    with Emulator() as erl:
+        erl.process_flag("trap_exit", True)
+        erl.erl_ddll.load_driver(type("Asks", (Driver,), entry)())
+        erl.port_command(erl.open_port(("spawn_driver", "asks")), b"")
+    return found[0]
+
+
+@pytest.mark.rule("sheet.results")
+def test_an_allocation_returns_null_if_there_is_no_memory() -> None:
+    assert told(lambda port: c.driver_alloc(HUGE)) is None
+    assert told(lambda port: c.driver_alloc_binary(HUGE)) is None
+    block: list[Any] = []
+
+    def grow(port: Any) -> object:
+        block.append(c.driver_alloc(1))
+        found = c.driver_realloc(block[0], HUGE)
+        c.driver_free(block[0])
+        return found
+
+    assert told(grow) is None
+
+
+def exits(self: Driver, drv_data: Any, monitor: Any) -> None:
+    """A `process_exit`, without which nothing can be monitored."""
+
+
+def monitor(port: Any) -> object:
+    return c.driver_monitor_process(port, c.driver_caller(port))
+
+
+@pytest.mark.rule("sheet.results")
+def test_a_monitor_says_whether_there_is_one() -> None:
+    def after_the_port(port: Any) -> object:
+        caller = c.driver_caller(port)
+        c.driver_failure_eof(port)
+        return c.driver_monitor_process(port, caller)
+
+    def of_a_process_that_has_ended(port: Any) -> object:
+        return c.driver_monitor_process(port, Pid(9999))
+
+    # In C it is 0, and the monitor is an argument.
+    assert isinstance(told(monitor, process_exit=exits), c.ErlDrvMonitor)
+    assert told(monitor) == -1
+    assert told(after_the_port, process_exit=exits) == -1
+    ended = told(of_a_process_that_has_ended, process_exit=exits)
+    assert isinstance(ended, int)
+    assert ended >= 1
+
+
+@pytest.mark.rule("sheet.results")
+def test_trylock_says_that_a_lock_is_held() -> None:
+    def twice(port: Any) -> tuple[int, int]:
+        mutex = c.erl_drv_mutex_create("m")
+        found = c.erl_drv_mutex_trylock(mutex), c.erl_drv_mutex_trylock(mutex)
+        c.erl_drv_mutex_unlock(mutex)
+        c.erl_drv_mutex_destroy(mutex)
+        return found
+
+    assert told(twice) == (0, errno.EBUSY)
+
+
+def opened(**functions: Function) -> object:
+    """Load a driver, open a port and close it; return `ok`, or the reason why that fails."""
+    with Emulator() as erl:
+        try:
+            erl.erl_ddll.load_driver(
+                type("Opens", (Driver,), {"driver_name": "opens"} | functions)()
+            )
+            erl.port_close(erl.open_port(("spawn_driver", "opens")))
+        except ErlangError as error:
+            return str(error.reason)
+    return "ok"
+
+
+@pytest.mark.rule("sheet.results")
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ("a state", "ok"),
+        (c.ERL_DRV_ERROR_GENERAL, "einval"),
+        (c.ERL_DRV_ERROR_ERRNO, "eacces"),
+        (c.ERL_DRV_ERROR_BADARG, "badarg"),
+    ],
+)
+def test_what_start_returns_is_the_state_or_why_the_open_fails(result: object, reason: str) -> None:
+    def start(self: Driver, port: Any, command: str) -> object:
+        c.set_errno(errno.EACCES)
+        return result
+
+    assert opened(start=start) == reason
+
+
+@pytest.mark.rule("sheet.results")
+@pytest.mark.parametrize(("result", "loads"), [(0, True), (1, False), (-1, False)])
+def test_init_decides_whether_the_driver_is_loaded(result: int, loads: bool) -> None:
+    found = opened(init=lambda self: result, start=keeps_port)
+    assert (found == "ok") is loads
+
+
+OF_THE_PAGE = {
+    "`driver_alloc`, `driver_realloc`, `driver_alloc_binary`",
+    "`driver_monitor_process`",
+    "`erl_drv_mutex_trylock`",
+    "the driver's `start`",
+    "the driver's `init`",
+}
+"""The rows of the page that are tested above."""
+
+
+def test_each_row_that_the_page_itself_has_is_tested() -> None:
+    assert set(rows("## What do calls return?")) == OF_THE_PAGE
 
 
 def test_the_sheet_has_every_call_once() -> None:
