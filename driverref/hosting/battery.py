@@ -136,6 +136,13 @@ def _control_and_close(play: Playing) -> None:
     play.erl.port_close(port)
 
 
+def _command_control_and_close(play: Playing) -> None:
+    port = play.open()
+    play.command(port)
+    play.control(port)
+    play.erl.port_close(port)
+
+
 def _command_and_timer(play: Playing) -> None:
     port = play.open()
     play.command(port)
@@ -155,11 +162,12 @@ ROWS: dict[str, Callable[[Playing], None]] = {
     "a command and unload": _command_and_unload,
     "a command and halt": _command_and_halt,
     "a control and close": _control_and_close,
+    "a command, a control and close": _command_control_and_close,
     "a command and a timeout": _command_and_timer,
     "open without arguments": _refused,
     "no memory": _command_and_close,
 }
-"""The rows, by name.  Those with a timer or an argument have a condition.
+"""The rows, by name.  Those with a control, a timer or an argument have a condition.
 
 In the last one allocations fail, one in each run, in every row if the caller wants that.
 """
@@ -211,10 +219,21 @@ def times(driver: CDriver, data: Data, options: RunOptions) -> list[int]:
     return [cast(int, event.detail) for event in trace.select("driver_set_timer")]
 
 
+def callbacks(driver: CDriver, data: Data, options: RunOptions) -> set[str]:
+    """The callbacks that the driver's entry has."""
+    follow(Row("open and close", driver, data), "", options)
+    return driver.callbacks
+
+
 def rows(apart: Apart, driver: CDriver, data: Data, options: RunOptions) -> Iterator[Row]:
-    """The rows for a driver, some of which depend on what it does in the first."""
+    """The rows for a driver.  Some depend on its callbacks, and on what it does in a run."""
+    of_entry: set[str] = set()
+    with suppress(Died):
+        of_entry = apart.do(callbacks, driver, data, options)
     for name in ROWS:
         time = 0
+        if "control" in name and "control" not in of_entry:
+            continue
         if name == "a command and a timeout":
             set_to: list[int] = []
             with suppress(Died):  # a row before this is the same run, and has told it

@@ -10,8 +10,9 @@ from broken import ASK, BOOK, number
 from cc import needs_compiler
 
 from driverref import explore
+from driverref.explore.witness import RunOptions
 from driverref.hosting import c_driver
-from driverref.hosting.battery import ROWS, Data, Row, times
+from driverref.hosting.battery import ROWS, Data, Row, callbacks, times
 
 pytestmark = [pytest.mark.slow, needs_compiler]
 
@@ -33,6 +34,13 @@ def test_the_times_of_a_driver_s_timer_are_known() -> None:
     assert times(timeout, Data(command=command), {"async_threads": 1}) == [9]
     flow = c_driver(BOOK / "flow/flow_drv.c")
     assert times(flow, Data(command=ASK), {"async_threads": 1}) == []
+
+
+def test_the_callbacks_of_a_driver_are_known() -> None:
+    options: RunOptions = {"async_threads": 1}
+    of_flow = callbacks(c_driver(BOOK / "flow/flow_drv.c"), Data(), options)
+    of_steps = callbacks(c_driver(BOOK / "cancel/steps_drv.c"), Data(), options)
+    assert of_steps - of_flow == {"control"}
 
 
 def test_a_driver_that_is_not_loaded_is_a_mistake() -> None:
