@@ -9,8 +9,9 @@ SPHINX_OPTIONS = -q -n -W --keep-going -c .
 SPHINX = $(RUN) -m sphinx $(SPHINX_OPTIONS) -d build/doctrees
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 
-# Tests that look at something else than the lines of the package, or that end threads in crowds: not traced.
-APART = tests/docs/test_book.py tests/docs/test_browser.py tests/docs/test_book_search.py tests/docs/test_live.py tests/docs/test_real_code.py tests/docs/test_symptoms.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
+# Tests that are not traced, since a traced test takes several times as long: those of the book, those
+# that play the record again, and those that end threads in crowds.
+APART = tests/docs tests/otp tests/test_beam.py tests/test_values.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
 
 RUN = $(VENV)/bin/python
 PIP = $(RUN) -m pip install -qq --disable-pip-version-check
@@ -21,7 +22,7 @@ READY = $(VENV)/.ready
 PYTEST = $(RUN) -m pytest -q -n auto
 
 .DEFAULT_GOAL := help
-.PHONY: help alone html html-live epub pdf forms linkcheck serve quick test traced coverage soak shake bench bench-live bench-faults beam picture format lint check clean
+.PHONY: help alone html html-live epub pdf forms linkcheck serve quick test traced untraced coverage soak shake bench bench-live bench-faults beam picture format lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,14 +83,16 @@ test: $(READY) ## run every test: pages, docstrings, modules, audits
 
 traced: $(READY)
 	@mkdir -p build
-	@$(PYTEST) --cov --cov-report=term $(APART:%=--ignore=%)
-	@$(PYTEST) $(APART)
+	@$(PYTEST) --cov --cov-report=term tests driverref $(APART:%=--ignore=%)
+
+untraced: $(READY)
+	@$(PYTEST) $(APART) docs README.md
 
 # Python 3.11 may never come back from a thread's end that it clears away within a greenlet while it
-# is traced.  Later ones trace otherwise, so the newest at hand is taken.
+# is traced.  Later ones trace otherwise, so the newest at hand is taken; then this one runs every test.
 coverage: ## run every test, and demand that all lines and branches were run
 	@newest=$$(.ci/newest-python $(PYTHON)); \
-	if [ -z "$$newest" ]; then $(MAKE) --no-print-directory traced; \
+	if [ -z "$$newest" ]; then $(MAKE) --no-print-directory traced untraced; \
 	else $(MAKE) --no-print-directory traced PYTHON="$$newest" VENV=.venv-newest && \
 	$(MAKE) --no-print-directory test; fi
 
@@ -129,7 +132,7 @@ lint: $(READY) ## format, lint, types, spelling
 alone:
 	@$(MAKE) --no-print-directory html VENV=.venv-book
 
-check: lint coverage alone forms ## the gate: lint, tests with coverage, tests under two Pythons, strict book
+check: lint coverage alone forms ## the gate: lint, tests, coverage under the newest Python, strict book
 
 clean: ## remove what was built
 	@rm -rf build .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis

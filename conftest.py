@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 import book
 import pytest
 from _ext import pages
+from filelock import FileLock
 from hypothesis import settings
 from sybil import Document, Region, Sybil
 from sybil.document import PythonDocStringDocument
@@ -153,11 +154,17 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the book's HTML, which is built once for all tests."""
-    html = tmp_path_factory.mktemp("book") / "html"
-    built = book.sphinx(book.DOCS, html)
-    assert built.returncode == 0, built.stdout + built.stderr
+def built_book(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder with the book's HTML. One process builds it, and the others wait for that."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # which the processes of a run share
+    html = folder / "html"
+    with FileLock(folder / "html.lock"):
+        if not (folder / "html.built").exists():
+            built = book.sphinx(book.DOCS, html)
+            assert built.returncode == 0, built.stdout + built.stderr
+            (folder / "html.built").touch()
     return html
 
 

@@ -15,7 +15,7 @@ outcome is meant. It has parts, with commas between them, that all hold:
 * `stop` and `no stop`: the event is in the observed order, or is not.
 * `Leak`, `DataRace in control`: a fault of this class, which names this function.
 * Anything else is the value that the scenario returned, as Python writes it. It stands last,
-  because it may have commas.
+  because it may have commas. So is the atom `closed`, if no order was observed.
 
 The lines stand in the order in which the table shows the outcomes. Each line means exactly one
 outcome, and each outcome has a line: so a page cannot name what is no longer there.
@@ -102,8 +102,8 @@ def holds(when: str, outcome: Hashable) -> bool:
         if part not in _LITERALS and (fault := _FAULT.fullmatch(part)):
             if not isinstance(outcome, Fault) or not _is(outcome, fault[1], fault[2]):
                 return False
-        elif _ORDER.fullmatch(part):
-            if order is None or not _in(order, part):
+        elif order is not None and _ORDER.fullmatch(part):
+            if not _in(order, part):
                 return False
         else:
             return not isinstance(outcome, Fault | Order) and label(value) == rest

@@ -11,6 +11,10 @@ from _ext.pages import fences
 from book import PAGES, page_id
 
 from driverref.explore import Fault, Order
+from driverref.terms import Atom
+
+DIRECTIVES = {"outcomes", "then-and-now"}
+"""The directives that show a table of outcomes."""
 
 BEFORE = Order(("stop", "async_invoke(1)", "async_return(1)", "async_free(1)"))
 WHILE = Order(("async_invoke(1)", "stop", "async_return(1)", "async_free(1)"))
@@ -32,6 +36,7 @@ RACE = Fault("DataRace", "read and written", ("drv.py:12 in work", "drv.py:20 in
         ("None", None),
         ("('late', 2)", ("late", 2)),
         ("stop < async_free, 'closed'", ("closed", BEFORE)),
+        ("closed", Atom("closed")),
     ],
 )
 def test_a_condition_means_one_outcome(when: str, meant: Hashable) -> None:
@@ -113,7 +118,7 @@ def test_what_moved_is_as_little_as_possible_and_rather_a_callback_than_a_job(
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_each_table_of_a_page_names_its_outcomes(page: Path) -> None:
-    tables = [f for f in fences(page.read_text("utf-8")) if f.directive == "outcomes"]
+    tables = [f for f in fences(page.read_text("utf-8")) if f.directive in DIRECTIVES]
     unnamed = [
         fence.line
         for fence in tables
