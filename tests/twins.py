@@ -1,6 +1,7 @@
 """A driver in C and in Python: the same functions in the same order, and the same calls in each.
 
-`differences` names what is not the same. C is read by a small scanner: at the outer level, a name
+`differences` names what is not the same; `table_differences` and `struct_differences` do so for the
+table of callbacks, and for the fields of the structs that both have. C is read by a small scanner: at the outer level, a name
 with its parameters before a `{` is a function. Python is read with `ast`: the functions of the
 block and the methods of its classes.
 
@@ -94,6 +95,21 @@ def table_differences(c: str, python: str, python_class: str) -> list[str]:
     )
     if fields.get("driver_name") != f'"{name}"':
         found.append(f"driver_name is {fields.get('driver_name')} in C, and {name} in Python")
+    return found
+
+
+def struct_differences(c: str, python: str) -> list[str]:
+    """Return what is not the same in the structs that both have, in words."""
+    of_c = {
+        name: re.findall(r"(\w+)(?:\[\w*\])?\s*[,;]", body)
+        for body, name in re.findall(r"typedef struct \{(.*?)\} (\w+);", bare(c), re.DOTALL)
+    }
+    found = []
+    for node in ast.walk(ast.parse(python)):
+        if isinstance(node, ast.ClassDef) and node.name in of_c:
+            fields = [ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)]
+            if fields != of_c[node.name]:
+                found.append(f"{node.name}: {first_unlike(of_c[node.name], fields)}")
     return found
 
 

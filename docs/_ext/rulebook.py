@@ -137,7 +137,7 @@ def file_mentions(path: Path, faults: list[Fault]) -> Iterator[Mention]:
                 yield Mention(rule_id, mark.test, path, mark.line)
 
 
-def folded(rules: int) -> str:
+def title(rules: int) -> str:
     """Return the title of a folded part that has so many rules and nothing else."""
     return f"{counted(rules, 'rule')}, {'each ' if rules > 1 else ''}with its tests"
 

@@ -98,7 +98,7 @@ class RuleList(BookDirective):
         title = plain(pages.card(page).title)
         section += nodes.title(title, "", page_link(name, title))
         listed = nodes.definition_list("", *map(self.item, rules), classes=["rules", LISTED])
-        section += dropdown(rulebook.folded(len(rules)), [listed])
+        section += dropdown(rulebook.title(len(rules)), [listed])
         return section
 
     def item(self, rule: rulebook.Rule) -> nodes.definition_list_item:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 from _ext.driver_files import Shown, parts, shown
 from book import PAGES
-from twins import differences, table_differences
+from twins import differences, struct_differences, table_differences
 
 SHOWN = [driver for page in PAGES for driver in shown(page)]
 
-DIFFERENT: dict[str, tuple[str, ...]] = {}
+DIFFERENT: dict[str, tuple[str, ...]] = {
+    # A list knows its length, and the array at the end of a struct in C does not.
+    "capitals_drv": ("Job: number 2 is count in C, and parts in Python",),
+}
 """What is allowed to differ, by the name of the driver, each with the reason in a comment."""
 
 every_driver = pytest.mark.parametrize("driver", SHOWN, ids=lambda driver: driver.c.stem)
@@ -23,6 +26,7 @@ def test_c_and_python_have_the_same_functions_with_the_same_calls(driver: Shown)
     else:
         found = differences(c, driver.python)
         found += table_differences(c, driver.python, driver.python_class)
+    found += struct_differences(c, driver.python)
     assert found == list(DIFFERENT.get(driver.name, ()))
 
 
@@ -91,6 +95,31 @@ class Twin(Driver):
 def test_twins_are_alike() -> None:
     assert differences(C, PYTHON) == []
     assert table_differences(C, PYTHON, "Twin") == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "found"),
+    [
+        ("    n: int\n", "    m: int\n", ["Job: number 1 is n in C, and m in Python"]),
+        ("    n: int\n", "    pass\n", ["Job: number 1 is n in C, and no more in Python"]),
+        (
+            "    n: int\n",
+            "    n: int\n    m: int\n",
+            ["Job: number 2 is no more in C, and m in Python"],
+        ),
+        ("class Job", "class Other", []),  # such as one that another step of a tutorial shows
+    ],
+)
+def test_a_struct_that_differs_is_found(right: str, wrong: str, found: list[str]) -> None:
+    assert struct_differences(C, PYTHON) == []
+    assert PYTHON.count(right) == 1
+    assert struct_differences(C, PYTHON.replace(right, wrong)) == found
+
+
+def test_each_name_of_a_declaration_is_a_field() -> None:
+    c = "typedef struct { int a, b; struct x *c; char d[4], e[]; } Job;"
+    python = "class Job(Struct):\n a: int\n b: int\n c: object\n d: bytes\n e: bytes"
+    assert struct_differences(c, python) == []
 
 
 def test_a_method_is_a_function_like_any_other() -> None:
