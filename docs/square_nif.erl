@@ -12,6 +12,7 @@
 %%   49
 -module(square_nif).
 -export([square/1, main/0]).
+-nifs([square/1]).
 -on_load(load/0).
 
 load() ->

@@ -2,11 +2,13 @@
  *
  * tagged_nif: a NIF that does two jobs at a time and refuses a third.
  *
- * `open()` returns a pool. `work(Pool, Tag, Ms)` sleeps for so many milliseconds, from 0
- * to 255, and returns the tag. While two calls with this pool sleep, it returns `busy` at
- * once. `open_jobs(Pool)` returns how many sleep.
- * A NIF cannot suspend its caller. So the caller has to call again when a job is back.
- * A call whose process is killed is counted until its function returns.
+ * `open()` returns a pool. `take(Pool)` returns a slot, or `busy` while two slots of the
+ * pool are taken. `work(Slot, Tag, Ms)` sleeps for so many milliseconds, from 0 to 255,
+ * gives the slot back and returns the tag.
+ * A NIF has no call like `set_busy_port`. `take` is short and runs on an ordinary
+ * scheduler, so it returns at once, and a caller that gets `busy` tries again later.
+ * A slot is a resource. If a process is killed before it calls `work`, the emulator calls
+ * `destroy_slot`, which gives the slot back.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -21,10 +23,15 @@
 #include <erl_nif.h>
 
 typedef struct {
-    atomic_int open;                   /* calls that have not returned */
+    atomic_int open;                   /* slots that are taken */
 } Pool;
 
-static ErlNifResourceType *pool_type;
+typedef struct {
+    Pool *pool;
+    atomic_bool used;                  /* work gives it back */
+} Slot;
+
+static ErlNifResourceType *pool_type, *slot_type;
 
 static ERL_NIF_TERM open_pool(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
@@ -38,13 +45,11 @@ static ERL_NIF_TERM open_pool(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[
     return term;
 }
 
-static ERL_NIF_TERM work(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
-{                                      /* called on a dirty scheduler */
+static ERL_NIF_TERM take(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{                                      /* called on an ordinary scheduler */
     void *object;
-    unsigned int ms;
     (void)argc;
-    if (!enif_get_resource(env, argv[0], pool_type, &object)
-        || !enif_get_uint(env, argv[2], &ms) || ms > 255)
+    if (!enif_get_resource(env, argv[0], pool_type, &object))
         return enif_make_badarg(env);
     Pool *pool = object;
     int open = atomic_load(&pool->open);
@@ -52,19 +57,42 @@ static ERL_NIF_TERM work(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
         if (open == 2)
             return enif_make_atom(env, "busy");
     } while (!atomic_compare_exchange_weak(&pool->open, &open, open + 1));
+    Slot *slot = enif_alloc_resource(slot_type, sizeof *slot);
+    if (slot == NULL) {
+        atomic_fetch_sub(&pool->open, 1);
+        return enif_raise_exception(env, enif_make_atom(env, "enomem"));
+    }
+    slot->pool = pool;
+    enif_keep_resource(pool);          /* as long as there is the slot */
+    atomic_init(&slot->used, 0);
+    ERL_NIF_TERM term = enif_make_resource(env, slot);
+    enif_release_resource(slot);       /* now only the term refers to it */
+    return term;
+}
+
+static ERL_NIF_TERM work(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{                                      /* called on a dirty scheduler */
+    void *object;
+    unsigned int ms;
+    (void)argc;
+    if (!enif_get_resource(env, argv[0], slot_type, &object)
+        || !enif_get_uint(env, argv[2], &ms) || ms > 255)
+        return enif_make_badarg(env);
+    Slot *slot = object;
+    if (atomic_exchange(&slot->used, 1))
+        return enif_make_badarg(env);  /* a slot is for one call */
     usleep(ms * 1000);
-    atomic_fetch_sub(&pool->open, 1);
+    atomic_fetch_sub(&slot->pool->open, 1);
     return argv[1];
 }
 
-static ERL_NIF_TERM open_jobs(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
-{
-    void *object;
-    (void)argc;
-    if (!enif_get_resource(env, argv[0], pool_type, &object))
-        return enif_make_badarg(env);
-    Pool *pool = object;
-    return enif_make_int(env, atomic_load(&pool->open));
+static void destroy_slot(ErlNifEnv *env, void *object)
+{                                      /* no term refers to it any more */
+    Slot *slot = object;
+    (void)env;
+    if (!atomic_load(&slot->used))
+        atomic_fetch_sub(&slot->pool->open, 1);
+    enif_release_resource(slot->pool);
 }
 
 static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
@@ -72,13 +100,15 @@ static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
     (void)data, (void)info;
     pool_type = enif_open_resource_type(env, NULL, "pool", NULL,
                                         ERL_NIF_RT_CREATE, NULL);
-    return pool_type == NULL;
+    slot_type = enif_open_resource_type(env, NULL, "slot", destroy_slot,
+                                        ERL_NIF_RT_CREATE, NULL);
+    return pool_type == NULL || slot_type == NULL;
 }
 
 static ErlNifFunc functions[] = {
     {"open", 0, open_pool, 0},
+    {"take", 1, take, 0},
     {"work", 3, work, ERL_NIF_DIRTY_JOB_IO_BOUND},
-    {"open_jobs", 1, open_jobs, 0},
 };
 
 ERL_NIF_INIT(tagged_nif, functions, load, NULL, NULL, NULL)

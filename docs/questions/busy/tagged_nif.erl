@@ -15,8 +15,8 @@
 %%   c taken: true, when a job was back
 %%   answers: abc
 -module(tagged_nif).
--export([open/0, work/3, open_jobs/1, main/0]).
--nifs([open/0, work/3, open_jobs/1]).
+-export([open/0, take/1, work/3, main/0]).
+-nifs([open/0, take/1, work/3]).
 -on_load(load/0).
 
 load() ->
@@ -26,34 +26,31 @@ load() ->
 open() ->
     erlang:nif_error(not_loaded).
 
-work(_Pool, _Tag, _Ms) ->
+take(_Pool) ->
     erlang:nif_error(not_loaded).
 
-open_jobs(_Pool) ->
+work(_Slot, _Tag, _Ms) ->
     erlang:nif_error(not_loaded).
 
-%% Starts a job in a process of its own. The answer is the reason with which it ends.
-request(Pool, Tag, Ms) ->
-    {Pid, _} = spawn_monitor(fun() -> exit(work(Pool, Tag, Ms)) end),
+%% Does the work in a process of its own, whose exit reason is the answer.
+request(Slot, Tag, Ms) ->
+    {Pid, _} = spawn_monitor(fun() -> exit({answer, work(Slot, Tag, Ms)}) end),
     Pid.
 
 answer(Pid) ->
-    receive {'DOWN', _, process, Pid, Answer} -> Answer end.
-
-%% Returns when so many jobs have begun.
-until_open(Pool, Jobs) ->
-    open_jobs(Pool) =:= Jobs orelse until_open(Pool, Jobs).
+    receive {'DOWN', _, process, Pid, {answer, Tag}} -> Tag end.
 
 main() ->
     Pool = open(),
-    One = request(Pool, $a, 200),
-    until_open(Pool, 1),
-    io:format("a taken: true~n"),
-    Two = request(Pool, $b, 200),
-    until_open(Pool, 2),
-    io:format("b taken: true~n"),
-    io:format("c taken: ~w~n", [work(Pool, $c, 10) =/= busy]),
-    A = answer(One),
-    C = work(Pool, $c, 10),
-    io:format("c taken: ~w, when a job was back~n", [C =/= busy]),
-    io:format("answers: ~s~n", [lists:sort([A, answer(Two), C])]).
+    One = take(Pool),
+    io:format("a taken: ~w~n", [One =/= busy]),
+    Two = take(Pool),
+    io:format("b taken: ~w~n", [Two =/= busy]),
+    io:format("c taken: ~w~n", [take(Pool) =/= busy]),
+    First = request(One, $a, 50),
+    Second = request(Two, $b, 100),
+    A = answer(First),
+    Three = take(Pool),
+    io:format("c taken: ~w, when a job was back~n", [Three =/= busy]),
+    Third = request(Three, $c, 10),
+    io:format("answers: ~s~n", [[A, answer(Second), answer(Third)]]).

@@ -38,14 +38,6 @@ static void down(ErlNifEnv *env, void *object, ErlNifPid *pid, ErlNifMonitor *mo
     atomic_store(&flag->cancelled, true);
 }
 
-/* There is nothing to release. The destructor is here because the emulator keeps
- * the library loaded while a resource with a destructor exists, and down() is in
- * this library. */
-static void destroy(ErlNifEnv *env, void *object)
-{
-    (void)env, (void)object;
-}
-
 static ERL_NIF_TERM new_flag(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     ErlNifPid self;
@@ -100,7 +92,7 @@ static ERL_NIF_TERM count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 
 static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
 {
-    ErlNifResourceTypeInit init = {.dtor = destroy, .down = down};
+    ErlNifResourceTypeInit init = {.down = down};
     (void)data, (void)info;
     flag_type = enif_open_resource_type_x(env, "flag", &init, ERL_NIF_RT_CREATE, NULL);
     return flag_type == NULL;

@@ -4,9 +4,9 @@
  *
  * `new()` returns a job for one call of `work(Job, Steps)`, which takes 10 ms for each
  * step and returns `done` or `cancelled`. `cancel(Job)` returns `cancelled`, or
- * `"too late"` after the end of the work. Any process may call it.
- * Nothing stops a NIF that runs. So it asks before each step whether it was cancelled,
- * and whether its process still exists.
+ * `'too late'` if the work has ended. Any process may call `cancel`.
+ * Nothing stops a NIF that runs. So `work` checks before each step whether the job was
+ * cancelled, and whether the calling process is alive.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <erl_nif.h>
 
-enum { OPEN, DONE, CANCELLED };
+enum { NEW, RUNNING, DONE, CANCELLED };
 
 typedef struct {
     atomic_int state;
@@ -28,13 +28,19 @@ typedef struct {
 
 static ErlNifResourceType *job_type;
 
+/* Several threads may call it at once. One of them changes the state, and gets 1. */
+static int change(Job *job, int from, int to)
+{
+    return atomic_compare_exchange_strong(&job->state, &from, to);
+}
+
 static ERL_NIF_TERM new_job(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     Job *job = enif_alloc_resource(job_type, sizeof *job);
     (void)argc, (void)argv;
     if (job == NULL)
         return enif_raise_exception(env, enif_make_atom(env, "enomem"));
-    atomic_init(&job->state, OPEN);
+    atomic_init(&job->state, NEW);
     ERL_NIF_TERM term = enif_make_resource(env, job);
     enif_release_resource(job);        /* now only the term refers to it */
     return term;
@@ -44,41 +50,41 @@ static ERL_NIF_TERM work(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {                                      /* called on a dirty scheduler */
     void *object;
     unsigned int steps;
-    int open = OPEN;
     (void)argc;
     if (!enif_get_resource(env, argv[0], job_type, &object)
         || !enif_get_uint(env, argv[1], &steps))
         return enif_make_badarg(env);
     Job *job = object;
-    while (steps > 0 && atomic_load(&job->state) == OPEN
-           && enif_is_current_process_alive(env)) {
+    if (!change(job, NEW, RUNNING) && atomic_load(&job->state) != CANCELLED)
+        return enif_make_badarg(env);  /* a job is for one call */
+    while (steps > 0 && atomic_load(&job->state) == RUNNING) {
+        if (!enif_is_current_process_alive(env)) {
+            change(job, RUNNING, CANCELLED);
+            break;
+        }
         usleep(10 * 1000);
         steps--;
     }
-    /* Of the end and a cancel that meet, the first one counts. */
-    if (atomic_compare_exchange_strong(&job->state, &open, DONE))
-        return enif_make_atom(env, "done");
-    return enif_make_atom(env, "cancelled");
+    return enif_make_atom(env, change(job, RUNNING, DONE) ? "done" : "cancelled");
 }
 
 static ERL_NIF_TERM cancel(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     void *object;
-    int open = OPEN;
     (void)argc;
     if (!enif_get_resource(env, argv[0], job_type, &object))
         return enif_make_badarg(env);
     Job *job = object;
-    if (!atomic_compare_exchange_strong(&job->state, &open, CANCELLED))
-        return enif_make_string(env, "too late", ERL_NIF_LATIN1);
-    return enif_make_atom(env, "cancelled");
+    if (change(job, NEW, CANCELLED) || change(job, RUNNING, CANCELLED))
+        return enif_make_atom(env, "cancelled");
+    return enif_make_atom(env, "too late");
 }
 
 static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
 {
     (void)data, (void)info;
     job_type = enif_open_resource_type(env, NULL, "job", NULL,
-                                        ERL_NIF_RT_CREATE, NULL);
+                                       ERL_NIF_RT_CREATE, NULL);
     return job_type == NULL;
 }
 

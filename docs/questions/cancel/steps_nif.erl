@@ -32,6 +32,7 @@ cancel(_Job) ->
 main() ->
     Long = new(),
     {Pid, Monitor} = spawn_monitor(fun() -> exit(work(Long, 200)) end),
+    receive after 35 -> ok end, % for some steps
     cancelled = cancel(Long),
     receive
         {'DOWN', Monitor, process, Pid, End} -> io:format("200 steps: ~s~n", [End])

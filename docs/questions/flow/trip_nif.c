@@ -5,6 +5,9 @@
  * `square(Number)` returns the square of a number from 0 to 255.
  * The answer is the return value, so there is no callback that sends it. The process
  * that calls the NIF waits.
+ * `ERL_NIF_DIRTY_JOB_CPU_BOUND` is for work that computes, and
+ * `ERL_NIF_DIRTY_JOB_IO_BOUND` for work that waits. A function that returns within a
+ * millisecond needs neither.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -23,7 +26,7 @@ static ERL_NIF_TERM square(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     (void)argc;
     if (!enif_get_int(env, argv[0], &number) || number < 0 || number > 255)
         return enif_make_badarg(env);
-    usleep(1000);
+    usleep(1000);                      /* stands for the work */
     return enif_make_int(env, number * number);
 }
 

@@ -26,10 +26,13 @@ sleep(_Ms) ->
 main() ->
     io:format("answer: ~s~n", [sleep(50)]),
     {Pid, Monitor} = spawn_monitor(fun() -> exit({answer, sleep(50)}) end),
+    receive after 10 -> ok end, % so that the function runs
     exit(Pid, kill),
     receive
         {'DOWN', Monitor, process, Pid, {answer, Answer}} ->
             io:format("killed: ~s~n", [Answer]);
         {'DOWN', Monitor, process, Pid, killed} ->
             io:format("killed: no answer~n")
-    end.
+    end,
+    done = sleep(200), % meanwhile the function of the killed process frees its block
+    ok.

@@ -2,9 +2,11 @@
  *
  * version_nif: the smallest NIF that uses what erl_nif.h declares.
  *
- * `version()` returns the version of the driver interface, as text.
+ * `version()` returns the version of the driver interface, as text. The struct has the
+ * version of the NIF interface as well.
  * `ERL_NIF_INIT` stores the version of `erl_nif.h` in the file. The emulator does not
  * load a NIF that was compiled for a newer version than its own.
+ * Without `upgrade` the module cannot be loaded again while its old code is there.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -27,9 +29,15 @@ static ERL_NIF_TERM version(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return enif_make_string(env, text, ERL_NIF_LATIN1);
 }
 
+static int upgrade(ErlNifEnv *env, void **data, void **old_data, ERL_NIF_TERM info)
+{
+    (void)env, (void)data, (void)old_data, (void)info;
+    return 0;                          /* there is nothing to take over */
+}
+
 /* The call is short, so it needs no dirty scheduler. */
 static ErlNifFunc functions[] = {
     {"version", 0, version, 0},
 };
 
-ERL_NIF_INIT(version_nif, functions, NULL, NULL, NULL, NULL)
+ERL_NIF_INIT(version_nif, functions, NULL, NULL, upgrade, NULL)

@@ -4,7 +4,9 @@
  *
  * `work(Ms)` sleeps for so many milliseconds, from 0 to 255, and returns the number.
  * A NIF has no key. Calls of several processes run side by side, each on a dirty
- * scheduler. So `turns_nif.erl` has one process that makes all calls.
+ * scheduler; by default there are ten for work that waits. So `turns_nif.erl` has one
+ * process that makes all calls. If that process is killed, its last call runs on beside
+ * the calls of the next one.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *

@@ -3,8 +3,9 @@
  * shout_nif: the smallest NIF that gets bytes and returns bytes.
  *
  * `shout(Text)` returns the text in capitals.
- * The emulator lends the function the text until it returns, so no copy is needed. It
- * owns the result, and it frees both, also when the caller was killed meanwhile.
+ * A binary is lent to the function until it returns, without a copy. A list is copied
+ * into a binary first. The emulator frees the text and the result. It also does so if the
+ * caller is killed during the call.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *

@@ -23,4 +23,4 @@ shout(_Text) ->
     erlang:nif_error(not_loaded).
 
 main() ->
-    io:format("answered: ~s~n", [shout("hi")]).
+    io:format("answered: ~s~n", [shout(<<"hi">>)]).

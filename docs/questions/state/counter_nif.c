@@ -4,8 +4,9 @@
  *
  * `open()` returns a counter. `count(Counter)` returns how often it was called with
  * this counter.
- * A resource has no owner and no `stop`. The emulator frees it when no term refers to
- * it any more.
+ * No process owns a resource, so it does not end with a process. The emulator frees it
+ * when the last term that refers to it was collected as garbage. A NIF that needs to know
+ * when a process ends calls `enif_monitor_process`.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *

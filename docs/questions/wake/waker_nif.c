@@ -4,10 +4,11 @@
  *
  * `start()` returns a worker, which has a thread. For each `ask(Worker)` the thread
  * sleeps for 10 milliseconds, which stands for its work, and sends `done` to the process
- * that called `start()`. After `close(Worker)` it sends nothing.
+ * that called `start()`. After `close(Worker)` it sends nothing, and `ask` fails.
  * `enif_send` may be called on any thread, so there is no pipe and no `ready_input`.
- * A worker is a resource. The emulator calls `destroy` when no term refers to it any
- * more.
+ * A worker is a resource. The emulator calls `destroy` on a scheduler when no term refers
+ * to it any more. `destroy` waits for the thread, so the work for a request must be short
+ * or look at `ending`.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):
  *
@@ -103,10 +104,11 @@ static ERL_NIF_TERM ask(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
         return enif_make_badarg(env);
     Worker *worker = object;
     enif_mutex_lock(worker->lock);
+    int open = !worker->ending;
     worker->asked++;
     enif_cond_signal(worker->more);
     enif_mutex_unlock(worker->lock);
-    return enif_make_atom(env, "ok");
+    return open ? enif_make_atom(env, "ok") : enif_make_badarg(env);
 }
 
 static ERL_NIF_TERM close_worker(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
