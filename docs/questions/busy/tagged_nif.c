@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     Pool *pool;
-    atomic_bool used;                  /* work gives it back */
+    atomic_bool used;                  /* work has it, and gives it back */
 } Slot;
 
 static ErlNifResourceType *pool_type, *slot_type;
