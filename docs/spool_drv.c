@@ -27,8 +27,10 @@ static ErlDrvData start(ErlDrvPort port, char *command)
 static void output(ErlDrvData data, char *buf, ErlDrvSizeT len)
 {
     ErlDrvPort port = (ErlDrvPort)data;
+    int empty = driver_sizeq(port) == 0;
     driver_enq(port, buf, len);
-    driver_set_timer(port, 20);
+    if (empty)                             /* else the timer is set */
+        driver_set_timer(port, 20);
 }
 
 static void timeout(ErlDrvData data)
@@ -47,7 +49,8 @@ static ErlDrvSSizeT control(ErlDrvData data, unsigned int command,
     (void)buf, (void)len, (void)size;      /* there is room for 64 bytes */
     if (command == DROP)
         driver_deq(port, driver_sizeq(port));
-    **answer = (char)driver_sizeq(port);
+    ErlDrvSizeT left = driver_sizeq(port);
+    **answer = (char)(left < 255 ? left : 255);
     return 1;
 }
 

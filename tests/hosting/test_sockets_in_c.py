@@ -16,7 +16,7 @@ from driverref import Emulator, explore
 from driverref.errors import Leak
 from driverref.hosting import Unmodelled, c_driver
 from driverref.hosting.run import Run
-from driverref.hosting.sockets import descriptor
+from driverref.hosting.sockets import descriptor, take_over
 from driverref.posix import socketpair
 
 pytestmark = [pytest.mark.slow, needs_compiler]
@@ -62,6 +62,24 @@ static void test(void)
     assert run(small(tmp_path, text.replace("LAST", "close(p[1]);"))) == b"ok"
     with pytest.raises(Leak, match=f"socket opened at {line_of(tmp_path, 'pipe(p)')}"):
         run(small(tmp_path, text.replace("LAST", "")))
+
+
+def test_a_descriptor_that_a_library_keeps_is_no_leak_of_the_driver_s(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + """
+int keep(int descriptor);
+static void test(void)
+{
+    int p[2];
+    HOLDS(pipe(p) == 0 && close(p[0]) == 0);
+    keep(p[1]);
+    say("ok");
+}
+"""
+    )
+    keep = {"keep": lambda run, a: take_over(run, a[0])}
+    assert run(small(tmp_path, text, stand_ins=keep)) == b"ok"
 
 
 def test_a_job_that_waits_for_a_pipe_is_woken_or_not(tmp_path: Path) -> None:
