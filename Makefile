@@ -9,8 +9,9 @@ SPHINX_OPTIONS = -q -n -W --keep-going -c .
 SPHINX = $(RUN) -m sphinx $(SPHINX_OPTIONS) -d build/doctrees
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 
-# Tests that are not traced, since a traced test takes several times as long and these reach no other
-# line: those of the book, and those that play what others have played.  Nor those that end threads in crowds.
+# Tests that are not traced.  A traced test takes several times as long, and these reach no line that
+# the others do not reach: the tests of the book, of OTP's suites and of the record, and two that run
+# the scenarios of others in many variants.  The last three end threads in crowds.
 APART = tests/docs tests/otp tests/explore/test_declared.py tests/hosting/test_judge_hosted.py tests/test_beam.py tests/test_values.py tests/test_soak.py tests/test_growth.py tests/test_many_threads.py
 
 RUN = $(VENV)/bin/python

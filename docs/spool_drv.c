@@ -4,7 +4,7 @@
  *
  * The bytes of a command go into the driver queue. Every 20 ms the driver writes one
  * byte, which means here that it takes the byte from the queue.
- * port_control(Port, 0, []) returns the number of bytes that are left.
+ * port_control(Port, 0, []) returns the number of bytes that are left, up to 255.
  * port_control(Port, 1, []) drops these bytes first.
  *
  * Compile it (on macOS add `-undefined dynamic_lookup`):

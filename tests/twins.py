@@ -1,9 +1,9 @@
 """A driver in C and in Python: the same functions in the same order, and the same calls in each.
 
 `differences` names what is not the same; `table_differences` and `struct_differences` do so for the
-table of callbacks, and for the fields of the structs that both have. C is read by a small scanner: at the outer level, a name
-with its parameters before a `{` is a function. Python is read with `ast`: the functions of the
-block and the methods of its classes.
+table of callbacks, and for the fields of the structs that both have. C is read by a small scanner:
+at the outer level, a name with its parameters before a `{` is a function. Python is read with
+`ast`: the functions of the block and the methods of its classes.
 
 A call is a name of `erl_driver.h`, an atomic's operation, `usleep`, or a function of the driver
 itself. It is counted wherever it stands in a function, also where it is only handed on, as the

@@ -114,7 +114,7 @@ class DriverInTabs(BookDirective):
         """Return the tab of the NIF that does such work, or none if there is no such file."""
         if not c.is_file():
             return []
-        erlang = c.with_suffix(".erl")
+        erlang = driver_files.erlang_of(c)
         self.depends_on(c, erlang)
         links = self.files(c, erlang, " is the NIF")
         session = coloured(self.session(c, erlang), "console")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from _ext import sheet, sheet_calls
 from book import DOCS
-from sheet_page import rows
+from sheet_support import Function, keeps_port, rows
 
 import driverref.erl_driver as c
 from driverref import Driver, Emulator, Pid
@@ -23,8 +23,6 @@ sys.path.append(str(DOCS.parent / "tests/beam"))
 from nulls import RIGHT, World
 
 CALLS = sheet_calls.calls()
-Function = Callable[..., Any]
-
 ONLY = re.compile("only a callback")
 """What the model says of a call that is not made in a callback."""
 
@@ -162,10 +160,6 @@ def test_a_call_returns_what_the_sheet_says(name: str, row: sheet_calls.Result) 
     elif name != "driver_deq":
         assert found == row.open
     assert result(made(name), 0, close=True) == row.closed
-
-
-def keeps_port(self: Driver, port: Any, command: str) -> Any:
-    return port
 
 
 HUGE = 2**62

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pytest
-from sheet_page import rows
+from sheet_support import Function, keeps_port, rows
 
 import driverref.erl_driver as c
 from driverref import Driver, Emulator, Struct, explore
@@ -26,8 +26,6 @@ from driverref.errors import (
     UseAfterFree,
 )
 from driverref.explore import Fault
-
-Function = Callable[..., Any]
 
 
 class Job(Struct):
@@ -55,10 +53,6 @@ def read_bytes(buf: Any) -> None:
 
 def nothing(data: object) -> None:
     """A job, or a free callback, that does nothing."""
-
-
-def keeps_port(self: Driver, port: Any, command: str) -> Any:
-    return port
 
 
 def faults(**functions: Function) -> set[str]:

@@ -50,7 +50,7 @@ static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
 {
     (void)data, (void)info;
     counter_type = enif_open_resource_type(env, NULL, "counter", NULL,
-                                        ERL_NIF_RT_CREATE, NULL);
+                                           ERL_NIF_RT_CREATE, NULL);
     return counter_type == NULL;
 }
 

@@ -125,7 +125,7 @@ static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
 {
     (void)data, (void)info;
     worker_type = enif_open_resource_type(env, NULL, "worker", destroy,
-                                        ERL_NIF_RT_CREATE, NULL);
+                                          ERL_NIF_RT_CREATE, NULL);
     return worker_type == NULL;
 }
 
